@@ -1,0 +1,1 @@
+"""One process's numbers in shared memory, and everybody's merged into one view."""

@@ -1,0 +1,65 @@
+"""Every exception of otel_obs, and the messages of the warnings that it logs.
+
+```
+OtelObsError
+├── SettingError          a variable or option has a wrong value        (also a ValueError)
+├── DeclarationError      an instrument or metric is declared wrongly   (also a ValueError)
+├── MissingPackageError   an optional package is not installed          (also an ImportError)
+└── InstrumentationError  an application cannot be instrumented         (also a TypeError)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class OtelObsError(Exception):
+    """The root of what otel_obs raises."""
+
+
+class SettingError(OtelObsError, ValueError):
+    """A setting has a value that it cannot have."""
+
+    def __init__(self, variable: str, value: str, expected: str) -> None:
+        self.variable, self.value, self.expected = variable, value, expected
+        super().__init__(f"{variable}={value!r} {expected}")
+
+
+class DeclarationError(OtelObsError, ValueError):
+    """An instrument, a view or a metric is declared in a way that cannot work."""
+
+    def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
+        self.subject, self.problem, self.remedy = subject, problem, remedy
+        super().__init__(f"{subject!r} {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class MissingPackageError(OtelObsError, ImportError):
+    """Something asks for an optional package that is not installed."""
+
+    def __init__(self, module: str, package: str, extra: str) -> None:
+        self.module, self.package, self.extra = module, package, extra
+        super().__init__(f"{module} needs {package}; install it with: pip install 'otel-obs[{extra}]'")
+
+
+class InstrumentationError(OtelObsError, TypeError):
+    """What was given to `instrument` is no application that otel_obs knows."""
+
+    def __init__(self, given: object) -> None:
+        self.given = given
+        super().__init__(
+            f"instrument() got {type(given).__module__}.{type(given).__qualname__}; "
+            "expected a Flask, FastAPI or Starlette application, or a WSGI or ASGI callable"
+        )
+
+
+def unwritable_run_dir(variable: str, path: str) -> SettingError:
+    """The directory that a user chose cannot be used."""
+    return SettingError(
+        variable, path, "is not a writable directory; create it, or unset it to let otel_obs choose one"
+    )
+
+
+def undeclared_attributes(instrument: str, got: Iterable[str], declared: Iterable[str]) -> DeclarationError:
+    """Attributes were given that the metric does not declare."""
+    return DeclarationError(instrument, f"got attributes {sorted(got)}; it declares {list(declared)}")

@@ -63,3 +63,13 @@ def unwritable_run_dir(variable: str, path: str) -> SettingError:
 def undeclared_attributes(instrument: str, got: Iterable[str], declared: Iterable[str]) -> DeclarationError:
     """Attributes were given that the metric does not declare."""
     return DeclarationError(instrument, f"got attributes {sorted(got)}; it declares {list(declared)}")
+
+
+def unknown_variable(variable: str, nearest: str) -> str:
+    """A variable with our prefix that is none of ours."""
+    return f"{variable} is not a variable of otel_obs" + (f"; did you mean {nearest}?" if nearest else "")
+
+
+def unknown_option(option: str, nearest: str) -> TypeError:
+    """An option was given in code that does not exist."""
+    return TypeError(f"{option!r} is not an option of otel_obs" + (f"; did you mean {nearest!r}?" if nearest else ""))

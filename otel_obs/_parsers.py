@@ -1,0 +1,162 @@
+"""How the text of a setting becomes a value, and what to tell a user whose text cannot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf, isfinite
+from typing import Generic, TypeVar
+
+T = TypeVar("T", covariant=True)
+
+Pairs = tuple[tuple[str, str], ...]
+Bounds = tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Parser(Generic[T]):
+    """How the text of a variable becomes a value; `read` raises ValueError where it cannot."""
+
+    read: Callable[[str], T]
+    expected: str
+
+
+def _bool(text: str) -> bool:
+    value = text.lower()
+    if value in ("true", "1", "yes", "on"):
+        return True
+    if value in ("false", "0", "no", "off"):
+        return False
+    raise ValueError(text)
+
+
+def _one_of(*words: str) -> Parser[str]:
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(text)
+        return text.lower()
+
+    return Parser(read, "is not known; expected " + ", ".join(words[:-1]) + " or " + words[-1])
+
+
+def _whole(low: int, high: float, what: str) -> Parser[int]:
+    def read(text: str) -> int:
+        number = int(text) if text.isdecimal() else -1
+        if not low <= number <= high:
+            raise ValueError(text)
+        return number
+
+    return Parser(read, f"is not {what}")
+
+
+def _parts(text: str, separator: str = ",") -> tuple[str, ...]:
+    return tuple(part for part in (piece.strip() for piece in text.split(separator)) if part)
+
+
+def _exporters(text: str) -> tuple[str, ...]:
+    names = _parts(text.lower())
+    if ("none" in names and len(names) > 1) or not all(
+        name.replace("-", "_").isidentifier() for name in names
+    ):
+        raise ValueError(text)
+    return () if names == ("none",) else names
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    patterns = _parts(text)
+    try:
+        for pattern in patterns:
+            re.compile(pattern)
+    except re.error as error:
+        raise ValueError(text) from error
+    return patterns
+
+
+def is_label_name(text: str) -> bool:
+    """Whether *text* is a label name that every Prometheus reads."""
+    return text.isascii() and text.isidentifier()
+
+
+def is_family_name(text: str) -> bool:
+    """Whether *text* is a family name that every Prometheus reads."""
+    return is_label_name(text.replace(":", "_"))
+
+
+def _name(text: str) -> str:
+    if not is_family_name(text):
+        raise ValueError(text)
+    return text.rstrip("_")
+
+
+def _pairs(is_name: Callable[[str], bool]) -> Callable[[str], Pairs]:
+    def read(text: str) -> Pairs:
+        pairs = []
+        for part in _parts(text):
+            old, _, new = (piece.strip() for piece in part.partition("="))
+            if not (is_name(old) and is_name(new)):
+                raise ValueError(part)
+            pairs.append((old, new))
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError(text)
+        return tuple(pairs)
+
+    return read
+
+
+def _buckets(text: str) -> Bounds:
+    families: dict[str, tuple[float, ...]] = {}
+    for part in _parts(text, ";"):
+        family, _, numbers = (piece.strip() for piece in part.partition("="))
+        bounds = [float(number) for number in _parts(numbers)]
+        if bounds and bounds[-1] == inf:
+            bounds.pop()
+        is_ascending = all(low < high for low, high in pairwise(bounds))
+        if not (is_family_name(family) and bounds and is_ascending and all(map(isfinite, bounds))):
+            raise ValueError(part)
+        families[family] = tuple(bounds)
+    return tuple(families.items())
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or any(mark in text for mark in "?#* "):
+        raise ValueError(text)
+    return text.rstrip("/") or "/"
+
+
+def _token(text: str) -> str:
+    if not all("!" <= letter <= "~" for letter in text):
+        raise ValueError(text)
+    return text
+
+
+TEXT = Parser(str, "")
+BOOL = Parser(_bool, "is not a switch; expected true or false")
+DISABLED = Parser(lambda text: text.lower() == "true", "")
+EXPORTERS = Parser(
+    _exporters, "is not a list of exporters; expected prometheus, otlp, console, or none alone"
+)
+PATTERNS = Parser(_patterns, "is not a list of regular expressions; expected e.g. /health,/internal/.*")
+NAME = Parser(
+    _name, "is not a metric name; expected letters, digits and underscores, not beginning with a digit"
+)
+NAMES = Parser(_parts, "is not a list of names; expected e.g. service.name,service.version")
+LABELS = Parser(_pairs(is_label_name), "does not rename labels; expected old=new, e.g. status_code=status")
+FAMILIES = Parser(
+    _pairs(is_family_name),
+    "does not rename families; expected old=new, e.g. http_requests_total=flask_http_request_total",
+)
+BUCKETS = Parser(
+    _buckets,
+    "does not set buckets; expected family=ascending numbers, e.g. http_request_duration_seconds=.01,.1,1;"
+    "inference_duration_seconds=.1,1,5",
+)
+PORT = _whole(0, 65535, "a port; expected a number from 0 to 65535")
+LIMIT = _whole(1, inf, "a limit; expected a whole number of series, 1 or more")
+PATH = Parser(_path, "is not a path; expected it to begin with a slash, e.g. /metrics")
+TOKEN = Parser(_token, "is not a bearer token; expected visible ASCII characters without spaces")
+EXEMPLARS = _one_of("always_on", "always_off", "trace_based")
+PROFILE = _one_of("classic", "semconv")
+HTTP = _one_of("on", "off", "upstream")
+SCOPE_LABELS = _one_of("auto", "on", "off")

@@ -1,0 +1,295 @@
+"""The settings of otel_obs: one table, and the only place that reads the environment.
+
+A field of `Settings` is one row: its variable, how its text is read, its default and what it does.
+`docs/settings.md` is generated from the same rows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from otel_obs import _parsers as parse
+from otel_obs.errors import SettingError, unknown_option, unknown_variable
+
+T = TypeVar("T")
+
+PREFIX = "OTEL_OBS_"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table."""
+
+    field: str
+    variable: str
+    parser: parse.Parser[Any]
+    default: Any
+    doc: str
+
+
+def _setting(variable: str, parser: parse.Parser[T], default: T, doc: str, secret: bool = False) -> T:
+    value: T = field(default=default, repr=not secret, metadata={"row": (variable, parser, default, doc)})
+    return value
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of one service. Fields that nobody set have their defaults.
+
+    `warnings` holds what is worth a log line but no error, such as a misspelt variable.
+    """
+
+    sdk_disabled: bool = _setting(
+        "OTEL_SDK_DISABLED",
+        parse.DISABLED,
+        False,
+        "`true` switches all of OpenTelemetry off, otel_obs included.",
+    )
+    enabled: bool = _setting(
+        "OTEL_OBS_ENABLED",
+        parse.BOOL,
+        True,
+        "The one switch of otel_obs: `false` leaves the application untouched.",
+    )
+    service_name: str = _setting(
+        "OTEL_SERVICE_NAME",
+        parse.TEXT,
+        "",
+        "The service's name, in `target_info`; read by the SDK's resource.",
+    )
+    metrics_exporters: tuple[str, ...] = _setting(
+        "OTEL_METRICS_EXPORTER",
+        parse.EXPORTERS,
+        ("prometheus",),
+        "Where metrics go: `prometheus` is the scraped `/metrics`; `otlp`, `console` or any installed "
+        "exporter may be added with a comma; `none` is nowhere.",
+    )
+    traces_exporters: tuple[str, ...] = _setting(
+        "OTEL_TRACES_EXPORTER", parse.EXPORTERS, (), "Where spans go: `otlp`, `console`, or `none`."
+    )
+    exemplar_filter: str = _setting(
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        parse.EXEMPLARS,
+        "trace_based",
+        "Which measurements may become exemplars: `trace_based` are those made in a sampled span.",
+    )
+    prometheus_host: str = _setting(
+        "OTEL_EXPORTER_PROMETHEUS_HOST",
+        parse.TEXT,
+        "localhost",
+        "The address of a `/metrics` server of its own.",
+    )
+    prometheus_port: int | None = _setting(
+        "OTEL_EXPORTER_PROMETHEUS_PORT",
+        parse.PORT,
+        None,
+        "The port of a `/metrics` server of its own. Unset: no such server; the application serves it.",
+    )
+    python_excluded_urls: tuple[str, ...] = _setting(
+        "OTEL_PYTHON_EXCLUDED_URLS",
+        parse.PATTERNS,
+        (),
+        "Regular expressions, separated by commas; requests whose URL matches one are not counted.",
+    )
+    flask_excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_PYTHON_FLASK_EXCLUDED_URLS", parse.PATTERNS, None, "The same for Flask only; used in its place."
+    )
+    fastapi_excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS",
+        parse.PATTERNS,
+        None,
+        "The same for FastAPI only; used in its place.",
+    )
+    excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_OBS_EXCLUDED_URLS",
+        parse.PATTERNS,
+        None,
+        "The same for metrics only, in every framework; used in their place.",
+    )
+    namespace: str = _setting(
+        "OTEL_OBS_NAMESPACE", parse.NAME, "", "Prefixes every family: `shop` gives `shop_…`."
+    )
+    labels: tuple[tuple[str, str], ...] = _setting(
+        "OTEL_OBS_LABELS", parse.LABELS, (), "Renames labels: `status_code=status,endpoint=path`."
+    )
+    names: tuple[tuple[str, str], ...] = _setting(
+        "OTEL_OBS_NAMES",
+        parse.FAMILIES,
+        (),
+        "Renames families: `http_requests_total=flask_http_request_total`.",
+    )
+    buckets: tuple[tuple[str, tuple[float, ...]], ...] = _setting(
+        "OTEL_OBS_BUCKETS",
+        parse.BUCKETS,
+        (),
+        "Upper bounds of histograms, by family: `http_request_duration_seconds=.01,.1,1`; several families "
+        "are separated by `;`.",
+    )
+    profile: str = _setting(
+        "OTEL_OBS_PROFILE",
+        parse.PROFILE,
+        "classic",
+        "Which names metrics have: `classic` is what Prometheus users write, `semconv` is OpenTelemetry's.",
+    )
+    http: str = _setting(
+        "OTEL_OBS_HTTP",
+        parse.HTTP,
+        "on",
+        "`on` counts requests; `off` does not; `upstream` leaves it to OpenTelemetry's own instrumentations.",
+    )
+    http_sizes: bool = _setting(
+        "OTEL_OBS_HTTP_SIZES", parse.BOOL, False, "`true` adds histograms of request and response body sizes."
+    )
+    runtime_metrics: bool = _setting(
+        "OTEL_OBS_RUNTIME_METRICS",
+        parse.BOOL,
+        True,
+        "`false` leaves out memory, CPU, GC, threads and open files.",
+    )
+    metrics_path: str = _setting(
+        "OTEL_OBS_METRICS_PATH", parse.PATH, "/metrics", "Where the application serves metrics."
+    )
+    metrics_token: str = _setting(
+        "OTEL_OBS_METRICS_TOKEN", parse.TOKEN, "", "The bearer token that a scrape must show.", secret=True
+    )
+    metrics_token_file: str = _setting(
+        "OTEL_OBS_METRICS_TOKEN_FILE",
+        parse.TEXT,
+        "",
+        "A file that holds the bearer token that a scrape must show.",
+    )
+    scope_labels: str = _setting(
+        "OTEL_OBS_SCOPE_LABELS",
+        parse.SCOPE_LABELS,
+        "auto",
+        "Whether series carry `otel_scope_…` labels; `auto`: only where two scopes define one family.",
+    )
+    resource_labels: tuple[str, ...] = _setting(
+        "OTEL_OBS_RESOURCE_LABELS",
+        parse.NAMES,
+        (),
+        "Resource attributes that every series carries as labels.",
+    )
+    cardinality_limit: int = _setting(
+        "OTEL_OBS_CARDINALITY_LIMIT",
+        parse.LIMIT,
+        2000,
+        "How many series an instrument has before the rest share one with `otel_metric_overflow`.",
+    )
+    run_dir: str = _setting(
+        "OTEL_OBS_RUN_DIR",
+        parse.TEXT,
+        "",
+        "The directory that workers share. Unset: a private one in `/dev/shm`, `XDG_RUNTIME_DIR` or the "
+        "directory for temporary files.",
+    )
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read every variable of the table; one that is empty counts as unset.
+
+        Args:
+            environ: The variables; the process's environment where it is None.
+
+        Raises:
+            SettingError: A variable has a value that it cannot have.
+        """
+        env = os.environ if environ is None else environ
+        found = {}
+        for row in SETTINGS:
+            text = env.get(row.variable, "").strip()
+            if text:
+                found[row.field] = _parse(row, row.variable, text)
+        unknown = (name for name in env if name.startswith(PREFIX) and name not in _VARIABLES)
+        return cls(
+            **found, warnings=tuple(unknown_variable(name, _nearest(name, _VARIABLES)) for name in unknown)
+        )
+
+    def with_options(self, **options: Any) -> Settings:
+        """A copy in which *options*, by field name, replace values.
+
+        A value is what the variable's text would say, or the same as a Python value: a list for a list,
+        a mapping for pairs and for buckets, True or False for a switch; None for the default.
+
+        Raises:
+            SettingError: An option has a value that it cannot have.
+            TypeError: There is no option of that name.
+        """
+        found = {}
+        for name, value in options.items():
+            row = _FIELDS.get(name)
+            if row is None:
+                raise unknown_option(name, _nearest(name, _FIELDS))
+            found[name] = row.default if value is None else _parse(row, name, _text(value).strip())
+        return replace(self, **found)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether otel_obs is to do anything."""
+        return self.enabled and not self.sdk_disabled
+
+    def excluded_urls_for(self, framework: str) -> tuple[str, ...]:
+        """The patterns of URLs that are not counted in *framework*, `flask` or `fastapi`."""
+        own = self.flask_excluded_urls if framework == "flask" else self.fastapi_excluded_urls
+        for patterns in (self.excluded_urls, own):
+            if patterns is not None:
+                return patterns
+        return self.python_excluded_urls
+
+    def read_metrics_token(self) -> str:
+        """The bearer token that a scrape must show, from its variable or its file; empty where there is none.
+
+        Raises:
+            SettingError: The file cannot be read, or holds no token.
+        """
+        if self.metrics_token or not self.metrics_token_file:
+            return self.metrics_token
+        subject = _FIELDS["metrics_token_file"].variable, self.metrics_token_file
+        try:
+            with open(self.metrics_token_file, encoding="ascii") as file:
+                token = parse.TOKEN.read(file.read().strip())
+        except OSError as error:
+            raise SettingError(
+                *subject, f"cannot be read: {error.strerror}; expected a file with a token"
+            ) from None
+        except ValueError:
+            token = ""
+        if not token:
+            raise SettingError(*subject, "holds no token; expected visible ASCII characters without spaces")
+        return token
+
+
+def _parse(row: Setting, subject: str, text: str) -> Any:
+    if not text:
+        return () if isinstance(row.default, tuple) else row.default
+    try:
+        return row.parser.read(text)
+    except ValueError:
+        shown = "…" if row.parser is parse.TOKEN else text
+        raise SettingError(subject, shown, row.parser.expected) from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        separator = "," if all(isinstance(item, str) for item in value.values()) else ";"
+        return separator.join(f"{key}={_text(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, known, 1, 0.5)), "")
+
+
+SETTINGS = tuple(Setting(item.name, *item.metadata["row"]) for item in fields(Settings) if item.metadata)
+_FIELDS = {row.field: row for row in SETTINGS}
+_VARIABLES = {row.variable: row for row in SETTINGS}

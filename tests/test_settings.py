@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from otel_obs import environment_variables
+from otel_obs.errors import SettingError
+from otel_obs.settings import PREFIX, SETTINGS, Settings
+
+NO_BUCKETS = (
+    "does not set buckets; expected family=ascending numbers, e.g. "
+    "http_request_duration_seconds=.01,.1,1;inference_duration_seconds=.1,1,5"
+)
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = Settings.from_env({})
+    assert settings == Settings()
+    assert settings.metrics_exporters == ("prometheus",)
+    assert settings.prometheus_port is None
+    assert settings.metrics_path == "/metrics"
+    assert settings.cardinality_limit == 2000
+    assert settings.is_on
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert Settings.from_env({"OTEL_OBS_PROFILE": " ", "OTEL_EXPORTER_PROMETHEUS_PORT": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("OTEL_SDK_DISABLED", "TRUE", "sdk_disabled", True),
+        ("OTEL_SDK_DISABLED", "1", "sdk_disabled", False),
+        ("OTEL_OBS_ENABLED", "off", "enabled", False),
+        ("OTEL_SERVICE_NAME", "shop", "service_name", "shop"),
+        ("OTEL_METRICS_EXPORTER", "prometheus, otlp", "metrics_exporters", ("prometheus", "otlp")),
+        ("OTEL_METRICS_EXPORTER", "none", "metrics_exporters", ()),
+        ("OTEL_TRACES_EXPORTER", "otlp_proto_http", "traces_exporters", ("otlp_proto_http",)),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_on", "exemplar_filter", "always_on"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "9464", "prometheus_port", 9464),
+        ("OTEL_OBS_EXCLUDED_URLS", "/health, ^/internal/.*$", "excluded_urls", ("/health", "^/internal/.*$")),
+        ("OTEL_OBS_NAMESPACE", "sparklio_", "namespace", "sparklio"),
+        (
+            "OTEL_OBS_LABELS",
+            "status_code=status, endpoint = path",
+            "labels",
+            (("status_code", "status"), ("endpoint", "path")),
+        ),
+        (
+            "OTEL_OBS_NAMES",
+            "http_requests_total=flask_http_request_total,llm_duration_seconds=llm_latency_seconds",
+            "names",
+            (
+                ("http_requests_total", "flask_http_request_total"),
+                ("llm_duration_seconds", "llm_latency_seconds"),
+            ),
+        ),
+        (
+            "OTEL_OBS_BUCKETS",
+            "http_request_duration_seconds=.01,.05,1",
+            "buckets",
+            (("http_request_duration_seconds", (0.01, 0.05, 1.0)),),
+        ),
+        (
+            "OTEL_OBS_BUCKETS",
+            "a_seconds=.01,1,+Inf; b_bytes=1e3,1e6;",
+            "buckets",
+            (("a_seconds", (0.01, 1.0)), ("b_bytes", (1000.0, 1000000.0))),
+        ),
+        ("OTEL_OBS_PROFILE", "SemConv", "profile", "semconv"),
+        ("OTEL_OBS_HTTP", "upstream", "http", "upstream"),
+        ("OTEL_OBS_METRICS_PATH", "/internal/metrics/", "metrics_path", "/internal/metrics"),
+        ("OTEL_OBS_SCOPE_LABELS", "on", "scope_labels", "on"),
+        (
+            "OTEL_OBS_RESOURCE_LABELS",
+            "service.name,service.version",
+            "resource_labels",
+            ("service.name", "service.version"),
+        ),
+        ("OTEL_OBS_CARDINALITY_LIMIT", "10", "cardinality_limit", 10),
+        ("OTEL_OBS_HTTP_SIZES", "true", "http_sizes", True),
+        ("OTEL_OBS_RUN_DIR", "/run/shop", "run_dir", "/run/shop"),
+    ],
+)
+def test_a_variable_sets_its_field(variable: str, text: str, field: str, value: object) -> None:
+    assert getattr(Settings.from_env({variable: text}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        ("OTEL_OBS_ENABLED", "flase", "is not a switch; expected true or false"),
+        ("OTEL_OBS_PROFILE", "modern", "is not known; expected classic or semconv"),
+        ("OTEL_OBS_HTTP", "yes", "is not known; expected on, off or upstream"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "70000", "is not a port; expected a number from 0 to 65535"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "http", "is not a port; expected a number from 0 to 65535"),
+        (
+            "OTEL_METRICS_EXPORTER",
+            "none,otlp",
+            "is not a list of exporters; expected prometheus, otlp, console, or none alone",
+        ),
+        (
+            "OTEL_OBS_EXCLUDED_URLS",
+            "/health,(",
+            "is not a list of regular expressions; expected e.g. /health,/internal/.*",
+        ),
+        (
+            "OTEL_OBS_LABELS",
+            "status_code",
+            "does not rename labels; expected old=new, e.g. status_code=status",
+        ),
+        (
+            "OTEL_OBS_LABELS",
+            "a=b,a=c",
+            "does not rename labels; expected old=new, e.g. status_code=status",
+        ),
+        (
+            "OTEL_OBS_BUCKETS",
+            "a_seconds=1,.5",
+            NO_BUCKETS,
+        ),
+        (
+            "OTEL_OBS_BUCKETS",
+            "a_seconds=nan",
+            NO_BUCKETS,
+        ),
+        (
+            "OTEL_OBS_NAMESPACE",
+            "my-shop",
+            "is not a metric name; expected letters, digits and underscores, not beginning with a digit",
+        ),
+        (
+            "OTEL_OBS_METRICS_PATH",
+            "metrics",
+            "is not a path; expected it to begin with a slash, e.g. /metrics",
+        ),
+        (
+            "OTEL_OBS_CARDINALITY_LIMIT",
+            "0",
+            "is not a limit; expected a whole number of series, 1 or more",
+        ),
+    ],
+)
+def test_a_wrong_value_names_variable_value_and_expectation(variable: str, text: str, message: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.from_env({variable: text})
+    assert str(caught.value) == f"{variable}={text!r} {message}"
+
+
+def test_a_token_is_never_shown() -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.from_env({"OTEL_OBS_METRICS_TOKEN": "geheim mit leer"})
+    assert str(caught.value) == (
+        "OTEL_OBS_METRICS_TOKEN='…' is not a bearer token; expected visible ASCII characters without spaces"
+    )
+    assert "geheim" not in repr(Settings.from_env({"OTEL_OBS_METRICS_TOKEN": "geheim"}))
+
+
+def test_a_misspelt_variable_is_a_warning_with_the_nearest_name() -> None:
+    settings = Settings.from_env(
+        {"OTEL_OBS_PROFIL": "classic", "OTEL_OBS_ZZZZZZZZZZZZZZZZ": "1", "OTEL_X": ""}
+    )
+    assert settings.warnings == (
+        "OTEL_OBS_PROFIL is not a variable of otel_obs; did you mean OTEL_OBS_PROFILE?",
+        "OTEL_OBS_ZZZZZZZZZZZZZZZZ is not a variable of otel_obs",
+    )
+
+
+def test_options_in_code_are_checked_like_variables() -> None:
+    settings = Settings().with_options(
+        labels={"status_code": "status"},
+        buckets={"a_seconds": [0.1, 1], "b_seconds": (2,)},
+        http_sizes=True,
+        metrics_exporters=[],
+        prometheus_port=9464,
+        excluded_urls="/health",
+    )
+    assert settings == Settings(
+        labels=(("status_code", "status"),),
+        buckets=(("a_seconds", (0.1, 1.0)), ("b_seconds", (2.0,))),
+        http_sizes=True,
+        metrics_exporters=(),
+        prometheus_port=9464,
+        excluded_urls=("/health",),
+    )
+    assert settings.with_options(http_sizes=None, prometheus_port=None) == Settings(
+        labels=settings.labels,
+        buckets=settings.buckets,
+        metrics_exporters=(),
+        excluded_urls=("/health",),
+    )
+    with pytest.raises(SettingError, match=r"^profile='modern' is not known; expected classic or semconv$"):
+        settings.with_options(profile="modern")
+    with pytest.raises(TypeError, match=r"^'bucket' is not an option of otel_obs; did you mean 'buckets'\?$"):
+        settings.with_options(bucket={})
+
+
+def test_the_narrower_list_of_excluded_urls_wins() -> None:
+    environ = {"OTEL_PYTHON_EXCLUDED_URLS": "all"}
+    assert Settings.from_env(environ).excluded_urls_for("flask") == ("all",)
+    environ["OTEL_PYTHON_FLASK_EXCLUDED_URLS"] = "flask"
+    assert Settings.from_env(environ).excluded_urls_for("flask") == ("flask",)
+    assert Settings.from_env(environ).excluded_urls_for("fastapi") == ("all",)
+    environ["OTEL_OBS_EXCLUDED_URLS"] = "ours"
+    assert Settings.from_env(environ).excluded_urls_for("flask") == ("ours",)
+
+
+def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    settings = Settings(metrics_token_file=str(file))
+    with pytest.raises(SettingError) as caught:
+        settings.read_metrics_token()
+    assert str(caught.value) == (
+        f"OTEL_OBS_METRICS_TOKEN_FILE={str(file)!r} cannot be read: No such file or directory; "
+        "expected a file with a token"
+    )
+    file.write_text("\n")
+    with pytest.raises(
+        SettingError, match="holds no token; expected visible ASCII characters without spaces"
+    ):
+        settings.read_metrics_token()
+    file.write_text("s3cret\n")
+    assert settings.read_metrics_token() == "s3cret"
+    assert Settings().read_metrics_token() == ""
+
+
+def test_the_switches_that_turn_everything_off() -> None:
+    assert not Settings.from_env({"OTEL_OBS_ENABLED": "0"}).is_on
+    assert not Settings.from_env({"OTEL_SDK_DISABLED": "true"}).is_on
+
+
+def test_every_variable_of_ours_is_an_option_of_the_wrapper() -> None:
+    constants = {name: value for name, value in vars(environment_variables).items() if name.isupper()}
+    ours = [row.variable for row in SETTINGS if row.variable.startswith(PREFIX)]
+    assert constants == {name: name for name in ours}
+    assert list(constants) == sorted(ours)
+
+
+def test_every_row_has_a_sentence() -> None:
+    assert [row.variable for row in SETTINGS if not row.doc.endswith(".")] == []

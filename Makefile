@@ -1,0 +1,63 @@
+# `make help` lists what there is. Everything runs in .venv, which is made when it is missing or older than
+# pyproject.toml or constraints.txt. ARGS go to the command: make test ARGS="-k scrape -x"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 | \2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: $(STAMP) ## The classifier under 4 gunicorn workers with real traffic; ARGS=--once ends by itself
+	@$(BIN)/python examples/aiclassifier/demo.py $(ARGS)
+
+.PHONY: test
+test: $(STAMP) prometheus ## The whole test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(STAMP) ## Style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@for example in examples/*/; do \
+		echo "$(BIN)/mypy $$example"; \
+		(cd "$$example" && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; \
+	done
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(STAMP) ## Cost against peers, as ratios measured in one run; ARGS=--quick
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: docs
+docs: $(STAMP) ## Write the generated pages of docs/ again
+	$(BIN)/python scripts/docs.py $(ARGS)
+
+.PHONY: pins
+pins: ## Write constraints.txt again, from every Python named in PYTHONS
+	$(PYTHON) scripts/pins.py $(or $(PYTHONS),$(PYTHON))
+
+.PHONY: clean
+clean: ## Remove .venv, caches and builds
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip 25.1 is the first that knows dependency groups; Debian 12 ships an older one.
+$(STAMP): pyproject.toml constraints.txt
+	@scripts/require-venv $(PYTHON)
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev
+	@touch $@
+
+.PHONY: prometheus
+prometheus:
+	@scripts/install-prometheus

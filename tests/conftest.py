@@ -1,0 +1,27 @@
+"""Every test starts without telemetry settings from outside, and skips where its real server is missing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.support.processes import SCRUBBED
+from tests.support.prometheus import BINARY, MISSING
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(SCRUBBED)]:
+        monkeypatch.delenv(name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "prometheus: needs a real Prometheus server")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if BINARY is None:
+        for item in items:
+            if item.get_closest_marker("prometheus"):
+                item.add_marker(pytest.mark.skip(reason=MISSING))

@@ -1,0 +1,140 @@
+"""Which format a scraper gets, by its `Accept` header.
+
+Source: Prometheus, Scrape protocol content negotiation; RFC 9110, 12.5.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple, cast, get_args
+
+from otel_obs.exposition.lexical import Escaping
+
+Syntax = Literal["text", "openmetrics", "protobuf"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to write an exposition."""
+
+    syntax: Syntax = "text"
+    version: str = "0.0.4"
+    escaping: Escaping = "underscores"
+
+    @property
+    def media_type(self) -> str:
+        """The `Content-Type` without `charset`, for frameworks that add it themselves."""
+        return self._content_type("")
+
+    @property
+    def content_type(self) -> str:
+        """The `Content-Type` to serve; texts announce `charset=utf-8`."""
+        return self._content_type("" if self.syntax == "protobuf" else "; charset=utf-8")
+
+    def _content_type(self, charset: str) -> str:
+        # 0.0.x knows no escaping: it is only named there when a scraper asked for another than the default.
+        has_escaping = self.version == "1.0.0" or self.escaping != "underscores"
+        escaping = f"; escaping={self.escaping}" if has_escaping else ""
+        version = f"; version={self.version}" if self.version else ""
+        return f"{_MEDIA_TYPES[self.syntax]}{version}{charset}{escaping}"
+
+
+TEXT = Format()
+OPENMETRICS = Format("openmetrics", "1.0.0")
+PROTOBUF = Format("protobuf", "")
+
+_PROTOBUF = "application/vnd.google.protobuf"
+_MESSAGE = "io.prometheus.client.MetricFamily"
+_MEDIA_TYPES: dict[Syntax, str] = {
+    "text": "text/plain",
+    "openmetrics": "application/openmetrics-text",
+    "protobuf": f"{_PROTOBUF}; proto={_MESSAGE}; encoding=delimited",
+}
+_VERSIONS: dict[Syntax, tuple[str, ...]] = {
+    "text": ("0.0.4", "1.0.0"),
+    "openmetrics": ("1.0.0", "0.0.1"),
+}
+_ESCAPINGS = {
+    **{scheme: cast(Escaping, scheme) for scheme in get_args(Escaping)},
+    "allow-utf8": "allow-utf-8",
+}
+
+_QUOTED_OR_NOT = r'(?:"(?:\\.|[^"\\])*"|[^",;])*'
+_MEDIA_RANGES = re.compile(rf"{_QUOTED_OR_NOT}(?:;{_QUOTED_OR_NOT})*")
+_PARAMETERS = re.compile(rf";({_QUOTED_OR_NOT})")
+
+
+class _Accepted(NamedTuple):
+    media: str
+    parameters: dict[str, str]
+    quality: float
+
+
+@lru_cache(maxsize=64)
+def negotiate(accept: str | None) -> Format:
+    """Choose a format by an `Accept` header.
+
+    The one with the highest q-value that otel_obs can write, the earlier of equals. Text 0.0.4 with
+    underscores where there is no header, or nothing in it can be written.
+
+    Args:
+        accept: The header's value; several headers are joined by commas. None and "" are no header.
+    """
+    accepted = sorted(_accepted(accept or ""), key=lambda one: -one.quality)
+    refused = {found for one in accepted if not one.quality and (found := _format(one))}
+    for one in accepted:
+        if one.quality > 0:
+            candidates = _wildcard(one.media) or (_format(one),)
+            for candidate in candidates:
+                if candidate and candidate not in refused:
+                    return candidate
+    return TEXT
+
+
+def _accepted(accept: str) -> Iterator[_Accepted]:
+    for media_range in _MEDIA_RANGES.findall(accept):
+        media = media_range.partition(";")[0].strip().lower()
+        parameters = dict(map(_parameter, _PARAMETERS.findall(media_range)))
+        if media:
+            yield _Accepted(media, parameters, _quality(parameters.get("q", "1")))
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    value = value.strip()
+    if value.startswith('"') and value.endswith('"') and len(value) > 1:
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    return name.strip().lower(), value
+
+
+def _quality(text: str) -> float:
+    try:
+        quality = float(text)
+    except ValueError:
+        return 0.0
+    return quality if 0 <= quality <= 1 else 0.0
+
+
+def _wildcard(media: str) -> tuple[Format, ...]:
+    return {
+        "*/*": (TEXT, OPENMETRICS, PROTOBUF),
+        "text/*": (TEXT,),
+        "application/*": (OPENMETRICS, PROTOBUF),
+    }.get(media, ())
+
+
+def _format(accepted: _Accepted) -> Format | None:
+    """The format that a media range names, if otel_obs can write it."""
+    media, parameters, _ = accepted
+    escaping = _ESCAPINGS.get(parameters.get("escaping", ""), "underscores")
+    if media == _PROTOBUF:
+        is_ours = parameters.get("proto") == _MESSAGE and parameters.get("encoding") == "delimited"
+        return Format("protobuf", "", escaping) if is_ours else None
+    for syntax, versions in _VERSIONS.items():
+        if media == _MEDIA_TYPES[syntax]:
+            version = parameters.get("version") or versions[0]
+            return Format(syntax, version, escaping) if version in versions else None
+    return None

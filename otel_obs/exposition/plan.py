@@ -1,0 +1,248 @@
+"""Which families an exposition holds: one TYPE, HELP and UNIT a name, and one owner a name.
+
+Source: OpenTelemetry specification, Prometheus and OpenMetrics Compatibility, Metric Metadata and
+Instrumentation Scope.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from otel_obs.cells.layout import Attributes, Kind, Scope, Stream
+from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
+from otel_obs.exposition.names import TOTAL, Naming, Translation, scope_attributes, unit_word
+
+FamilyType = Literal[
+    "counter", "gauge", "histogram", "info", "summary", "stateset", "gaugehistogram", "unknown"
+]
+
+TARGET_INFO = "target_info"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a service chooses about its expositions; the default is what most want.
+
+    Attributes:
+        resource: The attributes of the service's resource; they become `target_info`.
+        resource_labels: Keys, or patterns like `k8s.*`, of resource attributes that every series gets as
+            labels (the specification's `resource_constant_labels`).
+        scope_labels: When series get `otel_scope_name` and its like: "on" is the specification's default,
+            "off" is never, "auto" where two scopes define one family and only the labels tell them apart.
+        translation: The specification's `translation_strategy`.
+        has_target_info: Whether `target_info` is exposed.
+        yielding_scopes: Scopes whose families give way where anybody else defines a family of that name,
+            through OpenTelemetry or prometheus_client: a library that counts on an application's behalf.
+    """
+
+    resource: Attributes = ()
+    resource_labels: tuple[str, ...] = ()
+    scope_labels: Literal["auto", "on", "off"] = "auto"
+    translation: Translation = "UnderscoreEscapingWithSuffixes"
+    has_target_info: bool = True
+    yielding_scopes: frozenset[str] = frozenset()
+
+
+DEFAULT_OPTIONS = Options()
+
+
+class Member(NamedTuple):
+    """One column of a family, and the attributes that all its series get besides their own."""
+
+    column: Column
+    extra: Attributes = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What goes under one `# TYPE` line. `name` has all suffixes: `http_requests_total`, `target_info`."""
+
+    name: str
+    type: FamilyType
+    unit: str
+    help: str
+    members: tuple[Member, ...]
+
+    @property
+    def stem(self) -> str:
+        """The name without the suffix of its type, which OpenMetrics puts into its `# TYPE` line."""
+        return stem(self.name, self.type)
+
+
+_TYPES: dict[Kind, FamilyType] = {
+    Kind.COUNTER: "counter",
+    Kind.UPDOWN: "gauge",
+    Kind.GAUGE: "gauge",
+    Kind.HISTOGRAM: "histogram",
+    Kind.EXPONENTIAL: "histogram",
+}
+
+_STEM_SUFFIXES: dict[FamilyType, str] = {"counter": TOTAL, "info": "_info"}
+
+_SAMPLE_SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
+    "histogram": ("_bucket", "_count", "_sum"),
+    "gaugehistogram": ("_bucket", "_gcount", "_gsum"),
+    "summary": ("_count", "_sum"),
+}
+
+_WITH_CREATED = ("counter", "histogram", "summary")
+
+
+def stem(name: str, family_type: FamilyType) -> str:
+    """Take the suffix of its type off the name of a family."""
+    suffix = _STEM_SUFFIXES.get(family_type, "")
+    return name.removesuffix(suffix) or name
+
+
+def sample_names(name: str, family_type: FamilyType, is_openmetrics: bool) -> set[str]:
+    """Every name that a family takes: no other family of the exposition may have one of them."""
+    names = {name, *(name + suffix for suffix in _SAMPLE_SUFFIXES.get(family_type, ()))}
+    if is_openmetrics:
+        names.add(stem(name, family_type))
+        if family_type in _WITH_CREATED:
+            names.add(stem(name, family_type) + "_created")
+    return names
+
+
+def plan(
+    snapshot: Snapshot,
+    options: Options,
+    naming: Naming,
+    others: Collection[str] = (),
+    is_openmetrics: bool = False,
+) -> list[Family]:
+    """Sort the columns of *snapshot* into families, in the order in which they come.
+
+    Args:
+        snapshot: What a scrape reads.
+        options: The service's choices.
+        naming: How names are spelt.
+        others: Names of families that somebody else exposes beside these; only yielding scopes mind.
+        is_openmetrics: Whether names must be unique by the rules of OpenMetrics, which reserves more.
+    """
+    families = list(_target_info(options.resource, naming) if options.has_target_info else ())
+    for name, columns in _by_name(snapshot, naming).items():
+        families.extend(_family(name, _owners(name, columns, options, others), options))
+    claimed: set[str] = set()
+    return [family for family in families if claim(family.name, family.type, claimed, is_openmetrics)]
+
+
+def claim(name: str, family_type: FamilyType, claimed: set[str], is_openmetrics: bool) -> bool:
+    """Take the names of a family for it; False, with a warning, where another family has one of them."""
+    wanted = sample_names(name, family_type, is_openmetrics)
+    taken = claimed & wanted
+    if taken:
+        warn_once(
+            f"the {family_type} {name!r} is not exposed: another metric has the name {min(taken)!r}; "
+            "rename one"
+        )
+        return False
+    claimed |= wanted
+    return True
+
+
+@lru_cache(maxsize=1024)
+def warn_once(message: str) -> None:
+    """Log *message* as a warning, the first time that it comes."""
+    logger.warning("%s", message)
+
+
+def _by_name(snapshot: Snapshot, naming: Naming) -> dict[str, list[Column]]:
+    columns: dict[str, list[Column]] = {}
+    for column in snapshot.columns:
+        columns.setdefault(naming.family(column.table.stream), []).append(column)
+    return columns
+
+
+def _owners(name: str, columns: list[Column], options: Options, others: Collection[str]) -> list[Column]:
+    """Those of *columns* that do not give way."""
+    if not options.yielding_scopes:
+        return columns
+    firm = [column for column in columns if column.table.stream.scope.name not in options.yielding_scopes]
+    if len(firm) == len(columns) or not (firm or name in others):
+        return columns
+    warn_once(
+        f"{name!r} is defined by the application; the one of otel_obs is not exposed; "
+        "to see both, rename the application's"
+    )
+    return firm
+
+
+def _family(name: str, columns: list[Column], options: Options) -> Iterator[Family]:
+    if not columns:
+        return
+    family_type = _TYPES[columns[0].table.stream.kind]
+    columns = [column for column in columns if _has_type(column, family_type, name)]
+    streams = [column.table.stream for column in columns]
+    yield Family(
+        name,
+        family_type,
+        _first("UNIT", name, (unit_word(stream.unit) for stream in streams)),
+        _first("HELP", name, (stream.description for stream in streams)),
+        tuple(Member(column, _extra(column.table.stream, streams, options)) for column in columns),
+    )
+
+
+def _has_type(column: Column, family_type: FamilyType, name: str) -> bool:
+    own = _TYPES[column.table.stream.kind]
+    if own != family_type:
+        scope = column.table.stream.scope.name
+        warn_once(
+            f"the {own} {name!r} of scope {scope!r} is not exposed: {name!r} is a {family_type} already; "
+            "rename one"
+        )
+    return own == family_type
+
+
+def _first(comment: str, name: str, texts: Iterable[str]) -> str:
+    """The first text that says anything; later ones that differ are dropped with a warning."""
+    said = [text for text in texts if text]
+    for text in said:
+        if text != said[0]:
+            warn_once(f"{name!r} has two {comment} comments: {said[0]!r} is exposed, {text!r} is dropped")
+    return said[0] if said else ""
+
+
+def _extra(stream: Stream, streams: list[Stream], options: Options) -> Attributes:
+    return _resource_labels(options.resource, options.resource_labels) + (
+        scope_attributes(stream.scope) if _has_scope_labels(streams, options) else ()
+    )
+
+
+def _has_scope_labels(streams: list[Stream], options: Options) -> bool:
+    if options.scope_labels == "auto":
+        scopes: set[Scope] = {stream.scope for stream in streams}
+        return len(scopes) > 1
+    return options.scope_labels == "on"
+
+
+def _resource_labels(resource: Attributes, patterns: tuple[str, ...]) -> Attributes:
+    return tuple(
+        (key, value) for key, value in resource if any(fnmatchcase(key, pattern) for pattern in patterns)
+    )
+
+
+def _target_info(resource: Attributes, naming: Naming) -> Iterator[Family]:
+    if resource:
+        column = _target_info_column(resource)
+        name = naming.family(column.table.stream)
+        yield Family(name, "info", "", "Target metadata", (Member(column),))
+
+
+@lru_cache(maxsize=8)
+def _target_info_column(resource: Attributes) -> Column:
+    """The same object for the same resource, so that its labels are made once."""
+    return Column(SeriesTable(Stream(Kind.GAUGE, TARGET_INFO), [resource], [0.0]), [1.0], {})
+
+
+def restrict(families: Iterable[Family], names: Collection[str], is_openmetrics: bool) -> list[Family]:
+    """Keep the families of which a sample is in *names*, as the query parameter `name[]` asks."""
+    wanted = set(names)
+    return [family for family in families if wanted & sample_names(family.name, family.type, is_openmetrics)]

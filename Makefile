@@ -16,7 +16,7 @@ help: ## This list
 
 .PHONY: demo
 demo: $(STAMP) ## The classifier under 4 gunicorn workers with real traffic; ARGS=--once ends by itself
-	@$(BIN)/python examples/aiclassifier/demo.py $(ARGS)
+	@cd examples/aiclassifier && $(CURDIR)/$(BIN)/python -m demo $(ARGS)
 
 .PHONY: test
 test: $(STAMP) prometheus ## The whole test suite

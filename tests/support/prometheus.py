@@ -85,4 +85,5 @@ class PrometheusServer(Service):
     def target_health(self, job: str) -> tuple[str, str]:
         """`up`, `down` or `unknown` of a job's target, and its last error."""
         targets = self.api("targets")["activeTargets"]
-        return next((t["health"], t["lastError"]) for t in targets if t["labels"]["job"] == job)
+        found = ((t["health"], t["lastError"]) for t in targets if t["labels"]["job"] == job)
+        return next(found, ("unknown", "not discovered yet"))

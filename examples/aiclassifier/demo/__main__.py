@@ -1,0 +1,155 @@
+"""Run the classifier with several workers, send it real traffic, kill a worker, show that nothing is lost.
+
+Usage: python -m demo [--once]      (in the directory of the example)
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from demo.exposition import Exposition
+from demo.report import Facts, Killed, progress_bar, status_line, write_report
+from demo.service import HOST, Service, ServiceError, choose_port
+from demo.traffic import Traffic
+
+TICK_S = 0.25
+SETTLE_S = 5.0
+BETWEEN_LINES_S = 5.0
+THINK_S = 0.05
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--once", action="store_true", help="end after one report; 1 if a request is lost")
+    parser.add_argument("--seconds", type=float, default=12.0, help="how long before the report (12)")
+    parser.add_argument("--clients", type=int, default=8, help="how many clients ask at the same time (8)")
+    parser.add_argument("--workers", type=int, default=4, help="how many workers gunicorn starts (4)")
+    return parser.parse_args(arguments)
+
+
+class Demo:
+    """One run: the service, its clients, and what happened."""
+
+    def __init__(self, service: Service, traffic: Traffic, clients: int) -> None:
+        self._service, self._traffic, self._clients = service, traffic, clients
+        self._start_s = time.monotonic()
+        self._killed: Killed | None = None
+        self._shows_progress = sys.stdout.isatty()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the clients started."""
+        return time.monotonic() - self._start_s
+
+    def run_for(self, seconds: float) -> None:
+        """Let the clients ask for some time, and end a worker when half of it is over."""
+        while self.elapsed_s < seconds:
+            time.sleep(TICK_S)
+            if self._killed is None and self.elapsed_s > seconds / 2:
+                self.kill_worker()
+            self._show_progress(self.elapsed_s / seconds)
+        self._clear_progress()
+
+    def kill_worker(self) -> None:
+        """End the worker that has answered most, at a moment at which no request is under way."""
+        with self._traffic.gate.closed():
+            self.read_settled()
+            before = set(self._service.workers())
+            victim, answered = max(
+                (found for found in self._traffic.tally.by_worker.items() if found[0] in before),
+                key=lambda found: found[1],
+            )
+            self._service.kill(victim)
+        after_s = self.elapsed_s
+        self._clear_progress()
+        print(f"  {after_s:4.1f} s   worker {victim} is killed with SIGKILL; the traffic goes on")
+        is_whole = self._service.wait_for_workers(without=victim)
+        successor = next(iter(set(self._service.workers()) - before), None) if is_whole else None
+        self._killed = Killed(victim, after_s, answered, successor)
+
+    def read_settled(self) -> Exposition:
+        """What /metrics says once every answered request is counted, or what it still says after 5 seconds.
+
+        A server counts a request when it is done with it, which is a moment after the client has the answer.
+        """
+        deadline_s = time.monotonic() + SETTLE_S
+        while True:
+            exposition = Exposition(self._service.read_metrics())
+            counted = sum(exposition.requests().values())
+            if counted >= self._traffic.tally.sent or time.monotonic() > deadline_s:
+                return exposition
+            time.sleep(0.02)
+
+    def facts(self) -> Facts:
+        """Everything about the run so far; the traffic pauses for an instant."""
+        with self._traffic.gate.closed():
+            exposition = self.read_settled()
+            workers = len(self._service.workers())
+        tally, url = self._traffic.tally, self._service.metrics_url
+        return Facts(tally, exposition, self._killed, self.elapsed_s, workers, self._clients, url)
+
+    def go_on(self) -> None:
+        """Until Ctrl-C: gentler traffic, and a line every few seconds."""
+        self._traffic.think_s = THINK_S
+        while True:
+            time.sleep(BETWEEN_LINES_S)
+            facts = self.facts()
+            print(status_line(facts), flush=True)
+
+    def _show_progress(self, done: float) -> None:
+        if self._shows_progress:
+            sent = f"{self._traffic.tally.sent:,} requests"
+            print(f"\r  {self.elapsed_s:4.1f} s   [{progress_bar(done)}]  {sent}", end="", flush=True)
+
+    def _clear_progress(self) -> None:
+        if self._shows_progress:
+            print("\r" + " " * 78 + "\r", end="")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the demonstration; the exit code is 1 if a request was lost or counted twice."""
+    options = parse_arguments(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print(
+        "\n  Digit classifier, unchanged, under: opentelemetry-instrument gunicorn "
+        f"-w {options.workers} app:app\n"
+    )
+    try:
+        with Service(options.workers, choose_port()) as service:
+            start_s = time.monotonic()
+            service.wait_until_ready()
+            print(f"  {service.metrics_url} answers after {time.monotonic() - start_s:.1f} s\n")
+            with Traffic(HOST, service.port, options.clients) as traffic:
+                return run(Demo(service, traffic, options.clients), options)
+    except ServiceError as error:
+        print(f"  {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(demo: Demo, options: argparse.Namespace) -> int:
+    """The story of one run, and its exit code."""
+    demo.run_for(options.seconds)
+    facts = demo.facts()
+    print("\n" + write_report(facts) + "\n", flush=True)
+    if not options.once:
+        print(
+            "  Gentler traffic goes on, and stops for an instant at each comparison; Ctrl-C ends it.\n",
+            flush=True,
+        )
+        try:
+            demo.go_on()
+        except KeyboardInterrupt:
+            facts = demo.facts()
+            print("\n\n" + write_report(facts) + "\n")
+    return 0 if facts.is_exact else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

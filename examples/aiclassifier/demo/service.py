@@ -1,0 +1,146 @@
+"""The classifier as a process: started as in production, watched, hurt and stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+EXAMPLE = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+PREFERRED_PORT = 8000
+READY_S = 40.0
+STOP_S = 10.0
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ServiceError(Exception):
+    """The service does not do what the demonstration needs; the message is for the person at the terminal."""
+
+
+def choose_port() -> int:
+    """Port 8000 where it is free, or else any free one."""
+    for port in (PREFERRED_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            chosen: int = probe.getsockname()[1]
+            return chosen
+    raise ServiceError(f"no free port on {HOST}")
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The variables of a file of `NAME=value` lines."""
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if line)
+
+
+class Service:
+    """`opentelemetry-instrument gunicorn`; running inside the `with` block."""
+
+    def __init__(self, workers: int, port: int) -> None:
+        self.worker_count, self.port = workers, port
+        self.url = f"http://{HOST}:{port}"
+        self.metrics_url = f"{self.url}/metrics"
+        self._log, path = tempfile.mkstemp()
+        os.unlink(path)
+
+    def __enter__(self) -> Service:
+        tools = Path(sys.executable).parent
+        options = "-w", str(self.worker_count), "-b", f"{HOST}:{self.port}"
+        # A session of its own, so that Ctrl-C ends the traffic first and the service after the report.
+        self._process = subprocess.Popen(
+            [tools / "opentelemetry-instrument", tools / "gunicorn", *options, "app:app"],
+            cwd=EXAMPLE,
+            env={**os.environ, **read_env_file(EXAMPLE / "service.env"), "APP_ENV": "demo"},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            for worker in self.workers():
+                os.kill(worker, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
+        os.close(self._log)
+
+    def workers(self) -> list[int]:
+        """The process ids of the live workers."""
+        try:
+            children = psutil.Process(self._process.pid).children()
+            return [child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        except psutil.NoSuchProcess:
+            return []
+
+    def wait_until_ready(self) -> None:
+        """Wait until a worker answers on /metrics; that request itself is not counted.
+
+        Raises:
+            ServiceError: It ended, or does not answer.
+        """
+        last = "nothing"
+        deadline_s = time.monotonic() + READY_S
+        while time.monotonic() < deadline_s:
+            if self._process.poll() is not None:
+                raise ServiceError(f"the service ended with {self._process.returncode}:\n{self.log_tail()}")
+            try:
+                self.read_metrics()
+                return
+            except OSError as error:
+                last = str(error)
+            time.sleep(0.1)
+        raise ServiceError(
+            f"{self.metrics_url} does not answer ({last}); the service says:\n{self.log_tail()}"
+        )
+
+    def wait_for_workers(self, without: int) -> bool:
+        """Wait until the number of workers is whole again, the worker *without* not among them."""
+        deadline_s = time.monotonic() + STOP_S
+        while time.monotonic() < deadline_s:
+            workers = self.workers()
+            if without not in workers and len(workers) == self.worker_count:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def kill(self, worker: int) -> None:
+        """End one worker with SIGKILL, and wait until it is gone."""
+        os.kill(worker, signal.SIGKILL)
+        while worker in self.workers():
+            time.sleep(0.01)
+
+    def read_metrics(self) -> str:
+        """The text of /metrics, from whichever worker answers.
+
+        Raises:
+            OSError: It could not be read.
+        """
+        with _direct.open(self.metrics_url, timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines that the service printed."""
+        text = os.pread(self._log, os.fstat(self._log).st_size, 0).decode(errors="replace")
+        return "\n".join("    " + line for line in text.splitlines()[-lines:])

@@ -11,6 +11,7 @@ N      cells: float64, 8-aligned      written through a cast memoryview only
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from base64 import b64decode, b64encode
@@ -52,8 +53,8 @@ class Scope(NamedTuple):
     """An instrumentation scope."""
 
     name: str
-    version: str = ""
-    schema_url: str = ""
+    version: str | None = None
+    schema_url: str | None = None
     attributes: Attributes = ()
 
 
@@ -82,6 +83,13 @@ class Stream(NamedTuple):
         if self.kind is Kind.EXPONENTIAL:
             return 8 + 2 * int(self.bounds[0])
         return 1
+
+    @property
+    def initial_cells(self) -> tuple[float, ...]:
+        """What the cells of a new series hold."""
+        if self.kind is Kind.HISTOGRAM:
+            return (0.0,) * (len(self.bounds) + 2) + (math.inf, -math.inf)
+        return (0.0,) * self.cells
 
 
 class Header(NamedTuple):

@@ -1,0 +1,145 @@
+"""Merging every source's cells into one snapshot."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from itertools import repeat
+
+from otel_obs.cells.layout import Attributes, Kind, Stream, decode_attributes
+from otel_obs.cells.retire import LASTING
+from otel_obs.cells.snapshot import Column, SeriesTable
+from otel_obs.cells.source import Series, Source
+
+_ABSENT = -1
+Parts = list[tuple[Source, list[int]]]
+
+
+class MergedStream:
+    """One stream over all sources: its table, and where in each source the cells of each series are.
+
+    Rebuilt only when a series or a source came or went, and then the table is kept if its series are
+    the same, so that what encoders derived from it stays good.
+    """
+
+    __slots__ = ("_keys", "_signature", "parts", "stream", "table")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.table = SeriesTable(stream, [], [])
+        self.parts: Parts = []
+        self._keys: list[bytes] = []
+        self._signature: list[tuple[bytes, bool, int]] = []
+
+    def update(self, sources: list[tuple[Source, Series]], decoded: dict[bytes, Attributes]) -> None:
+        """Find the series of all *sources*."""
+        signature = [(source.worker, source.is_dead, series.version) for source, series in sources]
+        if signature == self._signature and all(map(operator.is_, self._part_sources(), _first(sources))):
+            return
+        self._signature = signature
+        keys = list(dict.fromkeys(key for _, series in sources for key in series.offsets))
+        if keys != self._keys:
+            self._keys = keys
+            self.table = SeriesTable(self.stream, [_decode(key, decoded) for key in keys], _starts(keys, sources))
+        self.parts = [
+            (source, list(map(series.offsets.get, keys, repeat(_ABSENT)))) for source, series in sources
+        ]
+
+    def _part_sources(self) -> Iterable[Source]:
+        return [source for source, _ in self.parts]
+
+    def column(self) -> Column:
+        """The merged values as they are now."""
+        return Column(self.table, _MERGE[self.stream.kind](self.stream, self.parts), {})
+
+
+def _first(sources: list[tuple[Source, Series]]) -> list[Source]:
+    return [source for source, _ in sources]
+
+
+def _decode(key: bytes, decoded: dict[bytes, Attributes]) -> Attributes:
+    attributes = decoded.get(key)
+    if attributes is None:
+        attributes = decoded[key] = decode_attributes(key)
+    return attributes
+
+
+def _starts(keys: list[bytes], sources: list[tuple[Source, Series]]) -> list[float]:
+    return [min(series.created_s[key] for _, series in sources if key in series.created_s) for key in keys]
+
+
+def _numbers(source: Source, offsets: list[int], shift: int = 0) -> list[float]:
+    cells = source.cells
+    return [cells[offset + shift] if offset >= 0 else 0.0 for offset in offsets]
+
+
+def _merge_sums(stream: Stream, parts: Parts) -> list[float]:
+    return reduce(_add, (_numbers(source, offsets) for source, offsets in parts))
+
+
+def _add(left: list[float], right: list[float]) -> list[float]:
+    return list(map(operator.add, left, right))
+
+
+def _merge_histograms(stream: Stream, parts: Parts) -> list[list[float]]:
+    width = len(stream.bounds) + 2
+    first, *others = parts
+    cells = first[0].cells
+    empty = [0.0] * width
+    merged = [cells[at : at + width] if at >= 0 else empty for at in first[1]]
+    for source, offsets in others:
+        cells = source.cells
+        for position, at in enumerate(offsets):
+            if at >= 0:
+                merged[position] = list(map(operator.add, merged[position], cells[at : at + width]))
+    return merged
+
+
+def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:
+    if len(parts) == 1:
+        return _numbers(*parts[0])
+    rule, _, order = stream.merge.partition(":")
+    choose = _worst([float(state) for state in order.split(",")]) if rule == "worst" else _RULES[rule]
+    rows = zip(*(_readings(source, offsets) for source, offsets in parts))
+    return [choose([reading for reading in row if reading is not None]) for row in rows]
+
+
+Reading = tuple[float, float]
+
+
+def _readings(source: Source, offsets: list[int]) -> list[Reading | None]:
+    """The time and value of each gauge in one source."""
+    cells = source.cells
+    return [(cells[at + 1], cells[at]) if at >= 0 else None for at in offsets]
+
+
+def _worst(order: list[float]) -> Callable[[Sequence[Reading]], float]:
+    """Choose the state that comes first in *order*; a state that is not in it comes last."""
+    rank = {state: position for position, state in enumerate(order)}
+    return lambda readings: min((value for _, value in readings), key=lambda state: rank.get(state, len(rank)))
+
+
+_RULES: dict[str, Callable[[Sequence[Reading]], float]] = {
+    "latest": lambda readings: max(readings)[1],
+    "sum": lambda readings: sum(value for _, value in readings),
+    "max": lambda readings: max(value for _, value in readings),
+    "min": lambda readings: min(value for _, value in readings),
+    "mean": lambda readings: sum(value for _, value in readings) / len(readings),
+    "per_worker": lambda readings: readings[0][1],
+    "share": lambda readings: max(readings)[1],  # computed from the merged counters instead
+}
+
+_MERGE: dict[Kind, Callable[[Stream, Parts], list[float] | list[list[float]]]] = {
+    Kind.COUNTER: _merge_sums,
+    Kind.UPDOWN: _merge_sums,
+    Kind.GAUGE: _merge_gauges,
+    Kind.HISTOGRAM: _merge_histograms,
+}
+
+RULES = frozenset((*_RULES, "worst"))
+
+
+def is_counted(stream: Stream, source: Source) -> bool:
+    """Whether this source's part of *stream* counts: a dead worker's gauges and updowncounters do not."""
+    return not source.is_dead or stream.kind in LASTING

@@ -1,0 +1,103 @@
+"""Folding dead workers' counters and histograms into one retired store, so that files stay bounded.
+
+A dead worker's gauges and updowncounters vanish with it. The fold survives a crash at any step: the
+new store is written whole and renamed into place, it names the workers that are in it, and whoever
+reads a worker's file and then the store leaves out the workers that the store names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+import time
+from collections.abc import Callable, Iterable
+
+from otel_obs.cells.layout import Kind, Stream
+from otel_obs.cells.rundir import RunDir, lock
+from otel_obs.cells.source import FileSource, open_file
+from otel_obs.cells.store import StoreFullError, file_store
+
+RETIRED = "retired"
+_NEW_RETIRED = "retired.new"
+_FOLD_LOCK = "fold.lock"
+KEEP_IDS_S = 600.0
+"""How long the store names a worker: longer than any scrape that read the worker's file may last."""
+
+LASTING = (Kind.COUNTER, Kind.HISTOGRAM)
+"""What outlives its worker."""
+
+
+def fold(run_dir: RunDir, names: Iterable[str], clock: Callable[[], float] = time.time) -> None:
+    """Add the dead workers' files *names* to the retired store and remove them.
+
+    Does nothing where another process is folding, or where there is no room: the files stay and are
+    counted as they are.
+    """
+    descriptor = run_dir.open(_FOLD_LOCK, os.O_CREAT | os.O_RDWR)
+    try:
+        if lock(descriptor, exclusive=True):
+            _fold_locked(run_dir, names, clock())
+    except (OSError, StoreFullError):
+        run_dir.unlink(_NEW_RETIRED)
+    finally:
+        os.close(descriptor)
+
+
+def _fold_locked(run_dir: RunDir, names: Iterable[str], now_s: float) -> None:
+    with contextlib.ExitStack() as opened:
+        retired = _open(run_dir, RETIRED, opened)
+        folded = dict(retired.folded) if retired else {}
+        present = {name: _open(run_dir, name, opened) for name in names}
+        new = [source for source in present.values() if source and source.worker not in folded]
+        if new:
+            kept = {worker: at_s for worker, at_s in folded.items() if now_s - at_s < KEEP_IDS_S}
+            # A file that is still here was folded by somebody who died before removing it.
+            kept.update((source.worker, now_s) for source in present.values() if source)
+            _write(run_dir, [*new, retired] if retired else new, kept, now_s)
+        for name in present:
+            run_dir.unlink(name)
+
+
+def _open(run_dir: RunDir, name: str, opened: contextlib.ExitStack) -> FileSource | None:
+    """Read a file whole; None where it is gone, or so damaged that nothing of it can be used."""
+    try:
+        source = open_file(run_dir, name)
+    except FileNotFoundError:
+        return None
+    if source is not None:
+        opened.callback(source.close)
+        source.refresh()
+    return source
+
+
+def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float], now_s: float) -> None:
+    """Write the sum of *sources* as the new retired store, whole, and put it in place."""
+    run_dir.unlink(_NEW_RETIRED)
+    store = file_store(run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR), now_s, bytes(16))
+    try:
+        for (stream, attributes), (created_s, cells) in _sum(sources).items():
+            store.add_series(stream, attributes, created_s, cells)
+        for worker, at_s in folded.items():
+            store.note_folded(worker, at_s)
+    finally:
+        store.discard()
+    run_dir.rename(_NEW_RETIRED, RETIRED)
+
+
+def _sum(sources: list[FileSource]) -> dict[tuple[Stream, bytes], tuple[float, list[float]]]:
+    """Each lasting series' start and cells, over all *sources*."""
+    total: dict[tuple[Stream, bytes], tuple[float, list[float]]] = {}
+    for source in sources:
+        for stream, series in source.streams.items():
+            if stream.kind not in LASTING:
+                continue
+            for attributes, offset in series.offsets.items():
+                cells = source.cells[offset : offset + stream.cells]
+                created_s = series.created_s[attributes]
+                before = total.get((stream, attributes))
+                if before is not None:
+                    created_s = min(created_s, before[0])
+                    cells = list(map(operator.add, cells, before[1]))
+                total[stream, attributes] = created_s, cells
+    return total

@@ -1,0 +1,284 @@
+"""The directory in which the workers of one service find each other's files.
+
+`<base>/otel-obs-<euid>/<nonce>/`, private to the user. The first process of a service names it, any
+process makes it when it first has something to put there, and the last one out removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import NamedTuple
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+RUN_VARIABLE = "_OTEL_OBS_RUN"
+MEMBERS = "members"
+_DIRECTORY_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_ATTEMPTS = 20
+_ASIDE = ".gone-"
+
+
+class UnusableDirectoryError(Exception):
+    """No run directory can be had here; the message says why."""
+
+
+class Identity(NamedTuple):
+    """Which service this process belongs to."""
+
+    nonce: str
+    joined: bool
+
+
+def is_supported() -> bool:
+    """Whether this platform has what files shared by several workers need."""
+    return fcntl is not None and hasattr(os, "posix_fallocate") and hasattr(os, "pread")
+
+
+def identify(environ: MutableMapping[str, str], command: Sequence[str]) -> Identity | None:
+    """Find out which service this process is a worker of, and note it for the workers to come.
+
+    Every Python subprocess inherits the variable, so it is not enough to join: only the workers of
+    the same service do, that is children of multiprocessing and a re-execution of the same command.
+
+    Args:
+        environ: The process's environment; the private variable is read and written.
+        command: The whole command line of the interpreter (`sys.orig_argv`).
+
+    Returns:
+        None for multiprocessing's resource tracker, which is no worker of anything.
+    """
+    script = _inline_script(command)
+    if "multiprocessing.resource_tracker" in script or "multiprocessing.semaphore_tracker" in script:
+        return None
+    nonce, _, digest = environ.get(RUN_VARIABLE, "").partition(":")
+    own_digest = f"{zlib.crc32(chr(0).join(command[1:]).encode(errors='surrogateescape')):08x}"
+    is_child = "--multiprocessing-fork" in command or "multiprocessing.forkserver" in script
+    if _is_nonce(nonce) and (is_child or digest == own_digest):
+        return Identity(nonce, True)
+    nonce = secrets.token_hex(8)
+    environ[RUN_VARIABLE] = f"{nonce}:{own_digest}"
+    return Identity(nonce, False)
+
+
+def _inline_script(command: Sequence[str]) -> str:
+    return command[command.index("-c") + 1] if "-c" in command[:-1] else ""
+
+
+def _is_nonce(text: str) -> bool:
+    return len(text) == 16 and all(letter in "0123456789abcdef" for letter in text)
+
+
+def default_bases(environ: Mapping[str, str]) -> list[str]:
+    """The directories that may hold run directories, best first."""
+    bases = ["/dev/shm", environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()]
+    return [base for base in dict.fromkeys(bases) if base and os.access(base, os.W_OK | os.X_OK)]
+
+
+def lock(descriptor: int, *, exclusive: bool) -> bool:
+    """Try to take a whole-file lock that belongs to the open file, without waiting."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+class RunDir:
+    """An open run directory, of which this process is a member as long as it lives.
+
+    Membership is a shared lock on the file `members`. Its descriptor is inherited by forks on purpose
+    (a daemon, a worker that outlives its master), and is not by programs that are executed.
+    """
+
+    def __init__(self, path: str, descriptor: int, members: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.members = members
+
+    def open(self, name: str, flags: int) -> int:
+        """Open a file in here, following no symbolic link."""
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.descriptor)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file in here."""
+        os.rename(old, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file in here, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.descriptor)
+
+    def names(self) -> list[str]:
+        """The files in here."""
+        return os.listdir(self.descriptor)
+
+    def is_removed(self) -> bool:
+        """Whether somebody took the directory away."""
+        return os.fstat(self.descriptor).st_nlink == 0
+
+
+def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
+    """Join the service's directory, wherever a worker has made it, or make it under the first base that works.
+
+    Raises:
+        UnusableDirectoryError: None of *bases* can be used; the message names the last reason.
+    """
+    reason = "there is no writable directory for it"
+    existing = [base for base in bases if os.path.isdir(os.path.join(_user_path(base), nonce))]
+    for base in [*existing, *(base for base in bases if base not in existing)]:
+        try:
+            return _open_under(base, nonce)
+        except OSError as error:
+            reason = f"{base}: {error.strerror or error}"
+        except UnusableDirectoryError as error:
+            reason = str(error)
+    raise UnusableDirectoryError(reason)
+
+
+def _user_path(base: str) -> str:
+    return os.path.join(base, f"otel-obs-{os.geteuid()}")
+
+
+def _open_under(base: str, nonce: str) -> RunDir:
+    user_path = _user_path(base)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(user_path, 0o700)
+    user = _open_private(user_path, None)
+    try:
+        for _ in range(_ATTEMPTS):
+            joined = _join(user, user_path, nonce)
+            if joined is not None:
+                return joined
+            _make(user, nonce)
+    finally:
+        os.close(user)
+    raise UnusableDirectoryError(f"{user_path}/{nonce} keeps vanishing")
+
+
+def _open_private(path: str, parent: int | None) -> int:
+    """Open a directory that must be ours alone; a planted one, or a symbolic link, is refused."""
+    descriptor = os.open(path, _DIRECTORY_FLAGS, dir_fd=parent)
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        os.close(descriptor)
+        raise UnusableDirectoryError(f"{path} does not belong to this user alone")
+    return descriptor
+
+
+def _join(user: int, user_path: str, nonce: str) -> RunDir | None:
+    """Become a member; None where the directory is not there, or is being removed at this moment."""
+    try:
+        descriptor = _open_private(nonce, user)
+    except FileNotFoundError:
+        return None
+    members = -1
+    try:
+        members = os.open(MEMBERS, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=descriptor)
+        if lock(members, exclusive=False) and _is_same(user, nonce, descriptor):
+            return RunDir(os.path.join(user_path, nonce), descriptor, members)
+    except FileNotFoundError:
+        pass
+    if members >= 0:
+        os.close(members)
+    os.close(descriptor)
+    return None
+
+
+def _is_same(parent: int, name: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(name, dir_fd=parent, follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _make(user: int, nonce: str) -> None:
+    """Make the directory under a temporary name, with its members file, and put it in place whole."""
+    temporary = f".{nonce}-{secrets.token_hex(4)}"
+    os.mkdir(temporary, 0o700, dir_fd=user)
+    try:
+        descriptor = os.open(temporary, _DIRECTORY_FLAGS, dir_fd=user)
+        # Readable through /proc/self/fd by a worker that has dropped its privileges since.
+        os.close(os.open(MEMBERS, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o644, dir_fd=descriptor))
+        os.close(descriptor)
+        os.rename(temporary, nonce, src_dir_fd=user, dst_dir_fd=user)
+    except FileNotFoundError:
+        pass  # swept between its making and its naming: the caller tries again
+    except OSError as error:
+        _remove_tree(user, temporary)
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # somebody else was first
+            raise
+
+
+def leave(run_dirs: Sequence[RunDir]) -> None:
+    """Give up membership; the last one out removes the directory."""
+    for run_dir in run_dirs:
+        if _is_last(run_dir):
+            parent_path, name = os.path.split(run_dir.path)
+            with contextlib.suppress(OSError):
+                parent = os.open(parent_path, _DIRECTORY_FLAGS)
+                if _is_same(parent, name, run_dir.descriptor):
+                    _remove_tree(parent, name)
+                os.close(parent)
+
+
+def _is_last(run_dir: RunDir) -> bool:
+    """Close our share of the lock, then see on a fresh open of the file whether anybody else has one."""
+    try:
+        fresh = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    os.close(run_dir.members)
+    return lock(fresh, exclusive=True)
+
+
+def sweep(bases: Sequence[str]) -> None:
+    """Remove this user's run directories that have no member left."""
+    for base in bases:
+        with contextlib.suppress(OSError, UnusableDirectoryError):
+            user = _open_private(_user_path(base), None)
+            for name in os.listdir(user):
+                _sweep_one(user, name)
+            os.close(user)
+
+
+def _sweep_one(user: int, name: str) -> None:
+    if name.startswith(_ASIDE):
+        _remove_tree(user, name)
+        return
+    with contextlib.suppress(OSError):
+        members = os.open(f"{name}/{MEMBERS}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=user)
+        try:
+            if lock(members, exclusive=True):
+                _remove_tree(user, name)
+        finally:
+            os.close(members)
+
+
+def _remove_tree(parent: int, name: str) -> None:
+    """Move a directory aside, so that nobody joins it any more, and remove it with its files."""
+    aside = f"{_ASIDE}{secrets.token_hex(4)}"
+    with contextlib.suppress(OSError):
+        os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
+        for path in _files(parent, aside):
+            os.unlink(path, dir_fd=parent)
+        os.rmdir(aside, dir_fd=parent)
+
+
+def _files(parent: int, directory: str) -> Iterator[str]:
+    descriptor = os.open(directory, _DIRECTORY_FLAGS, dir_fd=parent)
+    try:
+        for name in os.listdir(descriptor):
+            yield f"{directory}/{name}"
+    finally:
+        os.close(descriptor)
+

@@ -1,0 +1,116 @@
+"""This process's part in a service of several workers: its run directory, its file, and the way out."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from otel_obs.cells.rundir import (
+    RunDir,
+    UnusableDirectoryError,
+    is_supported,
+    leave,
+    lock,
+    open_run_dir,
+    sweep,
+)
+from otel_obs.cells.store import Store, StoreFullError, file_store, heap_store
+from otel_obs.cells.view import SUFFIX
+
+_logger = logging.getLogger("otel_obs")
+
+
+class Service:
+    """Opens this process's store where the service's other workers find it.
+
+    Args:
+        bases: Directories that may hold the run directory, best first.
+        nonce: The name that the first process of the service has chosen.
+    """
+
+    def __init__(self, bases: Sequence[str], nonce: str) -> None:
+        self._bases = bases
+        self._nonce = nonce
+        self._run_dir: RunDir | None = None
+        self._inherited: list[RunDir] = []
+        self._is_alone = not is_supported()
+        if self._is_alone:
+            _say_alone("this platform has no shared files with locks")
+            return
+        os.register_at_fork(after_in_parent=self._join_quietly, after_in_child=self._after_fork_in_child)
+        atexit.register(self._leave)
+
+    def run_dir(self) -> RunDir | None:
+        """The service's directory; None where this process is alone."""
+        if self._run_dir is None and not self._is_alone:
+            try:
+                self._run_dir = open_run_dir(self._bases, self._nonce)
+            except UnusableDirectoryError as error:
+                self._is_alone = True
+                _say_alone(str(error))
+            else:
+                sweep(self._bases)
+        return self._run_dir
+
+    def open_store(self, worker: bytes) -> Store:
+        """A store in the run directory, or in this process's own memory where none can be had."""
+        started_s = time.time()
+        run_dir = self.run_dir()
+        if run_dir is not None:
+            try:
+                return _open_file_store(run_dir, started_s, worker)
+            except (OSError, StoreFullError) as error:
+                _say_alone(str(error))
+        return heap_store(started_s, worker)
+
+    def _join_quietly(self) -> None:
+        """A process that forks workers is a member too, or the last worker of a moment takes all away."""
+        if self._run_dir is None and not self._is_alone:
+            with contextlib.suppress(UnusableDirectoryError):
+                self._run_dir = open_run_dir(self._bases, self._nonce)
+
+    def _after_fork_in_child(self) -> None:
+        """Keep the parent's membership open, and become a member oneself at the first use."""
+        if self._run_dir is not None:
+            self._inherited.append(self._run_dir)
+            self._run_dir = None
+
+    def _leave(self) -> None:
+        if not _is_child_of_living_parent():
+            leave([run_dir for run_dir in (self._run_dir, *self._inherited) if run_dir is not None])
+
+
+def _open_file_store(run_dir: RunDir, started_s: float, worker: bytes) -> Store:
+    """Make, lock and only then name the file: whoever lists it finds it locked."""
+    name = worker.hex()
+    temporary = f"{name}.new"
+    descriptor = run_dir.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+    try:
+        store = file_store(descriptor, started_s, worker)
+        # Not the descriptor that is mapped: a child's inherited mapping would hold that lock for ever.
+        guard = run_dir.open(temporary, os.O_RDONLY)
+        store.own(guard)
+        lock(guard, exclusive=True)
+        run_dir.rename(temporary, name + SUFFIX)
+    except (OSError, StoreFullError):
+        run_dir.unlink(temporary)
+        raise
+    return store
+
+
+def _is_child_of_living_parent() -> bool:
+    """Whether multiprocessing started this process and its parent lives: the parent tidies up then."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    parent = multiprocessing.parent_process() if multiprocessing else None
+    return parent is not None and parent.is_alive()
+
+
+def _say_alone(reason: str) -> None:
+    _logger.warning("metrics of this process are not merged with those of other workers: %s", reason)
+
+

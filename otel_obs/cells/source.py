@@ -1,0 +1,159 @@
+"""Where merged numbers come from: this process's store, the other workers' files, the retired store."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from otel_obs.cells.layout import (
+    CELL_BYTES,
+    COMMIT_AT,
+    HEADER_BYTES,
+    Damage,
+    FoldedRecord,
+    Header,
+    RemovedRecord,
+    SeriesRecord,
+    Stream,
+    StreamRecord,
+    read_records,
+    unpack_commit,
+    unpack_header,
+)
+from otel_obs.cells.rundir import RunDir, lock
+from otel_obs.cells.store import Store
+
+
+class Series:
+    """The live series of one stream in one source: canonical attributes to offset and start."""
+
+    __slots__ = ("created_s", "offsets", "version")
+
+    def __init__(self) -> None:
+        self.offsets: dict[bytes, int] = {}
+        self.created_s: dict[bytes, float] = {}
+        self.version = 0
+
+
+class Source:
+    """An index, read as far as it is committed, and the cells that it tells of."""
+
+    def __init__(self, worker: bytes) -> None:
+        self.worker = worker
+        self.is_dead = False
+        self.cells: list[float] = []
+        self.streams: dict[Stream, Series] = {}
+        self.folded: dict[bytes, float] = {}
+        self.damage = Damage()
+        self._numbered: list[Stream] = []
+        self._at: dict[int, tuple[Stream, bytes]] = {}
+        self._read_to = 0
+        self._used = 0
+
+    def _take(self, index: bytes) -> None:
+        """Apply the records that are new since the last time."""
+        self._read_to += len(index)
+        for record in read_records(index, self.damage):
+            if isinstance(record, SeriesRecord):
+                self._add(record)
+            elif isinstance(record, StreamRecord):
+                self._numbered.append(record.stream)
+                self.streams.setdefault(record.stream, Series())
+            elif isinstance(record, RemovedRecord):
+                self._remove(record.offset)
+            elif isinstance(record, FoldedRecord):
+                self.folded[record.worker] = record.at_s
+
+    def _add(self, record: SeriesRecord) -> None:
+        if record.stream >= len(self._numbered):
+            self.damage.reason = "a series belongs to no stream"
+            return
+        stream = self._numbered[record.stream]
+        series = self.streams[stream]
+        series.offsets[record.attributes] = record.offset
+        series.created_s[record.attributes] = record.created_s
+        series.version += 1
+        self._at[record.offset] = stream, record.attributes
+        self._used = max(self._used, record.offset + stream.cells)
+
+    def _remove(self, offset: int) -> None:
+        found = self._at.pop(offset, None)
+        if found is None:
+            return
+        stream, attributes = found
+        series = self.streams[stream]
+        if series.offsets.get(attributes) == offset:
+            del series.offsets[attributes], series.created_s[attributes]
+            series.version += 1
+
+
+class OwnSource(Source):
+    """This process's store, read where it lies."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.header.worker)
+        self.store = store
+
+    def refresh(self) -> None:
+        """Read what is new, and the cells as they are now."""
+        self._take(self.store.read_index(self._read_to))
+        self.cells = self.store.read_cells()
+
+
+class FileSource(Source):
+    """Another process's file, read with `os.pread` only: to map what others may truncate is a SIGBUS."""
+
+    def __init__(self, descriptor: int, header: Header) -> None:
+        super().__init__(header.worker)
+        self.descriptor = descriptor
+        self.header = header
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.descriptor)
+
+    def refresh(self) -> None:
+        """Read what is new, and the cells as they are now."""
+        word = os.pread(self.descriptor, 8, COMMIT_AT)
+        committed = unpack_commit(int.from_bytes(word, "little")) if len(word) == 8 else None
+        if committed is None or committed > self.header.index_bytes:
+            self.damage.reason = self.damage.reason or "the index has no valid length"
+        elif committed > self._read_to and not self.damage.reason:
+            wanted = committed - self._read_to
+            index = os.pread(self.descriptor, wanted, HEADER_BYTES + self._read_to)
+            if len(index) != wanted:
+                self.damage.reason = "the index is cut"
+            self._take(index)
+        self.cells = self._read_cells()
+
+    def _read_cells(self) -> list[float]:
+        wanted = self._used * CELL_BYTES
+        data = os.pread(self.descriptor, wanted, self.header.cells_at)
+        if len(data) != wanted:
+            self.damage.reason = "the cells are cut"
+            data = data.ljust(wanted, b"\0")
+        return memoryview(data).cast("d").tolist() if data else []
+
+    def check_alive(self) -> None:
+        """See whether the worker still holds its lock: a process id would prove nothing."""
+        self.is_dead = lock(self.descriptor, exclusive=False)
+
+
+def open_file(run_dir: RunDir, name: str) -> FileSource | None:
+    """Open a worker's file or the retired store.
+
+    Returns:
+        None where its header is damaged or of another version.
+
+    Raises:
+        OSError: It cannot be opened; `FileNotFoundError` where it was folded in the meantime.
+    """
+    descriptor = run_dir.open(name, os.O_RDONLY)
+    try:
+        header = unpack_header(os.pread(descriptor, HEADER_BYTES, 0))
+    except (OSError, struct.error):
+        header = None
+    if header is None:
+        os.close(descriptor)
+        return None
+    return FileSource(descriptor, header)

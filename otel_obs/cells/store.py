@@ -1,0 +1,205 @@
+"""One process's cells and their index, in a mapped file or, with the same code, in anonymous memory."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from otel_obs.cells.layout import (
+    COMMIT_AT,
+    HEADER_BYTES,
+    FoldedRecord,
+    Header,
+    Record,
+    RemovedRecord,
+    SeriesRecord,
+    Stream,
+    StreamRecord,
+    pack_commit,
+    pack_header,
+    pack_record,
+)
+
+INDEX_BYTES = 24 << 20
+CELLS_BYTES = 40 << 20
+QUARANTINE_S = 60.0
+_STEP_BYTES = 64 << 10
+
+Reserve = Callable[[int, int], None]
+"""Back `length` bytes at `start` with real storage; raises OSError where there is no room."""
+
+
+class StoreFullError(Exception):
+    """There is no room for another series in this store."""
+
+
+class _Region:
+    """A part of the mapping that is backed by storage step by step, always ahead of its use."""
+
+    __slots__ = ("_ready", "_reserve", "_size", "_start")
+
+    def __init__(self, start: int, size: int, reserve: Reserve) -> None:
+        self._start, self._size, self._reserve, self._ready = start, size, reserve, 0
+
+    def ensure(self, end: int) -> None:
+        if end <= self._ready:
+            return
+        if end > self._size:
+            raise StoreFullError("the reservation is used up")
+        ready = min(-(-end // _STEP_BYTES) * _STEP_BYTES, self._size)
+        try:
+            self._reserve(self._start + self._ready, ready - self._ready)
+        except OSError as error:
+            raise StoreFullError(str(error)) from error
+        self._ready = ready
+
+
+class Store:
+    """Append-only series over float64 cells. Not locked: `Worker` serialises every change of the index.
+
+    `cells` is the one thing that recording touches: `cells[offset] += value` is a single aligned store.
+
+    Raises:
+        StoreFullError: From the constructor and from whatever takes room, where there is none.
+    """
+
+    def __init__(
+        self,
+        memory: mmap.mmap,
+        header: Header,
+        reserve: Reserve,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.header = header
+        self.streams: dict[Stream, int] = {}
+        self._memory = memory
+        self._clock = clock
+        self._index = _Region(0, HEADER_BYTES + header.index_bytes, reserve)
+        self._cells = _Region(header.cells_at, header.cells_bytes, reserve)
+        self._index_end = 0
+        self._next_cell = 0
+        self._released: dict[int, deque[tuple[float, int]]] = {}
+        self._descriptors: list[int] = []
+        self._index.ensure(HEADER_BYTES)
+        self._cells.ensure(1)
+        view = memoryview(memory)
+        self.cells = view[header.cells_at : header.cells_at + header.cells_bytes].cast("d")
+        self._commit = view[COMMIT_AT : COMMIT_AT + 8].cast("Q")
+        self._commit[0] = pack_commit(0)
+        packed = pack_header(header)
+        memory[: len(packed)] = packed
+
+    @property
+    def used_cells(self) -> int:
+        """The cells up to the last one that was ever given out."""
+        return self._next_cell
+
+    @property
+    def index_bytes(self) -> int:
+        """The committed length of the index."""
+        return self._index_end
+
+    def read_index(self, start: int) -> bytes:
+        """The committed index from byte *start* on."""
+        return self._memory[HEADER_BYTES + start : HEADER_BYTES + self._index_end]
+
+    def read_cells(self) -> list[float]:
+        """A copy of every cell in use."""
+        return self.cells[: self._next_cell].tolist()
+
+    def add_series(
+        self, stream: Stream, attributes: bytes, created_s: float, initial: Sequence[float] = ()
+    ) -> int:
+        """Give a new series its cells, zeroed, and index it.
+
+        Args:
+            stream: The stream that the series belongs to; declared here if it is new.
+            attributes: Canonical JSON of its attributes.
+            created_s: Unix seconds.
+            initial: What the cells hold at first, where that is not what the kind of stream says.
+
+        Returns:
+            The offset of its first cell.
+        """
+        number = self.streams.get(stream)
+        if number is None:
+            self._append(StreamRecord(stream))
+            number = self.streams[stream] = len(self.streams)
+        offset = self._allocate(stream.cells)
+        for position, value in enumerate(initial or stream.initial_cells):
+            self.cells[offset + position] = value
+        self._append(SeriesRecord(number, offset, created_s, attributes))
+        return offset
+
+    def remove_series(self, stream: Stream, offset: int) -> None:
+        """Take a series out of the index; its cells rest in quarantine, since a thread may hold the offset."""
+        self._append(RemovedRecord(offset))
+        self._released.setdefault(stream.cells, deque()).append((self._clock() + QUARANTINE_S, offset))
+
+    def note_folded(self, worker: bytes, at_s: float) -> None:
+        """In a retired store: record that *worker*'s numbers are in here."""
+        self._append(FoldedRecord(worker, at_s))
+
+    def own(self, *descriptors: int) -> None:
+        """Keep *descriptors* open as long as the store is in use."""
+        self._descriptors.extend(descriptors)
+
+    def discard(self) -> None:
+        """Close what the store owns. A lock among it is given up only with its last copy, so a child may do so."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def _allocate(self, cells: int) -> int:
+        released = self._released.get(cells)
+        if released and released[0][0] <= self._clock():
+            return released.popleft()[1]
+        offset = self._next_cell
+        self._cells.ensure((offset + cells) * 8)
+        self._next_cell = offset + cells
+        return offset
+
+    def _append(self, record: Record) -> None:
+        packed = pack_record(record)
+        at = HEADER_BYTES + self._index_end
+        self._index.ensure(at + len(packed))
+        self._memory[at : at + len(packed)] = packed
+        self._index_end += len(packed)
+        # The commit comes after the record and before the first add: a reader never sees half a record.
+        self._commit[0] = pack_commit(self._index_end)
+
+
+def heap_store(started_s: float, worker: bytes) -> Store:
+    """A store in this process's own memory, which no other process reads."""
+    header = Header(os.getpid(), started_s, worker, INDEX_BYTES, CELLS_BYTES)
+    size = header.cells_at + header.cells_bytes
+    if hasattr(mmap, "MAP_PRIVATE"):
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    else:
+        memory = mmap.mmap(-1, size)
+    return Store(memory, header, lambda start, length: None)
+
+
+def file_store(descriptor: int, started_s: float, worker: bytes) -> Store:
+    """A store in the new, empty file that *descriptor* is open on; the store owns the descriptor.
+
+    The whole reservation is sparse and mapped once; `posix_fallocate` backs each part before it is
+    touched, so that a full file system is an error at hand and not a SIGBUS.
+
+    Raises:
+        OSError: The file cannot be sized or mapped.
+        StoreFullError: The file system has no room for the first pages.
+    """
+    header = Header(os.getpid(), started_s, worker, INDEX_BYTES, CELLS_BYTES)
+    size = header.cells_at + header.cells_bytes
+    try:
+        os.ftruncate(descriptor, size)
+        memory = mmap.mmap(descriptor, size)
+        store = Store(memory, header, lambda start, length: os.posix_fallocate(descriptor, start, length))
+    except (OSError, ValueError, StoreFullError):
+        os.close(descriptor)
+        raise
+    store.own(descriptor)
+    return store

@@ -1,0 +1,172 @@
+"""One view of all workers: who is there, what they hold, and what the dead have left."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from threading import Lock
+
+from otel_obs.cells.layout import Attributes, Kind, Stream
+from otel_obs.cells.merge import MergedStream, is_counted
+from otel_obs.cells.retire import RETIRED, fold
+from otel_obs.cells.rundir import RunDir
+from otel_obs.cells.snapshot import Column, Snapshot
+from otel_obs.cells.source import FileSource, OwnSource, Series, Source, open_file
+from otel_obs.cells.worker import Worker
+
+_logger = logging.getLogger("otel_obs")
+
+SUFFIX = ".cells"
+
+
+class MergedView:
+    """Reads a snapshot over all workers of the service, from within any of them.
+
+    Args:
+        worker: This process.
+        run_dir: Gives the directory of the service's files, or None where this process is alone.
+    """
+
+    def __init__(self, worker: Worker, run_dir: Callable[[], RunDir | None] = lambda: None) -> None:
+        self._worker = worker
+        self._run_dir = run_dir
+        self._reset()
+        worker.on_fork.append(self._reset)
+
+    def _reset(self) -> None:
+        self._lock = Lock()
+        self._own: OwnSource | None = None
+        self._files: dict[str, FileSource] = {}
+        self._damaged: set[str] = set()
+        self._retired: FileSource | None = None
+        self._merged: dict[Stream, MergedStream] = {}
+        self._decoded: dict[bytes, Attributes] = {}
+        self.skipped = 0
+
+    def snapshot(self) -> Snapshot:
+        """Read every worker's numbers, then the retired store minus those that it already holds."""
+        with self._lock:
+            run_dir = self._run_dir()
+            sources: list[Source] = []
+            own = self._read_own()
+            if own is not None:
+                sources.append(own)
+            folded: dict[bytes, float] = {}
+            retired = None
+            if run_dir is not None:
+                sources.extend(self._read_files(run_dir))
+                retired = self._read_retired(run_dir)
+            if retired is not None:
+                folded = retired.folded
+            kept = [source for source in sources if source.worker not in folded]
+            columns = self._merge([*kept, retired] if retired is not None else kept)
+            if run_dir is not None:
+                self._fold_dead(run_dir)
+            workers = sum(not source.is_dead for source in kept)
+            return Snapshot(columns, workers, self.skipped)
+
+    def _read_own(self) -> OwnSource | None:
+        store = self._worker.opened
+        if store is None:
+            return None
+        if self._own is None or self._own.store is not store:
+            self._own = OwnSource(store)
+        self._own.refresh()
+        return self._own
+
+    def _read_files(self, run_dir: RunDir) -> list[FileSource]:
+        own_name = self._worker.id.hex() + SUFFIX
+        names = [name for name in run_dir.names() if name.endswith(SUFFIX) and name != own_name]
+        for name in self._files.keys() - set(names):
+            self._files.pop(name).close()
+        return [source for name in sorted(names) if (source := self._read_file(run_dir, name)) is not None]
+
+    def _read_file(self, run_dir: RunDir, name: str) -> FileSource | None:
+        source = self._files.get(name)
+        try:
+            if source is None:
+                source = open_file(run_dir, name)
+                if source is None:
+                    self._skip(name, "its header is damaged or of another version")
+                    return None
+                self._files[name] = source
+            # Whether it is alive comes first: one that dies in between is read whole and still counts.
+            source.check_alive()
+            source.refresh()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._skip(name, error.strerror or str(error))
+            return None
+        if source.damage.reason:
+            self._skip(name, source.damage.reason)
+        return source
+
+    def _skip(self, name: str, reason: str) -> None:
+        """Count and log a damaged file, once."""
+        if name not in self._damaged:
+            self._damaged.add(name)
+            self.skipped += 1
+            _logger.warning("skipped what cannot be read of worker file %s: %s", name, reason)
+
+    def _read_retired(self, run_dir: RunDir) -> FileSource | None:
+        """Read the retired store; a fold has put another one in its place since, perhaps."""
+        try:
+            status = os.stat(RETIRED, dir_fd=run_dir.descriptor)
+            if self._retired is None or not os.path.samestat(status, os.fstat(self._retired.descriptor)):
+                if self._retired is not None:
+                    self._retired.close()
+                self._retired = open_file(run_dir, RETIRED)
+            if self._retired is not None:
+                self._retired.is_dead = True
+                self._retired.refresh()
+        except OSError:
+            return None
+        return self._retired
+
+    def _fold_dead(self, run_dir: RunDir) -> None:
+        dead = [name for name, source in self._files.items() if source.is_dead]
+        if dead:
+            fold(run_dir, dead)
+
+    def _merge(self, sources: list[Source]) -> list[Column]:
+        per_stream: dict[Stream, list[tuple[Source, Series]]] = {}
+        for source in sources:
+            for stream, series in source.streams.items():
+                if series.offsets and is_counted(stream, source):
+                    per_stream.setdefault(stream, []).append((source, series))
+        for stream in self._merged.keys() - per_stream.keys():
+            del self._merged[stream]
+        columns = []
+        for stream, parts in per_stream.items():
+            merged = self._merged.get(stream)
+            if merged is None:
+                merged = self._merged[stream] = MergedStream(stream)
+            merged.update(parts, self._decoded)
+            columns.append(merged.column())
+        return _with_shares(columns)
+
+
+def _with_shares(columns: list[Column]) -> list[Column]:
+    """Compute the gauges that are a share of merged counters: the first one's part of their sum."""
+    if not any(column.table.stream.merge.startswith("share:") for column in columns):
+        return columns
+    counters = {
+        column.table.stream.name: dict(zip(column.table.attributes, column.values))
+        for column in columns
+        if column.table.stream.kind is Kind.COUNTER
+    }
+    return [_share(column, counters) for column in columns]
+
+
+def _share(column: Column, counters: dict[str, dict[Attributes, float]]) -> Column:
+    rule, _, names = column.table.stream.merge.partition(":")
+    if rule != "share":
+        return column
+    parts = [counters.get(name, {}) for name in names.split(",")]
+    values = []
+    for attributes in column.table.attributes:
+        amounts = [part.get(attributes, 0.0) for part in parts]
+        values.append(amounts[0] / sum(amounts) if sum(amounts) else 0.0)
+    return Column(column.table, values, column.exemplars)

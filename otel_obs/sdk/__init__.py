@@ -1,0 +1,17 @@
+"""The OpenTelemetry Metrics API over cells."""
+
+from otel_obs.sdk.instruments import Counter, Gauge, Histogram, UpDownCounter
+from otel_obs.sdk.observables import ObservableCounter, ObservableGauge, ObservableUpDownCounter
+from otel_obs.sdk.provider import Meter, MeterProvider
+
+__all__ = [
+    "Counter",
+    "Gauge",
+    "Histogram",
+    "Meter",
+    "MeterProvider",
+    "ObservableCounter",
+    "ObservableGauge",
+    "ObservableUpDownCounter",
+    "UpDownCounter",
+]

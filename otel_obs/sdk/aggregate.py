@@ -1,0 +1,189 @@
+"""One stream of one instrument in this process: its series, and how a measurement changes their cells."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from otel_obs.cells.layout import Kind, Stream, canonical, encode_attributes
+from otel_obs.cells.store import StoreFullError
+from otel_obs.cells.worker import Worker
+
+OVERFLOW = {"otel.metric.overflow": True}
+_OVERFLOW_KEY = encode_attributes(canonical(OVERFLOW))
+
+
+class Plan(NamedTuple):
+    """How one instrument is aggregated into one stream.
+
+    Attributes:
+        stream: What is declared to the other workers.
+        keys: The attributes that are kept; None keeps all.
+        rename: New names of attributes.
+        limit: The most series that the stream may have, the overflow series included.
+        has_extremes: Whether a histogram keeps its minimum and maximum.
+        is_watched: Whether every measurement must be noticed, so that none takes the fast path.
+        reader: The only reader that sees the stream; None for all.
+        is_default: Whether a reader that prefers another aggregation sees that one instead.
+        view: The SDK's view that asked for it, if any.
+    """
+
+    stream: Stream
+    keys: frozenset[str] | None = None
+    rename: Mapping[str, str] = {}
+    limit: int = 2000
+    has_extremes: bool = False
+    is_watched: bool = False
+    reader: object = None
+    is_default: bool = False
+    view: Any = None
+
+    @property
+    def counts_up(self) -> bool:
+        """Whether a difference of cells tells that something was recorded."""
+        return self.stream.kind in (Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL)
+
+
+class Series:
+    """One attribute set: its attributes as they are exported, and where its cells are."""
+
+    __slots__ = ("attributes", "cells", "created_ns", "extremes", "is_shared", "key", "offset", "reservoirs", "updates")
+
+    def __init__(self, attributes: dict[str, Any], key: bytes, created_ns: int) -> None:
+        self.attributes = attributes
+        self.key = key
+        self.created_ns = created_ns
+        self.cells: Any = None
+        self.offset = 0
+        self.is_shared = True
+        self.updates = 0
+        self.reservoirs: dict[Any, Any] = {}
+        self.extremes: dict[Any, tuple[float, float]] = {}
+
+
+class Aggregator:
+    """The series of one stream. Every method that changes something runs in `Worker.exclusively`."""
+
+    def __init__(self, worker: Worker, plan: Plan, on_overflow: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.stream = plan.stream
+        self.series: dict[bytes, Series] = {}
+        self._worker = worker
+        self._on_overflow = on_overflow
+        self._apply = _APPLY[plan.stream.kind]
+
+    def identify(self, attributes: Mapping[str, Any] | None) -> tuple[bytes, dict[str, Any]]:
+        """The identity of the series that *attributes* belong to, and what it exports."""
+        kept = attributes or {}
+        keys, rename = self.plan.keys, self.plan.rename
+        if keys is not None:
+            kept = {key: value for key, value in kept.items() if key in keys}
+        if rename:
+            kept = {rename.get(key, key): value for key, value in kept.items()}
+        frozen = canonical(kept)
+        return encode_attributes(frozen), dict(frozen)
+
+    def find(self, key: bytes, attributes: dict[str, Any], first: float = 0.0) -> Series:
+        """The series of an identity, made if it is new, or the overflow series if there are too many.
+
+        A new gauge holds *first* from the start: no reader ever sees it without its value.
+        """
+        series = self.series.get(key)
+        if series is not None:
+            return series
+        if len(self.series) >= self.plan.limit - 1 and key != _OVERFLOW_KEY:
+            self._on_overflow(self.stream.name)
+            return self.find(_OVERFLOW_KEY, dict(OVERFLOW), first)
+        series = self.series[key] = self._new(key, attributes, first)
+        return series
+
+    def _new(self, key: bytes, attributes: dict[str, Any], first: float) -> Series:
+        now_ns = time.time_ns()
+        series = Series(attributes, key, now_ns)
+        store = self._worker.store()
+        initial = (first, now_ns / 1e9) if self.stream.kind is Kind.GAUGE else ()
+        if self.plan.reader is None:
+            try:
+                series.offset = store.add_series(self.stream, key, now_ns / 1e9, initial)
+                series.cells = store.cells
+                return series
+            except StoreFullError:
+                self._worker.spilled += 1
+        # No room, or nobody else's business: cells of its own that only this process reads.
+        series.is_shared = False
+        series.cells = memoryview(bytearray(8 * self.stream.cells)).cast("d")
+        for position, value in enumerate(initial or self.stream.initial_cells):
+            series.cells[position] = value
+        return series
+
+    def apply(self, series: Series, value: float) -> None:
+        """Add one measurement to a series."""
+        series.updates += 1
+        self._apply(self.plan, series.cells, series.offset, value)
+
+    def store(self, cells: Any, offset: int, value: float) -> None:
+        """Add one measurement to the series at *offset*."""
+        self._apply(self.plan, cells, offset, value)
+
+    def remove(self, key: bytes) -> Series | None:
+        """Drop a series; its handles find out at their next use."""
+        series = self.series.pop(key, None)
+        if series is not None and series.is_shared:
+            self._worker.store().remove_series(self.stream, series.offset)
+        return series
+
+    def forget(self) -> None:
+        """Drop all series without a trace: they belong to the parent process."""
+        self.series.clear()
+
+
+def _apply_sum(plan: Plan, cells: Any, offset: int, value: float) -> None:
+    cells[offset] += value
+
+
+def _apply_last(plan: Plan, cells: Any, offset: int, value: float) -> None:
+    now_s = time.time()
+    cells[offset] = value
+    cells[offset + 1] = now_s
+
+
+def _apply_histogram(plan: Plan, cells: Any, offset: int, value: float) -> None:
+    bounds = plan.stream.bounds
+    bucket = offset + bisect_left(bounds, value)
+    last = offset + len(bounds)
+    cells[bucket] += 1.0
+    cells[last + 1] += value
+    if plan.has_extremes:
+        note_extremes(cells, last + 1, value)
+
+
+def note_extremes(cells: Any, sum_at: int, value: float) -> None:
+    """Keep the minimum and the maximum, which lie behind a histogram's sum."""
+    if value < cells[sum_at + 1]:
+        cells[sum_at + 1] = value
+    if value > cells[sum_at + 2]:
+        cells[sum_at + 2] = value
+
+
+_APPLY: dict[Kind, Callable[[Plan, Any, int, float], None]] = {
+    Kind.COUNTER: _apply_sum,
+    Kind.UPDOWN: _apply_sum,
+    Kind.GAUGE: _apply_last,
+    Kind.HISTOGRAM: _apply_histogram,
+}
+
+
+def check_bounds(name: str, bounds: Sequence[float]) -> tuple[float, ...]:
+    """Bucket bounds as a tuple of floats.
+
+    Raises:
+        ValueError: They are not finite, or not strictly increasing.
+    """
+    checked = tuple(float(bound) for bound in bounds)
+    if any(bound - bound != 0.0 for bound in checked):
+        raise ValueError(f"{name!r} has bounds {list(bounds)}; every bound must be finite")
+    if any(low >= high for low, high in zip(checked, checked[1:])):
+        raise ValueError(f"{name!r} has bounds {list(bounds)}; they must be strictly increasing")
+    return checked

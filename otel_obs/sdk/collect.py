@@ -1,0 +1,220 @@
+"""From cells to the SDK's `MetricsData`, for one reader: cumulative, or the difference since last time."""
+
+from __future__ import annotations
+
+import math
+import operator
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from opentelemetry.metrics import CallbackOptions
+from opentelemetry.sdk.metrics import export as sdk
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from otel_obs.cells.layout import Kind, Scope
+from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.observables import Observable, total
+
+_DELTA = sdk.AggregationTemporality.DELTA
+_NO_EXTREMES = (math.inf, -math.inf)
+
+
+class _Previous:
+    """What one reader saw of one series at its last collection."""
+
+    __slots__ = ("collected_ns", "is_new", "started_ns", "updates", "values")
+
+    def __init__(self, started_ns: int, values: list[float]) -> None:
+        self.started_ns = started_ns
+        self.collected_ns = started_ns
+        self.is_new = True
+        self.updates = 0
+        self.values = values
+
+    def is_changed(self, aggregator: Aggregator, series: Series, values: list[float]) -> bool:
+        """Whether anything was recorded since."""
+        if aggregator.plan.is_watched:
+            updates, self.updates = self.updates, series.updates
+            return updates != series.updates
+        counted = slice(-3) if aggregator.stream.kind is Kind.HISTOGRAM else slice(None)
+        return self.is_new or values[counted] != self.values[counted]
+
+    def advance(self, kind: Kind, values: list[float]) -> list[float]:
+        """What was recorded since."""
+        before, self.values, self.is_new = self.values, values, False
+        if kind is Kind.GAUGE:
+            return values
+        if kind is Kind.HISTOGRAM:
+            return [*map(operator.sub, values[:-2], before[:-2]), *values[-2:]]
+        return list(map(operator.sub, values, before))
+
+
+class Collector:
+    """Collects for one reader, which has a temporality and an aggregation for each class of instrument."""
+
+    def __init__(self, reader: Any) -> None:
+        self.reader = reader
+        self.temporality = _by_class_name(reader._instrument_class_temporality)
+        self.preferred = {
+            name: aggregation
+            for name, aggregation in _by_class_name(reader._instrument_class_aggregation).items()
+            if type(aggregation).__name__ != "DefaultAggregation"
+        }
+        self.forget()
+
+    def forget(self) -> None:
+        """Start over, as after a fork."""
+        self._previous: dict[tuple[int, bytes], _Previous] = {}
+        self._collected_ns = 0
+
+    def is_delta(self, instrument: Any) -> bool:
+        """Whether the reader wants the difference since its last collection."""
+        return self.temporality[type(instrument).__name__] is _DELTA
+
+    def collect(
+        self, instruments: Iterable[Any], resource: Resource, readers: list[Any], timeout_ms: float
+    ) -> Any:
+        """The SDK's `MetricsData` of *instruments*, or None where there is no data point."""
+        options = CallbackOptions(timeout_millis=min(timeout_ms, 10_000))
+        now_ns = time.time_ns()
+        by_scope: dict[Scope, list[Any]] = {}
+        for instrument in instruments:
+            metrics = self._metrics(instrument, options, now_ns, readers)
+            if metrics:
+                by_scope.setdefault(instrument.instrumentation_scope, []).extend(metrics)
+        self._collected_ns = now_ns
+        if not by_scope:
+            return None
+        scopes = [
+            sdk.ScopeMetrics(_sdk_scope(scope), metrics, scope.schema_url)  # type: ignore[arg-type]
+            for scope, metrics in by_scope.items()
+        ]
+        return sdk.MetricsData([sdk.ResourceMetrics(resource, scopes, resource.schema_url)])
+
+    def _metrics(self, instrument: Any, options: CallbackOptions, now_ns: int, readers: list[Any]) -> list[Any]:
+        is_delta = self.is_delta(instrument)
+        visible = [aggregator for aggregator in instrument.aggregators() if self._sees(instrument, aggregator)]
+        if isinstance(instrument, Observable):
+            observed = instrument.observe(options)
+            points = [
+                (aggregator, self._observed_points(aggregator, observed, is_delta, now_ns))
+                for aggregator in visible
+            ]
+        else:
+            points = [
+                (aggregator, self._recorded_points(aggregator, is_delta, now_ns, readers))
+                for aggregator in visible
+            ]
+        temporality = self.temporality[type(instrument).__name__]
+        return [
+            sdk.Metric(
+                aggregator.stream.name,
+                aggregator.stream.description,
+                aggregator.stream.unit,
+                _data(aggregator.stream.kind, data_points, temporality),
+            )
+            for aggregator, data_points in points
+            if data_points
+        ]
+
+    def _sees(self, instrument: Any, aggregator: Aggregator) -> bool:
+        plan = aggregator.plan
+        if plan.reader is not None:
+            return plan.reader is self.reader
+        return not (plan.is_default and type(instrument).__name__ in self.preferred)
+
+    def _recorded_points(
+        self, aggregator: Aggregator, is_delta: bool, now_ns: int, readers: list[Any]
+    ) -> list[Any]:
+        points = []
+        for series in list(aggregator.series.values()):
+            values = series.cells[series.offset : series.offset + aggregator.stream.cells].tolist()
+            started_ns = series.created_ns
+            if aggregator.stream.kind is Kind.HISTOGRAM:
+                values[-2:] = self._extremes(aggregator, series, is_delta, readers)
+            if is_delta:
+                previous = self._at(aggregator, series.key, series.created_ns, values)
+                if not previous.is_changed(aggregator, series, values):
+                    continue
+                started_ns = max(series.created_ns, self._collected_ns)
+                values = previous.advance(aggregator.stream.kind, values)
+            exemplars = self._exemplars(series)
+            points.append(_point(aggregator, series.attributes, started_ns, now_ns, values, exemplars))
+        return points
+
+    def _at(self, aggregator: Aggregator, key: bytes, started_ns: int, values: list[float]) -> _Previous:
+        found = self._previous.get((id(aggregator), key))
+        if found is None or found.started_ns != started_ns:
+            found = self._previous[id(aggregator), key] = _Previous(started_ns, [0.0] * len(values))
+        return found
+
+    def _exemplars(self, series: Series) -> list[Any]:
+        reservoir = series.reservoirs.get(self.reader)
+        return reservoir.collect(series.attributes) if reservoir is not None else []
+
+    def _extremes(
+        self, aggregator: Aggregator, series: Series, is_delta: bool, readers: list[Any]
+    ) -> tuple[float, float]:
+        """Take the extremes since anybody's last collection, and hand them to every reader."""
+        if not aggregator.plan.has_extremes:
+            return _NO_EXTREMES
+        at = series.offset + aggregator.stream.cells - 2
+        low, high = series.cells[at], series.cells[at + 1]
+        series.cells[at], series.cells[at + 1] = _NO_EXTREMES
+        for reader in readers:
+            known = series.extremes.get(reader, _NO_EXTREMES)
+            series.extremes[reader] = min(low, known[0]), max(high, known[1])
+        extremes = series.extremes[self.reader]
+        if is_delta:
+            series.extremes[self.reader] = _NO_EXTREMES
+        return extremes
+
+    def _observed_points(self, aggregator: Aggregator, observed: Any, is_delta: bool, now_ns: int) -> list[Any]:
+        points = []
+        for key, (attributes, value) in total(aggregator, observed).items():
+            previous = self._previous.get((id(aggregator), key))
+            if previous is None:
+                previous = self._previous[id(aggregator), key] = _Previous(time.time_ns(), [0.0])
+            started_ns, values = previous.started_ns, [value]
+            if is_delta and aggregator.stream.kind is not Kind.GAUGE:
+                started_ns, values = previous.collected_ns, [value - previous.values[0]]
+                previous.collected_ns, previous.values = now_ns, [value]
+            points.append(_point(aggregator, attributes, started_ns, now_ns, values, []))
+        return points
+
+
+def _point(
+    aggregator: Aggregator,
+    attributes: dict[str, Any],
+    started_ns: int,
+    now_ns: int,
+    values: list[float],
+    exemplars: list[Any],
+) -> Any:
+    stream = aggregator.stream
+    if stream.kind is Kind.HISTOGRAM:
+        counts = tuple(map(int, values[:-3]))
+        total_sum, low, high = values[-3:]
+        return sdk.HistogramDataPoint(
+            attributes, started_ns, now_ns, sum(counts), total_sum, counts, stream.bounds, low, high, exemplars
+        )
+    start = None if stream.kind is Kind.GAUGE else started_ns
+    return sdk.NumberDataPoint(attributes, start, now_ns, values[0], exemplars)  # type: ignore[arg-type]
+
+
+def _data(kind: Kind, points: list[Any], temporality: Any) -> Any:
+    if kind is Kind.GAUGE:
+        return sdk.Gauge(points)
+    if kind is Kind.HISTOGRAM:
+        return sdk.Histogram(points, temporality)
+    return sdk.Sum(points, temporality, kind is Kind.COUNTER)
+
+
+def _sdk_scope(scope: Scope) -> InstrumentationScope:
+    return InstrumentationScope(scope.name, scope.version, scope.schema_url, dict(scope.attributes))
+
+
+def _by_class_name(mapping: dict[type, Any]) -> dict[str, Any]:
+    return {key.__name__.lstrip("_"): value for key, value in mapping.items()}

@@ -1,0 +1,80 @@
+"""Which measurements are kept with the trace that they were made in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import get_current
+
+from otel_obs.cells.layout import Kind
+from otel_obs.sdk.aggregate import Aggregator, Series
+
+_SDK_CLASSES = {
+    Kind.COUNTER: "_SumAggregation",
+    Kind.UPDOWN: "_SumAggregation",
+    Kind.GAUGE: "_LastValueAggregation",
+    Kind.HISTOGRAM: "_ExplicitBucketHistogramAggregation",
+    Kind.EXPONENTIAL: "_ExponentialBucketHistogramAggregation",
+}
+
+
+class Exemplars:
+    """The provider's exemplar filter, and the reservoirs of the SDK's readers.
+
+    Args:
+        exemplar_filter: One of the SDK's; None is the trace-based one.
+    """
+
+    def __init__(self, exemplar_filter: Any) -> None:
+        name = type(exemplar_filter).__name__
+        self._filter = None if name in ("NoneType", "TraceBasedExemplarFilter") else exemplar_filter
+        self._is_off = name == "AlwaysOffExemplarFilter"
+        self.is_always_on = self._filter is not None and not self._is_off
+
+    def offer(
+        self,
+        readers: Iterable[Any],
+        aggregator: Aggregator,
+        series: Series,
+        value: float,
+        attributes: Any,
+        context: Any,
+    ) -> None:
+        """Give the measurement to each reader's reservoir, if the filter says so."""
+        if self._is_off:
+            return
+        context = context or get_current()
+        now_ns = time.time_ns()
+        if self._filter is not None:
+            if not self._filter.should_sample(value, now_ns, attributes, context):
+                return
+        elif not _is_sampled(context):
+            return
+        for reader in readers:
+            reservoir = series.reservoirs.get(reader)
+            if reservoir is None:
+                reservoir = series.reservoirs[reader] = _reservoir(aggregator)
+            reservoir.offer(value, now_ns, attributes, context)
+
+
+def _is_sampled(context: Any) -> bool:
+    span = trace.get_current_span(context)
+    return span is not trace.INVALID_SPAN and span.get_span_context().trace_flags.sampled
+
+
+def _reservoir(aggregator: Aggregator) -> Any:
+    """What the SDK would make for this stream."""
+    from opentelemetry.sdk.metrics._internal import aggregation
+    from opentelemetry.sdk.metrics._internal.view import _default_reservoir_factory
+
+    factory = getattr(aggregator.plan.view, "_exemplar_reservoir_factory", _default_reservoir_factory)
+    stream = aggregator.stream
+    builder = factory(getattr(aggregation, _SDK_CLASSES[stream.kind]))
+    if stream.kind is Kind.HISTOGRAM:
+        return builder(boundaries=stream.bounds)
+    if stream.kind is Kind.EXPONENTIAL:
+        return builder(size=min(20, int(stream.bounds[0])))
+    return builder()

@@ -1,0 +1,246 @@
+"""The synchronous instruments of the OpenTelemetry Metrics API, over cells."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from time import time
+from typing import Any
+
+from opentelemetry import metrics
+from opentelemetry.context import Context
+from opentelemetry.metrics import _Gauge as ApiGauge
+
+from otel_obs.cells.layout import Kind, Scope
+from otel_obs.sdk.aggregate import note_extremes
+from otel_obs.sdk.labels import BoundT, Labelled
+from otel_obs.sdk.recording import INF, Bound, Owner, Recorder, current_context
+
+Attributes = Mapping[str, Any]
+
+
+class Instrument(Recorder, Labelled[BoundT]):
+    """What the four have in common.
+
+    Args:
+        owner: The provider.
+        name: As OpenTelemetry names it, lower case.
+        unit: UCUM.
+        description: One sentence.
+        scope: The instrumentation scope of the meter.
+        merge: A gauge's rule over workers.
+        rename: New names of attributes, for the exported series.
+        limit: The most series; None takes the provider's.
+        boundaries: A histogram's advised bucket bounds.
+        label_names: The labels that `labels` takes, in order.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        name: str,
+        unit: str,
+        description: str,
+        scope: Scope,
+        *,
+        merge: str = "latest",
+        rename: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        boundaries: Sequence[float] | None = None,
+        label_names: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.unit = unit
+        self.description = description
+        self.instrumentation_scope = scope
+        self.merge = merge
+        self.rename = rename or {}
+        self.limit = limit
+        self.boundaries = boundaries
+        self._init_recorder(owner)
+        self._init_labels(label_names)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+class BoundCounter(Bound):
+    """A counter's attribute set."""
+
+    __slots__ = ()
+
+    def add(self, amount: float = 1) -> None:
+        """Add *amount*, which is not negative, in the instrument's unit."""
+        try:
+            value = amount + 0.0
+            if 0.0 <= value < INF and type(value) is float and not current_context():
+                self._cells[self._offset] += value
+                return
+        except TypeError:
+            pass
+        self._slow(amount)
+
+
+class Counter(Instrument[BoundCounter], metrics.Counter):
+    """A sum that only grows. See `opentelemetry.metrics.Counter`."""
+
+    _kind = Kind.COUNTER
+
+    def add(
+        self, amount: float, attributes: Attributes | None = None, context: Context | None = None
+    ) -> None:
+        """Add *amount*, which is not negative, to the series of *attributes*. Never raises."""
+        try:
+            offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+            value = amount + 0.0
+            if 0.0 <= value < INF and type(value) is float and context is None and not current_context():
+                self._cells[offset] += value
+                return
+        except (KeyError, TypeError, AttributeError):
+            pass
+        self._slow(amount, attributes, context)
+
+    def bind(self, attributes: Attributes | None = None) -> BoundCounter:
+        """Resolve *attributes* once; the handle's `add` is several times faster."""
+        return self._bind(attributes, BoundCounter)
+
+
+class BoundUpDownCounter(Bound):
+    """An updowncounter's attribute set."""
+
+    __slots__ = ()
+
+    def add(self, amount: float = 1) -> None:
+        """Add *amount*, which may be negative, in the instrument's unit."""
+        try:
+            value = amount + 0.0
+            if -INF < value < INF and type(value) is float and not current_context():
+                self._cells[self._offset] += value
+                return
+        except TypeError:
+            pass
+        self._slow(amount)
+
+
+class UpDownCounter(Instrument[BoundUpDownCounter], metrics.UpDownCounter):
+    """A sum that grows and shrinks. See `opentelemetry.metrics.UpDownCounter`."""
+
+    _kind = Kind.UPDOWN
+    _allows_negative = True
+
+    def add(
+        self, amount: float, attributes: Attributes | None = None, context: Context | None = None
+    ) -> None:
+        """Add *amount*, which may be negative, to the series of *attributes*. Never raises."""
+        try:
+            offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+            value = amount + 0.0
+            if -INF < value < INF and type(value) is float and context is None and not current_context():
+                self._cells[offset] += value
+                return
+        except (KeyError, TypeError, AttributeError):
+            pass
+        self._slow(amount, attributes, context)
+
+    def bind(self, attributes: Attributes | None = None) -> BoundUpDownCounter:
+        """Resolve *attributes* once; the handle's `add` is several times faster."""
+        return self._bind(attributes, BoundUpDownCounter)
+
+
+class BoundGauge(Bound):
+    """A gauge's attribute set."""
+
+    __slots__ = ()
+
+    def set(self, amount: float) -> None:
+        """Set the value, in the instrument's unit."""
+        try:
+            value = amount + 0.0
+            if -INF < value < INF and type(value) is float and not current_context():
+                now_s = time()
+                cells, offset = self._cells, self._offset
+                cells[offset] = value
+                cells[offset + 1] = now_s
+                return
+        except TypeError:
+            pass
+        self._slow(amount)
+
+
+class Gauge(Instrument[BoundGauge], ApiGauge):
+    """A value that is set. See `opentelemetry.metrics.Gauge`."""
+
+    _kind = Kind.GAUGE
+    _allows_negative = True
+
+    def set(
+        self, amount: float, attributes: Attributes | None = None, context: Context | None = None
+    ) -> None:
+        """Set the series of *attributes*. Never raises."""
+        try:
+            offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+            value = amount + 0.0
+            if -INF < value < INF and type(value) is float and context is None and not current_context():
+                now_s = time()
+                cells = self._cells
+                cells[offset] = value
+                cells[offset + 1] = now_s  # type: ignore[operator]
+                return
+        except (KeyError, TypeError, AttributeError):
+            pass
+        self._slow(amount, attributes, context)
+
+    def bind(self, attributes: Attributes | None = None) -> BoundGauge:
+        """Resolve *attributes* once; the handle's `set` is several times faster."""
+        return self._bind(attributes, BoundGauge)
+
+
+class BoundHistogram(Bound):
+    """A histogram's attribute set."""
+
+    __slots__ = ()
+
+    def record(self, amount: float) -> None:
+        """Record *amount*, which is not negative, in the instrument's unit."""
+        try:
+            value = amount + 0.0
+            if 0.0 <= value < INF and type(value) is float and not current_context():
+                cells, offset, bounds = self._cells, self._offset, self._bounds
+                cells[offset + bisect_left(bounds, value)] += 1.0
+                offset += len(bounds) + 1
+                cells[offset] += value
+                if self._has_extremes:
+                    note_extremes(cells, offset, value)
+                return
+        except TypeError:
+            pass
+        self._slow(amount)
+
+
+class Histogram(Instrument[BoundHistogram], metrics.Histogram):
+    """A distribution. See `opentelemetry.metrics.Histogram`."""
+
+    _kind = Kind.HISTOGRAM
+
+    def record(
+        self, amount: float, attributes: Attributes | None = None, context: Context | None = None
+    ) -> None:
+        """Record *amount*, which is not negative, to the series of *attributes*. Never raises."""
+        try:
+            offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+            value = amount + 0.0
+            if 0.0 <= value < INF and type(value) is float and context is None and not current_context():
+                cells, bounds = self._cells, self._bounds
+                cells[offset + bisect_left(bounds, value)] += 1.0  # type: ignore[operator]
+                offset += len(bounds) + 1  # type: ignore[operator]
+                cells[offset] += value
+                if self._has_extremes:
+                    note_extremes(cells, offset, value)
+                return
+        except (KeyError, TypeError, AttributeError):
+            pass
+        self._slow(amount, attributes, context)
+
+    def bind(self, attributes: Attributes | None = None) -> BoundHistogram:
+        """Resolve *attributes* once; the handle's `record` is several times faster."""
+        return self._bind(attributes, BoundHistogram)

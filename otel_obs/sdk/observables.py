@@ -1,0 +1,174 @@
+"""The asynchronous instruments: callbacks that are run when somebody reads."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, CallbackT
+
+from otel_obs.cells.layout import Kind, Scope
+from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.recording import Owner
+
+_logger = logging.getLogger("otel_obs")
+
+
+class Observed(NamedTuple):
+    """One measurement of a callback."""
+
+    value: float
+    attributes: Mapping[str, Any] | None
+    context: Any
+
+
+class Observable:
+    """What the three have in common.
+
+    Args:
+        owner: The provider.
+        name: As OpenTelemetry names it, lower case.
+        callbacks: Called at every reading with `CallbackOptions`; generators are sent them.
+        unit: UCUM.
+        description: One sentence.
+        scope: The instrumentation scope of the meter.
+        merge: A gauge's rule over workers.
+        rename: New names of attributes, for the exported series.
+        limit: The most series; None takes the provider's.
+    """
+
+    _kind: Kind
+
+    def __init__(
+        self,
+        owner: Owner,
+        name: str,
+        callbacks: Sequence[CallbackT] | None,
+        unit: str,
+        description: str,
+        scope: Scope,
+        *,
+        merge: str = "latest",
+        rename: Mapping[str, str] | None = None,
+        limit: int | None = None,
+    ) -> None:
+        self.name = name
+        self.unit = unit
+        self.description = description
+        self.instrumentation_scope = scope
+        self.merge = merge
+        self.rename = rename or {}
+        self.limit = limit
+        self.boundaries = None
+        self._owner = owner
+        self._callbacks = [_as_function(callback) for callback in callbacks or ()]
+        self._aggregators: list[Aggregator] | None = None
+        self.observed_s = -math.inf
+        owner.worker.attach(self)
+
+    def aggregators(self) -> list[Aggregator]:
+        """The streams of this instrument, found at its first use, when the views are known."""
+        if self._aggregators is None:
+            self._aggregators = self._owner.aggregators_of(self)
+        return self._aggregators
+
+    def recompile(self) -> None:
+        """Ask for the streams again, since the readers have changed."""
+        self._aggregators = None
+
+    def detach(self) -> None:
+        """Forget everything that lies in the parent's cells."""
+        self.observed_s = -math.inf
+        for aggregator in self._aggregators or ():
+            aggregator.forget()
+
+    def observe(self, options: CallbackOptions | None = None) -> list[Observed]:
+        """Run the callbacks; one that fails is logged, and what it has given so far counts."""
+        observed = []
+        for callback in self._callbacks:
+            try:
+                for observation in callback(options or CallbackOptions()):
+                    if math.isfinite(observation.value):
+                        observed.append(Observed(observation.value, observation.attributes, observation.context))
+                    else:
+                        self._owner.drop(self.name, "not_finite", f"{observation.value!r} is not finite")
+            except Exception:
+                _logger.exception("a callback of %r failed", self.name)
+        return observed
+
+    def refresh(self) -> None:
+        """Run the callbacks and show every worker the values now."""
+        self.observed_s = time.monotonic()
+        observed = self.observe()
+        for aggregator in self.aggregators():
+            if aggregator.plan.reader is None:
+                self._publish(aggregator, total(aggregator, observed))
+
+    def _publish(self, aggregator: Aggregator, totals: dict[bytes, tuple[dict[str, Any], float]]) -> None:
+        """Set the cells of what was observed, and drop what was not."""
+
+        def change() -> None:
+            for key, (attributes, value) in totals.items():
+                _set(aggregator.find(key, attributes, value), value, aggregator.stream.kind)
+            for key in [key for key in aggregator.series if key not in totals]:
+                aggregator.remove(key)
+
+        self._owner.worker.exclusively(change)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+def total(aggregator: Aggregator, observed: Iterable[Observed]) -> dict[bytes, tuple[dict[str, Any], float]]:
+    """What one reading says of each series: sums add up what a view makes one, gauges take the last."""
+    is_sum = aggregator.stream.kind in (Kind.COUNTER, Kind.UPDOWN)
+    totals: dict[bytes, tuple[dict[str, Any], float]] = {}
+    for value, attributes, _ in observed:
+        key, exported = aggregator.identify(attributes)
+        before = totals.get(key)
+        totals[key] = exported, value + before[1] if is_sum and before else value
+    return totals
+
+
+def _set(series: Series, value: float, kind: Kind) -> None:
+    value = float(value)
+    if kind is Kind.GAUGE:
+        now_s = time.time()
+        series.cells[series.offset + 1] = now_s
+    series.cells[series.offset] = value
+
+
+def _as_function(callback: Any) -> Callable[[CallbackOptions], Iterable[Any]]:
+    if not isinstance(callback, Generator):
+        return callback  # type: ignore[no-any-return]
+    next(callback)
+
+    def send(options: CallbackOptions) -> Iterable[Any]:
+        try:
+            return callback.send(options)  # type: ignore[no-any-return]
+        except StopIteration:
+            return ()
+
+    return send
+
+
+class ObservableCounter(Observable, metrics.ObservableCounter):
+    """A total that callbacks report. See `opentelemetry.metrics.ObservableCounter`."""
+
+    _kind = Kind.COUNTER
+
+
+class ObservableUpDownCounter(Observable, metrics.ObservableUpDownCounter):
+    """A sum that callbacks report. See `opentelemetry.metrics.ObservableUpDownCounter`."""
+
+    _kind = Kind.UPDOWN
+
+
+class ObservableGauge(Observable, metrics.ObservableGauge):
+    """A value that callbacks report. See `opentelemetry.metrics.ObservableGauge`."""
+
+    _kind = Kind.GAUGE

@@ -1,0 +1,403 @@
+"""`MeterProvider` and `Meter` of the OpenTelemetry Metrics API, over cells."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any, Optional, TypeVar, Union
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackT, NoOpMeter
+
+from otel_obs.cells.layout import Scope, canonical
+from otel_obs.cells.merge import RULES
+from otel_obs.cells.worker import Worker
+from otel_obs.errors import DeclarationError
+from otel_obs.sdk.aggregate import Aggregator, Plan
+from otel_obs.sdk.exemplars import Exemplars
+from otel_obs.sdk.instruments import Counter, Gauge, Histogram, Instrument, UpDownCounter
+from otel_obs.sdk.observables import Observable, ObservableCounter, ObservableGauge, ObservableUpDownCounter
+from otel_obs.sdk.views import plans_of
+
+_logger = logging.getLogger("otel_obs")
+
+Adjust = Callable[[Plan], Optional[Plan]]
+AnyInstrument = Union[Instrument[Any], Observable]
+InstrumentT = TypeVar("InstrumentT", bound=AnyInstrument)
+Boundaries = Optional[Sequence[float]]
+
+
+class MeterProvider(metrics.MeterProvider):
+    """Makes meters whose instruments record into cells.
+
+    Args:
+        metric_readers: Any of the SDK's metric readers.
+        resource: What the metrics describe; by default what the SDK detects, when it is first needed.
+        exemplar_filter: One of the SDK's; by default the trace-based one.
+        shutdown_on_exit: Whether `shutdown` is called when the interpreter ends.
+        views: The SDK's views.
+        worker: This process's part in a service of several workers; by default it is alone.
+        cardinality_limit: The most series of one instrument, the overflow series included.
+        adjust: Changes every stream before it is used, or drops it.
+        is_disabled: Whether all meters do nothing.
+        ignored_scopes: Names of meters that do nothing, since what they measure is measured already.
+    """
+
+    def __init__(
+        self,
+        metric_readers: Sequence[Any] = (),
+        resource: Any = None,
+        exemplar_filter: Any = None,
+        shutdown_on_exit: bool = True,
+        views: Sequence[Any] = (),
+        *,
+        worker: Worker | None = None,
+        cardinality_limit: int = 2000,
+        adjust: Adjust = lambda plan: plan,
+        is_disabled: bool = False,
+        ignored_scopes: Sequence[str] = (),
+    ) -> None:
+        self.worker = worker or Worker()
+        self.dropped: dict[str, int] = {}
+        """Measurements that were not recorded, by reason."""
+        self.overflowed: dict[str, int] = {}
+        """Measurements that went to the overflow series, by stream."""
+        self.ignored_scopes = set(ignored_scopes)
+        self.exemplars = Exemplars(exemplar_filter)
+        self._resource = resource
+        self._views = tuple(views)
+        self._limit = cardinality_limit
+        self._adjust = adjust
+        self._is_disabled = is_disabled
+        self._is_shut_down = False
+        self._meters: dict[Scope, Meter] = {}
+        self._used: dict[AnyInstrument, None] = {}
+        self._collectors: dict[Any, Any] = {}
+        self._said: set[tuple[str, str]] = set()
+        self._lock = Lock()
+        self.worker.on_fork.append(self._after_fork_in_child)
+        for reader in metric_readers:
+            self._register(reader)
+        self._at_exit = _shutdown_at_exit(self) if shutdown_on_exit else None
+
+    @property
+    def resource(self) -> Any:
+        """The SDK's `Resource`."""
+        if self._resource is None:
+            from opentelemetry.sdk.resources import Resource
+
+            self._resource = Resource.create({})
+        return self._resource
+
+    def get_meter(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> metrics.Meter:
+        """See `opentelemetry.metrics.MeterProvider.get_meter`."""
+        if self._is_disabled or name in self.ignored_scopes:
+            return NoOpMeter(name, version=version, schema_url=schema_url)
+        if self._is_shut_down:
+            _logger.warning("meter %r is asked for after the shutdown of its provider; it does nothing", name)
+            return NoOpMeter(name, version=version, schema_url=schema_url)
+        if not name:
+            _logger.warning("a meter needs a name, but got %r; it does nothing", name)
+            return NoOpMeter(name, version=version, schema_url=schema_url)
+        scope = Scope(name, version, schema_url, canonical(attributes))
+        with self._lock:
+            return self._meters.setdefault(scope, Meter(self, scope))
+
+    def instruments(self) -> list[AnyInstrument]:
+        """Every instrument that is in use, in the order of first use."""
+        return list(self._used)
+
+    def observables(self) -> list[Observable]:
+        """Every asynchronous instrument."""
+        with self._lock:
+            meters = list(self._meters.values())
+        return [each for meter in meters for each in list(meter.made.values()) if isinstance(each, Observable)]
+
+    def refresh_observables(self, older_than_s: float = 0.0) -> None:
+        """Run the callbacks of every asynchronous instrument whose values are older than that."""
+        now_s = time.monotonic()
+        for observable in self.observables():
+            if now_s - observable.observed_s >= older_than_s:
+                observable.refresh()
+
+    def aggregators_of(self, instrument: Any) -> list[Aggregator]:
+        """The streams that views and readers make of *instrument*."""
+        kind = type(instrument).__name__
+        preferences = [
+            (reader, collector.preferred[kind])
+            for reader, collector in self._collectors.items()
+            if kind in collector.preferred
+        ]
+        plans = plans_of(instrument, self._views, preferences)
+        adjusted = [self._adjust(self._complete(plan, instrument)) for plan in plans]
+        aggregators = [Aggregator(self.worker, plan, self._note_overflow) for plan in adjusted if plan is not None]
+        self._used[instrument] = None
+        self._warn_of_conflicts(instrument, aggregators)
+        return aggregators
+
+    def _complete(self, plan: Plan, instrument: Any) -> Plan:
+        deltas = [collector for collector in self._collectors.values() if collector.is_delta(instrument)]
+        is_synchronous = not isinstance(instrument, Observable)
+        return plan._replace(
+            limit=instrument.limit or self._limit,
+            has_extremes=plan.has_extremes and bool(self._collectors),
+            is_watched=self.exemplars.is_always_on or bool(deltas and is_synchronous and not plan.counts_up),
+        )
+
+    def _warn_of_conflicts(self, instrument: Any, aggregators: list[Aggregator]) -> None:
+        for aggregator in aggregators:
+            stream = aggregator.stream
+            for other in self._used:
+                if other is not instrument and any(
+                    (stream.name, stream.unit, stream.kind) == (known.stream.name, known.stream.unit, known.stream.kind)
+                    and stream.scope == known.stream.scope
+                    for known in other._aggregators or ()
+                ):
+                    _logger.warning("%r and %r both export %r; rename one with a view", other, instrument, stream.name)
+
+    def offer_exemplar(
+        self, aggregator: Aggregator, series: Any, value: float, attributes: Any, context: Any
+    ) -> None:
+        """Keep the measurement as an exemplar, if the filter says so."""
+        self.exemplars.offer(self._collectors, aggregator, series, value, attributes, context)
+
+    def drop(self, instrument: str, reason: str, detail: str) -> None:
+        """Count a measurement that is not recorded, and log the first of its kind."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        if (instrument, reason) not in self._said:
+            self._said.add((instrument, reason))
+            _logger.warning("%r: %s; the measurement is dropped, and further ones silently", instrument, detail)
+
+    def _note_overflow(self, stream: str) -> None:
+        self.overflowed[stream] = self.overflowed.get(stream, 0) + 1
+
+    def _register(self, reader: Any) -> None:
+        from otel_obs.sdk.collect import Collector
+
+        self._collectors[reader] = Collector(reader)
+        reader._set_collect_callback(self._collect)
+        reader._set_meter_provider(self)
+
+    def add_metric_reader(self, metric_reader: Any) -> None:
+        """Attach another reader; it sees what is recorded from now on, and the totals so far."""
+        if metric_reader in self._collectors:
+            _logger.warning("metric reader %r is attached already", metric_reader)
+            return
+        self._register(metric_reader)
+        self._recompile()
+
+    def remove_metric_reader(self, metric_reader: Any) -> None:
+        """Detach a reader and shut it down."""
+        if self._collectors.pop(metric_reader, None) is None:
+            _logger.warning("metric reader %r is not attached", metric_reader)
+            return
+        metric_reader._set_collect_callback(None)
+        metric_reader.shutdown()
+
+    def _recompile(self) -> None:
+        for instrument in self._used:
+            instrument.recompile()
+
+    def _collect(self, reader: Any, timeout_millis: float = 10_000) -> Any:
+        collector = self._collectors[reader]
+        for observable in self.observables():
+            self._used.setdefault(observable)
+        return collector.collect(self.instruments(), self.resource, list(self._collectors), timeout_millis)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Have every reader collect and export now.
+
+        Raises:
+            RuntimeError: A reader failed; the message names it.
+        """
+        self._each_reader("force_flush", timeout_millis)
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
+        """Shut every reader down, once.
+
+        Raises:
+            RuntimeError: A reader failed; the message names it.
+        """
+        if self._is_shut_down:
+            _logger.warning("shutdown can only be called once")
+            return
+        self._is_shut_down = True
+        if self._at_exit is not None:
+            atexit.unregister(self._at_exit)
+        self._each_reader("shutdown", timeout_millis)
+
+    def _each_reader(self, action: str, timeout_millis: float) -> None:
+        deadline_s = time.monotonic() + timeout_millis / 1e3
+        failures = []
+        for reader in list(self._collectors):
+            try:
+                left_ms = (deadline_s - time.monotonic()) * 1e3
+                if left_ms <= 0:
+                    raise TimeoutError(f"nothing is left of {timeout_millis} ms")
+                getattr(reader, action)(timeout_millis=left_ms)
+            except Exception as error:
+                failures.append(f"{type(reader).__name__}: {error!r}")
+        if failures:
+            raise RuntimeError(f"MeterProvider.{action} failed: " + "; ".join(failures))
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = Lock()
+        self.dropped.clear()
+        self.overflowed.clear()
+        for collector in self._collectors.values():
+            collector.forget()
+        if self._resource is not None:
+            self._resource = _of_this_process(self._resource)
+
+
+def _shutdown_at_exit(provider: MeterProvider) -> Callable[[], None]:
+    """Register a shutdown that does not keep the provider alive."""
+    reference = weakref.ref(provider)
+
+    def shutdown() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.shutdown()
+
+    atexit.register(shutdown)
+    return shutdown
+
+
+def _of_this_process(resource: Any) -> Any:
+    """Merge in what differs in a child: its process id, and its service instance."""
+    try:
+        from opentelemetry.sdk.resources import _get_process_dependent_resource
+    except ImportError:
+        return resource
+    return resource.merge(_get_process_dependent_resource())
+
+
+class Meter(metrics.Meter):
+    """See `opentelemetry.metrics.Meter`. Each `create_…` takes, beside the API's arguments:
+
+    - `merge`: a gauge's rule over workers: `latest`, `sum`, `max`, `min`, `mean`, `per_worker`,
+      `worst:<state>,…` (the worst first) or `share:<counter>,…` (the first one's part of their sum);
+    - `rename`: new names of attributes, for the exported series;
+    - `limit`: the most series, where the provider's limit does not fit;
+    - `label_names`: the labels that `labels` takes, in order.
+    """
+
+    def __init__(self, provider: MeterProvider, scope: Scope) -> None:
+        super().__init__(scope.name, version=scope.version, schema_url=scope.schema_url)
+        self._provider = provider
+        self._scope = scope
+        self._making = Lock()
+        self.made: dict[str, AnyInstrument] = {}
+
+    def create_counter(self, name: str, unit: str = "", description: str = "", **options: Any) -> Counter:
+        """A sum that only grows."""
+        return self._make(Counter, name, unit, description, options)
+
+    def create_up_down_counter(
+        self, name: str, unit: str = "", description: str = "", **options: Any
+    ) -> UpDownCounter:
+        """A sum that grows and shrinks."""
+        return self._make(UpDownCounter, name, unit, description, options)
+
+    def create_gauge(self, name: str, unit: str = "", description: str = "", **options: Any) -> Gauge:
+        """A value that is set."""
+        return self._make(Gauge, name, unit, description, options)
+
+    def create_histogram(
+        self,
+        name: str,
+        unit: str = "",
+        description: str = "",
+        *,
+        explicit_bucket_boundaries_advisory: Boundaries = None,
+        **options: Any,
+    ) -> Histogram:
+        """A distribution; the boundaries are upper bounds, inclusive and ascending, in *unit*."""
+        boundaries = _advised(explicit_bucket_boundaries_advisory)
+        return self._make(Histogram, name, unit, description, {"boundaries": boundaries, **options})
+
+    def create_observable_counter(
+        self,
+        name: str,
+        callbacks: Sequence[CallbackT] | None = None,
+        unit: str = "",
+        description: str = "",
+        **options: Any,
+    ) -> ObservableCounter:
+        """A total that callbacks report."""
+        return self._make(ObservableCounter, name, unit, description, {"callbacks": callbacks, **options})
+
+    def create_observable_up_down_counter(
+        self,
+        name: str,
+        callbacks: Sequence[CallbackT] | None = None,
+        unit: str = "",
+        description: str = "",
+        **options: Any,
+    ) -> ObservableUpDownCounter:
+        """A sum that callbacks report."""
+        return self._make(ObservableUpDownCounter, name, unit, description, {"callbacks": callbacks, **options})
+
+    def create_observable_gauge(
+        self,
+        name: str,
+        callbacks: Sequence[CallbackT] | None = None,
+        unit: str = "",
+        description: str = "",
+        **options: Any,
+    ) -> ObservableGauge:
+        """A value that callbacks report."""
+        return self._make(ObservableGauge, name, unit, description, {"callbacks": callbacks, **options})
+
+    def _make(
+        self, kind: type[InstrumentT], name: str, unit: str, description: str, options: dict[str, Any]
+    ) -> InstrumentT:
+        unit, description = unit or "", description or ""
+        checked = metrics.Instrument._check_name_unit_description(name, unit, description)
+        if checked["name"] is None:
+            raise DeclarationError(name, "is not a valid instrument name", _NAME_RULE)
+        if checked["unit"] is None:
+            raise DeclarationError(name, f"has unit {unit!r}", "a unit is at most 63 ASCII characters")
+        if options.get("merge", "latest").partition(":")[0] not in RULES:
+            raise DeclarationError(name, f"has merge rule {options['merge']!r}", f"known are {sorted(RULES)}")
+        identity = ",".join((name.lower(), kind.__name__, unit, description))
+        with self._making:
+            made = self.made.get(identity)
+            if made is None:
+                made = self.made[identity] = kind(
+                    owner=self._provider,
+                    name=name.lower(),
+                    unit=unit,
+                    description=description,
+                    scope=self._scope,
+                    **options,
+                )
+        if made.boundaries != options.get("boundaries"):
+            _logger.warning(
+                "instrument %r was created before with bucket boundaries %s, which stay", name, made.boundaries
+            )
+        return made  # type: ignore[return-value]
+
+
+_NAME_RULE = "a name is a letter and then at most 254 letters, digits, '_', '.', '-' or '/'"
+
+
+def _advised(boundaries: Any) -> tuple[float, ...] | None:
+    """The advised boundaries, or None where they are no sequence of numbers."""
+    if boundaries is None:
+        return None
+    if isinstance(boundaries, Sequence) and all(isinstance(bound, (int, float)) for bound in boundaries):
+        return tuple(boundaries)
+    _logger.warning("explicit_bucket_boundaries_advisory=%r is not a sequence of numbers; not used", boundaries)
+    return None

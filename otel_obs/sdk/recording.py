@@ -1,0 +1,250 @@
+"""From a measurement to its cells: one dictionary look-up and one store, or the whole way.
+
+The fast path is correct without a lock under the GIL, because CPython switches threads only at calls
+and backward jumps: `cells[offset] += amount`, with *amount* already a plain float, is one step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+from opentelemetry.context import _RUNTIME_CONTEXT
+
+from otel_obs.cells.layout import Kind, canonical, encode_attributes
+from otel_obs.cells.worker import Worker
+from otel_obs.sdk.aggregate import Aggregator, Series
+
+INF = math.inf
+_ALIASES_PER_SERIES = 4
+
+
+def _current_context() -> Any:
+    """Look up the current context; empty, and so false, unless something like a span is in it."""
+    return _RUNTIME_CONTEXT.get_current()
+
+
+# The usual runtime context is one context variable, and reading it directly costs a tenth.
+_variable = getattr(_RUNTIME_CONTEXT, "_current_context", None)
+current_context = _variable.get if _variable is not None else _current_context
+
+
+class Owner(Protocol):
+    """What an instrument needs of its provider."""
+
+    worker: Worker
+
+    def aggregators_of(self, instrument: Any) -> list[Aggregator]:
+        """The streams that the provider's views make of *instrument*."""
+
+    def offer_exemplar(
+        self, aggregator: Aggregator, series: Series, value: float, attributes: Any, context: Any
+    ) -> None:
+        """Keep the measurement as an exemplar, if the provider's filter says so."""
+
+    def drop(self, instrument: str, reason: str, detail: str) -> None:
+        """Count a measurement that is not recorded, and log the first of its kind."""
+
+
+class Recorder:
+    """What every synchronous instrument has: offsets by attributes, and the way for what is not in there.
+
+    `_offsets` maps `(*keys, *values)` to an offset where all values are strings. With other values it
+    maps to None, which no cell can be indexed with, and `_typed` tells `1`, `1.0` and `True` apart.
+    """
+
+    name: str
+    _kind: Kind
+    _allows_negative = False
+
+    def _init_recorder(self, owner: Owner) -> None:
+        self._owner = owner
+        self._offsets: dict[tuple[Any, ...], int | None] = {}
+        self._typed: dict[tuple[tuple[Any, ...], tuple[type, ...]], int] = {}
+        self._cells: Any = None
+        self._bounds: tuple[float, ...] = ()
+        self._has_extremes = False
+        self._aggregators: list[Aggregator] | None = None
+        self._is_plain = False
+        self._bound: dict[bytes, Bound] = {}
+        owner.worker.attach(self)
+
+    def aggregators(self) -> list[Aggregator]:
+        """The streams of this instrument, found at its first use, when the views are known."""
+        if self._aggregators is None:
+            self._aggregators = self._owner.aggregators_of(self)
+            plans = [aggregator.plan for aggregator in self._aggregators]
+            self._is_plain = len(plans) == 1 and plans[0].stream.kind is self._kind and not plans[0].is_watched
+            if self._is_plain:
+                self._bounds = plans[0].stream.bounds
+                self._has_extremes = plans[0].has_extremes
+        return self._aggregators
+
+    def recompile(self) -> None:
+        """Ask for the streams again, since the readers have changed."""
+        self._aggregators = None
+        self._forget_offsets()
+
+    def detach(self) -> None:
+        """Forget everything that lies in the parent's cells."""
+        self._forget_offsets()
+        for aggregator in self._aggregators or ():
+            aggregator.forget()
+
+    def _forget_offsets(self) -> None:
+        self._cells = None
+        self._offsets.clear()
+        self._typed.clear()
+
+    def _slow(self, amount: Any, attributes: Any, context: Any) -> None:
+        """Record a measurement that the fast path has not: a new series, an odd value, a context."""
+        try:
+            value = self._check(amount)
+            if value is None or self._store_typed(value, attributes, context):
+                return
+            if attributes is not None and not isinstance(attributes, Mapping):
+                self._owner.drop(self.name, "attributes", f"attributes {attributes!r} are not a mapping")
+                attributes = None
+            self._record_whole(value, attributes, context)
+        except Exception as error:
+            self._owner.drop(self.name, "error", repr(error))
+
+    def _check(self, amount: Any) -> float | None:
+        """The amount as a plain float, or None if it cannot be recorded."""
+        try:
+            value = float(amount)
+        except (TypeError, ValueError):
+            self._owner.drop(self.name, "not_a_number", f"{amount!r} is not a number")
+            return None
+        if not math.isfinite(value):
+            self._owner.drop(self.name, "not_finite", f"{amount!r} is not finite")
+            return None
+        if value < 0 and not self._allows_negative:
+            self._owner.drop(self.name, "negative", f"{amount!r} is negative")
+            return None
+        return value
+
+    def _store_typed(self, value: float, attributes: Any, context: Any) -> bool:
+        """Record to a series whose attributes are not all strings, if it is known."""
+        if context is not None or not self._typed or not attributes or current_context():
+            return False
+        try:
+            values = tuple(attributes.values())
+            offset = self._typed.get(((*attributes, *values), tuple(map(type, values))))
+        except (TypeError, AttributeError):
+            return False
+        cells = self._cells
+        if offset is None or cells is None:
+            return False
+        self._aggregators_known()[0].store(cells, offset, value)
+        return True
+
+    def _aggregators_known(self) -> list[Aggregator]:
+        return self._aggregators or []
+
+    def _record_whole(self, value: float, attributes: Mapping[str, Any] | None, context: Any) -> None:
+        """Find or make the series in every stream, store, and note the way for the next time."""
+        aggregators = self.aggregators()
+        identities = [aggregator.identify(attributes) for aggregator in aggregators]
+        found: list[tuple[Aggregator, Series]] = []
+
+        def change() -> None:
+            for aggregator, (key, exported) in zip(aggregators, identities):
+                series = aggregator.find(key, exported, value)
+                aggregator.apply(series, value)
+                found.append((aggregator, series))
+                if self._is_plain and series.is_shared and series.key == key:
+                    self._remember(attributes, series)
+
+        self._owner.worker.exclusively(change)
+        for aggregator, series in found:
+            self._owner.offer_exemplar(aggregator, series, value, attributes, context)
+
+    def _remember(self, attributes: Mapping[str, Any] | None, series: Series) -> None:
+        """Let the fast path find *series*; orders of attributes are aliases of one series, and capped."""
+        if len(self._offsets) >= _ALIASES_PER_SERIES * self._aggregators_known()[0].plan.limit:
+            return
+        values = tuple(attributes.values()) if attributes else ()
+        key = (*attributes, *values) if attributes else ()
+        try:
+            if all(type(value) is str for value in values):
+                self._offsets[key] = series.offset
+            else:
+                self._typed[key, tuple(map(type, values))] = series.offset
+                self._offsets[key] = None
+        except TypeError:  # a list among the values
+            return
+        self._cells = series.cells
+
+    def remove(self, attributes: Mapping[str, Any] | None = None) -> None:
+        """Drop the series of *attributes*; what is recorded to it afterwards starts a new one at 0."""
+        for aggregator in self.aggregators():
+            key, _ = aggregator.identify(attributes)
+
+            def change(aggregator: Aggregator = aggregator, key: bytes = key) -> None:
+                removed = aggregator.remove(key)
+                if removed is not None:
+                    self._unlearn(removed)
+
+            self._owner.worker.exclusively(change)
+
+    def _unlearn(self, removed: Series) -> None:
+        for key in [key for key, offset in self._offsets.items() if offset == removed.offset]:
+            del self._offsets[key]
+        for typed in [typed for typed, offset in self._typed.items() if offset == removed.offset]:
+            del self._typed[typed]
+        for bound in self._bound.values():
+            if bound._offset == removed.offset:
+                bound.detach()
+
+    def _bind(self, attributes: Mapping[str, Any] | None, kind: type[BoundT]) -> BoundT:
+        """One handle for each attribute set, however often it is asked for."""
+        key = encode_attributes(canonical(attributes))
+        bound = self._bound.get(key)
+        if bound is None:
+            bound = self._bound[key] = kind(self, dict(attributes or {}))
+        return bound  # type: ignore[return-value]
+
+    def _teach(self, bound: Bound) -> None:
+        """Tell a handle where its cells are, if the fast path may write to them."""
+        if not self._is_plain:
+            return
+        aggregator = self.aggregators()[0]
+        key, _ = aggregator.identify(bound.attributes)
+
+        def change() -> None:
+            series = aggregator.series.get(key)
+            if series is not None and series.is_shared:
+                bound._offset, bound._bounds = series.offset, self._bounds
+                bound._has_extremes = self._has_extremes
+                bound._cells = series.cells
+
+        self._owner.worker.exclusively(change)
+
+
+class Bound:
+    """An attribute set of an instrument, resolved once: recording is one store at a known offset."""
+
+    __slots__ = ("__weakref__", "_bounds", "_cells", "_has_extremes", "_offset", "_recorder", "attributes")
+
+    def __init__(self, recorder: Recorder, attributes: dict[str, Any]) -> None:
+        self.attributes = attributes
+        self._recorder = recorder
+        self._offset = -1
+        self._bounds: tuple[float, ...] = ()
+        self._has_extremes = False
+        self._cells: Any = None
+        recorder._owner.worker.attach(self)
+
+    def detach(self) -> None:
+        """Resolve again at the next use."""
+        self._cells = None
+
+    def _slow(self, amount: Any) -> None:
+        self._recorder._slow(amount, self.attributes, None)
+        if self._cells is None:
+            self._recorder._teach(self)
+
+
+BoundT = TypeVar("BoundT", bound=Bound)

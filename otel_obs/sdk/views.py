@@ -1,0 +1,134 @@
+"""Which streams the SDK's views make of an instrument."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from otel_obs.cells.layout import Kind, Stream
+from otel_obs.sdk.aggregate import Plan, check_bounds
+
+_logger = logging.getLogger("otel_obs")
+
+DEFAULT_BOUNDS = (0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 7.5e3, 1e4)
+"""Source: OpenTelemetry metrics SDK specification, Explicit Bucket Histogram Aggregation."""
+
+_Chosen = Optional[tuple[Kind, tuple[float, ...]]]
+_DEFAULTS = ("NoneType", "DefaultAggregation")
+_HISTOGRAMS = ("ExplicitBucketHistogramAggregation", "ExponentialBucketHistogramAggregation")
+
+
+def plans_of(instrument: Any, views: Sequence[Any], preferences: Sequence[tuple[Any, Any]]) -> list[Plan]:
+    """The streams of *instrument*: one for each view that matches, or one of its own making.
+
+    Args:
+        instrument: One of ours.
+        views: The SDK's `View`s.
+        preferences: Readers, each with the aggregation that it prefers for this class of instrument.
+    """
+    matching: list[Any] = [view for view in views if _matches(view, instrument) and _is_compatible(view, instrument)]
+    plans = []
+    for view in matching or [None]:
+        plans.append(_plan(instrument, view, getattr(view, "_aggregation", None)))
+        if type(getattr(view, "_aggregation", None)).__name__ in _DEFAULTS:
+            plans += [_plan(instrument, view, preferred, reader) for reader, preferred in preferences]
+    return [plan for plan in plans if plan is not None]
+
+
+def _matches(view: Any, instrument: Any) -> bool:
+    return bool(view._match(_sdk_twin(instrument)))
+
+
+def _sdk_twin(instrument: Any) -> Any:
+    """The SDK's own instrument of the same kind: views may ask for its class."""
+    from opentelemetry.sdk.metrics._internal import instrument as sdk
+
+    twin_class = getattr(sdk, "_" + type(instrument).__name__)
+    twin = twin_class(
+        name=instrument.name,
+        instrumentation_scope=instrument.instrumentation_scope,
+        measurement_consumer=None,
+        unit=instrument.unit,
+        description=instrument.description,
+    )
+    if instrument.boundaries is not None:
+        twin._advisory = sdk._MetricsHistogramAdvisory(explicit_bucket_boundaries=instrument.boundaries)
+    return twin
+
+
+def _is_compatible(view: Any, instrument: Any) -> bool:
+    if hasattr(instrument, "observe") and type(view._aggregation).__name__ in _HISTOGRAMS:
+        _logger.warning(
+            "view %r and instrument %r do not go together, since callbacks report totals; the view is not applied",
+            view._name or view._instrument_name,
+            instrument.name,
+        )
+        return False
+    return True
+
+
+def _plan(instrument: Any, view: Any, aggregation: Any, reader: object = None) -> Plan | None:
+    chosen = _AGGREGATIONS[type(aggregation).__name__](instrument, aggregation)
+    if chosen is None:
+        return None
+    kind, bounds = chosen
+    stream = Stream(
+        kind,
+        getattr(view, "_name", None) or instrument.name,
+        instrument.unit,
+        getattr(view, "_description", None) or instrument.description,
+        instrument.instrumentation_scope,
+        bounds,
+        instrument.merge,
+    )
+    keys = getattr(view, "_attribute_keys", None)
+    return Plan(
+        stream,
+        frozenset(keys) if keys is not None else None,
+        instrument.rename,
+        has_extremes=getattr(aggregation, "_record_min_max", True),
+        reader=reader,
+        is_default=reader is None and type(aggregation).__name__ in _DEFAULTS,
+        view=view,
+    )
+
+
+def _default(instrument: Any, aggregation: Any) -> _Chosen:
+    if instrument._kind is Kind.HISTOGRAM:
+        return _explicit(instrument, None)
+    return instrument._kind, ()
+
+
+def _explicit(instrument: Any, aggregation: Any) -> _Chosen:
+    bounds = aggregation._boundaries if aggregation is not None else None
+    if bounds is None:
+        bounds = instrument.boundaries
+    return Kind.HISTOGRAM, check_bounds(instrument.name, DEFAULT_BOUNDS if bounds is None else bounds)
+
+
+def _sum(instrument: Any, aggregation: Any) -> _Chosen:
+    return Kind.COUNTER if instrument._kind is Kind.COUNTER else Kind.UPDOWN, ()
+
+
+def _last_value(instrument: Any, aggregation: Any) -> _Chosen:
+    return Kind.GAUGE, ()
+
+
+def _exponential(instrument: Any, aggregation: Any) -> _Chosen:
+    return Kind.EXPONENTIAL, (float(aggregation._max_size), float(aggregation._max_scale))
+
+
+def _drop(instrument: Any, aggregation: Any) -> _Chosen:
+    return None
+
+
+_AGGREGATIONS = {
+    "NoneType": _default,
+    "DefaultAggregation": _default,
+    "ExplicitBucketHistogramAggregation": _explicit,
+    "ExponentialBucketHistogramAggregation": _exponential,
+    "SumAggregation": _sum,
+    "LastValueAggregation": _last_value,
+    "DropAggregation": _drop,
+}

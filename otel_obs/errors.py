@@ -72,4 +72,19 @@ def unknown_variable(variable: str, nearest: str) -> str:
 
 def unknown_option(option: str, nearest: str) -> TypeError:
     """An option was given in code that does not exist."""
-    return TypeError(f"{option!r} is not an option of otel_obs" + (f"; did you mean {nearest!r}?" if nearest else ""))
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
+    return TypeError(f"{option!r} is not an option of otel_obs{hint}")
+
+
+def forbidden_value(instrument: str, key: str, value: object, allowed: Iterable[str]) -> DeclarationError:
+    """An attribute has a value that is not in its closed set."""
+    return DeclarationError(instrument, f"got {key}={value!r}; it declares {list(allowed)}")
+
+
+def not_a_timer(instrument: object) -> DeclarationError:
+    """Something is to take durations that cannot."""
+    return DeclarationError(
+        getattr(instrument, "name", "") or type(instrument).__name__,
+        "cannot take a duration",
+        "give a histogram or a gauge",
+    )

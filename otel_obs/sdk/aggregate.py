@@ -15,13 +15,16 @@ OVERFLOW = {"otel.metric.overflow": True}
 _OVERFLOW_KEY = encode_attributes(canonical(OVERFLOW))
 
 
+Translate = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
 class Plan(NamedTuple):
     """How one instrument is aggregated into one stream.
 
     Attributes:
         stream: What is declared to the other workers.
         keys: The attributes that are kept; None keeps all.
-        rename: New names of attributes.
+        translate: Turns the attributes that are given into those of the series; may refuse them by raising.
         limit: The most series that the stream may have, the overflow series included.
         has_extremes: Whether a histogram keeps its minimum and maximum.
         is_watched: Whether every measurement must be noticed, so that none takes the fast path.
@@ -32,7 +35,7 @@ class Plan(NamedTuple):
 
     stream: Stream
     keys: frozenset[str] | None = None
-    rename: Mapping[str, str] = {}
+    translate: Translate | None = None
     limit: int = 2000
     has_extremes: bool = False
     is_watched: bool = False
@@ -77,11 +80,11 @@ class Aggregator:
     def identify(self, attributes: Mapping[str, Any] | None) -> tuple[bytes, dict[str, Any]]:
         """The identity of the series that *attributes* belong to, and what it exports."""
         kept = attributes or {}
-        keys, rename = self.plan.keys, self.plan.rename
+        keys, translate = self.plan.keys, self.plan.translate
+        if translate is not None:
+            kept = translate(kept)
         if keys is not None:
             kept = {key: value for key, value in kept.items() if key in keys}
-        if rename:
-            kept = {rename.get(key, key): value for key, value in kept.items()}
         frozen = canonical(kept)
         return encode_attributes(frozen), dict(frozen)
 

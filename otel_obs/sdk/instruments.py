@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import _Gauge as ApiGauge
 
 from otel_obs.cells.layout import Kind, Scope
-from otel_obs.sdk.aggregate import note_extremes
+from otel_obs.sdk.aggregate import Translate, note_extremes
 from otel_obs.sdk.labels import BoundT, Labelled
 from otel_obs.sdk.recording import INF, Bound, Owner, Recorder, current_context
 
@@ -29,7 +29,7 @@ class Instrument(Recorder, Labelled[BoundT]):
         description: One sentence.
         scope: The instrumentation scope of the meter.
         merge: A gauge's rule over workers.
-        rename: New names of attributes, for the exported series.
+        translate: Turns the attributes that are given into those of the exported series.
         limit: The most series; None takes the provider's.
         boundaries: A histogram's advised bucket bounds.
         label_names: The labels that `labels` takes, in order.
@@ -44,7 +44,7 @@ class Instrument(Recorder, Labelled[BoundT]):
         scope: Scope,
         *,
         merge: str = "latest",
-        rename: Mapping[str, str] | None = None,
+        translate: Translate | None = None,
         limit: int | None = None,
         boundaries: Sequence[float] | None = None,
         label_names: Sequence[str] = (),
@@ -54,11 +54,15 @@ class Instrument(Recorder, Labelled[BoundT]):
         self.description = description
         self.instrumentation_scope = scope
         self.merge = merge
-        self.rename = rename or {}
+        self.translate = translate
         self.limit = limit
         self.boundaries = boundaries
         self._init_recorder(owner)
         self._init_labels(label_names)
+
+    def drop(self, reason: str, detail: str) -> None:
+        """Count a measurement that is refused before it gets here, and log the first of its kind."""
+        self._owner.drop(self.name, reason, detail)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

@@ -12,7 +12,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, CallbackT
 
 from otel_obs.cells.layout import Kind, Scope
-from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.aggregate import Aggregator, Series, Translate
 from otel_obs.sdk.recording import Owner
 
 _logger = logging.getLogger("otel_obs")
@@ -37,7 +37,7 @@ class Observable:
         description: One sentence.
         scope: The instrumentation scope of the meter.
         merge: A gauge's rule over workers.
-        rename: New names of attributes, for the exported series.
+        translate: Turns the attributes that are given into those of the exported series.
         limit: The most series; None takes the provider's.
     """
 
@@ -53,7 +53,7 @@ class Observable:
         scope: Scope,
         *,
         merge: str = "latest",
-        rename: Mapping[str, str] | None = None,
+        translate: Translate | None = None,
         limit: int | None = None,
     ) -> None:
         self.name = name
@@ -61,7 +61,7 @@ class Observable:
         self.description = description
         self.instrumentation_scope = scope
         self.merge = merge
-        self.rename = rename or {}
+        self.translate = translate
         self.limit = limit
         self.boundaries = None
         self._owner = owner

@@ -288,7 +288,7 @@ class Meter(metrics.Meter):
 
     - `merge`: a gauge's rule over workers: `latest`, `sum`, `max`, `min`, `mean`, `per_worker`,
       `worst:<state>,…` (the worst first) or `share:<counter>,…` (the first one's part of their sum);
-    - `rename`: new names of attributes, for the exported series;
+    - `translate`: turns the attributes that are given into those of the exported series;
     - `limit`: the most series, where the provider's limit does not fit;
     - `label_names`: the labels that `labels` takes, in order.
     """

@@ -86,7 +86,7 @@ def _plan(instrument: Any, view: Any, aggregation: Any, reader: object = None) -
     return Plan(
         stream,
         frozenset(keys) if keys is not None else None,
-        instrument.rename,
+        instrument.translate,
         has_extremes=getattr(aggregation, "_record_min_max", True),
         reader=reader,
         is_default=reader is None and type(aggregation).__name__ in _DEFAULTS,

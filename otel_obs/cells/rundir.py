@@ -14,12 +14,14 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 try:
-    import fcntl
+    import fcntl as _fcntl
+
+    fcntl: Any = _fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 RUN_VARIABLE = "_OTEL_OBS_RUN"
 MEMBERS = "members"
@@ -229,6 +231,7 @@ def leave(run_dirs: Sequence[RunDir]) -> None:
                 if _is_same(parent, name, run_dir.descriptor):
                     _remove_tree(parent, name)
                 os.close(parent)
+                os.rmdir(parent_path)  # refused where the user has another service
 
 
 def _is_last(run_dir: RunDir) -> bool:

@@ -132,7 +132,8 @@ class FileSource(Source):
         if len(data) != wanted:
             self.damage.reason = "the cells are cut"
             data = data.ljust(wanted, b"\0")
-        return memoryview(data).cast("d").tolist() if data else []
+        cells: memoryview[float] = memoryview(data).cast("d")
+        return cells.tolist()
 
     def check_alive(self) -> None:
         """See whether the worker still holds its lock: a process id would prove nothing."""

@@ -86,7 +86,7 @@ class Store:
         self._index.ensure(HEADER_BYTES)
         self._cells.ensure(1)
         view = memoryview(memory)
-        self.cells = view[header.cells_at : header.cells_at + header.cells_bytes].cast("d")
+        self.cells: memoryview[float] = view[header.cells_at : header.cells_at + header.cells_bytes].cast("d")
         self._commit = view[COMMIT_AT : COMMIT_AT + 8].cast("Q")
         self._commit[0] = pack_commit(0)
         packed = pack_header(header)
@@ -108,7 +108,8 @@ class Store:
 
     def read_cells(self) -> list[float]:
         """A copy of every cell in use."""
-        return self.cells[: self._next_cell].tolist()
+        copy: list[float] = self.cells[: self._next_cell].tolist()
+        return copy
 
     def add_series(
         self, stream: Stream, attributes: bytes, created_s: float, initial: Sequence[float] = ()

@@ -36,6 +36,7 @@ class Worker:
         self._open_store = open_store or (lambda worker: heap_store(time.time(), worker))
         self._handles: weakref.WeakSet[Handle] = weakref.WeakSet()
         self.on_fork: list[Callable[[], None]] = []
+        self.on_open: list[Callable[[], None]] = []
         self._reset()
         _workers.add(self)
 
@@ -57,6 +58,8 @@ class Worker:
         """The store of this process, opened at the first use after a start or a fork."""
         if self._store is None:
             self._store = self._open_store(self.id)
+            for hook in self.on_open:
+                hook()
         return self._store
 
     def attach(self, handle: Handle) -> None:

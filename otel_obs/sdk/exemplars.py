@@ -72,7 +72,7 @@ def _reservoir(aggregator: Aggregator) -> Any:
 
     factory = getattr(aggregator.plan.view, "_exemplar_reservoir_factory", _default_reservoir_factory)
     stream = aggregator.stream
-    builder = factory(getattr(aggregation, _SDK_CLASSES[stream.kind]))
+    builder: Any = factory(getattr(aggregation, _SDK_CLASSES[stream.kind]))
     if stream.kind is Kind.HISTOGRAM:
         return builder(boundaries=stream.bounds)
     if stream.kind is Kind.EXPONENTIAL:

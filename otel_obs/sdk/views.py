@@ -42,6 +42,7 @@ def _matches(view: Any, instrument: Any) -> bool:
 
 def _sdk_twin(instrument: Any) -> Any:
     """The SDK's own instrument of the same kind: views may ask for its class."""
+    from opentelemetry.metrics._internal.instrument import _MetricsHistogramAdvisory
     from opentelemetry.sdk.metrics._internal import instrument as sdk
 
     twin_class = getattr(sdk, "_" + type(instrument).__name__)
@@ -53,7 +54,7 @@ def _sdk_twin(instrument: Any) -> Any:
         description=instrument.description,
     )
     if instrument.boundaries is not None:
-        twin._advisory = sdk._MetricsHistogramAdvisory(explicit_bucket_boundaries=instrument.boundaries)
+        twin._advisory = _MetricsHistogramAdvisory(explicit_bucket_boundaries=instrument.boundaries)
     return twin
 
 

@@ -140,7 +140,7 @@ def run(demo: Demo, options: argparse.Namespace) -> int:
     print("\n" + write_report(facts) + "\n", flush=True)
     if not options.once:
         print(
-            "  Gentler traffic goes on, and stops for an instant at each comparison; Ctrl-C ends it.\n",
+            "  Gentler traffic goes on, pausing at each comparison. Ctrl-C ends it.\n",
             flush=True,
         )
         try:

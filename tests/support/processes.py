@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import psutil
 
@@ -20,6 +21,8 @@ from tests.support.web import Response, request
 
 STOP_S = 15.0
 SCRUBBED = ("OTEL_", "PROMETHEUS_", "GUNICORN_", "WEB_CONCURRENCY", "FLASK_")
+
+S = TypeVar("S", bound="Service")
 
 
 def free_port() -> int:
@@ -63,7 +66,7 @@ class Service:
         self.ready_path, self.ready_s = ready_path, ready_s
         self._cwd, self._env, self._log_file = cwd, clean_env(env), Path(log_file)
 
-    def __enter__(self) -> Service:
+    def __enter__(self: S) -> S:
         with self._log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command,

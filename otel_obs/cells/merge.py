@@ -41,7 +41,9 @@ class MergedStream:
         keys = list(dict.fromkeys(key for _, series in sources for key in series.offsets))
         if keys != self._keys:
             self._keys = keys
-            self.table = SeriesTable(self.stream, [_decode(key, decoded) for key in keys], _starts(keys, sources))
+            self.table = SeriesTable(
+                self.stream, [_decode(key, decoded) for key in keys], _starts(keys, sources)
+            )
         self.parts = [
             (source, list(map(series.offsets.get, keys, repeat(_ABSENT)))) for source, series in sources
         ]
@@ -117,7 +119,9 @@ def _readings(source: Source, offsets: list[int]) -> list[Reading | None]:
 def _worst(order: list[float]) -> Callable[[Sequence[Reading]], float]:
     """Choose the state that comes first in *order*; a state that is not in it comes last."""
     rank = {state: position for position, state in enumerate(order)}
-    return lambda readings: min((value for _, value in readings), key=lambda state: rank.get(state, len(rank)))
+    return lambda readings: min(
+        (value for _, value in readings), key=lambda state: rank.get(state, len(rank))
+    )
 
 
 _RULES: dict[str, Callable[[Sequence[Reading]], float]] = {

@@ -284,4 +284,3 @@ def _files(parent: int, directory: str) -> Iterator[str]:
             yield f"{directory}/{name}"
     finally:
         os.close(descriptor)
-

@@ -112,5 +112,3 @@ def _is_child_of_living_parent() -> bool:
 
 def _say_alone(reason: str) -> None:
     _logger.warning("metrics of this process are not merged with those of other workers: %s", reason)
-
-

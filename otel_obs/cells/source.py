@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import cast
 
 from otel_obs.cells.layout import (
     CELL_BYTES,
@@ -132,8 +133,7 @@ class FileSource(Source):
         if len(data) != wanted:
             self.damage.reason = "the cells are cut"
             data = data.ljust(wanted, b"\0")
-        cells: memoryview[float] = memoryview(data).cast("d")
-        return cells.tolist()
+        return cast("list[float]", memoryview(data).cast("d").tolist())
 
     def check_alive(self) -> None:
         """See whether the worker still holds its lock: a process id would prove nothing."""

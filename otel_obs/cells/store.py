@@ -7,6 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from otel_obs.cells.layout import (
     COMMIT_AT,
@@ -86,7 +87,7 @@ class Store:
         self._index.ensure(HEADER_BYTES)
         self._cells.ensure(1)
         view = memoryview(memory)
-        self.cells: memoryview[float] = view[header.cells_at : header.cells_at + header.cells_bytes].cast("d")
+        self.cells = view[header.cells_at : header.cells_at + header.cells_bytes].cast("d")
         self._commit = view[COMMIT_AT : COMMIT_AT + 8].cast("Q")
         self._commit[0] = pack_commit(0)
         packed = pack_header(header)
@@ -108,8 +109,7 @@ class Store:
 
     def read_cells(self) -> list[float]:
         """A copy of every cell in use."""
-        copy: list[float] = self.cells[: self._next_cell].tolist()
-        return copy
+        return cast("list[float]", self.cells[: self._next_cell].tolist())
 
     def add_series(
         self, stream: Stream, attributes: bytes, created_s: float, initial: Sequence[float] = ()

@@ -7,12 +7,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from otel_obs.cells.layout import Kind, Stream, canonical, encode_attributes
+from otel_obs.cells.layout import Kind, Stream, canonical, decode_attributes, encode_attributes
 from otel_obs.cells.store import StoreFullError
 from otel_obs.cells.worker import Worker
 
-OVERFLOW = {"otel.metric.overflow": True}
-_OVERFLOW_KEY = encode_attributes(canonical(OVERFLOW))
+_OVERFLOW_KEY = encode_attributes(canonical({"otel.metric.overflow": True}))
 
 
 Translate = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -50,20 +49,24 @@ class Plan(NamedTuple):
 
 
 class Series:
-    """One attribute set: its attributes as they are exported, and where its cells are."""
+    """One attribute set: its identity, and where its cells are. There may be very many: it is kept small."""
 
-    __slots__ = ("attributes", "cells", "created_ns", "extremes", "is_shared", "key", "offset", "reservoirs", "updates")
+    __slots__ = ("cells", "created_ns", "extremes", "is_shared", "key", "offset", "reservoirs", "updates")
 
-    def __init__(self, attributes: dict[str, Any], key: bytes, created_ns: int) -> None:
-        self.attributes = attributes
+    def __init__(self, key: bytes, created_ns: int) -> None:
         self.key = key
         self.created_ns = created_ns
         self.cells: Any = None
         self.offset = 0
         self.is_shared = True
         self.updates = 0
-        self.reservoirs: dict[Any, Any] = {}
-        self.extremes: dict[Any, tuple[float, float]] = {}
+        self.reservoirs: dict[Any, Any] | None = None
+        self.extremes: dict[Any, tuple[float, float]] | None = None
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What is exported."""
+        return dict(decode_attributes(self.key))
 
 
 class Aggregator:
@@ -77,18 +80,17 @@ class Aggregator:
         self._on_overflow = on_overflow
         self._apply = _APPLY[plan.stream.kind]
 
-    def identify(self, attributes: Mapping[str, Any] | None) -> tuple[bytes, dict[str, Any]]:
-        """The identity of the series that *attributes* belong to, and what it exports."""
+    def identify(self, attributes: Mapping[str, Any] | None) -> bytes:
+        """The identity of the series that *attributes* belong to."""
         kept = attributes or {}
         keys, translate = self.plan.keys, self.plan.translate
         if translate is not None:
             kept = translate(kept)
         if keys is not None:
             kept = {key: value for key, value in kept.items() if key in keys}
-        frozen = canonical(kept)
-        return encode_attributes(frozen), dict(frozen)
+        return encode_attributes(canonical(kept))
 
-    def find(self, key: bytes, attributes: dict[str, Any], first: float = 0.0) -> Series:
+    def find(self, key: bytes, first: float = 0.0) -> Series:
         """The series of an identity, made if it is new, or the overflow series if there are too many.
 
         A new gauge holds *first* from the start: no reader ever sees it without its value.
@@ -98,13 +100,13 @@ class Aggregator:
             return series
         if len(self.series) >= self.plan.limit - 1 and key != _OVERFLOW_KEY:
             self._on_overflow(self.stream.name)
-            return self.find(_OVERFLOW_KEY, dict(OVERFLOW), first)
-        series = self.series[key] = self._new(key, attributes, first)
+            return self.find(_OVERFLOW_KEY, first)
+        series = self.series[key] = self._new(key, first)
         return series
 
-    def _new(self, key: bytes, attributes: dict[str, Any], first: float) -> Series:
+    def _new(self, key: bytes, first: float) -> Series:
         now_ns = time.time_ns()
-        series = Series(attributes, key, now_ns)
+        series = Series(key, now_ns)
         store = self._worker.store()
         initial = (first, now_ns / 1e9) if self.stream.kind is Kind.GAUGE else ()
         if self.plan.reader is None:

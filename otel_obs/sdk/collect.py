@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics import export as sdk
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_obs.cells.layout import Kind, Scope
+from otel_obs.cells.layout import Kind, Scope, decode_attributes
 from otel_obs.sdk.aggregate import Aggregator, Series
 from otel_obs.sdk.observables import Observable, total
 
@@ -93,9 +93,13 @@ class Collector:
         ]
         return sdk.MetricsData([sdk.ResourceMetrics(resource, scopes, resource.schema_url)])
 
-    def _metrics(self, instrument: Any, options: CallbackOptions, now_ns: int, readers: list[Any]) -> list[Any]:
+    def _metrics(
+        self, instrument: Any, options: CallbackOptions, now_ns: int, readers: list[Any]
+    ) -> list[Any]:
         is_delta = self.is_delta(instrument)
-        visible = [aggregator for aggregator in instrument.aggregators() if self._sees(instrument, aggregator)]
+        visible = [
+            aggregator for aggregator in instrument.aggregators() if self._sees(instrument, aggregator)
+        ]
         if isinstance(instrument, Observable):
             observed = instrument.observe(options)
             points = [
@@ -151,7 +155,7 @@ class Collector:
         return found
 
     def _exemplars(self, series: Series) -> list[Any]:
-        reservoir = series.reservoirs.get(self.reader)
+        reservoir = (series.reservoirs or {}).get(self.reader)
         return reservoir.collect(series.attributes) if reservoir is not None else []
 
     def _extremes(
@@ -163,6 +167,8 @@ class Collector:
         at = series.offset + aggregator.stream.cells - 2
         low, high = series.cells[at], series.cells[at + 1]
         series.cells[at], series.cells[at + 1] = _NO_EXTREMES
+        if series.extremes is None:
+            series.extremes = {}
         for reader in readers:
             known = series.extremes.get(reader, _NO_EXTREMES)
             series.extremes[reader] = min(low, known[0]), max(high, known[1])
@@ -171,9 +177,11 @@ class Collector:
             series.extremes[self.reader] = _NO_EXTREMES
         return extremes
 
-    def _observed_points(self, aggregator: Aggregator, observed: Any, is_delta: bool, now_ns: int) -> list[Any]:
+    def _observed_points(
+        self, aggregator: Aggregator, observed: Any, is_delta: bool, now_ns: int
+    ) -> list[Any]:
         points = []
-        for key, (attributes, value) in total(aggregator, observed).items():
+        for key, value in total(aggregator, observed).items():
             previous = self._previous.get((id(aggregator), key))
             if previous is None:
                 previous = self._previous[id(aggregator), key] = _Previous(time.time_ns(), [0.0])
@@ -181,6 +189,7 @@ class Collector:
             if is_delta and aggregator.stream.kind is not Kind.GAUGE:
                 started_ns, values = previous.collected_ns, [value - previous.values[0]]
                 previous.collected_ns, previous.values = now_ns, [value]
+            attributes = dict(decode_attributes(key))
             points.append(_point(aggregator, attributes, started_ns, now_ns, values, []))
         return points
 
@@ -198,7 +207,16 @@ def _point(
         counts = tuple(map(int, values[:-3]))
         total_sum, low, high = values[-3:]
         return sdk.HistogramDataPoint(
-            attributes, started_ns, now_ns, sum(counts), total_sum, counts, stream.bounds, low, high, exemplars
+            attributes,
+            started_ns,
+            now_ns,
+            sum(counts),
+            total_sum,
+            counts,
+            stream.bounds,
+            low,
+            high,
+            exemplars,
         )
     start = None if stream.kind is Kind.GAUGE else started_ns
     return sdk.NumberDataPoint(attributes, start, now_ns, values[0], exemplars)  # type: ignore[arg-type]

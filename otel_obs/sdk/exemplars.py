@@ -53,6 +53,8 @@ class Exemplars:
                 return
         elif not _is_sampled(context):
             return
+        if series.reservoirs is None:
+            series.reservoirs = {}
         for reader in readers:
             reservoir = series.reservoirs.get(reader)
             if reservoir is None:

@@ -80,7 +80,7 @@ class BoundCounter(Bound):
             if 0.0 <= value < INF and type(value) is float and not current_context():
                 self._cells[self._offset] += value
                 return
-        except TypeError:
+        except Exception:  # not resolved yet, or an odd amount
             pass
         self._slow(amount)
 
@@ -95,12 +95,13 @@ class Counter(Instrument[BoundCounter], metrics.Counter):
     ) -> None:
         """Add *amount*, which is not negative, to the series of *attributes*. Never raises."""
         try:
-            offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
-            value = amount + 0.0
-            if 0.0 <= value < INF and type(value) is float and context is None and not current_context():
-                self._cells[offset] += value
-                return
-        except (KeyError, TypeError, AttributeError):
+            if context is None and not current_context():
+                value = amount + 0.0
+                offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+                if 0.0 <= value < INF and type(value) is float:
+                    self._cells[offset] += value
+                    return
+        except Exception:  # a new series, an odd amount, odd attributes
             pass
         self._slow(amount, attributes, context)
 
@@ -121,7 +122,7 @@ class BoundUpDownCounter(Bound):
             if -INF < value < INF and type(value) is float and not current_context():
                 self._cells[self._offset] += value
                 return
-        except TypeError:
+        except Exception:  # not resolved yet, or an odd amount
             pass
         self._slow(amount)
 
@@ -137,12 +138,13 @@ class UpDownCounter(Instrument[BoundUpDownCounter], metrics.UpDownCounter):
     ) -> None:
         """Add *amount*, which may be negative, to the series of *attributes*. Never raises."""
         try:
-            offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
-            value = amount + 0.0
-            if -INF < value < INF and type(value) is float and context is None and not current_context():
-                self._cells[offset] += value
-                return
-        except (KeyError, TypeError, AttributeError):
+            if context is None and not current_context():
+                value = amount + 0.0
+                offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+                if -INF < value < INF and type(value) is float:
+                    self._cells[offset] += value
+                    return
+        except Exception:  # a new series, an odd amount, odd attributes
             pass
         self._slow(amount, attributes, context)
 
@@ -166,7 +168,7 @@ class BoundGauge(Bound):
                 cells[offset] = value
                 cells[offset + 1] = now_s
                 return
-        except TypeError:
+        except Exception:  # not resolved yet, or an odd amount
             pass
         self._slow(amount)
 
@@ -182,15 +184,16 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
     ) -> None:
         """Set the series of *attributes*. Never raises."""
         try:
-            offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
-            value = amount + 0.0
-            if -INF < value < INF and type(value) is float and context is None and not current_context():
-                now_s = time()
-                cells = self._cells
-                cells[offset] = value
-                cells[offset + 1] = now_s  # type: ignore[operator]
-                return
-        except (KeyError, TypeError, AttributeError):
+            if context is None and not current_context():
+                value = amount + 0.0
+                offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+                if -INF < value < INF and type(value) is float:
+                    now_s = time()
+                    cells = self._cells
+                    cells[offset] = value
+                    cells[offset + 1] = now_s  # type: ignore[operator]
+                    return
+        except Exception:  # a new series, an odd amount, odd attributes
             pass
         self._slow(amount, attributes, context)
 
@@ -216,7 +219,7 @@ class BoundHistogram(Bound):
                 if self._has_extremes:
                     note_extremes(cells, offset, value)
                 return
-        except TypeError:
+        except Exception:  # not resolved yet, or an odd amount
             pass
         self._slow(amount)
 
@@ -231,17 +234,18 @@ class Histogram(Instrument[BoundHistogram], metrics.Histogram):
     ) -> None:
         """Record *amount*, which is not negative, to the series of *attributes*. Never raises."""
         try:
-            offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
-            value = amount + 0.0
-            if 0.0 <= value < INF and type(value) is float and context is None and not current_context():
-                cells, bounds = self._cells, self._bounds
-                cells[offset + bisect_left(bounds, value)] += 1.0  # type: ignore[operator]
-                offset += len(bounds) + 1  # type: ignore[operator]
-                cells[offset] += value
-                if self._has_extremes:
-                    note_extremes(cells, offset, value)
-                return
-        except (KeyError, TypeError, AttributeError):
+            if context is None and not current_context():
+                value = amount + 0.0
+                offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+                if 0.0 <= value < INF and type(value) is float:
+                    cells, bounds = self._cells, self._bounds
+                    cells[offset + bisect_left(bounds, value)] += 1.0  # type: ignore[operator]
+                    offset += len(bounds) + 1  # type: ignore[operator]
+                    cells[offset] += value
+                    if self._has_extremes:
+                        note_extremes(cells, offset, value)
+                    return
+        except Exception:  # a new series, an odd amount, odd attributes
             pass
         self._slow(amount, attributes, context)
 

@@ -45,7 +45,9 @@ class Labelled(Generic[BoundT]):
     def _find_child(self, values: tuple[object, ...], named: dict[str, object]) -> BoundT:
         names = self.label_names or tuple(named)
         if values and named:
-            raise DeclarationError(self.name, "got labels both by position and by name", "give one or the other")
+            raise DeclarationError(
+                self.name, "got labels both by position and by name", "give one or the other"
+            )
         if named and set(named) != set(names):
             raise undeclared_attributes(self.name, named, names)
         if not named and len(values) != len(names):

@@ -93,7 +93,9 @@ class Observable:
             try:
                 for observation in callback(options or CallbackOptions()):
                     if math.isfinite(observation.value):
-                        observed.append(Observed(observation.value, observation.attributes, observation.context))
+                        observed.append(
+                            Observed(observation.value, observation.attributes, observation.context)
+                        )
                     else:
                         self._owner.drop(self.name, "not_finite", f"{observation.value!r} is not finite")
             except Exception:
@@ -108,12 +110,12 @@ class Observable:
             if aggregator.plan.reader is None:
                 self._publish(aggregator, total(aggregator, observed))
 
-    def _publish(self, aggregator: Aggregator, totals: dict[bytes, tuple[dict[str, Any], float]]) -> None:
+    def _publish(self, aggregator: Aggregator, totals: dict[bytes, float]) -> None:
         """Set the cells of what was observed, and drop what was not."""
 
         def change() -> None:
-            for key, (attributes, value) in totals.items():
-                _set(aggregator.find(key, attributes, value), value, aggregator.stream.kind)
+            for key, value in totals.items():
+                _set(aggregator.find(key, value), value, aggregator.stream.kind)
             for key in [key for key in aggregator.series if key not in totals]:
                 aggregator.remove(key)
 
@@ -123,14 +125,13 @@ class Observable:
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-def total(aggregator: Aggregator, observed: Iterable[Observed]) -> dict[bytes, tuple[dict[str, Any], float]]:
+def total(aggregator: Aggregator, observed: Iterable[Observed]) -> dict[bytes, float]:
     """What one reading says of each series: sums add up what a view makes one, gauges take the last."""
     is_sum = aggregator.stream.kind in (Kind.COUNTER, Kind.UPDOWN)
-    totals: dict[bytes, tuple[dict[str, Any], float]] = {}
+    totals: dict[bytes, float] = {}
     for value, attributes, _ in observed:
-        key, exported = aggregator.identify(attributes)
-        before = totals.get(key)
-        totals[key] = exported, value + before[1] if is_sum and before else value
+        key = aggregator.identify(attributes)
+        totals[key] = value + totals.get(key, 0) if is_sum else value
     return totals
 
 

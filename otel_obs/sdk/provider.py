@@ -121,7 +121,9 @@ class MeterProvider(metrics.MeterProvider):
         """Every asynchronous instrument."""
         with self._lock:
             meters = list(self._meters.values())
-        return [each for meter in meters for each in list(meter.made.values()) if isinstance(each, Observable)]
+        return [
+            each for meter in meters for each in list(meter.made.values()) if isinstance(each, Observable)
+        ]
 
     def refresh_observables(self, older_than_s: float = 0.0) -> None:
         """Run the callbacks of every asynchronous instrument whose values are older than that."""
@@ -140,7 +142,9 @@ class MeterProvider(metrics.MeterProvider):
         ]
         plans = plans_of(instrument, self._views, preferences)
         adjusted = [self._adjust(self._complete(plan, instrument)) for plan in plans]
-        aggregators = [Aggregator(self.worker, plan, self._note_overflow) for plan in adjusted if plan is not None]
+        aggregators = [
+            Aggregator(self.worker, plan, self._note_overflow) for plan in adjusted if plan is not None
+        ]
         self._used[instrument] = None
         self._warn_of_conflicts(instrument, aggregators)
         return aggregators
@@ -159,11 +163,14 @@ class MeterProvider(metrics.MeterProvider):
             stream = aggregator.stream
             for other in self._used:
                 if other is not instrument and any(
-                    (stream.name, stream.unit, stream.kind) == (known.stream.name, known.stream.unit, known.stream.kind)
+                    (stream.name, stream.unit, stream.kind)
+                    == (known.stream.name, known.stream.unit, known.stream.kind)
                     and stream.scope == known.stream.scope
                     for known in other._aggregators or ()
                 ):
-                    _logger.warning("%r and %r both export %r; rename one with a view", other, instrument, stream.name)
+                    _logger.warning(
+                        "%r and %r both export %r; rename one with a view", other, instrument, stream.name
+                    )
 
     def offer_exemplar(
         self, aggregator: Aggregator, series: Any, value: float, attributes: Any, context: Any
@@ -176,7 +183,9 @@ class MeterProvider(metrics.MeterProvider):
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
         if (instrument, reason) not in self._said:
             self._said.add((instrument, reason))
-            _logger.warning("%r: %s; the measurement is dropped, and further ones silently", instrument, detail)
+            _logger.warning(
+                "%r: %s; the measurement is dropped, and further ones silently", instrument, detail
+            )
 
     def _note_overflow(self, stream: str) -> None:
         self.overflowed[stream] = self.overflowed.get(stream, 0) + 1
@@ -347,7 +356,9 @@ class Meter(metrics.Meter):
         **options: Any,
     ) -> ObservableUpDownCounter:
         """A sum that callbacks report."""
-        return self._make(ObservableUpDownCounter, name, unit, description, {"callbacks": callbacks, **options})
+        return self._make(
+            ObservableUpDownCounter, name, unit, description, {"callbacks": callbacks, **options}
+        )
 
     def create_observable_gauge(
         self,
@@ -385,7 +396,9 @@ class Meter(metrics.Meter):
                 )
         if made.boundaries != options.get("boundaries"):
             _logger.warning(
-                "instrument %r was created before with bucket boundaries %s, which stay", name, made.boundaries
+                "instrument %r was created before with bucket boundaries %s, which stay",
+                name,
+                made.boundaries,
             )
         return made  # type: ignore[return-value]
 
@@ -399,5 +412,7 @@ def _advised(boundaries: Any) -> tuple[float, ...] | None:
         return None
     if isinstance(boundaries, Sequence) and all(isinstance(bound, (int, float)) for bound in boundaries):
         return tuple(boundaries)
-    _logger.warning("explicit_bucket_boundaries_advisory=%r is not a sequence of numbers; not used", boundaries)
+    _logger.warning(
+        "explicit_bucket_boundaries_advisory=%r is not a sequence of numbers; not used", boundaries
+    )
     return None

@@ -75,7 +75,9 @@ class Recorder:
         if self._aggregators is None:
             self._aggregators = self._owner.aggregators_of(self)
             plans = [aggregator.plan for aggregator in self._aggregators]
-            self._is_plain = len(plans) == 1 and plans[0].stream.kind is self._kind and not plans[0].is_watched
+            self._is_plain = (
+                len(plans) == 1 and plans[0].stream.kind is self._kind and not plans[0].is_watched
+            )
             if self._is_plain:
                 self._bounds = plans[0].stream.bounds
                 self._has_extremes = plans[0].has_extremes
@@ -150,8 +152,8 @@ class Recorder:
         found: list[tuple[Aggregator, Series]] = []
 
         def change() -> None:
-            for aggregator, (key, exported) in zip(aggregators, identities):
-                series = aggregator.find(key, exported, value)
+            for aggregator, key in zip(aggregators, identities):
+                series = aggregator.find(key, value)
                 aggregator.apply(series, value)
                 found.append((aggregator, series))
                 if self._is_plain and series.is_shared and series.key == key:
@@ -180,7 +182,7 @@ class Recorder:
     def remove(self, attributes: Mapping[str, Any] | None = None) -> None:
         """Drop the series of *attributes*; what is recorded to it afterwards starts a new one at 0."""
         for aggregator in self.aggregators():
-            key, _ = aggregator.identify(attributes)
+            key = aggregator.identify(attributes)
 
             def change(aggregator: Aggregator = aggregator, key: bytes = key) -> None:
                 removed = aggregator.remove(key)
@@ -211,7 +213,7 @@ class Recorder:
         if not self._is_plain:
             return
         aggregator = self.aggregators()[0]
-        key, _ = aggregator.identify(bound.attributes)
+        key = aggregator.identify(bound.attributes)
 
         def change() -> None:
             series = aggregator.series.get(key)

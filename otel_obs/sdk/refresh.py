@@ -27,7 +27,9 @@ class Refresher:
         """Begin, if the thread is not there."""
         if self._thread is None or not self._thread.is_alive():
             self._stop = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(self._stop,), name="otel_obs", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run, args=(self._stop,), name="otel_obs", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:

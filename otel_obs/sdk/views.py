@@ -27,7 +27,9 @@ def plans_of(instrument: Any, views: Sequence[Any], preferences: Sequence[tuple[
         views: The SDK's `View`s.
         preferences: Readers, each with the aggregation that it prefers for this class of instrument.
     """
-    matching: list[Any] = [view for view in views if _matches(view, instrument) and _is_compatible(view, instrument)]
+    matching: list[Any] = [
+        view for view in views if _matches(view, instrument) and _is_compatible(view, instrument)
+    ]
     plans = []
     for view in matching or [None]:
         plans.append(_plan(instrument, view, getattr(view, "_aggregation", None)))

@@ -1,19 +1,22 @@
 """Families to bytes: what a scraper reads, in the format that it asks for.
 
+```
 format = negotiate(accept)
 body = b"".join(render(snapshot, format, options))
 headers = {"Content-Type": format.content_type}
+```
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from otel_obs.cells.snapshot import Snapshot
-from otel_obs.exposition import text
+from otel_obs.exposition import openmetrics, protobuf, text
+from otel_obs.exposition.foreign import ClientMetric, OtherFamily, load
 from otel_obs.exposition.names import Naming, family_name
-from otel_obs.exposition.negotiate import OPENMETRICS, PROTOBUF, TEXT, Format, negotiate
-from otel_obs.exposition.plan import DEFAULT_OPTIONS, Options, plan, restrict
+from otel_obs.exposition.negotiate import OPENMETRICS, PROTOBUF, TEXT, Format, Syntax, negotiate
+from otel_obs.exposition.plan import DEFAULT_OPTIONS, Claims, Family, Options, plan, restrict
 
 __all__ = [
     "DEFAULT_OPTIONS",
@@ -27,11 +30,19 @@ __all__ = [
     "render",
 ]
 
+_Encoder = Callable[[Iterable[Family], Iterable[OtherFamily], Naming], Iterator[bytes]]
+_ENCODERS: dict[Syntax, _Encoder] = {
+    "text": text.encode,
+    "openmetrics": openmetrics.encode,
+    "protobuf": protobuf.encode,
+}
+
 
 def render(
     snapshot: Snapshot,
     format: Format = TEXT,
     options: Options = DEFAULT_OPTIONS,
+    others: Iterable[ClientMetric] = (),
     names: Collection[str] | None = None,
 ) -> Iterator[bytes]:
     """Write *snapshot* in *format*.
@@ -40,6 +51,8 @@ def render(
         snapshot: What a scrape read.
         format: What `negotiate` chose.
         options: The service's choices.
+        others: What collectors of prometheus_client yield (`REGISTRY.collect()`), to stand beside ours;
+            ours win a name, but for those of yielding scopes.
         names: Names of samples; only families that have one of them are written (`name[]`). None is all.
 
     Yields:
@@ -47,7 +60,12 @@ def render(
         are empty**: skip these when writing to a socket, where an empty chunk can mean the end.
     """
     naming = Naming(options.translation, format.escaping).normal()
-    families = plan(snapshot, options, naming, is_openmetrics=format.syntax == "openmetrics")
+    is_openmetrics = format.syntax == "openmetrics"
+    claims = Claims(is_openmetrics)
+    foreign = load(others, naming)
+    families = claims.grant(plan(snapshot, options, naming, {family.name for family in foreign}))
+    foreign = claims.grant(foreign, " of prometheus_client")
     if names is not None:
-        families = restrict(families, names, format.syntax == "openmetrics")
-    return text.encode(families, naming)
+        families = restrict(families, names, is_openmetrics)
+        foreign = restrict(foreign, names, is_openmetrics)
+    return _ENCODERS[format.syntax](families, foreign, naming)

@@ -94,13 +94,15 @@ def quoted_label(name: str) -> str:
 
 def _escape(name: str, escaping: Escaping, colon: bool) -> str:
     is_classic = is_classic_name(name) if colon else is_classic_label(name)
-    if escaping == "allow-utf-8" or (is_classic and escaping != "dots"):
+    if escaping == "allow-utf-8":
+        return name.replace("\0", "_") or "_"  # Prometheus' lexer takes NUL for the end
+    if is_classic and escaping != "dots":
         return name
     escaped = "".join(
         character if _stands(character, at, colon, escaping) else _substitute(character, escaping)
         for at, character in enumerate(name)
     )
-    return f"U__{escaped}" if escaping == "values" else escaped
+    return f"U__{escaped}" if escaping == "values" else escaped or "_"
 
 
 def _stands(character: str, at: int, colon: bool, escaping: Escaping) -> bool:

@@ -200,7 +200,7 @@ def _family(name: str, unit: str, is_counter: bool, naming: Naming) -> str:
         name = _with_suffixes(name, unit_word(unit), is_counter)
         if naming.is_classic:
             name = _UNDERSCORES.sub("_", name)
-    return escape_name(_without_nul(name) or "_", naming.escaping)
+    return escape_name(name, naming.escaping)
 
 
 def _with_suffixes(name: str, unit: str, is_counter: bool) -> str:
@@ -216,11 +216,7 @@ def _label(key: str, naming: Naming) -> str:
         key = sanitize_label(key)
     elif key.startswith("__"):
         key = "_" + key.lstrip("_")  # labels that begin with two are Prometheus' own, `__name__` above all
-    return escape_label(_without_nul(key) or "_", naming.escaping)
-
-
-def _without_nul(name: str) -> str:
-    return name.replace("\0", "_")  # Prometheus' lexer takes NUL for the end
+    return escape_label(key, naming.escaping)
 
 
 def _no_leading_digit(name: str) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple
 
 from otel_obs.exposition.lexical import Escaping
 
@@ -57,9 +57,17 @@ _VERSIONS: dict[Syntax, tuple[str, ...]] = {
     "text": ("0.0.4", "1.0.0"),
     "openmetrics": ("1.0.0", "0.0.1"),
 }
-_ESCAPINGS = {
-    **{scheme: cast(Escaping, scheme) for scheme in get_args(Escaping)},
-    "allow-utf8": "allow-utf-8",
+_ESCAPINGS: dict[str, Escaping] = {
+    "underscores": "underscores",
+    "allow-utf-8": "allow-utf-8",
+    "allow-utf8": "allow-utf-8",  # as Prometheus' documentation had it for a while
+    "dots": "dots",
+    "values": "values",
+}
+_WILDCARDS = {
+    "*/*": (TEXT, OPENMETRICS, PROTOBUF),
+    "text/*": (TEXT,),
+    "application/*": (OPENMETRICS, PROTOBUF),
 }
 
 _QUOTED_OR_NOT = r'(?:"(?:\\.|[^"\\])*"|[^",;])*'
@@ -87,8 +95,7 @@ def negotiate(accept: str | None) -> Format:
     refused = {found for one in accepted if not one.quality and (found := _format(one))}
     for one in accepted:
         if one.quality > 0:
-            candidates = _wildcard(one.media) or (_format(one),)
-            for candidate in candidates:
+            for candidate in _WILDCARDS.get(one.media) or (_format(one),):
                 if candidate and candidate not in refused:
                     return candidate
     return TEXT
@@ -116,14 +123,6 @@ def _quality(text: str) -> float:
     except ValueError:
         return 0.0
     return quality if 0 <= quality <= 1 else 0.0
-
-
-def _wildcard(media: str) -> tuple[Format, ...]:
-    return {
-        "*/*": (TEXT, OPENMETRICS, PROTOBUF),
-        "text/*": (TEXT,),
-        "application/*": (OPENMETRICS, PROTOBUF),
-    }.get(media, ())
 
 
 def _format(accepted: _Accepted) -> Format | None:

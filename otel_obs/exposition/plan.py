@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from otel_obs.cells.layout import Attributes, Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
@@ -84,7 +84,7 @@ _TYPES: dict[Kind, FamilyType] = {
     Kind.EXPONENTIAL: "histogram",
 }
 
-_STEM_SUFFIXES: dict[FamilyType, str] = {"counter": TOTAL, "info": "_info"}
+STEM_SUFFIXES: dict[FamilyType, str] = {"counter": TOTAL, "info": "_info"}
 
 _SAMPLE_SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
     "histogram": ("_bucket", "_count", "_sum"),
@@ -97,7 +97,7 @@ _WITH_CREATED = ("counter", "histogram", "summary")
 
 def stem(name: str, family_type: FamilyType) -> str:
     """Take the suffix of its type off the name of a family."""
-    suffix = _STEM_SUFFIXES.get(family_type, "")
+    suffix = STEM_SUFFIXES.get(family_type, "")
     return name.removesuffix(suffix) or name
 
 
@@ -111,13 +111,22 @@ def sample_names(name: str, family_type: FamilyType, is_openmetrics: bool) -> se
     return names
 
 
-def plan(
-    snapshot: Snapshot,
-    options: Options,
-    naming: Naming,
-    others: Collection[str] = (),
-    is_openmetrics: bool = False,
-) -> list[Family]:
+class Named(Protocol):
+    """A family of any origin."""
+
+    @property
+    def name(self) -> str:
+        """The name, with the suffix of its type."""
+
+    @property
+    def type(self) -> FamilyType:
+        """The type."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def plan(snapshot: Snapshot, options: Options, naming: Naming, others: Collection[str] = ()) -> list[Family]:
     """Sort the columns of *snapshot* into families, in the order in which they come.
 
     Args:
@@ -125,27 +134,35 @@ def plan(
         options: The service's choices.
         naming: How names are spelt.
         others: Names of families that somebody else exposes beside these; only yielding scopes mind.
-        is_openmetrics: Whether names must be unique by the rules of OpenMetrics, which reserves more.
     """
     families = list(_target_info(options.resource, naming) if options.has_target_info else ())
     for name, columns in _by_name(snapshot, naming).items():
         families.extend(_family(name, _owners(name, columns, options, others), options))
-    claimed: set[str] = set()
-    return [family for family in families if claim(family.name, family.type, claimed, is_openmetrics)]
+    return families
 
 
-def claim(name: str, family_type: FamilyType, claimed: set[str], is_openmetrics: bool) -> bool:
-    """Take the names of a family for it; False, with a warning, where another family has one of them."""
-    wanted = sample_names(name, family_type, is_openmetrics)
-    taken = claimed & wanted
-    if taken:
-        warn_once(
-            f"the {family_type} {name!r} is not exposed: another metric has the name {min(taken)!r}; "
-            "rename one"
-        )
-        return False
-    claimed |= wanted
-    return True
+class Claims:
+    """Which names are taken in one exposition: no two families may have a name, or a sample's, in common."""
+
+    def __init__(self, is_openmetrics: bool) -> None:
+        self._is_openmetrics = is_openmetrics
+        self._taken: set[str] = set()
+
+    def grant(self, families: Iterable[N], whose: str = "") -> list[N]:
+        """Those of *families* whose names are free, which are taken then; the others with a warning."""
+        return [family for family in families if self._take(family, whose)]
+
+    def _take(self, family: Named, whose: str) -> bool:
+        wanted = sample_names(family.name, family.type, self._is_openmetrics)
+        clash = self._taken & wanted
+        if clash:
+            warn_once(
+                f"the {family.type} {family.name!r}{whose} is not exposed: "
+                f"another metric has the name {min(clash)!r}; rename one"
+            )
+            return False
+        self._taken |= wanted
+        return True
 
 
 @lru_cache(maxsize=1024)
@@ -242,7 +259,7 @@ def _target_info_column(resource: Attributes) -> Column:
     return Column(SeriesTable(Stream(Kind.GAUGE, TARGET_INFO), [resource], [0.0]), [1.0], {})
 
 
-def restrict(families: Iterable[Family], names: Collection[str], is_openmetrics: bool) -> list[Family]:
+def restrict(families: Iterable[N], names: Collection[str], is_openmetrics: bool) -> list[N]:
     """Keep the families of which a sample is in *names*, as the query parameter `name[]` asks."""
     wanted = set(names)
     return [family for family in families if wanted & sample_names(family.name, family.type, is_openmetrics)]

@@ -1,0 +1,38 @@
+"""Which exemplar is shown, and with which labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from otel_obs.cells.snapshot import Exemplar
+from otel_obs.exposition.names import Labels, Naming, join_labels
+
+MAX_RUNES = 128
+"""How long the names and values of an exemplar's labels may be together, by OpenMetrics 1.0."""
+
+
+def latest(exemplars: Iterable[Exemplar]) -> Exemplar:
+    """The one to show where there is room for one."""
+    return max(exemplars, key=_unix_s)
+
+
+def exemplar_labels(exemplar: Exemplar, naming: Naming) -> Labels:
+    """The ids of the trace and the span, then the filtered attributes if all of them still fit."""
+    ids = _ids(exemplar)
+    taken = {name for name, _ in ids}
+    others = [one for one in join_labels(exemplar.attributes, naming) if one[0] not in taken]
+    labels = (*ids, *others)
+    return labels if _runes(labels) <= MAX_RUNES else ids if _runes(ids) <= MAX_RUNES else ()
+
+
+def _ids(exemplar: Exemplar) -> Labels:
+    ids = (("trace_id", exemplar.trace_id), ("span_id", exemplar.span_id))
+    return tuple((name, value) for name, value in ids if value)
+
+
+def _runes(labels: Labels) -> int:
+    return sum(len(name) + len(value) for name, value in labels)
+
+
+def _unix_s(exemplar: Exemplar) -> float:
+    return exemplar.unix_s

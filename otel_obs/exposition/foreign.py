@@ -1,0 +1,144 @@
+"""Families that prometheus_client collects, made ready to be written beside ours in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
+
+from otel_obs.cells.snapshot import Exemplar
+from otel_obs.exposition.lexical import escape_name
+from otel_obs.exposition.names import Labels, Naming, join_labels
+from otel_obs.exposition.plan import STEM_SUFFIXES, FamilyType, stem, warn_once
+
+OURS = "is_from_otel_obs"
+"""The attribute that marks families of our own collector, which must not be written a second time."""
+
+
+class ClientSample(Protocol):
+    """A `prometheus_client.samples.Sample`, of any version."""
+
+    @property
+    def name(self) -> str:
+        """The family's name, with or without a suffix."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels, `le` and `quantile` among them."""
+
+    @property
+    def value(self) -> float:
+        """The value; None or 0 where the sample is a native histogram."""
+
+    @property
+    def timestamp(self) -> Any:
+        """Unix seconds, a `Timestamp`, or None."""
+
+    @property
+    def exemplar(self) -> Any:
+        """A `prometheus_client.samples.Exemplar`, or None."""
+
+
+class ClientMetric(Protocol):
+    """A `prometheus_client.Metric`, of any version."""
+
+    name: str
+    documentation: str
+    unit: str
+    type: str
+
+    @property
+    def samples(self) -> Sequence[ClientSample]:
+        """All samples of all series."""
+
+
+class OtherSample(NamedTuple):
+    """One sample; `suffix` is what its name has more than the stem of the family."""
+
+    suffix: str
+    labels: Labels
+    value: float
+    unix_s: float | None
+    exemplar: Exemplar | None
+
+
+class OtherFamily(NamedTuple):
+    """A family of prometheus_client; `name` has the suffix of its type, as ours do."""
+
+    name: str
+    type: FamilyType
+    unit: str
+    help: str
+    samples: list[OtherSample]
+
+    @property
+    def stem(self) -> str:
+        """The name without the suffix of its type."""
+        return stem(self.name, self.type)
+
+
+def load(metrics: Iterable[ClientMetric], naming: Naming) -> list[OtherFamily]:
+    """Read what collectors of prometheus_client yield; one that raises ends the list, with a warning.
+
+    Several families of one name and type become one.
+    """
+    families: dict[str, OtherFamily] = {}
+    plain = Naming("NoTranslation", naming.escaping)
+    try:
+        for metric in metrics:
+            if getattr(metric, OURS, False):
+                continue
+            family = _family(metric, plain)
+            known = families.setdefault(family.name, family)
+            if known is not family:
+                _join(known, family)
+    except Exception as error:
+        warn_once(
+            f"a collector of prometheus_client raised {error!r}; "
+            "the metrics that come after it are not exposed"
+        )
+    return list(families.values())
+
+
+def _family(metric: ClientMetric, naming: Naming) -> OtherFamily:
+    family_type = cast(FamilyType, metric.type)
+    suffix = STEM_SUFFIXES.get(family_type, "")
+    name = escape_name(metric.name + suffix, naming.escaping)
+    return OtherFamily(
+        name,
+        family_type,
+        metric.unit or "",
+        metric.documentation or "",
+        list(_samples(metric, naming)),
+    )
+
+
+def _samples(metric: ClientMetric, naming: Naming) -> Iterator[OtherSample]:
+    for sample in metric.samples:
+        if not sample.name.startswith(metric.name) or getattr(sample, "native_histogram", None):
+            continue
+        suffix = sample.name[len(metric.name) :]
+        exemplar = getattr(sample, "exemplar", None)
+        yield OtherSample(
+            suffix,
+            join_labels([(key, str(value)) for key, value in sample.labels.items()], naming),
+            float(sample.value),
+            None if sample.timestamp is None else float(sample.timestamp),
+            _exemplar(exemplar) if exemplar else None,
+        )
+
+
+def _exemplar(exemplar: Any) -> Exemplar:
+    unix_s = float("nan") if exemplar.timestamp is None else float(exemplar.timestamp)
+    labels = tuple((key, str(value)) for key, value in exemplar.labels.items())
+    return Exemplar(0, float(exemplar.value), unix_s, "", "", labels)
+
+
+def _join(known: OtherFamily, family: OtherFamily) -> None:
+    if known.type != family.type:
+        warn_once(
+            f"the {family.type} {family.name!r} of prometheus_client is not exposed: "
+            f"{family.name!r} is a {known.type} already; rename one"
+        )
+        return
+    have = {(sample.suffix, sample.labels) for sample in known.samples}
+    known.samples.extend(sample for sample in family.samples if (sample.suffix, sample.labels) not in have)

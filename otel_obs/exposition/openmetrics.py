@@ -1,0 +1,152 @@
+"""OpenMetrics 1.0.0: the text format with exemplars, start times and units.
+
+What the format forbids is left out, since a strict parser refuses the whole exposition for it: `_sum` and
+`_count` of a histogram whose sum is no counter (negative bounds, or a negative sum or one that is not a
+number), points of counters that are negative or not a number, and units of names that do not end with them.
+
+Source: OpenMetrics, a cloud-native, highly scalable metrics protocol, version 1.0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from math import isfinite
+
+from otel_obs.cells.layout import Kind
+from otel_obs.cells.snapshot import Exemplar
+from otel_obs.exposition.classic import to_classic
+from otel_obs.exposition.exemplars import exemplar_labels, latest
+from otel_obs.exposition.foreign import OtherFamily, OtherSample
+from otel_obs.exposition.lexical import escape_help_openmetrics, number, quoted_name, to_utf8
+from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start
+from otel_obs.exposition.names import TOTAL, Naming
+from otel_obs.exposition.plan import Family, FamilyType
+from otel_obs.exposition.series import Part, parts, prepare
+
+END = b"# EOF\n"
+
+_EXEMPLAR_LINES = 8  # an exemplar costs as much as so many lines
+
+
+def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Naming) -> Iterator[bytes]:
+    """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty."""
+    for family in families:
+        yield comments(family)
+        yield from prepare(family, naming, label_block)
+        for part in parts(family, naming, label_block):
+            yield from _encode_part(family, part, naming)
+    for other in others:
+        yield comments(other)
+        yield from _encode_other(other, naming)
+    yield END
+
+
+def comments(family: Family | OtherFamily) -> bytes:
+    """The lines that begin with `#`."""
+    name = quoted_name(family.stem)
+    lines = f"# HELP {name} {escape_help_openmetrics(family.help)}\n# TYPE {name} {_type(family)}\n"
+    if family.unit and _type(family) not in ("info", "stateset") and family.stem.endswith(f"_{family.unit}"):
+        lines += f"# UNIT {name} {family.unit}\n"
+    return to_utf8(lines)
+
+
+def exemplar_text(exemplar: Exemplar, naming: Naming) -> bytes:
+    """What follows a sample's value: ` # {trace_id="…"} 0.5 1700000000.0`."""
+    labels = label_block(exemplar_labels(exemplar, naming))
+    when = f" {exemplar.unix_s!r}" if isfinite(exemplar.unix_s) else ""
+    return b" # {%b} %b" % (labels, f"{number(exemplar.value)}{when}".encode())
+
+
+def _type(family: Family | OtherFamily) -> FamilyType:
+    """A counter without `_total` may not be called one; prometheus/common does the same."""
+    if family.type == "counter" and not family.name.endswith(TOTAL):
+        return "unknown"
+    return family.type
+
+
+def _encode_part(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:
+    if part.kind is Kind.EXPONENTIAL:
+        part = to_classic(part, family.unit)
+    if part.kind is Kind.HISTOGRAM:
+        lines_each = len(part.bounds) + 4
+        lines = _histograms(family, part, naming)
+    else:
+        lines_each = 2
+        lines = _scalars(family, part, naming)
+    if part.exemplars:
+        lines_each *= _EXEMPLAR_LINES
+    step = max(1, LINES_A_CHUNK // lines_each)
+    while chunk := b"".join(islice(lines, step)):
+        yield chunk
+
+
+def _scalars(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:
+    is_counter = _type(family) == "counter"
+    for at, (block, value) in enumerate(zip(part.labels, part.values, strict=True)):
+        if is_counter and not value >= 0:
+            continue
+        line = sample_start(family.name, block) + number(value).encode()
+        if not is_counter:
+            yield line + b"\n"
+            continue
+        exemplars = part.exemplars.get(at)
+        if exemplars:
+            line += exemplar_text(latest(exemplars), naming)
+        yield line + b"\n" + _created(family.stem, block, part.created_s[at])
+
+
+def _histograms(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:
+    has_total = not part.bounds or part.bounds[0] >= 0
+    texts = histogram_lines(family.name, part.bounds, part.labels, part.values)
+    for at, (block, row, text) in enumerate(zip(part.labels, part.values, texts, strict=True)):
+        if not _is_countable(row):
+            continue
+        exemplars = part.exemplars.get(at)
+        if exemplars or not has_total or not row[-1] >= 0:
+            text = _rewritten(text, has_total and row[-1] >= 0, exemplars or (), naming)
+        yield text + _created(family.name, block, part.created_s[at])
+
+
+def _is_countable(row: Sequence[float]) -> bool:
+    """Whether the buckets hold counts; a damaged cell may hold anything."""
+    count = sum(row[:-1])
+    return count % 1 == 0 and min(row[:-1]) >= 0
+
+
+def _rewritten(text: bytes, has_total: bool, exemplars: Iterable[Exemplar], naming: Naming) -> bytes:
+    """Put exemplars behind the buckets of one series, and take `_count` and `_sum` off it."""
+    lines = text.split(b"\n")[:-1]
+    buckets = lines[:-2]
+    by_bucket: dict[int, list[Exemplar]] = {}
+    for exemplar in exemplars:
+        by_bucket.setdefault(exemplar.bucket, []).append(exemplar)
+    for bucket, some in by_bucket.items():
+        if 0 <= bucket < len(buckets):
+            lines[bucket] += exemplar_text(latest(some), naming)
+    return b"\n".join([*(lines if has_total else lines[:-2]), b""])
+
+
+def _created(stem: str, block: bytes, unix_s: float) -> bytes:
+    if not (unix_s > 0 and isfinite(unix_s)):
+        return b""
+    return sample_start(f"{stem}_created", block) + number(unix_s).encode() + b"\n"
+
+
+def _encode_other(family: OtherFamily, naming: Naming) -> Iterator[bytes]:
+    samples = iter(family.samples)
+    while chunk := b"".join(
+        [_other_line(family, one, naming) for one in islice(samples, LINES_A_CHUNK // 4)]
+    ):
+        yield chunk
+
+
+def _other_line(family: OtherFamily, sample: OtherSample, naming: Naming) -> bytes:
+    line = (
+        sample_start(family.stem + sample.suffix, label_block(sample.labels)) + number(sample.value).encode()
+    )
+    if sample.unix_s is not None:
+        line += f" {sample.unix_s!r}".encode()
+    if sample.exemplar:
+        line += exemplar_text(sample.exemplar, naming)
+    return line + b"\n"

@@ -18,9 +18,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
-Value = Union[str, bool, int, float, bytes, None, tuple["Value", ...], tuple[tuple[str, "Value"], ...]]
+Value = str | bool | int | float | bytes | None | tuple["Value", ...] | tuple[tuple[str, "Value"], ...]
 Attributes = tuple[tuple[str, Value], ...]
 
 MAGIC = b"OTELOBS\0"
@@ -135,7 +135,7 @@ class FoldedRecord(NamedTuple):
     at_s: float
 
 
-Record = Union[SeriesRecord, StreamRecord, RemovedRecord, FoldedRecord]
+Record = SeriesRecord | StreamRecord | RemovedRecord | FoldedRecord
 
 
 @dataclass(slots=True)

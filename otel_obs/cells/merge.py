@@ -103,7 +103,7 @@ def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:
         return _numbers(*parts[0])
     rule, _, order = stream.merge.partition(":")
     choose = _worst([float(state) for state in order.split(",")]) if rule == "worst" else _RULES[rule]
-    rows = zip(*(_readings(source, offsets) for source, offsets in parts))
+    rows = zip(*(_readings(source, offsets) for source, offsets in parts), strict=True)
     return [choose([reading for reading in row if reading is not None]) for row in rows]
 
 

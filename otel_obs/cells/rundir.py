@@ -16,6 +16,8 @@ import zlib
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
+from otel_obs.cells.ancestry import inline_script, is_multiprocessing_child, service_name
+
 try:
     import fcntl as _fcntl
 
@@ -51,6 +53,7 @@ def identify(environ: MutableMapping[str, str], command: Sequence[str]) -> Ident
 
     Every Python subprocess inherits the variable, so it is not enough to join: only the workers of
     the same service do, that is children of multiprocessing and a re-execution of the same command.
+    Workers whose server never loaded otel_obs find no variable, but have an ancestor in common.
 
     Args:
         environ: The process's environment; the private variable is read and written.
@@ -59,21 +62,16 @@ def identify(environ: MutableMapping[str, str], command: Sequence[str]) -> Ident
     Returns:
         None for multiprocessing's resource tracker, which is no worker of anything.
     """
-    script = _inline_script(command)
+    script = inline_script(command)
     if "multiprocessing.resource_tracker" in script or "multiprocessing.semaphore_tracker" in script:
         return None
     nonce, _, digest = environ.get(RUN_VARIABLE, "").partition(":")
     own_digest = f"{zlib.crc32(chr(0).join(command[1:]).encode(errors='surrogateescape')):08x}"
-    is_child = "--multiprocessing-fork" in command or "multiprocessing.forkserver" in script
-    if _is_nonce(nonce) and (is_child or digest == own_digest):
+    if _is_nonce(nonce) and (is_multiprocessing_child(command) or digest == own_digest):
         return Identity(nonce, True)
-    nonce = secrets.token_hex(8)
+    nonce = service_name(command)
     environ[RUN_VARIABLE] = f"{nonce}:{own_digest}"
     return Identity(nonce, False)
-
-
-def _inline_script(command: Sequence[str]) -> str:
-    return command[command.index("-c") + 1] if "-c" in command[:-1] else ""
 
 
 def _is_nonce(text: str) -> bool:
@@ -130,7 +128,7 @@ class RunDir:
 
 
 def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
-    """Join the service's directory, wherever a worker has made it, or make it under the first base that works.
+    """Join the directory, wherever a worker has made it, or make it under the first base that works.
 
     Raises:
         UnusableDirectoryError: None of *bases* can be used; the message names the last reason.

@@ -136,7 +136,7 @@ class Store:
         return offset
 
     def remove_series(self, stream: Stream, offset: int) -> None:
-        """Take a series out of the index; its cells rest in quarantine, since a thread may hold the offset."""
+        """Take a series out of the index. Its cells rest for a while: a thread may hold the offset."""
         self._append(RemovedRecord(offset))
         self._released.setdefault(stream.cells, deque()).append((self._clock() + QUARANTINE_S, offset))
 
@@ -149,7 +149,7 @@ class Store:
         self._descriptors.extend(descriptors)
 
     def discard(self) -> None:
-        """Close what the store owns. A lock among it is given up only with its last copy, so a child may do so."""
+        """Close what the store owns. A child may: a lock is given up only with its last copy."""
         while self._descriptors:
             os.close(self._descriptors.pop())
 

@@ -153,7 +153,7 @@ def _with_shares(columns: list[Column]) -> list[Column]:
     if not any(column.table.stream.merge.startswith("share:") for column in columns):
         return columns
     counters = {
-        column.table.stream.name: dict(zip(column.table.attributes, column.values))
+        column.table.stream.name: dict(zip(column.table.attributes, column.values, strict=True))
         for column in columns
         if column.table.stream.kind is Kind.COUNTER
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from otel_obs.cells.layout import Kind, Stream, canonical, decode_attributes, encode_attributes
@@ -189,6 +190,6 @@ def check_bounds(name: str, bounds: Sequence[float]) -> tuple[float, ...]:
     checked = tuple(float(bound) for bound in bounds)
     if any(bound - bound != 0.0 for bound in checked):
         raise ValueError(f"{name!r} has bounds {list(bounds)}; every bound must be finite")
-    if any(low >= high for low, high in zip(checked, checked[1:])):
+    if any(low >= high for low, high in pairwise(checked)):
         raise ValueError(f"{name!r} has bounds {list(bounds)}; they must be strictly increasing")
     return checked

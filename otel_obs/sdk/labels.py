@@ -54,8 +54,8 @@ class Labelled(Generic[BoundT]):
             raise DeclarationError(self.name, f"got {len(values)} label values; it declares {list(names)}")
         texts = tuple(str(named[name]) for name in names) if named else tuple(map(str, values))
         if not self.label_names:
-            return self.bind(dict(zip(names, texts)))
+            return self.bind(dict(zip(names, texts, strict=True)))
         child = self._children.get(texts)
         if child is None:
-            child = self._children[texts] = self.bind(dict(zip(names, texts)))
+            child = self._children[texts] = self.bind(dict(zip(names, texts, strict=True)))
         return child

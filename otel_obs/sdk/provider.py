@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import Any, Optional, TypeVar, Union
+from typing import Any, TypeVar
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackT, NoOpMeter
@@ -25,10 +25,10 @@ from otel_obs.sdk.views import plans_of
 
 _logger = logging.getLogger("otel_obs")
 
-Adjust = Callable[[Plan], Optional[Plan]]
-AnyInstrument = Union[Instrument[Any], Observable]
+Adjust = Callable[[Plan], Plan | None]
+AnyInstrument = Instrument[Any] | Observable
 InstrumentT = TypeVar("InstrumentT", bound=AnyInstrument)
-Boundaries = Optional[Sequence[float]]
+Boundaries = Sequence[float] | None
 
 
 class MeterProvider(metrics.MeterProvider):
@@ -293,7 +293,7 @@ def _of_this_process(resource: Any) -> Any:
 
 
 class Meter(metrics.Meter):
-    """See `opentelemetry.metrics.Meter`. Each `create_…` takes, beside the API's arguments:
+    """See `opentelemetry.metrics.Meter`. Each `create_…` takes, beside the API's arguments, the following.
 
     - `merge`: a gauge's rule over workers: `latest`, `sum`, `max`, `min`, `mean`, `per_worker`,
       `worst:<state>,…` (the worst first) or `share:<counter>,…` (the first one's part of their sum);

@@ -152,7 +152,7 @@ class Recorder:
         found: list[tuple[Aggregator, Series]] = []
 
         def change() -> None:
-            for aggregator, key in zip(aggregators, identities):
+            for aggregator, key in zip(aggregators, identities, strict=True):
                 series = aggregator.find(key, value)
                 aggregator.apply(series, value)
                 found.append((aggregator, series))

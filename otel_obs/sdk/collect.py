@@ -24,26 +24,25 @@ _NO_EXTREMES = (math.inf, -math.inf)
 class _Previous:
     """What one reader saw of one series at its last collection."""
 
-    __slots__ = ("collected_ns", "is_new", "started_ns", "updates", "values")
+    __slots__ = ("collected_ns", "started_ns", "updates", "values")
 
     def __init__(self, started_ns: int, values: list[float]) -> None:
         self.started_ns = started_ns
         self.collected_ns = started_ns
-        self.is_new = True
         self.updates = 0
         self.values = values
 
     def is_changed(self, aggregator: Aggregator, series: Series, values: list[float]) -> bool:
-        """Whether anything was recorded since."""
-        if aggregator.plan.is_watched:
-            updates, self.updates = self.updates, series.updates
-            return updates != series.updates
+        """Whether anything was recorded since: what leaves the cells as they are goes the slow way."""
+        updates, self.updates = self.updates, series.updates
         counted = slice(-3) if aggregator.stream.kind is Kind.HISTOGRAM else slice(None)
-        return self.is_new or values[counted] != self.values[counted]
+        return updates != series.updates or (
+            not aggregator.plan.is_watched and values[counted] != self.values[counted]
+        )
 
     def advance(self, kind: Kind, values: list[float]) -> list[float]:
         """What was recorded since."""
-        before, self.values, self.is_new = self.values, values, False
+        before, self.values = self.values, values
         if kind is Kind.GAUGE:
             return values
         if kind is Kind.HISTOGRAM:

@@ -77,7 +77,7 @@ class BoundCounter(Bound):
         """Add *amount*, which is not negative, in the instrument's unit."""
         try:
             value = amount + 0.0
-            if 0.0 <= value < INF and type(value) is float and not current_context():
+            if 0.0 < value < INF and type(value) is float and not current_context():
                 self._cells[self._offset] += value
                 return
         except Exception:  # not resolved yet, or an odd amount
@@ -98,7 +98,7 @@ class Counter(Instrument[BoundCounter], metrics.Counter):
             if context is None and not current_context():
                 value = amount + 0.0
                 offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
-                if 0.0 <= value < INF and type(value) is float:
+                if 0.0 < value < INF and type(value) is float:
                     self._cells[offset] += value
                     return
         except Exception:  # a new series, an odd amount, odd attributes

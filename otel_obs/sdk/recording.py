@@ -129,7 +129,7 @@ class Recorder:
 
     def _store_typed(self, value: float, attributes: Any, context: Any) -> bool:
         """Record to a series whose attributes are not all strings, if it is known."""
-        if context is not None or not self._typed or not attributes or current_context():
+        if context is not None or not value or not self._typed or not attributes or current_context():
             return False
         try:
             values = tuple(attributes.values())

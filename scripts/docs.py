@@ -19,7 +19,7 @@ SETTINGS_HEAD = """\
 # Settings
 
 Every setting is an environment variable, and an option of `otel_obs.instrument(app, …)` under the name in the
-last column. A variable that is empty counts as unset. One that otel-obs does not know, but that looks like its
+last column. A variable that is empty counts as unset. One that otel-obs does not know but that looks like its
 own, is named in the log.
 
 | variable | default | what it does | option |

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, isfinite
 from typing import Generic, TypeVar
@@ -15,12 +14,18 @@ Pairs = tuple[tuple[str, str], ...]
 Bounds = tuple[tuple[str, tuple[float, ...]], ...]
 
 
-@dataclass(frozen=True)
 class Parser(Generic[T]):
-    """How the text of a variable becomes a value; `read` raises ValueError where it cannot."""
+    """How the text of a variable becomes a value.
 
-    read: Callable[[str], T]
-    expected: str
+    Attributes:
+        read: Raises ValueError where it cannot.
+        expected: What a user is told then.
+    """
+
+    __slots__ = ("expected", "read")
+
+    def __init__(self, read: Callable[[str], T], expected: str) -> None:
+        self.read, self.expected = read, expected
 
 
 def _bool(text: str) -> bool:

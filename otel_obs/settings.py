@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from otel_obs import _parsers as parse
 from otel_obs.errors import SettingError, unknown_option, unknown_variable
@@ -19,8 +19,7 @@ T = TypeVar("T")
 PREFIX = "OTEL_OBS_"
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One row of the table."""
 
     field: str
@@ -59,6 +58,12 @@ class Settings:
         parse.TEXT,
         "",
         "The service's name, in `target_info`; read by the SDK's resource.",
+    )
+    resource_attributes: str = _setting(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        parse.TEXT,
+        "",
+        "Attributes of the service, `key=value,…`, in `target_info`; read by the SDK's resource.",
     )
     metrics_exporters: tuple[str, ...] = _setting(
         "OTEL_METRICS_EXPORTER",
@@ -231,6 +236,12 @@ class Settings:
     def is_on(self) -> bool:
         """Whether otel_obs is to do anything."""
         return self.enabled and not self.sdk_disabled
+
+    @property
+    def resource_attribute_names(self) -> frozenset[str]:
+        """The resource attributes that the user has named."""
+        pairs = self.resource_attributes.split(",")
+        return frozenset(pair.partition("=")[0].strip() for pair in pairs if pair.strip())
 
     def excluded_urls_for(self, framework: str) -> tuple[str, ...]:
         """The patterns of URLs that are not counted in *framework*, `flask` or `fastapi`."""

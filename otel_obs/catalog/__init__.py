@@ -1,0 +1,78 @@
+"""Every metric that otel_obs defines, as data and as the object that records it.
+
+A metric is one row in one of these modules. It is imported by its family's name from here, and so are
+the functions that record it:
+
+```python
+from otel_obs.catalog import detection_total, llm
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # ruff: noqa: F403
+    from otel_obs.catalog.agent import *
+    from otel_obs.catalog.api_keys import *
+    from otel_obs.catalog.app import *
+    from otel_obs.catalog.cache import *
+    from otel_obs.catalog.context import *
+    from otel_obs.catalog.database import *
+    from otel_obs.catalog.detection import *
+    from otel_obs.catalog.dialogue import *
+    from otel_obs.catalog.errors import *
+    from otel_obs.catalog.http import *
+    from otel_obs.catalog.llm import *
+    from otel_obs.catalog.metric import Metric
+    from otel_obs.catalog.model import *
+    from otel_obs.catalog.pipeline import *
+    from otel_obs.catalog.process import *
+    from otel_obs.catalog.runtime import *
+    from otel_obs.catalog.workflow import *
+
+GROUPS = (
+    "http",
+    "errors",
+    "app",
+    "model",
+    "cache",
+    "runtime",
+    "process",
+    "dialogue",
+    "llm",
+    "api_keys",
+    "pipeline",
+    "agent",
+    "workflow",
+    "context",
+    "database",
+    "detection",
+)
+"""The modules that hold metrics, in the order in which they are documented."""
+
+
+def metrics() -> Iterator[tuple[str, Metric[Any]]]:
+    """Every metric, with its group."""
+    from otel_obs.catalog.metric import Metric
+
+    for group in GROUPS:
+        module = import_module(f"{__name__}.{group}")
+        for value in vars(module).values():
+            if isinstance(value, Metric):
+                yield group, value
+
+
+def __getattr__(name: str) -> Any:
+    # A service that only counts requests need not import what counts everything else.
+    if name in GROUPS:
+        return import_module(f"{__name__}.{name}")
+    if not name.startswith("_"):
+        for group in GROUPS:
+            module = import_module(f"{__name__}.{group}")
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

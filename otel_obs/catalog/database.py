@@ -1,0 +1,167 @@
+"""Queries and connections of databases, from SQLAlchemy's events or by hand."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Any
+
+from otel_obs.catalog.boundary import safely
+from otel_obs.catalog.instruments import Counter, Histogram, ObservableGauge
+from otel_obs.catalog.naming import ANY, Semconv
+from otel_obs.catalog.run import ERROR, SUCCESS, Run
+from otel_obs.errors import DeclarationError, MissingPackageError
+
+__all__ = ["db_connections", "db_queries_total", "db_query_duration_seconds", "record_query"]
+
+OTHER = "OTHER"
+_OPERATIONS = frozenset(
+    {"ALTER", "BEGIN", "CALL", "COMMIT", "COPY", "CREATE", "DELETE", "DROP", "EXPLAIN", "INSERT", "LOCK"}
+    | {"MERGE", "PRAGMA", "REPLACE", "ROLLBACK", "SAVEPOINT", "SELECT", "SET", "SHOW", "TRUNCATE", "UPDATE"}
+    | {"VACUUM", "VALUES", "WITH"}
+)
+_SEMCONV = {"operation": "db.operation.name", "error_type": "error.type"}
+
+db_query_duration_seconds = Histogram(
+    "db_query_duration_seconds",
+    "Database query duration in seconds",
+    unit="s",
+    attributes={"operation": ANY},
+    bounds=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10),
+    semconv=Semconv(
+        "db.client.operation.duration", _SEMCONV, "s", bounds=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+    ),
+)
+db_queries_total = Counter(
+    "db_queries_total",
+    "Total database queries",
+    unit="{query}",
+    attributes={"operation": ANY, "status": (SUCCESS, ERROR)},
+    semconv=Semconv(
+        attributes={**_SEMCONV, "status": "error.type"}, count_of=db_query_duration_seconds.declaration
+    ),
+)
+db_connections = ObservableGauge(
+    "db_connections",
+    "Connections of the database pools by state",
+    unit="{connection}",
+    attributes={"state": ("used", "idle")},
+    merge="sum",
+    semconv=Semconv("db.client.connection.count", {"state": "db.client.connection.state"}, "{connection}"),
+)
+
+_engines: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+@safely(db_queries_total)
+def record_query(
+    operation: str, status: str = SUCCESS, duration: float | None = None, error_type: str = ""
+) -> None:
+    """Count a query.
+
+    Args:
+        operation: Such as `SELECT`.
+        status: `success` or `error`.
+        duration: Seconds that it took.
+        error_type: What went wrong, for the semconv profile.
+    """
+    db_queries_total.add(1, {"operation": operation, "status": status})
+    if duration is not None:
+        facts = {"operation": operation}
+        db_query_duration_seconds.record(
+            duration, {**facts, "error_type": error_type} if error_type else facts
+        )
+
+
+class query(Run):
+    """Count and time one query, in a `with` or an `async with`.
+
+    Args:
+        operation: Such as `SELECT`; the text of a statement gives its first word.
+    """
+
+    __slots__ = ("_operation",)
+
+    def __init__(self, operation: str) -> None:
+        super().__init__()
+        self._operation = operation_of(operation)
+
+    def _end(self) -> None:
+        record_query(self._operation, self.status, self.elapsed_s, self.error_type)
+
+
+def operation_of(statement: str) -> str:
+    """The first word of a statement, if it is one of SQL's: what else a client sends is `OTHER`."""
+    text = statement[:200].lstrip(" \t\r\n(")
+    while text.startswith(("--", "/*")):
+        end = "\n" if text.startswith("--") else "*/"
+        text = text.partition(end)[2].lstrip(" \t\r\n(")
+    word = text.split(None, 1)[0].rstrip(";").upper() if text else ""
+    return word if word in _OPERATIONS else OTHER
+
+
+def observe_engine(engine: Any) -> None:
+    """Count and time the queries of a SQLAlchemy engine, and show its pool.
+
+    Args:
+        engine: An `Engine` or an `AsyncEngine`; one that is observed already stays as it is.
+
+    Raises:
+        DeclarationError: It is no engine.
+        MissingPackageError: SQLAlchemy is not installed.
+    """
+    try:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+    except ImportError:
+        raise MissingPackageError("otel_obs.catalog.database", "SQLAlchemy", "all") from None
+    engine = getattr(engine, "sync_engine", engine)
+    if not isinstance(engine, Engine):
+        raise DeclarationError(
+            type(engine).__name__, "is not a SQLAlchemy engine", "give what create_engine made"
+        )
+    if engine in _engines:
+        return
+    _engines.add(engine)
+    event.listen(engine, "before_cursor_execute", _before)
+    event.listen(engine, "after_cursor_execute", _after)
+    event.listen(engine, "handle_error", _failed)
+    db_connections.observe(_connections)
+
+
+def _before(
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+) -> None:
+    if context is not None:
+        context._otel_obs_started = perf_counter()
+
+
+def _after(
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+) -> None:
+    record_query(operation_of(statement), SUCCESS, _elapsed_s(context))
+
+
+def _failed(error: Any) -> None:
+    if error.statement is not None:
+        record_query(
+            operation_of(error.statement),
+            ERROR,
+            _elapsed_s(error.execution_context),
+            type(error.original_exception).__qualname__,
+        )
+
+
+def _elapsed_s(context: Any) -> float | None:
+    started = getattr(context, "_otel_obs_started", None)
+    return None if started is None else perf_counter() - started
+
+
+def _connections() -> Iterable[tuple[float, dict[str, str]]]:
+    """Over all engines, how many connections are in use and how many wait in a pool."""
+    pools = [engine.pool for engine in list(_engines)]
+    counted = [pool for pool in pools if hasattr(pool, "checkedout") and hasattr(pool, "checkedin")]
+    if counted:
+        yield sum(pool.checkedout() for pool in counted), {"state": "used"}
+        yield sum(pool.checkedin() for pool in counted), {"state": "idle"}

@@ -1,0 +1,99 @@
+"""An attribute set of a metric, resolved once, in both manners: `.add(1)` and `.inc()`.
+
+A handle finds its instrument at first use, so that it may be made before there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Record = Callable[..., None]
+
+
+class Handle:
+    """What all kinds have in common.
+
+    Args:
+        resolve: Gives the way to record to these attributes, or None before there is one.
+        attributes: By declared names.
+    """
+
+    __slots__ = ("__weakref__", "_resolve", "attributes")
+
+    def __init__(
+        self, resolve: Callable[[dict[str, Any]], Record | None], attributes: dict[str, Any]
+    ) -> None:
+        self._resolve = resolve
+        self.attributes = attributes
+        self.reset()
+
+    def reset(self) -> None:
+        """Resolve again at the next use."""
+        self._delegate(self._first)
+
+    def _first(self, amount: float = 1) -> None:
+        record = self._resolve(self.attributes)
+        if record is not None:
+            self._delegate(record)
+            record(amount)
+
+    def _delegate(self, record: Record) -> None:
+        raise NotImplementedError
+
+
+class CounterHandle(Handle):
+    """A counter's attribute set."""
+
+    __slots__ = ("add",)
+
+    add: Record
+
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*, which is not negative."""
+        self.add(amount)
+
+    def _delegate(self, record: Record) -> None:
+        self.add = record
+
+
+class UpDownCounterHandle(Handle):
+    """An updowncounter's attribute set."""
+
+    __slots__ = ("add",)
+
+    add: Record
+
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*."""
+        self.add(amount)
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract *amount*."""
+        self.add(-amount)
+
+    def _delegate(self, record: Record) -> None:
+        self.add = record
+
+
+class HistogramHandle(Handle):
+    """A histogram's attribute set; `observe` is `record`."""
+
+    __slots__ = ("observe", "record")
+
+    record: Record
+    observe: Record
+
+    def _delegate(self, record: Record) -> None:
+        self.record = self.observe = record
+
+
+class GaugeHandle(Handle):
+    """A gauge's attribute set."""
+
+    __slots__ = ("set",)
+
+    set: Record
+
+    def _delegate(self, record: Record) -> None:
+        self.set = record

@@ -1,0 +1,147 @@
+"""The kinds of metrics, as the rows of the catalog declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from otel_obs.catalog.handles import CounterHandle, GaugeHandle, Handle, HistogramHandle, UpDownCounterHandle
+from otel_obs.catalog.metric import Metric
+from otel_obs.cells.layout import Kind
+
+Record = Callable[..., None]
+Callback = Callable[[], Iterable[tuple[float, Mapping[str, Any]]]]
+
+
+class Counter(Metric[CounterHandle]):
+    """A sum that only grows."""
+
+    _kind = Kind.COUNTER
+    _handle_type = CounterHandle
+
+    add: Record
+    """`add(amount, attributes=None)`: see `opentelemetry.metrics.Counter.add`."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to the series without labels."""
+        self.add(amount)
+
+    def _delegate(self, record: Record) -> None:
+        self.add = record
+
+
+class UpDownCounter(Metric[UpDownCounterHandle]):
+    """A sum that grows and shrinks."""
+
+    _kind = Kind.UPDOWN
+    _handle_type = UpDownCounterHandle
+
+    add: Record
+    """`add(amount, attributes=None)`: see `opentelemetry.metrics.UpDownCounter.add`."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to the series without labels."""
+        self.add(amount)
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract from the series without labels."""
+        self.add(-amount)
+
+    def _delegate(self, record: Record) -> None:
+        self.add = record
+
+
+class Histogram(Metric[HistogramHandle]):
+    """A distribution."""
+
+    _kind = Kind.HISTOGRAM
+    _handle_type = HistogramHandle
+
+    record: Record
+    """`record(amount, attributes=None)`: see `opentelemetry.metrics.Histogram.record`."""
+
+    def observe(self, amount: float) -> None:
+        """Record to the series without labels."""
+        self.record(amount)
+
+    def _delegate(self, record: Record) -> None:
+        self.record = record
+
+
+class Gauge(Metric[GaugeHandle]):
+    """A value that is set."""
+
+    _kind = Kind.GAUGE
+    _handle_type = GaugeHandle
+
+    set: Record
+    """`set(amount, attributes=None)`: see `opentelemetry.metrics.Gauge.set`."""
+
+    def _delegate(self, record: Record) -> None:
+        self.set = record
+
+
+class _Observable(Metric[Handle]):
+    """A value that callbacks give; nothing is exposed before there is one."""
+
+    _is_observable = True
+    _create_name: str
+
+    def __init__(self, family: str, help: str, **options: Any) -> None:
+        self._callbacks: list[Callback] = []
+        super().__init__(family, help, **options)
+
+    def observe(self, callback: Callback) -> None:
+        """Ask *callback* for values at every reading: pairs of a number and its attributes."""
+        if callback not in self._callbacks:
+            self._callbacks.append(callback)
+        self._instrument()
+
+    def refresh(self) -> None:
+        """Ask the callbacks now, so that the next scrape shows what is true now."""
+        instrument = self._instrument()
+        if instrument is not None:
+            instrument.refresh()
+
+    def _reset(self) -> None:
+        super()._reset()
+        if self._callbacks:
+            self._instrument()
+
+    def _delegate(self, record: Record) -> None:
+        """Nothing is recorded by hand."""
+
+    def _create(self, meter: Any) -> Any:
+        named = self.named
+        return getattr(meter, self._create_name)(
+            named.name,
+            callbacks=[self._observations],
+            unit=named.unit,
+            description=self.declaration.help,
+            merge=named.merge,
+            translate=self.translate,
+        )
+
+    def _observations(self, _options: object) -> Iterable[Any]:
+        from opentelemetry.metrics import Observation
+
+        for callback in self._callbacks:
+            try:
+                for value, attributes in callback():
+                    yield Observation(value, attributes)
+            except Exception as error:
+                self.drop("callback", f"a callback raised {error!r}")
+
+
+class ObservableGauge(_Observable):
+    """A value that callbacks give."""
+
+    _kind = Kind.GAUGE
+    _create_name = "create_observable_gauge"
+
+
+class ObservableCounter(_Observable):
+    """A total that callbacks give."""
+
+    _kind = Kind.COUNTER
+    _create_name = "create_observable_counter"

@@ -1,0 +1,239 @@
+"""Calls of large language models, and the keys that they are called with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from time import perf_counter
+from typing import NamedTuple, TypeVar, overload
+
+from otel_obs.catalog.boundary import safely
+from otel_obs.catalog.instruments import Counter, Histogram
+from otel_obs.catalog.naming import ANY, Semconv
+from otel_obs.catalog.run import ERROR, SUCCESS, Run
+from otel_obs.cells.layout import Kind
+from otel_obs.errors import DeclarationError
+
+__all__ = [
+    "llm_calls_total",
+    "llm_cost_usd_total",
+    "llm_duration_seconds",
+    "llm_time_to_first_token_seconds",
+    "llm_tokens_total",
+    "record_llm_call",
+]
+
+T = TypeVar("T")
+
+FALLBACK = "fallback"
+
+_PROVIDER = {"provider": ANY}
+_SEMCONV = {
+    "provider": "gen_ai.provider.name",
+    "model": "gen_ai.request.model",
+    "operation": "gen_ai.operation.name",
+    "error_type": "error.type",
+}
+# Source: OpenTelemetry semantic conventions for generative AI, metrics.
+_SEMCONV_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_SEMCONV_TOKENS = tuple(float(4**power) for power in range(14))
+
+llm_duration_seconds = Histogram(
+    "llm_duration_seconds",
+    "LLM call duration in seconds",
+    unit="s",
+    attributes=_PROVIDER,
+    bounds=(0.5, 1, 2, 5, 10, 20, 30),
+    semconv=Semconv("gen_ai.client.operation.duration", _SEMCONV, "s", bounds=_SEMCONV_S),
+)
+llm_calls_total = Counter(
+    "llm_calls_total",
+    "Total LLM calls",
+    unit="{call}",
+    attributes={**_PROVIDER, "status": (SUCCESS, ERROR, FALLBACK)},
+    semconv=Semconv(
+        attributes={**_SEMCONV, "status": "error.type"}, count_of=llm_duration_seconds.declaration
+    ),
+)
+llm_tokens_total = Counter(
+    "llm_tokens_total",
+    "Total LLM tokens",
+    unit="{token}",
+    attributes={**_PROVIDER, "type": ("prompt", "completion")},
+    semconv=Semconv(
+        "gen_ai.client.token.usage",
+        {**_SEMCONV, "error_type": "", "type": "gen_ai.token.type"},
+        "{token}",
+        Kind.HISTOGRAM,
+        _SEMCONV_TOKENS,
+        {"type": {"prompt": "input", "completion": "output"}},
+    ),
+)
+llm_time_to_first_token_seconds = Histogram(
+    "llm_time_to_first_token_seconds",
+    "Seconds until the first token of a streamed LLM call",
+    unit="s",
+    attributes=_PROVIDER,
+    bounds=(0.1, 0.25, 0.5, 1, 2, 5, 10),
+    semconv=Semconv(
+        "gen_ai.client.operation.time_to_first_chunk", {**_SEMCONV, "error_type": ""}, "s", bounds=_SEMCONV_S
+    ),
+)
+llm_cost_usd_total = Counter(
+    "llm_cost_usd_total", "Total cost of LLM calls in US dollars", unit="{USD}", attributes=_PROVIDER
+)
+
+
+class Price(NamedTuple):
+    """What a model costs, in US dollars for a million tokens."""
+
+    prompt: float
+    completion: float
+
+
+_prices: dict[str, Price] = {}
+
+
+def set_prices(prices: Mapping[str, Price | tuple[float, float]]) -> None:
+    """Say what models cost; the calls of a model that is not among them have no cost.
+
+    Args:
+        prices: By model, as `call` is given it: US dollars for a million prompt and completion tokens.
+
+    Raises:
+        DeclarationError: A price is not a pair of numbers that are not negative.
+    """
+    table = {}
+    for model, price in prices.items():
+        try:
+            prompt, completion = map(float, price)
+        except (TypeError, ValueError):
+            prompt = completion = -1.0
+        if not (prompt >= 0 and completion >= 0):
+            raise DeclarationError(
+                model, f"has the price {price!r}", "give dollars for a million prompt and completion tokens"
+            )
+        table[model] = Price(prompt, completion)
+    _prices.clear()
+    _prices.update(table)
+
+
+@safely(llm_calls_total)
+def record_llm_call(
+    provider: str,
+    status: str = SUCCESS,
+    duration: float | None = None,
+    prompt_tokens: int = 0,
+    completion_tokens: int = 0,
+    model: str = "",
+    operation: str = "chat",
+    error_type: str = "",
+) -> None:
+    """Count a call that has ended.
+
+    Args:
+        provider: Who was called.
+        status: `success`, `error`, or `fallback` for a call that stood in for one that failed.
+        duration: Seconds that it took.
+        prompt_tokens: Tokens that were sent.
+        completion_tokens: Tokens that came back.
+        model: Which model, for its price and for the semconv profile.
+        operation: What was asked for, for the semconv profile.
+        error_type: What went wrong, for the semconv profile.
+    """
+    facts = _facts(provider, model, operation)
+    llm_calls_total.add(1, {"provider": provider, "status": status})
+    if duration is not None:
+        llm_duration_seconds.record(duration, {**facts, "error_type": error_type} if error_type else facts)
+    for kind, tokens in (("prompt", prompt_tokens), ("completion", completion_tokens)):
+        if tokens:
+            llm_tokens_total.add(tokens, {**facts, "type": kind})
+    price = _prices.get(model)
+    if price is not None:
+        cost = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
+        llm_cost_usd_total.add(cost, {"provider": provider})
+
+
+def _facts(provider: str, model: str, operation: str) -> dict[str, str]:
+    facts = {"provider": provider, "operation": operation}
+    return {**facts, "model": model} if model else facts
+
+
+class call(Run):
+    """Count and time one call, in a `with` or an `async with`.
+
+    ```python
+    async with llm.call("openai", model="gpt-4o") as call:
+        async for chunk in call.stream(client.stream(prompt)):
+            ...
+        call.tokens(prompt=usage.prompt_tokens, completion=usage.completion_tokens)
+    ```
+
+    Args:
+        provider: Who is called.
+        model: Which model, for its price and for the semconv profile.
+        fallback: Whether the call stands in for one that failed.
+        operation: What is asked for, for the semconv profile.
+    """
+
+    __slots__ = ("_completion", "_has_first", "_model", "_operation", "_prompt", "_provider")
+
+    def __init__(
+        self, provider: str, model: str = "", *, fallback: bool = False, operation: str = "chat"
+    ) -> None:
+        super().__init__()
+        self.status = FALLBACK if fallback else SUCCESS
+        self._provider, self._model, self._operation = provider, model, operation
+        self._prompt = self._completion = 0
+        self._has_first = False
+
+    def tokens(self, prompt: int = 0, completion: int = 0) -> None:
+        """Add tokens that were used; a stream may do so many times."""
+        self._prompt += prompt or 0
+        self._completion += completion or 0
+
+    def fallback(self) -> None:
+        """Count the call as one that stood in for another."""
+        self.status = FALLBACK
+
+    def first_token(self) -> None:
+        """Note that the first token is there; further calls do nothing."""
+        if not self._has_first:
+            self._has_first = True
+            self._record_first(perf_counter() - self._started)
+
+    @safely(llm_time_to_first_token_seconds)
+    def _record_first(self, elapsed_s: float) -> None:
+        facts = _facts(self._provider, self._model, self._operation)
+        llm_time_to_first_token_seconds.record(elapsed_s, facts)
+
+    @overload
+    def stream(self, chunks: Iterable[T]) -> Iterator[T]: ...
+
+    @overload
+    def stream(self, chunks: AsyncIterable[T]) -> AsyncIterator[T]: ...
+
+    def stream(self, chunks: Iterable[T] | AsyncIterable[T]) -> Iterator[T] | AsyncIterator[T]:
+        """Give the chunks of a stream on, and note the first; asynchronous streams stay so."""
+        return self._astream(chunks) if isinstance(chunks, AsyncIterable) else self._stream(chunks)
+
+    def _stream(self, chunks: Iterable[T]) -> Iterator[T]:
+        for chunk in chunks:
+            self.first_token()
+            yield chunk
+
+    async def _astream(self, chunks: AsyncIterable[T]) -> AsyncIterator[T]:
+        async for chunk in chunks:
+            self.first_token()
+            yield chunk
+
+    def _end(self) -> None:
+        record_llm_call(
+            self._provider,
+            self.status,
+            self.elapsed_s,
+            self._prompt,
+            self._completion,
+            self._model,
+            self._operation,
+            self.error_type or ("_OTHER" if self.status == ERROR else ""),
+        )

@@ -1,0 +1,301 @@
+"""A row of the catalog as the object that records it.
+
+A metric is declared when its module is imported and gets its instrument when it is first used after
+`install`. Before that, recording does nothing. Its recording methods are attributes that `install`
+replaces by those of the instrument, so that the way through a metric costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from weakref import WeakSet
+
+from otel_obs.catalog.handles import Handle
+from otel_obs.catalog.naming import ANY, Declaration, Named, Naming, Semconv
+from otel_obs.cells.layout import Kind
+from otel_obs.errors import SettingError, undeclared_attributes
+from otel_obs.settings import Settings
+
+HandleT = TypeVar("HandleT", bound=Handle)
+Attributes = Mapping[str, Any]
+
+VERBS = {Kind.COUNTER: "add", Kind.UPDOWN: "add", Kind.GAUGE: "set", Kind.HISTOGRAM: "record"}
+_MAX_HANDLES = 8192
+
+
+SCOPE = "otel_obs"
+"""The scope of metrics that an application may define itself; its own definition wins."""
+
+STANDARD_SCOPE = "otel_obs.runtime"
+"""The scope of metrics that every Python service has, here merged over workers."""
+
+
+class _Installation(NamedTuple):
+    """Where instruments are made, and what they are called."""
+
+    meter: Any
+    standard_meter: Any
+    naming: Naming
+
+
+_installation: _Installation | None = None
+_metrics: list[Metric[Any]] = []
+
+
+def install(provider: Any, naming: Naming) -> None:
+    """Let every metric record to instruments of *provider*, which replaces an earlier one.
+
+    Args:
+        provider: A `MeterProvider` of `otel_obs.sdk`.
+        naming: What the instruments are called.
+
+    Raises:
+        SettingError: *naming* gives a metric one label twice.
+    """
+    global _installation
+    for metric in _metrics:
+        naming.apply(metric.declaration)
+    _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
+    _reset()
+
+
+def uninstall() -> None:
+    """Let every metric do nothing again."""
+    global _installation
+    _installation = None
+    _reset()
+
+
+def current_naming() -> Naming:
+    """The naming that is installed, or that the environment asks for."""
+    if _installation is not None:
+        return _installation.naming
+    try:
+        return Naming.from_settings(Settings.from_env())
+    except SettingError:
+        return Naming()
+
+
+def _reset() -> None:
+    for metric in _metrics:
+        metric._reset()
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Record nothing."""
+
+
+class _NoInstrument:
+    """Stands for an instrument where the provider is switched off."""
+
+    add = record = set = remove = drop = refresh = staticmethod(_nothing)
+
+    def bind(self, attributes: Attributes) -> _NoInstrument:
+        return self
+
+
+_NO_INSTRUMENT = _NoInstrument()
+
+
+class Metric(Generic[HandleT]):
+    """What all kinds of metrics have in common.
+
+    Args:
+        family: The Prometheus family of the classic profile; counters end in `_total`.
+        help: One line, without a full stop.
+        unit: UCUM; `{…}` is an annotation that Prometheus does not see.
+        attributes: Allowed values by attribute, in the order of the labels; `ANY` takes every value.
+        bounds: A histogram's upper bounds, inclusive, ascending, in `unit`.
+        merge: A gauge's rule over workers.
+        share: For a gauge that is the first counter's share of all of these, over all workers.
+        semconv: The counterpart; None where the conventions have none.
+        is_standard: Whether every Python service names it so, and no namespace goes before it.
+
+    Raises:
+        DeclarationError: The name lacks a suffix, or the buckets do not ascend.
+    """
+
+    declaration: Declaration
+    _kind: ClassVar[Kind]
+    _handle_type: ClassVar[type[Handle]] = Handle
+    _is_observable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        family: str,
+        help: str,
+        *,
+        unit: str = "",
+        attributes: Mapping[str, tuple[str, ...]] | None = None,
+        bounds: tuple[float, ...] = (),
+        merge: str = "latest",
+        share: tuple[Metric[Any], ...] = (),
+        semconv: Semconv | None = None,
+        is_standard: bool = False,
+    ) -> None:
+        self.declaration = Declaration(
+            self._kind,
+            family,
+            help,
+            unit,
+            attributes or {},
+            bounds,
+            merge,
+            tuple(counter.declaration for counter in share),
+            semconv,
+            self._is_observable,
+            is_standard,
+        )
+        self._named: Named | None = None
+        self._made: Any = None
+        self._handles: dict[tuple[Any, ...], HandleT] = {}
+        self._others: WeakSet[HandleT] = WeakSet()
+        self._reset()
+        _metrics.append(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.declaration.family}>"
+
+    @property
+    def named(self) -> Named:
+        """The metric under the naming that holds."""
+        if self._named is None:
+            named = current_naming().apply(self.declaration)
+            if _installation is None:
+                return named
+            self._named = named
+        return self._named
+
+    def extend(self, *attributes: str) -> None:
+        """Declare further attributes, of an application's own; keep the number of their values small."""
+        own = self.declaration.attributes
+        added = {key: ANY for key in attributes if key not in own}
+        self.declaration = replace(self.declaration, attributes={**own, **added})
+        self._named = None
+
+    def translate(self, attributes: Attributes) -> dict[str, Any]:
+        """The attributes of the series that a caller means.
+
+        Raises:
+            DeclarationError: One is not declared, or has a value outside its closed set.
+        """
+        return self.named.translate(attributes)
+
+    def bind(self, attributes: Attributes | None = None) -> HandleT:
+        """Resolve *attributes* once; the handle outlives forks and later installations.
+
+        Raises:
+            DeclarationError: One is not declared, or has a value outside its closed set.
+        """
+        given = dict(attributes or {})
+        self.translate(given)
+        if all(type(value) is str for value in given.values()):
+            return self._keep((*given, *given.values()), given)
+        handle = self._handle(given)
+        self._others.add(handle)
+        return handle
+
+    def labels(self, *values: object, **named: object) -> HandleT:
+        """The series with these labels, by position or by name, as `prometheus_client` does it.
+
+        Raises:
+            DeclarationError: The labels are not those that the metric declares.
+        """
+        try:
+            return self._handles[(*named, *named.values()) if named else values]
+        except (KeyError, TypeError):
+            pass
+        declared = self.named.declared
+        if values:
+            if named or len(values) != len(declared):
+                raise undeclared_attributes(self.declaration.family, [*map(str, values), *named], declared)
+            named = dict(zip(declared, values, strict=True))
+        missing = [key for key in named if key not in self.named.accepts]
+        if missing or len(named) != len(declared):
+            raise undeclared_attributes(self.declaration.family, named, declared)
+        texts = {key: str(value) for key, value in named.items()}
+        return self._keep((*texts, *texts.values()), texts)
+
+    def remove(self, attributes: Attributes | None = None) -> None:
+        """Drop a series; what is recorded to it afterwards starts at 0."""
+        instrument = self._instrument()
+        if instrument is not None:
+            instrument.remove(attributes)
+        given = attributes or {}
+        handle = self._handles.pop((*given, *given.values()), None)
+        if handle is not None:
+            self._others.add(handle)
+
+    def drop(self, reason: str, detail: str) -> None:
+        """Count a measurement that is refused, and log the first of its kind."""
+        instrument = self._instrument()
+        if instrument is not None:
+            instrument.drop(reason, detail)
+
+    def _keep(self, key: tuple[Any, ...], attributes: dict[str, Any]) -> HandleT:
+        handle = self._handles.get(key)
+        if handle is None:
+            handle = self._handle(attributes)
+            if len(self._handles) < _MAX_HANDLES:
+                self._handles[key] = handle
+            else:
+                self._others.add(handle)
+        return handle
+
+    def _handle(self, attributes: dict[str, Any]) -> HandleT:
+        return self._handle_type(self._bound, attributes)  # type: ignore[return-value]
+
+    def _bound(self, attributes: dict[str, Any]) -> Callable[..., None] | None:
+        """How to record to *attributes* now; None before `install`."""
+        instrument = self._instrument()
+        if instrument is None:
+            return _nothing if _installation is not None else None
+        return getattr(instrument.bind(attributes), VERBS[self.named.kind])  # type: ignore[no-any-return]
+
+    def _instrument(self) -> Any:
+        """The instrument, made at first use; None before `install` and where another family says it."""
+        installation = _installation
+        if installation is None or not self.named.is_recorded:
+            return None
+        if self._made is None:
+            is_standard = self.declaration.is_standard
+            meter = installation.standard_meter if is_standard else installation.meter
+            self._made = self._create(meter) if hasattr(meter, "made") else _NO_INSTRUMENT
+        return self._made
+
+    def _create(self, meter: Any) -> Any:
+        named = self.named
+        options: dict[str, Any] = {
+            "unit": named.unit,
+            "description": self.declaration.help,
+            "translate": self.translate,
+        }
+        if named.kind is Kind.COUNTER:
+            return meter.create_counter(named.name, **options)
+        if named.kind is Kind.UPDOWN:
+            return meter.create_up_down_counter(named.name, **options)
+        if named.kind is Kind.GAUGE:
+            return meter.create_gauge(named.name, merge=named.merge, **options)
+        bounds = list(named.bounds) or None
+        return meter.create_histogram(named.name, explicit_bucket_boundaries_advisory=bounds, **options)
+
+    def _reset(self) -> None:
+        self._named = None
+        self._made = None
+        self._delegate(self._first)
+        for handle in (*self._handles.values(), *self._others):
+            handle.reset()
+
+    def _first(self, amount: float = 1, attributes: Attributes | None = None, context: Any = None) -> None:
+        """Record a first time, and let further calls go to the instrument itself."""
+        instrument = self._instrument()
+        if instrument is not None:
+            record = getattr(instrument, VERBS[self.named.kind])
+            self._delegate(record)
+            record(amount, attributes, context)
+
+    def _delegate(self, record: Callable[..., None]) -> None:
+        """Let the recording method of this kind be *record*."""
+        raise NotImplementedError

@@ -1,0 +1,136 @@
+"""Retrieval, scoring, and the evidence that they find."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from otel_obs.catalog.boundary import safely
+from otel_obs.catalog.instruments import Gauge, Histogram
+from otel_obs.catalog.naming import ANY
+from otel_obs.track import Timer
+
+__all__ = [
+    "active_evidence_gauge",
+    "evidence_count",
+    "retrieval_duration_seconds",
+    "scoring_duration_seconds",
+]
+
+_CATEGORY = {"category": ANY}
+
+retrieval_duration_seconds = Histogram(
+    "retrieval_duration_seconds",
+    "Retrieval duration in seconds",
+    unit="s",
+    attributes=_CATEGORY,
+    bounds=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2),
+)
+scoring_duration_seconds = Histogram(
+    "scoring_duration_seconds",
+    "Scoring duration in seconds",
+    unit="s",
+    attributes=_CATEGORY,
+    bounds=(0.01, 0.05, 0.1, 0.25, 0.5, 1),
+)
+evidence_count = Histogram(
+    "evidence_count",
+    "Pieces of evidence found",
+    unit="{piece}",
+    attributes=_CATEGORY,
+    bounds=(0, 1, 2, 3, 5, 10, 20, 50),
+)
+active_evidence_gauge = Gauge(
+    "active_evidence_gauge",
+    "Pieces of evidence that a session holds",
+    unit="{piece}",
+    attributes={"category": ANY, "session_id": ANY},
+)
+
+MAX_SESSIONS = 1000
+MAX_IDLE_S = 3600.0
+
+
+def retrieval(category: str) -> Timer:
+    """Time a retrieval, in a `with` or an `async with`."""
+    return Timer(retrieval_duration_seconds, {"category": category})
+
+
+def scoring(category: str) -> Timer:
+    """Time a scoring, in a `with` or an `async with`."""
+    return Timer(scoring_duration_seconds, {"category": category})
+
+
+class _Sessions:
+    """The sessions that have a series in this worker, the one that was idle for longest first.
+
+    A session that is never ended here, since another worker ended it or its client left, ends when it
+    was idle for long, or when there are too many.
+    """
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def touch(self, session_id: str, category: str, now_s: float) -> None:
+        """Note that a session is alive, and end those that are not."""
+        ended = []
+        with self._lock:
+            self._seen[session_id, category] = now_s
+            self._seen.move_to_end((session_id, category))
+            while self._seen:
+                oldest, at_s = next(iter(self._seen.items()))
+                if len(self._seen) <= MAX_SESSIONS and now_s - at_s <= MAX_IDLE_S:
+                    break
+                ended.append(oldest)
+                del self._seen[oldest]
+        _remove(ended)
+
+    def end(self, session_id: str) -> None:
+        """Remove every series of a session."""
+        with self._lock:
+            ended = [key for key in self._seen if key[0] == session_id]
+            for key in ended:
+                del self._seen[key]
+        _remove(ended)
+
+
+def _remove(sessions: Iterable[tuple[str, str]]) -> None:
+    for session_id, category in sessions:
+        active_evidence_gauge.remove({"category": category, "session_id": session_id})
+
+
+_sessions = _Sessions()
+
+
+def _after_fork_in_child() -> None:
+    global _sessions
+    _sessions = _Sessions()  # the series are the parent's
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+@safely(evidence_count)
+def evidence(category: str, count: int, session_id: str = "") -> None:
+    """Record how much evidence was found.
+
+    Args:
+        category: What it is about.
+        count: Pieces of evidence.
+        session_id: The session that now holds them, if there is one.
+    """
+    evidence_count.record(count, {"category": category})
+    if session_id:
+        active_evidence_gauge.set(count, {"category": category, "session_id": session_id})
+        _sessions.touch(session_id, category, time.monotonic())
+
+
+@safely(active_evidence_gauge)
+def end_session(session_id: str) -> None:
+    """Remove the series of a session that has ended."""
+    _sessions.end(session_id)

@@ -1,0 +1,162 @@
+"""The `process_*` and `python_*` families of every Python service, merged over workers.
+
+Their names and labels are those of `prometheus_client`, which shows one worker's.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from otel_obs.catalog.instruments import ObservableCounter, ObservableGauge
+from otel_obs.catalog.naming import ANY
+
+__all__ = [
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_virtual_memory_bytes",
+    "python_gc_collections_total",
+    "python_gc_objects_collected_total",
+    "python_gc_objects_uncollectable_total",
+    "python_info",
+]
+
+Values = Iterable[tuple[float, dict[str, Any]]]
+
+_GENERATION = {"generation": ANY}
+
+process_cpu_seconds_total = ObservableCounter(
+    "process_cpu_seconds_total",
+    "Total user and system CPU time spent in seconds.",
+    unit="s",
+    is_standard=True,
+)
+process_resident_memory_bytes = ObservableGauge(
+    "process_resident_memory_bytes",
+    "Resident memory size in bytes.",
+    unit="By",
+    merge="sum",
+    is_standard=True,
+)
+process_virtual_memory_bytes = ObservableGauge(
+    "process_virtual_memory_bytes",
+    "Virtual memory size in bytes.",
+    unit="By",
+    merge="sum",
+    is_standard=True,
+)
+process_start_time_seconds = ObservableGauge(
+    "process_start_time_seconds",
+    "Start time of the process since unix epoch in seconds.",
+    unit="s",
+    merge="min",
+    is_standard=True,
+)
+process_open_fds = ObservableGauge(
+    "process_open_fds", "Number of open file descriptors.", merge="sum", is_standard=True
+)
+process_max_fds = ObservableGauge(
+    "process_max_fds", "Maximum number of open file descriptors.", merge="sum", is_standard=True
+)
+python_info = ObservableGauge(
+    "python_info",
+    "Python platform information",
+    attributes={"implementation": ANY, "major": ANY, "minor": ANY, "patchlevel": ANY, "version": ANY},
+    merge="max",
+    is_standard=True,
+)
+python_gc_objects_collected_total = ObservableCounter(
+    "python_gc_objects_collected_total",
+    "Objects collected during gc",
+    attributes=_GENERATION,
+    is_standard=True,
+)
+python_gc_objects_uncollectable_total = ObservableCounter(
+    "python_gc_objects_uncollectable_total",
+    "Uncollectable objects found during GC",
+    attributes=_GENERATION,
+    is_standard=True,
+)
+python_gc_collections_total = ObservableCounter(
+    "python_gc_collections_total",
+    "Number of times this generation was collected",
+    attributes=_GENERATION,
+    is_standard=True,
+)
+
+_collected_by_parent: list[dict[str, int]] = []
+
+
+def start() -> None:
+    """Begin to observe."""
+    process_cpu_seconds_total.observe(_cpu)
+    process_resident_memory_bytes.observe(lambda: [(this_process().memory_info().rss, {})])
+    process_virtual_memory_bytes.observe(lambda: [(this_process().memory_info().vms, {})])
+    process_start_time_seconds.observe(lambda: [(this_process().create_time(), {})])
+    process_open_fds.observe(_open_fds)
+    process_max_fds.observe(_max_fds)
+    python_info.observe(_python)
+    python_gc_objects_collected_total.observe(lambda: _collections("collected"))
+    python_gc_objects_uncollectable_total.observe(lambda: _collections("uncollectable"))
+    python_gc_collections_total.observe(lambda: _collections("collections"))
+
+
+def this_process() -> Any:
+    """This process; never kept, since a fork would leave it with the parent's id."""
+    import psutil
+
+    return psutil.Process()
+
+
+def _cpu() -> Values:
+    times = os.times()
+    yield times.user + times.system, {}
+
+
+def _open_fds() -> Values:
+    process = this_process()
+    count = getattr(process, "num_fds", None) or getattr(process, "num_handles", None)
+    if count is not None:
+        yield count(), {}
+
+
+def _max_fds() -> Values:
+    process = this_process()
+    if hasattr(process, "rlimit"):
+        import psutil
+
+        yield process.rlimit(psutil.RLIMIT_NOFILE)[0], {}
+
+
+def _python() -> Values:
+    import platform
+
+    major, minor, patchlevel = platform.python_version_tuple()
+    labels = {
+        "implementation": platform.python_implementation(),
+        "major": major,
+        "minor": minor,
+        "patchlevel": patchlevel,
+        "version": platform.python_version(),
+    }
+    yield 1, labels
+
+
+def _collections(what: str) -> Values:
+    """What the garbage collector has done in this process, without what its parent did before the fork."""
+    for generation, stats in enumerate(gc.get_stats()):
+        before = _collected_by_parent[generation][what] if _collected_by_parent else 0
+        yield stats[what] - before, {"generation": str(generation)}
+
+
+def _after_fork_in_child() -> None:
+    _collected_by_parent[:] = gc.get_stats()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

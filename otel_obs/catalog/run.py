@@ -1,0 +1,69 @@
+"""One execution of something, timed, with a status: what agents, workflows, LLM calls and queries share."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from types import TracebackType
+from typing import TypeVar
+
+RunT = TypeVar("RunT", bound="Run")
+
+SUCCESS = "success"
+ERROR = "error"
+
+
+class Run:
+    """A block that is counted when it ends, in a `with` or an `async with`.
+
+    Attributes:
+        status: What it counts as. It is `success` until it is set, and `error` where the block raises.
+        error_type: The class of the exception that left the block, "" without one.
+        elapsed_s: The seconds that the block took.
+    """
+
+    __slots__ = ("_started", "elapsed_s", "error_type", "status")
+
+    def __init__(self) -> None:
+        self.status = SUCCESS
+        self.error_type = ""
+        self.elapsed_s = 0.0
+        self._started = 0.0
+
+    def fail(self) -> None:
+        """Count the run as an error though its block does not raise."""
+        self.status = ERROR
+
+    def _begin(self) -> None:
+        """Record the start."""
+
+    def _end(self) -> None:
+        """Record the end; `status` and `elapsed_s` are known."""
+        raise NotImplementedError
+
+    def __enter__(self: RunT) -> RunT:
+        self._begin()
+        self._started = perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.elapsed_s = perf_counter() - self._started
+        if exc_type is not None:
+            self.status = ERROR
+            self.error_type = exc_type.__qualname__
+        self._end()
+
+    async def __aenter__(self: RunT) -> RunT:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(exc_type, exc, traceback)

@@ -1,0 +1,149 @@
+"""The machine, the process and the interpreter; read right after a fork too."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any
+
+from otel_obs.catalog import process
+from otel_obs.catalog.instruments import Histogram, ObservableGauge
+from otel_obs.catalog.naming import ANY
+
+__all__ = [
+    "event_loop_lag_seconds",
+    "process_memory_bytes",
+    "python_gc_pause_seconds",
+    "python_threads",
+    "system_cpu_percent",
+    "system_memory_percent",
+]
+
+Values = Iterable[tuple[float, dict[str, Any]]]
+
+system_memory_percent = ObservableGauge(
+    "system_memory_percent", "Memory of the machine in use, in percent", unit="%"
+)
+system_cpu_percent = ObservableGauge("system_cpu_percent", "CPU of the machine in use, in percent", unit="%")
+process_memory_bytes = ObservableGauge(
+    "process_memory_bytes",
+    "Memory of the process in bytes",
+    unit="By",
+    attributes={"type": ("rss", "vms")},
+    merge="sum",
+)
+python_threads = ObservableGauge("python_threads", "Threads of the interpreter", unit="{thread}", merge="sum")
+python_gc_pause_seconds = Histogram(
+    "python_gc_pause_seconds",
+    "Pauses for garbage collection in seconds",
+    unit="s",
+    attributes={"generation": ANY},
+    bounds=(0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1),
+)
+event_loop_lag_seconds = Histogram(
+    "event_loop_lag_seconds",
+    "Seconds that the event loop was late",
+    unit="s",
+    bounds=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+)
+
+_MAX_PAUSES = 10_000
+_pauses: deque[tuple[int, float]] = deque(maxlen=_MAX_PAUSES)
+_collection_began = 0.0
+_cpu_before: tuple[float, float] = (0.0, 0.0)
+
+
+def start() -> None:
+    """Begin to observe; psutil is imported when values are first asked for."""
+    system_memory_percent.observe(_system_memory)
+    system_cpu_percent.observe(_system_cpu)
+    process_memory_bytes.observe(_process_memory)
+    python_threads.observe(_threads)
+    process.start()
+    if _note_collection not in gc.callbacks:
+        gc.callbacks.append(_note_collection)
+
+
+def stop() -> None:
+    """Watch the garbage collector no longer."""
+    if _note_collection in gc.callbacks:
+        gc.callbacks.remove(_note_collection)
+
+
+def _system_memory() -> Values:
+    import psutil
+
+    yield psutil.virtual_memory().percent, {}
+
+
+def _system_cpu() -> Values:
+    """The share of busy time since the last call; at the first call since the machine started."""
+    global _cpu_before
+    import psutil
+
+    times = psutil.cpu_times()
+    # Linux counts the time of guests in user and nice as well.
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    busy_before, total_before = _cpu_before
+    elapsed = total - total_before
+    if elapsed > 0:
+        _cpu_before = (total - idle, total)
+        yield min(max(100 * (total - idle - busy_before) / elapsed, 0.0), 100.0), {}
+
+
+def _process_memory() -> Values:
+    memory = process.this_process().memory_info()
+    yield memory.rss, {"type": "rss"}
+    yield memory.vms, {"type": "vms"}
+
+
+def _threads() -> Values:
+    _record_pauses()
+    yield threading.active_count(), {}
+
+
+def _note_collection(phase: str, info: dict[str, int]) -> None:
+    """Remember how long a collection took: one may begin anywhere, so nothing is recorded here."""
+    global _collection_began
+    if phase == "start":
+        _collection_began = perf_counter()
+    elif _collection_began:
+        _pauses.append((info["generation"], perf_counter() - _collection_began))
+
+
+def _record_pauses() -> None:
+    while _pauses:
+        generation, seconds = _pauses.popleft()
+        python_gc_pause_seconds.record(seconds, {"generation": str(generation)})
+
+
+def watch_event_loop(loop: Any, interval_s: float = 0.5) -> Callable[[], None]:
+    """Record how late a loop is, over and over; the ASGI side does so for each loop that serves.
+
+    Args:
+        loop: An asyncio event loop.
+        interval_s: Seconds between two looks.
+
+    Returns:
+        Stops it.
+    """
+    handle: Any = None
+
+    def look(due: float) -> None:
+        nonlocal handle
+        now = loop.time()
+        event_loop_lag_seconds.record(max(now - due, 0.0))
+        handle = loop.call_at(now + interval_s, look, now + interval_s)
+
+    begin = loop.time() + interval_s
+    handle = loop.call_at(begin, look, begin)
+    return lambda: handle.cancel()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pauses.clear)

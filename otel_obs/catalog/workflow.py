@@ -1,0 +1,60 @@
+"""Workflows of several steps."""
+
+from __future__ import annotations
+
+from otel_obs.catalog.boundary import safely
+from otel_obs.catalog.instruments import Counter, Histogram, UpDownCounter
+from otel_obs.catalog.naming import ANY
+from otel_obs.catalog.run import ERROR, SUCCESS, Run
+
+__all__ = ["record_workflow", "workflow_duration_seconds", "workflows_active", "workflows_total"]
+
+workflows_total = Counter(
+    "workflows_total",
+    "Total workflows",
+    unit="{workflow}",
+    attributes={"workflow": ANY, "status": (SUCCESS, ERROR)},
+)
+workflows_active = UpDownCounter("workflows_active", "Workflows in progress", unit="{workflow}")
+workflow_duration_seconds = Histogram(
+    "workflow_duration_seconds",
+    "Workflow duration in seconds",
+    unit="s",
+    attributes={"workflow": ANY},
+    bounds=(0.5, 1, 5, 10, 30, 60, 120, 300, 600),
+)
+
+
+@safely(workflows_total)
+def record_workflow(workflow: str, status: str = SUCCESS, duration: float | None = None) -> None:
+    """Count a workflow that has ended.
+
+    Args:
+        workflow: Which workflow.
+        status: `success` or `error`.
+        duration: Seconds that it took.
+    """
+    workflows_total.add(1, {"workflow": workflow, "status": status})
+    if duration is not None:
+        workflow_duration_seconds.record(duration, {"workflow": workflow})
+
+
+class run(Run):
+    """Count and time one run of a workflow, in a `with` or an `async with`.
+
+    Args:
+        workflow: Which workflow.
+    """
+
+    __slots__ = ("_workflow",)
+
+    def __init__(self, workflow: str) -> None:
+        super().__init__()
+        self._workflow = workflow
+
+    def _begin(self) -> None:
+        workflows_active.add(1)
+
+    def _end(self) -> None:
+        workflows_active.add(-1)
+        record_workflow(self._workflow, self.status, self.elapsed_s)

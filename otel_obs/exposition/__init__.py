@@ -62,7 +62,7 @@ def render(
     naming = Naming(options.translation, format.escaping).normal()
     is_openmetrics = format.syntax == "openmetrics"
     claims = Claims(is_openmetrics)
-    foreign = load(others, naming)
+    foreign = load(others, format.escaping)
     families = claims.grant(plan(snapshot, options, naming, {family.name for family in foreign}))
     foreign = claims.grant(foreign, " of prometheus_client")
     if names is not None:

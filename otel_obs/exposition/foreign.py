@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 from otel_obs.cells.snapshot import Exemplar
-from otel_obs.exposition.lexical import escape_name
+from otel_obs.exposition.lexical import Escaping, escape_name
 from otel_obs.exposition.names import Labels, Naming, join_labels
 from otel_obs.exposition.plan import STEM_SUFFIXES, FamilyType, stem, warn_once
 
@@ -76,18 +76,18 @@ class OtherFamily(NamedTuple):
         return stem(self.name, self.type)
 
 
-def load(metrics: Iterable[ClientMetric], naming: Naming) -> list[OtherFamily]:
+def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamily]:
     """Read what collectors of prometheus_client yield; one that raises ends the list, with a warning.
 
     Several families of one name and type become one.
     """
     families: dict[str, OtherFamily] = {}
-    plain = Naming("NoTranslation", naming.escaping)
+    naming = Naming("NoTranslation", escaping)
     try:
         for metric in metrics:
             if getattr(metric, OURS, False):
                 continue
-            family = _family(metric, plain)
+            family = _family(metric, naming)
             known = families.setdefault(family.name, family)
             if known is not family:
                 _join(known, family)

@@ -19,7 +19,7 @@ _CLASSIC_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INFINITY = float("inf")
 _NOT_FINITE = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
-_EXPONENTS = [f"e+{point - 1:02d}" for point in range(20)]  # a float's repr has an exponent from 1e16
+_EXPONENTS = [f"e+{point - 1:02d}" for point in range(20)]  # from 1e16 on a repr has its own
 
 
 def number(value: float) -> str:
@@ -28,7 +28,7 @@ def number(value: float) -> str:
         return repr(float(value))
     digits = repr(float(value))
     point = digits.find(".")
-    if point < 0:
+    if point < 7:
         return _NOT_FINITE.get(digits, digits)
     mantissa = f"{digits[0]}.{digits[1:point]}{digits[point + 1 :]}".rstrip("0.")
     return mantissa + _EXPONENTS[point]

@@ -73,8 +73,9 @@ def timestamp(field: int, unix_s: float) -> bytes:
     """A field that holds a `google.protobuf.Timestamp`; nothing for a time that is unknown."""
     if not (unix_s > 0 and isfinite(unix_s)):
         return b""
-    nanos = round(unix_s * 1e9)
-    return nested(field, unsigned(1, nanos // 10**9) + unsigned(2, nanos % 10**9))
+    seconds, fraction = divmod(unix_s, 1)
+    nanos = min(round(fraction * 1e9), 999_999_999)
+    return nested(field, unsigned(1, int(seconds)) + unsigned(2, nanos))
 
 
 def label_pairs(labels: Labels) -> bytes:

@@ -28,7 +28,7 @@ from tests.exposition.schema import decode
 def printed(columns: object, options: Options | None = None) -> str:
     """All families as protobuf prints them, one field a line."""
     body = rendered(columns, PROTOBUF, options or Options())  # type: ignore[arg-type]
-    return "".join(text_format.MessageToString(family) for family in decode(body))
+    return "".join(text_format.MessageToString(family, as_utf8=True) for family in decode(body))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ type: COUNTER
 metric {{
   label {{
     name: "to"
-    value: "a\\"b\\n\\303\\274"
+    value: "a\\"b\\nü"
   }}
   counter {{
     value: 5.0
@@ -186,7 +186,6 @@ metric {{
         value: 9.0
         timestamp {{
           seconds: 5
-          nanos: 0
         }}
       }}
     }}

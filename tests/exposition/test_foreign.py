@@ -1,0 +1,227 @@
+"""What prometheus_client collects, beside ours, in every format; prometheus_client itself is the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Metric,
+    Summary,
+    generate_latest,
+)
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeHistogramMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    SummaryMetricFamily,
+    UnknownMetricFamily,
+)
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from otel_obs.cells.layout import Scope
+from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options
+from tests.exposition.build import counter, gauge, rendered
+from tests.exposition.schema import decode
+
+
+class Fixed:
+    """A collector that yields what it was given."""
+
+    def __init__(self, *metrics: Metric) -> None:
+        self.metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self.metrics
+
+
+def every_type() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    requests = Counter("requests", 'Requests "so far"\\\n', ["method", "path"], registry=registry)
+    requests.labels("GET", 'a"b\\c\nd').inc(1234567)
+    requests.labels("POST", "ü").inc(2, {"trace_id": "ab"})
+    Gauge("temperature", "Now", unit="celsius", registry=registry).set(-3.5)
+    Gauge("unset", "Nothing", ["a"], registry=registry)
+    Histogram("latency", "Times", ["x"], buckets=(0.1, 1), registry=registry).labels("1").observe(
+        0.5, {"trace_id": "cd"}
+    )
+    Summary("size", "Sizes", registry=registry).observe(7)
+    Info("build", "Build", registry=registry).info({"version": "1.0", "commit": "abc"})
+    Enum("state", "State", states=["up", "down"], registry=registry).state("down")
+    unknown = UnknownMetricFamily("odd", "Unknown", labels=["a"])
+    unknown.add_metric(["1"], 5, timestamp=1700000000.25)
+    quantiles = Metric("q", "Quantiles", "summary")
+    for quantile in ("0.5", "0.99"):
+        quantiles.add_sample("q", {"quantile": quantile, "a": "b"}, float(quantile))
+    quantiles.add_sample("q_count", {"a": "b"}, 3)
+    quantiles.add_sample("q_sum", {"a": "b"}, 4.5)
+    registry.register(
+        Fixed(
+            unknown,
+            quantiles,
+            SummaryMetricFamily("s", "Plain", count_value=2, sum_value=3),
+            HistogramMetricFamily("hist", "Buckets", buckets=[("1.0", 1), ("+Inf", 2)], sum_value=3),
+            GaugeHistogramMetricFamily(
+                "gh", "Gauge buckets", buckets=[("1.0", 1), ("+Inf", 2)], gsum_value=3
+            ),
+        )
+    )
+    return registry
+
+
+def test_text_is_what_prometheus_client_writes() -> None:
+    registry = every_type()
+    assert rendered([], others=registry.collect()).decode() == generate_latest(registry).decode()
+
+
+def test_openmetrics_is_what_prometheus_client_writes() -> None:
+    registry = every_type()
+    assert (
+        rendered([], OPENMETRICS, others=registry.collect()).decode()
+        == generate_openmetrics(registry).decode()
+    )
+
+
+def test_protobuf_has_every_type() -> None:
+    families = {
+        family.name: family for family in decode(rendered([], PROTOBUF, others=every_type().collect()))
+    }
+    assert {name: family.type for name, family in families.items()} == {
+        "requests_total": 0,
+        "temperature_celsius": 1,
+        "latency": 4,
+        "size": 2,
+        "build_info": 1,
+        "state": 1,
+        "odd": 3,
+        "q": 2,
+        "s": 2,
+        "hist": 4,
+        "gh": 5,
+    }
+    assert families["temperature_celsius"].unit == "celsius"
+    post = families["requests_total"].metric[1]
+    assert [(label.name, label.value) for label in post.label] == [("method", "POST"), ("path", "ü")]
+    assert (post.counter.value, post.counter.exemplar.label[0].value) == (2, "ab")
+    assert post.counter.created_timestamp.seconds > 1700000000
+    assert text_format.MessageToString(families["q"].metric[0]) == (
+        'label {\n  name: "a"\n  value: "b"\n}\n'
+        "summary {\n  sample_count: 3\n  sample_sum: 4.5\n"
+        "  quantile {\n    quantile: 0.5\n    value: 0.5\n  }\n"
+        "  quantile {\n    quantile: 0.99\n    value: 0.99\n  }\n}\n"
+    )
+    assert text_format.MessageToString(families["odd"].metric[0]) == (
+        'label {\n  name: "a"\n  value: "1"\n}\nuntyped {\n  value: 5.0\n}\ntimestamp_ms: 1700000000250\n'
+    )
+    assert text_format.MessageToString(families["gh"].metric[0]) == (
+        "histogram {\n  sample_count: 2\n  sample_sum: 3.0\n"
+        "  bucket {\n    cumulative_count: 1\n    upper_bound: 1.0\n  }\n"
+        "  bucket {\n    cumulative_count: 2\n    upper_bound: inf\n  }\n}\n"
+    )
+    latency = families["latency"].metric[0].histogram
+    assert (latency.sample_count, latency.sample_sum) == (1, 0.5)
+    assert [bucket.cumulative_count for bucket in latency.bucket] == [0, 1, 1]
+    assert latency.bucket[1].exemplar.label[0].value == "cd"
+    assert [label.value for label in families["state"].metric[1].label] == ["down"]
+
+
+def test_ours_win_a_name_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    registry = CollectorRegistry()
+    Counter("jobs", "Theirs", registry=registry).inc(100)
+    Gauge("theirs", "", registry=registry).set(1)
+    for format in (TEXT, OPENMETRICS, PROTOBUF):
+        body = rendered(counter("jobs", [({}, 1.0)], description="Ours"), format, others=registry.collect())
+        assert b"Ours" in body
+        assert b"Theirs" not in body
+        assert b"theirs" in body
+    assert caplog.messages == [
+        "the counter 'jobs_total' of prometheus_client is not exposed: "
+        f"another metric has the name '{name}'; rename one"
+        for name in ("jobs_total", "jobs")
+    ]
+
+
+def test_a_yielding_scope_gives_way_to_prometheus_client(caplog: pytest.LogCaptureFixture) -> None:
+    registry = CollectorRegistry()
+    Counter("http_requests", "Theirs", ["verb"], registry=registry).labels("GET").inc(7)
+    ours = counter("http_requests", [({"method": "GET"}, 5.0)], scope=Scope("otel_obs"))
+    options = Options(yielding_scopes=frozenset({"otel_obs"}))
+    body = rendered([ours, gauge("g", [({}, 1.0)])], options=options, others=registry.collect()).decode()
+    assert body.splitlines()[:6] == [
+        "# HELP g ",
+        "# TYPE g gauge",
+        "g 1.0",
+        "# HELP http_requests_total Theirs",
+        "# TYPE http_requests_total counter",
+        'http_requests_total{verb="GET"} 7.0',
+    ]
+    assert len(caplog.messages) == 1
+
+
+def test_a_collector_that_raises_does_not_end_the_scrape(caplog: pytest.LogCaptureFixture) -> None:
+    def collect() -> Iterator[Metric]:
+        yield GaugeMetricFamily("first", "", value=1)
+        raise OSError("gone")
+
+    assert rendered(gauge("ours", [({}, 1.0)]), others=collect()).decode() == (
+        "# HELP ours \n# TYPE ours gauge\nours 1.0\n# HELP first \n# TYPE first gauge\nfirst 1.0\n"
+    )
+    (message,) = caplog.messages
+    assert message == (
+        "a collector of prometheus_client raised OSError('gone'); "
+        "the metrics that come after it are not exposed"
+    )
+
+
+def test_families_that_come_twice_are_one(caplog: pytest.LogCaptureFixture) -> None:
+    def family(labels: dict[str, str], value: float, kind: Any = "gauge") -> Metric:
+        metric = Metric("g", "Help", kind)
+        metric.add_sample("g", labels, value)
+        return metric
+
+    others = [family({"a": "1"}, 1), family({"a": "2"}, 2), family({"a": "1"}, 3), family({}, 4, "unknown")]
+    assert rendered([], others=others).decode() == (
+        '# HELP g Help\n# TYPE g gauge\ng{a="1"} 1.0\ng{a="2"} 2.0\n'
+    )
+    assert caplog.messages == [
+        "the unknown 'g' of prometheus_client is not exposed: 'g' is a gauge already; rename one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [
+        (TEXT, '# HELP a_b_total \n# TYPE a_b_total counter\na_b_total{c_d="1;2"} 1.0\n'),
+        (
+            Format("text", "1.0.0", "allow-utf-8"),
+            '# HELP "a.b_total" \n# TYPE "a.b_total" counter\n{"a.b_total","c.d"="1",c_d="2"} 1.0\n',
+        ),
+    ],
+)
+def test_utf8_names_are_shown_to_who_asks_for_them(format: Format, expected: str) -> None:
+    try:
+        metric = CounterMetricFamily("a.b", "", labels=["c.d", "c_d"])
+    except ValueError:
+        pytest.skip("this prometheus_client refuses UTF-8 names")
+    metric.add_metric(["1", "2"], 1)
+    assert rendered([], format, others=[metric]).decode() == expected
+
+
+def test_only_families_that_were_asked_for() -> None:
+    registry = every_type()
+    body = rendered(gauge("g", [({}, 1.0)]), others=registry.collect(), names=["state", "size_sum", "g"])
+    assert [line for line in body.decode().splitlines() if line.startswith("# TYPE")] == [
+        "# TYPE g gauge",
+        "# TYPE size summary",
+        "# TYPE size_created gauge",
+        "# TYPE state gauge",
+    ]

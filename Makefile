@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 | \2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-demo: $(STAMP) ## The classifier under 4 gunicorn workers with real traffic; ARGS=--once ends by itself
+demo: $(DEMO_STAMP) ## The classifier under 4 gunicorn workers with real traffic; ARGS=--once ends by itself
 	@cd examples/aiclassifier && $(CURDIR)/$(BIN)/python -m demo $(ARGS)
 
 .PHONY: test
@@ -51,11 +53,21 @@ clean: ## Remove .venv, caches and builds
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip 25.1 is the first that knows dependency groups; Debian 12 ships an older one.
-$(STAMP): pyproject.toml constraints.txt
+$(VENV)/.made: pyproject.toml constraints.txt
 	@scripts/require-venv $(PYTHON)
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) --upgrade "pip>=25.1"
+	@touch $@
+
+$(DEMO_STAMP): $(VENV)/.made
+	@echo "installing what the demonstration needs; the first time takes up to a minute"
+	@$(PIP) --editable '.[flask]' --group demo
+	@touch $@
+
+$(STAMP): $(VENV)/.made
+	@echo "installing everything for development; the first time takes a minute or two"
+	@$(PIP) --editable '.[all]' --group dev
 	@touch $@
 
 .PHONY: prometheus

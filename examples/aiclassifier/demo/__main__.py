@@ -67,7 +67,7 @@ class Demo:
             self._service.kill(victim)
         after_s = self.elapsed_s
         self._clear_progress()
-        print(f"  {after_s:4.1f} s   worker {victim} is killed with SIGKILL; the traffic goes on")
+        print(f"  {after_s:4.1f} s   worker {victim} is killed with SIGKILL; the traffic goes on", flush=True)
         is_whole = self._service.wait_for_workers(without=victim)
         successor = next(iter(set(self._service.workers()) - before), None) if is_whole else None
         self._killed = Killed(victim, after_s, answered, successor)
@@ -117,13 +117,14 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(
         "\n  Digit classifier, unchanged, under: opentelemetry-instrument gunicorn "
-        f"-w {options.workers} app:app\n"
+        f"-w {options.workers} app:app\n",
+        flush=True,
     )
     try:
         with Service(options.workers, choose_port()) as service:
             start_s = time.monotonic()
             service.wait_until_ready()
-            print(f"  {service.metrics_url} answers after {time.monotonic() - start_s:.1f} s\n")
+            print(f"  {service.metrics_url} answers after {time.monotonic() - start_s:.1f} s\n", flush=True)
             with Traffic(HOST, service.port, options.clients) as traffic:
                 return run(Demo(service, traffic, options.clients), options)
     except ServiceError as error:

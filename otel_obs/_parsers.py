@@ -163,5 +163,6 @@ PATH = Parser(_path, "is not a path; expected it to begin with a slash, e.g. /me
 TOKEN = Parser(_token, "is not a bearer token; expected visible ASCII characters without spaces")
 EXEMPLARS = _one_of("always_on", "always_off", "trace_based")
 PROFILE = _one_of("classic", "semconv")
+OTLP_PROTOCOL = _one_of("grpc", "http/protobuf")
 HTTP = _one_of("on", "off", "upstream")
 SCOPE_LABELS = _one_of("auto", "on", "off")

@@ -7,7 +7,7 @@ A field of `Settings` is one row: its variable, how its text is read, its defaul
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,6 +15,12 @@ from otel_obs import _parsers as parse
 from otel_obs.errors import SettingError, unknown_option, unknown_variable
 
 T = TypeVar("T")
+
+
+def process_environment() -> MutableMapping[str, str]:
+    """The environment of this process, which its children inherit."""
+    return os.environ
+
 
 PREFIX = "OTEL_OBS_"
 
@@ -74,6 +80,18 @@ class Settings:
     )
     traces_exporters: tuple[str, ...] = _setting(
         "OTEL_TRACES_EXPORTER", parse.EXPORTERS, (), "Where spans go: `otlp`, `console`, or `none`."
+    )
+    otlp_metrics_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+        parse.OTLP_PROTOCOL,
+        "",
+        "How `otlp` sends metrics: `grpc` or `http/protobuf`.",
+    )
+    otlp_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        parse.OTLP_PROTOCOL,
+        "grpc",
+        "How `otlp` sends everything for which no other protocol is set: `grpc` or `http/protobuf`.",
     )
     exemplar_filter: str = _setting(
         "OTEL_METRICS_EXEMPLAR_FILTER",

@@ -49,11 +49,13 @@ class Refresher:
         self._thread = None
 
     def _run(self, stop: threading.Event) -> None:
-        while not stop.wait(self._period_s):
+        while not stop.is_set():
             provider = self._provider()
             if provider is None:
                 return
             provider.refresh_observables(older_than_s=self._period_s / 2)
+            del provider
+            stop.wait(self._period_s)
 
 
 _refreshers: weakref.WeakSet[Refresher] = weakref.WeakSet()

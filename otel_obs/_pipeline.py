@@ -1,0 +1,127 @@
+"""One configured process: what records, what reads over all workers, and what a scrape gets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, canonical
+from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
+from otel_obs.cells.view import MergedView
+from otel_obs.exposition import Options, negotiate, render
+from otel_obs.sdk import MeterProvider
+from otel_obs.settings import Settings
+
+SELF_SCOPE = "otel_obs.self"
+_DURATION_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+_FRESH_S = 0.5
+"""Callbacks of this worker are not run again for a scrape that follows so closely."""
+
+
+class Pipeline:
+    """From instruments to expositions.
+
+    Args:
+        settings: What the environment and the code have asked for.
+        provider: Where instruments record.
+        run_dir: Gives the directory of the service's files, or None where this process is alone.
+    """
+
+    def __init__(self, settings: Settings, provider: MeterProvider, run_dir: Any = lambda: None) -> None:
+        self.settings = settings
+        self.provider = provider
+        self._view = MergedView(provider.worker, run_dir)
+        self._options: Options | None = None
+        self._tables: dict[str, SeriesTable] = {}
+        self._durations = provider.get_meter(SELF_SCOPE).create_histogram(
+            "otel_obs_scrape_duration",
+            "s",
+            "Seconds that collecting and encoding a scrape took",
+            explicit_bucket_boundaries_advisory=_DURATION_BOUNDS,
+        )
+
+    def collect(self, accept: str | None, names: Sequence[str] = ()) -> tuple[str, Iterator[bytes]]:
+        """Begin one exposition over all workers.
+
+        Args:
+            accept: The Accept header; empty or None is text 0.0.4.
+            names: The families that are asked for; empty is all.
+
+        Returns:
+            The content type, and the body in parts of about a millisecond's work each.
+        """
+        syntax = negotiate(accept or None)
+        return syntax.media_type, self._timed(self._chunks(syntax, names))
+
+    def _chunks(self, syntax: Any, names: Sequence[str]) -> Iterator[bytes]:
+        self.provider.refresh_observables(older_than_s=_FRESH_S)
+        yield b""
+        snapshot = self.snapshot()
+        yield b""
+        yield from render(snapshot, syntax, self.options, others=_registered(), names=names or None)
+
+    def _timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        started_s = time.perf_counter()
+        yield from chunks
+        self._durations.record(time.perf_counter() - started_s)
+
+    def metrics(self, accept: str | None = None) -> tuple[bytes, str]:
+        """A whole exposition, and its content type without a charset."""
+        media_type, chunks = self.collect(accept)
+        return b"".join(chunks), media_type
+
+    def snapshot(self) -> Snapshot:
+        """The merged numbers of all workers, and of what reads them."""
+        snapshot = self._view.snapshot()
+        return snapshot._replace(columns=[*snapshot.columns, *self._own_columns(snapshot)])
+
+    @property
+    def options(self) -> Options:
+        """How families are named and labelled; made at the first scrape, which needs the resource."""
+        if self._options is None:
+            self._options = Options(
+                resource=_shared_resource(self.provider.resource, self.settings),
+                resource_labels=self.settings.resource_labels,
+                scope_labels=self.settings.scope_labels,
+            )
+        return self._options
+
+    def _own_columns(self, snapshot: Snapshot) -> Iterator[Column]:
+        series = sum(len(column.table.attributes) for column in snapshot.columns)
+        yield self._own(Kind.GAUGE, "otel_obs_series", "Series that are exposed, over all workers", series)
+        yield self._own(Kind.GAUGE, "otel_obs_workers", "Live workers that have recorded", snapshot.workers)
+        yield self._own(
+            Kind.COUNTER,
+            "otel_obs_worker_files_skipped",
+            "Files of workers that could not be read, or not to their end",
+            snapshot.skipped,
+        )
+
+    def _own(self, kind: Kind, name: str, help: str, value: float) -> Column:
+        table = self._tables.get(name)
+        if table is None:
+            stream = Stream(kind, name, "", help, Scope(SELF_SCOPE))
+            table = self._tables[name] = SeriesTable(stream, [()], [time.time()])
+        return Column(table, [float(value)], {})
+
+
+def _registered() -> Iterator[Any]:
+    """What other code has registered with `prometheus_client`."""
+    from prometheus_client import REGISTRY
+
+    return REGISTRY.collect()  # type: ignore[return-value]
+
+
+def _shared_resource(resource: Any, settings: Settings) -> Attributes:
+    """The resource without what differs between the workers, so that every worker answers the same."""
+    chosen = settings.resource_attribute_names
+    return canonical(
+        {
+            key: value
+            for key, value in resource.attributes.items()
+            if key in chosen or not (key == "service.instance.id" or key.startswith("process."))
+        }
+    )
+
+

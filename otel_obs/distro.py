@@ -1,0 +1,56 @@
+"""What `opentelemetry-instrument` loads: the distro, the configurator, and a word on which one was chosen."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from opentelemetry.instrumentation.distro import BaseDistro
+
+from otel_obs import _setup
+
+_logger = logging.getLogger("otel_obs")
+
+_MEASURED_BY_US = frozenset(("flask", "fastapi", "starlette", "asgi", "wsgi"))
+"""Instrumentors whose requests otel_obs counts itself: loading them would import their frameworks."""
+
+
+class Distro(BaseDistro):
+    """Chooses which of the installed instrumentors are loaded."""
+
+    def _configure(self, **kwargs: Any) -> None:
+        pass
+
+    def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
+        """Load an instrumentor, unless otel_obs measures the same requests."""
+        if entry_point.name not in _MEASURED_BY_US or _setup.leaves_http_upstream():
+            super().load_instrumentor(entry_point, **kwargs)
+
+
+class Configurator:
+    """Sets up metrics and measures the applications of this process. Never raises."""
+
+    is_chosen = False
+
+    def configure(self, **kwargs: Any) -> None:
+        """Called once by the wrapper, before the application is imported."""
+        Configurator.is_chosen = True
+        try:
+            if _setup.configure() is not None:
+                _setup.instrument_all()
+        except Exception:
+            _logger.exception("otel_obs could not be set up; this process runs without metrics")
+
+
+def announce_choice() -> None:
+    """Say how to choose otel_obs where another distribution was loaded in its place."""
+    if not Configurator.is_chosen and not _is_helper():
+        _logger.warning(
+            "another OpenTelemetry distribution was loaded; to use otel_obs set "
+            "OTEL_PYTHON_DISTRO=otel_obs OTEL_PYTHON_CONFIGURATOR=otel_obs"
+        )
+
+
+def _is_helper() -> bool:
+    return any("multiprocessing.resource_tracker" in argument for argument in sys.orig_argv)

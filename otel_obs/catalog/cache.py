@@ -7,7 +7,7 @@ import threading
 from typing import NamedTuple
 
 from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter, ObservableGauge
+from otel_obs.catalog.instruments import Counter, Gauge
 
 __all__ = [
     "cache_hit_rate",
@@ -20,37 +20,23 @@ __all__ = [
 
 cache_hits_total = Counter("cache_hits_total", "Total cache hits", unit="{hit}")
 cache_misses_total = Counter("cache_misses_total", "Total cache misses", unit="{miss}")
-cache_hit_rate = ObservableGauge(
+cache_hit_rate = Gauge(
     "cache_hit_rate", "Cache hit rate (0.0 to 1.0)", share=(cache_hits_total, cache_misses_total)
 )
-cache_size_current = ObservableGauge(
+cache_size_current = Gauge(
     "cache_size_current", "Current number of cached items", unit="{item}", merge="mean"
 )
-cache_memory_bytes = ObservableGauge(
-    "cache_memory_bytes", "Memory used by the cache in bytes", unit="By", merge="sum"
-)
+cache_memory_bytes = Gauge("cache_memory_bytes", "Memory used by the cache in bytes", unit="By", merge="sum")
 
 
-class _State(NamedTuple):
-    """What the cache said last."""
+class _Totals(NamedTuple):
+    """What the cache said last; a child's copy of the cache goes on from there, and so does this."""
 
-    size: int
-    hits: int
-    misses: int
-    memory_bytes: int
-
-    @property
-    def lookups(self) -> int:
-        """How often the cache was asked."""
-        return self.hits + self.misses
-
-    @property
-    def hit_rate(self) -> float:
-        """0 to 1."""
-        return self.hits / self.lookups if self.lookups else 0.0
+    hits: int = 0
+    misses: int = 0
 
 
-_state: _State | None = None
+_totals = _Totals()
 _lock = threading.Lock()
 
 
@@ -69,23 +55,21 @@ def update_cache_metrics(
         total_misses: Misses since the cache was made.
         memory_bytes: What the cache holds, in bytes.
     """
-    global _state
+    global _totals
+    lookups = total_hits + total_misses
     with _lock:
-        before = _state or _State(0, 0, 0, 0)
-        now = _State(current_size, total_hits, total_misses, memory_bytes)
-        if 2 * now.lookups < before.lookups:
-            before = _State(0, 0, 0, 0)
-        new_hits, new_misses = max(now.hits - before.hits, 0), max(now.misses - before.misses, 0)
-        _state = now._replace(hits=before.hits + new_hits, misses=before.misses + new_misses)
-    cache_hits_total.add(new_hits)
-    cache_misses_total.add(new_misses)
-    for gauge in (cache_hit_rate, cache_size_current, cache_memory_bytes):
-        gauge.refresh()
-
-
-cache_hit_rate.observe(lambda: [(_state.hit_rate, {})] if _state else [])
-cache_size_current.observe(lambda: [(_state.size, {})] if _state else [])
-cache_memory_bytes.observe(lambda: [(_state.memory_bytes, {})] if _state else [])
+        before = _totals if 2 * lookups >= sum(_totals) else _Totals()
+        _totals = _Totals(max(total_hits, before.hits), max(total_misses, before.misses))
+        hits, misses = _totals.hits - before.hits, _totals.misses - before.misses
+    # A total of 0 is shown as well; later on, adding nothing is saved.
+    if hits or not before.hits:
+        cache_hits_total.add(hits)
+    if misses or not before.misses:
+        cache_misses_total.add(misses)
+    cache_size_current.set(current_size)
+    cache_memory_bytes.set(memory_bytes)
+    # Over workers the share is made from the counters; this is what one process alone can say.
+    cache_hit_rate.set(total_hits / lookups if lookups else 0.0)
 
 
 def _after_fork_in_child() -> None:

@@ -39,7 +39,8 @@ db_queries_total = Counter(
     unit="{query}",
     attributes={"operation": ANY, "status": (SUCCESS, ERROR)},
     semconv=Semconv(
-        attributes={**_SEMCONV, "status": "error.type"}, count_of=db_query_duration_seconds.declaration
+        attributes={"operation": "db.operation.name", "status": "error.type"},
+        count_of=db_query_duration_seconds.declaration,
     ),
 )
 db_connections = ObservableGauge(

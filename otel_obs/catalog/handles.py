@@ -15,7 +15,7 @@ class Handle:
     """What all kinds have in common.
 
     Args:
-        resolve: Gives the way to record to these attributes, or None before there is one.
+        resolve: Gives the way to record to these attributes, 1 by default; None before there is one.
         attributes: By declared names.
     """
 
@@ -43,37 +43,31 @@ class Handle:
 
 
 class CounterHandle(Handle):
-    """A counter's attribute set."""
+    """A counter's attribute set; `inc` is `add`."""
 
-    __slots__ = ("add",)
+    __slots__ = ("add", "inc")
 
     add: Record
-
-    def inc(self, amount: float = 1) -> None:
-        """Add *amount*, which is not negative."""
-        self.add(amount)
+    inc: Record
 
     def _delegate(self, record: Record) -> None:
-        self.add = record
+        self.add = self.inc = record
 
 
 class UpDownCounterHandle(Handle):
-    """An updowncounter's attribute set."""
+    """An updowncounter's attribute set; `inc` is `add`."""
 
-    __slots__ = ("add",)
+    __slots__ = ("add", "inc")
 
     add: Record
-
-    def inc(self, amount: float = 1) -> None:
-        """Add *amount*."""
-        self.add(amount)
+    inc: Record
 
     def dec(self, amount: float = 1) -> None:
         """Subtract *amount*."""
         self.add(-amount)
 
     def _delegate(self, record: Record) -> None:
-        self.add = record
+        self.add = self.inc = record
 
 
 class HistogramHandle(Handle):

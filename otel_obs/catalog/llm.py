@@ -51,7 +51,8 @@ llm_calls_total = Counter(
     unit="{call}",
     attributes={**_PROVIDER, "status": (SUCCESS, ERROR, FALLBACK)},
     semconv=Semconv(
-        attributes={**_SEMCONV, "status": "error.type"}, count_of=llm_duration_seconds.declaration
+        attributes={"provider": "gen_ai.provider.name", "status": "error.type"},
+        count_of=llm_duration_seconds.declaration,
     ),
 )
 llm_tokens_total = Counter(

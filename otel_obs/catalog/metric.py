@@ -15,7 +15,7 @@ from weakref import WeakSet
 from otel_obs.catalog.handles import Handle
 from otel_obs.catalog.naming import ANY, Declaration, Named, Naming, Semconv
 from otel_obs.cells.layout import Kind
-from otel_obs.errors import SettingError, undeclared_attributes
+from otel_obs.errors import DeclarationError, SettingError, undeclared_attributes
 from otel_obs.settings import Settings
 
 HandleT = TypeVar("HandleT", bound=Handle)
@@ -220,10 +220,14 @@ class Metric(Generic[HandleT]):
 
     def remove(self, attributes: Attributes | None = None) -> None:
         """Drop a series; what is recorded to it afterwards starts at 0."""
+        given = attributes or {}
         instrument = self._instrument()
         if instrument is not None:
-            instrument.remove(attributes)
-        given = attributes or {}
+            try:
+                self.translate(given)
+                instrument.remove(given)
+            except DeclarationError as error:
+                self.drop("attributes", str(error))
         handle = self._handles.pop((*given, *given.values()), None)
         if handle is not None:
             self._others.add(handle)
@@ -252,7 +256,15 @@ class Metric(Generic[HandleT]):
         instrument = self._instrument()
         if instrument is None:
             return _nothing if _installation is not None else None
-        return getattr(instrument.bind(attributes), VERBS[self.named.kind])  # type: ignore[no-any-return]
+        try:
+            self.translate(attributes)
+        except DeclarationError as error:
+            detail = str(error)
+            return lambda amount=1: self.drop("attributes", detail)
+        record: Callable[..., None] = getattr(instrument.bind(attributes), VERBS[self.named.kind])
+        if self.named.kind is self.declaration.kind:
+            return record
+        return lambda amount=1: record(amount)
 
     def _instrument(self) -> Any:
         """The instrument, made at first use; None before `install` and where another family says it."""

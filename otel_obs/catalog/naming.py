@@ -200,15 +200,15 @@ class Naming(NamedTuple):
             kind, unit = semconv.kind or row.kind, semconv.unit
             own = family_name(Stream(kind, semconv.name, unit))
         prefix = f"{self.namespace}_" if self.namespace and not row.is_standard else ""
+        known = (row.family, own, prefix + own)
         final = self.names.get(prefix + own) or self.names.get(prefix + row.family)
-        if final is None:
-            renamed = self.names.get(own) or self.names.get(row.family)
-            if renamed is None and semconv is not None:
-                name = f"{self.namespace}.{semconv.name}" if self.namespace else semconv.name
-                return name, unit, (row.family, own, prefix + own)
-            final = prefix + (renamed or own)
+        renamed = self.names.get(own) or self.names.get(row.family)
+        if final is None and renamed is None and semconv is not None:
+            name = f"{self.namespace}.{semconv.name}" if self.namespace else semconv.name
+            return name, unit, known
+        final = final or prefix + (renamed or own)
         name, unit = _split(final, unit, kind)
-        return name, unit, (row.family, own, prefix + own, family_name(Stream(kind, name, unit)))
+        return name, unit, (*known, renamed or own, family_name(Stream(kind, name, unit)))
 
     def _accepts(self, row: Declaration, semconv: Semconv | None) -> dict[str, Exposed]:
         renamed = {key: key for key in row.attributes}

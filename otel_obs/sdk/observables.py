@@ -76,6 +76,10 @@ class Observable:
             self._aggregators = self._owner.aggregators_of(self)
         return self._aggregators
 
+    def drop(self, reason: str, detail: str) -> None:
+        """Count a measurement that is refused before it gets here, and log the first of its kind."""
+        self._owner.drop(self.name, reason, detail)
+
     def recompile(self) -> None:
         """Ask for the streams again, since the readers have changed."""
         self._aggregators = None

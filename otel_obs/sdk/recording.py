@@ -14,6 +14,7 @@ from opentelemetry.context import _RUNTIME_CONTEXT
 
 from otel_obs.cells.layout import Kind, canonical, encode_attributes
 from otel_obs.cells.worker import Worker
+from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Series
 
 INF = math.inf
@@ -109,6 +110,8 @@ class Recorder:
                 self._owner.drop(self.name, "attributes", f"attributes {attributes!r} are not a mapping")
                 attributes = None
             self._record_whole(value, attributes, context)
+        except DeclarationError as error:
+            self._owner.drop(self.name, "attributes", str(error))
         except Exception as error:
             self._owner.drop(self.name, "error", repr(error))
 

@@ -9,7 +9,8 @@ from typing import Any
 from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
-from otel_obs.exposition import Options, negotiate, render
+from otel_obs.catalog.metric import STANDARD_SCOPE
+from otel_obs.exposition import Options, family_name, negotiate, render
 from otel_obs.sdk import MeterProvider
 from otel_obs.settings import Settings
 
@@ -59,7 +60,7 @@ class Pipeline:
         yield b""
         snapshot = self.snapshot()
         yield b""
-        yield from render(snapshot, syntax, self.options, others=_registered(), names=names or None)
+        yield from render(snapshot, syntax, self.options, others=_registered(snapshot), names=names or None)
 
     def _timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         started_s = time.perf_counter()
@@ -106,11 +107,19 @@ class Pipeline:
         return Column(table, [float(value)], {})
 
 
-def _registered() -> Iterator[Any]:
-    """What other code has registered with `prometheus_client`."""
+def _registered(snapshot: Snapshot) -> Iterator[Any]:
+    """What other code has registered with `prometheus_client`.
+
+    Its own process and interpreter metrics speak of one worker only; ours of these names are merged.
+    """
     from prometheus_client import REGISTRY
 
-    return REGISTRY.collect()  # type: ignore[return-value]
+    merged = {
+        family_name(column.table.stream).removesuffix("_total")
+        for column in snapshot.columns
+        if column.table.stream.scope.name == STANDARD_SCOPE
+    }
+    return (family for family in REGISTRY.collect() if family.name not in merged)
 
 
 def _shared_resource(resource: Any, settings: Settings) -> Attributes:

@@ -145,6 +145,19 @@ def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
     raise UnusableDirectoryError(reason)
 
 
+def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
+    """Join the service's directory where workers have made it; make none."""
+    found = []
+    for base in bases:
+        with contextlib.suppress(OSError, UnusableDirectoryError):
+            user = _open_private(_user_path(base), None)
+            joined = _join(user, _user_path(base), nonce)
+            os.close(user)
+            if joined is not None:
+                found.append(joined)
+    return found
+
+
 def _user_path(base: str) -> str:
     return os.path.join(base, f"otel-obs-{os.geteuid()}")
 

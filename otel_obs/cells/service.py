@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from otel_obs.cells.rundir import (
     RunDir,
     UnusableDirectoryError,
+    find_run_dirs,
     is_supported,
     leave,
     lock,
@@ -82,7 +83,8 @@ class Service:
 
     def _leave(self) -> None:
         if not _is_child_of_living_parent():
-            leave([run_dir for run_dir in (self._run_dir, *self._inherited) if run_dir is not None])
+            own = [self._run_dir] if self._run_dir else find_run_dirs(self._bases, self._nonce)
+            leave([*own, *self._inherited])
 
 
 def _open_file_store(run_dir: RunDir, started_s: float, worker: bytes) -> Store:

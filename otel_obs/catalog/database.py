@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable
 from time import perf_counter
@@ -11,7 +12,7 @@ from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Counter, Histogram, ObservableGauge
 from otel_obs.catalog.naming import ANY, Semconv
 from otel_obs.catalog.run import ERROR, SUCCESS, Run
-from otel_obs.errors import DeclarationError, MissingPackageError
+from otel_obs.errors import DeclarationError
 
 __all__ = ["db_connections", "db_queries_total", "db_query_duration_seconds", "record_query"]
 
@@ -110,24 +111,20 @@ def observe_engine(engine: Any) -> None:
 
     Raises:
         DeclarationError: It is no engine.
-        MissingPackageError: SQLAlchemy is not installed.
     """
-    try:
-        from sqlalchemy import event
-        from sqlalchemy.engine import Engine
-    except ImportError:
-        raise MissingPackageError("otel_obs.catalog.database", "SQLAlchemy", "all") from None
     engine = getattr(engine, "sync_engine", engine)
-    if not isinstance(engine, Engine):
+    # Who has an engine has imported SQLAlchemy: it is no dependency of ours.
+    sqlalchemy = sys.modules.get("sqlalchemy")
+    if sqlalchemy is None or not isinstance(engine, sqlalchemy.engine.Engine):
         raise DeclarationError(
             type(engine).__name__, "is not a SQLAlchemy engine", "give what create_engine made"
         )
     if engine in _engines:
         return
     _engines.add(engine)
-    event.listen(engine, "before_cursor_execute", _before)
-    event.listen(engine, "after_cursor_execute", _after)
-    event.listen(engine, "handle_error", _failed)
+    sqlalchemy.event.listen(engine, "before_cursor_execute", _before)
+    sqlalchemy.event.listen(engine, "after_cursor_execute", _after)
+    sqlalchemy.event.listen(engine, "handle_error", _failed)
     db_connections.observe(_connections)
 
 

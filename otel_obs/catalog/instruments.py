@@ -97,6 +97,11 @@ class _Observable(Metric[Handle]):
             self._callbacks.append(callback)
         self._instrument()
 
+    def unobserve(self, callback: Callback) -> None:
+        """Ask *callback* no longer; its values go with the next reading."""
+        if callback in self._callbacks:
+            self._callbacks.remove(callback)
+
     def refresh(self) -> None:
         """Ask the callbacks now, so that the next scrape shows what is true now."""
         instrument = self._instrument()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from otel_obs.catalog.instruments import ObservableCounter, ObservableGauge
@@ -92,20 +92,6 @@ python_gc_collections_total = ObservableCounter(
 _collected_by_parent: list[dict[str, int]] = []
 
 
-def start() -> None:
-    """Begin to observe."""
-    process_cpu_seconds_total.observe(_cpu)
-    process_resident_memory_bytes.observe(lambda: [(this_process().memory_info().rss, {})])
-    process_virtual_memory_bytes.observe(lambda: [(this_process().memory_info().vms, {})])
-    process_start_time_seconds.observe(lambda: [(this_process().create_time(), {})])
-    process_open_fds.observe(_open_fds)
-    process_max_fds.observe(_max_fds)
-    python_info.observe(_python)
-    python_gc_objects_collected_total.observe(lambda: _collections("collected"))
-    python_gc_objects_uncollectable_total.observe(lambda: _collections("uncollectable"))
-    python_gc_collections_total.observe(lambda: _collections("collections"))
-
-
 def this_process() -> Any:
     """This process; never kept, since a fork would leave it with the parent's id."""
     import psutil
@@ -152,6 +138,21 @@ def _collections(what: str) -> Values:
     for generation, stats in enumerate(gc.get_stats()):
         before = _collected_by_parent[generation][what] if _collected_by_parent else 0
         yield stats[what] - before, {"generation": str(generation)}
+
+
+OBSERVED: tuple[tuple[ObservableGauge | ObservableCounter, Callable[[], Values]], ...] = (
+    (process_cpu_seconds_total, _cpu),
+    (process_resident_memory_bytes, lambda: [(this_process().memory_info().rss, {})]),
+    (process_virtual_memory_bytes, lambda: [(this_process().memory_info().vms, {})]),
+    (process_start_time_seconds, lambda: [(this_process().create_time(), {})]),
+    (process_open_fds, _open_fds),
+    (process_max_fds, _max_fds),
+    (python_info, _python),
+    (python_gc_objects_collected_total, lambda: _collections("collected")),
+    (python_gc_objects_uncollectable_total, lambda: _collections("uncollectable")),
+    (python_gc_collections_total, lambda: _collections("collections")),
+)
+"""What gives the values of each."""
 
 
 def _after_fork_in_child() -> None:

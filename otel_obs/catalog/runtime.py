@@ -59,17 +59,16 @@ _cpu_before: tuple[float, float] = (0.0, 0.0)
 
 def start() -> None:
     """Begin to observe; psutil is imported when values are first asked for."""
-    system_memory_percent.observe(_system_memory)
-    system_cpu_percent.observe(_system_cpu)
-    process_memory_bytes.observe(_process_memory)
-    python_threads.observe(_threads)
-    process.start()
+    for metric, callback in (*_OBSERVED, *process.OBSERVED):
+        metric.observe(callback)
     if _note_collection not in gc.callbacks:
         gc.callbacks.append(_note_collection)
 
 
 def stop() -> None:
-    """Watch the garbage collector no longer."""
+    """Observe no longer."""
+    for metric, callback in (*_OBSERVED, *process.OBSERVED):
+        metric.unobserve(callback)
     if _note_collection in gc.callbacks:
         gc.callbacks.remove(_note_collection)
 
@@ -144,6 +143,13 @@ def watch_event_loop(loop: Any, interval_s: float = 0.5) -> Callable[[], None]:
     handle = loop.call_at(begin, look, begin)
     return lambda: handle.cancel()
 
+
+_OBSERVED = (
+    (system_memory_percent, _system_memory),
+    (system_cpu_percent, _system_cpu),
+    (process_memory_bytes, _process_memory),
+    (python_threads, _threads),
+)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pauses.clear)

@@ -206,8 +206,15 @@ def test_a_counter_that_semconv_makes_a_histogram_is_used_as_before(start: Calla
 def test_an_observable_asks_its_callbacks(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     queue = ObservableGauge("queue_size", "Size", attributes={"queue": ANY})
     sizes = {"a": 1.0}
-    queue.observe(lambda: [(size, {"queue": name}) for name, size in sizes.items()])
-    queue.observe(lambda: [(1 / 0, {})])
+
+    def look() -> list[tuple[float, dict[str, str]]]:
+        return [(size, {"queue": name}) for name, size in sizes.items()]
+
+    def fail() -> list[tuple[float, dict[str, str]]]:
+        raise OSError("no")
+
+    queue.observe(fail)
+    queue.observe(look)
     queue.refresh()
     assert service.samples("queue_size") == ['queue_size{queue="a"} 1.0']
     sizes["b"] = 2.0
@@ -215,15 +222,26 @@ def test_an_observable_asks_its_callbacks(service: Service, caplog: pytest.LogCa
     queue.refresh()
     assert service.samples("queue_size") == ['queue_size{queue="b"} 2.0']
     assert service.provider.dropped == {"callback": 2}
-    assert len(caplog.records) == 1
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "'queue_size': a callback raised OSError('no')"
+    ]
+    queue.unobserve(fail)
+    queue.unobserve(look)
+    queue.refresh()
+    assert service.samples("queue_size") == []
 
 
 def test_an_observable_follows_to_the_next_provider(start: Callable[..., Service]) -> None:
     queue = ObservableGauge("queue_length", "Length")
-    queue.observe(lambda: [(3, {})])
+
+    def look() -> list[tuple[float, dict[str, str]]]:
+        return [(3, {})]
+
+    queue.observe(look)
     service = start()
     service.provider.refresh_observables()
     assert service.samples("queue_length") == ["queue_length 3.0"]
+    queue.unobserve(look)
 
 
 def test_a_provider_that_is_switched_off_gets_nothing() -> None:

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from otel_obs.catalog import database, db_connections, record_query
+from otel_obs.catalog.naming import Naming
+from otel_obs.errors import DeclarationError
+from tests.catalog.conftest import Service
+
+
+@pytest.fixture
+def engine() -> Iterator[sqlalchemy.Engine]:
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool)
+    yield engine
+    engine.dispose()
+    database._engines.discard(engine)
+
+
+def counts(service: Service) -> list[str]:
+    return [line for line in service.samples("db_quer") if "_sum" not in line]
+
+
+def test_queries_of_an_engine_are_counted_and_timed(service: Service, engine: sqlalchemy.Engine) -> None:
+    database.observe_engine(engine)
+    database.observe_engine(engine)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("create table items (id integer)"))
+        connection.execute(sqlalchemy.text("insert into items values (1), (2)"))
+        for _ in range(3):
+            connection.execute(sqlalchemy.text("select * from items")).all()
+    assert counts(service) == [
+        'db_queries_total{operation="CREATE",status="success"} 1.0',
+        'db_queries_total{operation="INSERT",status="success"} 1.0',
+        'db_queries_total{operation="SELECT",status="success"} 3.0',
+        'db_query_duration_seconds_count{operation="CREATE"} 1.0',
+        'db_query_duration_seconds_count{operation="INSERT"} 1.0',
+        'db_query_duration_seconds_count{operation="SELECT"} 3.0',
+    ]
+
+
+def test_a_query_that_fails_is_an_error(service: Service, engine: sqlalchemy.Engine) -> None:
+    database.observe_engine(engine)
+    with engine.connect() as connection, pytest.raises(sqlalchemy.exc.OperationalError):
+        connection.execute(sqlalchemy.text("select * from nothing"))
+    assert counts(service) == [
+        'db_queries_total{operation="SELECT",status="error"} 1.0',
+        'db_query_duration_seconds_count{operation="SELECT"} 1.0',
+    ]
+
+
+def test_the_pool_is_shown_by_state(service: Service, engine: sqlalchemy.Engine) -> None:
+    database.observe_engine(engine)
+    first, second = engine.connect(), engine.connect()
+    second.close()
+    db_connections.refresh()
+    assert service.samples("db_connections") == [
+        'db_connections{state="used"} 1.0',
+        'db_connections{state="idle"} 1.0',
+    ]
+    first.close()
+    db_connections.refresh()
+    assert service.samples("db_connections") == [
+        'db_connections{state="used"} 0.0',
+        'db_connections{state="idle"} 2.0',
+    ]
+
+
+def test_a_pool_without_states_shows_none(service: Service) -> None:
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=StaticPool)
+    database.observe_engine(engine)
+    db_connections.refresh()
+    assert service.samples("db_connections") == []
+    engine.dispose()
+
+
+def test_an_engine_that_is_no_more_is_not_kept(service: Service) -> None:
+    database.observe_engine(sqlalchemy.create_engine("sqlite://", poolclass=QueuePool))
+    gc.collect()
+    assert list(database._engines) == []
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_what_is_no_engine_is_refused(monkeypatch: pytest.MonkeyPatch, is_installed: bool) -> None:
+    if not is_installed:
+        monkeypatch.delitem(sys.modules, "sqlalchemy")
+    with pytest.raises(DeclarationError) as caught:
+        database.observe_engine("sqlite://")
+    assert str(caught.value) == "'str' is not a SQLAlchemy engine; give what create_engine made"
+
+
+def test_queries_may_be_counted_by_hand(service: Service) -> None:
+    def fail() -> None:
+        with database.query("update items set id = 1"):
+            raise KeyError
+
+    async def run() -> None:
+        async with database.query("SELECT"):
+            pass
+
+    asyncio.run(run())
+    with pytest.raises(KeyError):
+        fail()
+    record_query("SELECT", "success", 0.5)
+    assert counts(service) == [
+        'db_queries_total{operation="SELECT",status="success"} 2.0',
+        'db_queries_total{operation="UPDATE",status="error"} 1.0',
+        'db_query_duration_seconds_count{operation="SELECT"} 2.0',
+        'db_query_duration_seconds_count{operation="UPDATE"} 1.0',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "operation"),
+    [
+        ("select 1", "SELECT"),
+        ("  (SELECT 1)", "SELECT"),
+        ("-- who asks\n/* and why */ delete from a", "DELETE"),
+        ("COMMIT;", "COMMIT"),
+        ("frobnicate everything", "OTHER"),
+        ("-- nothing", "OTHER"),
+        ("", "OTHER"),
+    ],
+)
+def test_an_operation_is_the_first_word_of_sql(statement: str, operation: str) -> None:
+    assert database.operation_of(statement) == operation
+
+
+def test_semconv_names_queries_too(start: Callable[..., Service]) -> None:
+    service = start(Naming(profile="semconv"))
+    record_query("SELECT", "error", 0.5, error_type="OperationalError")
+    labels: Any = 'db_operation_name="SELECT",error_type="OperationalError"'
+    assert service.samples() == [
+        f"db_client_operation_duration_seconds_count{{{labels}}} 1.0",
+        f"db_client_operation_duration_seconds_sum{{{labels}}} 0.5",
+    ]

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import platform
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from otel_obs.catalog import runtime
+from tests.catalog.conftest import Service
+
+
+@pytest.fixture
+def running(service: Service) -> Iterator[Service]:
+    runtime._pauses.clear()
+    runtime.start()
+    yield service
+    runtime.stop()
+
+
+def value(service: Service, sample: str) -> float:
+    (line,) = [line for line in service.samples() if line.rpartition(" ")[0] == sample]
+    return float(line.rpartition(" ")[2])
+
+
+def test_the_machine_and_the_process_are_shown(running: Service) -> None:
+    running.provider.refresh_observables()
+    assert 0 < value(running, "system_memory_percent") < 100
+    assert 0 <= value(running, "system_cpu_percent") <= 100
+    rss = psutil.Process().memory_info().rss
+    assert value(running, 'process_memory_bytes{type="rss"}') == pytest.approx(rss, rel=0.2)
+    assert value(running, 'process_memory_bytes{type="vms"}') > rss
+    assert value(running, "process_resident_memory_bytes") == pytest.approx(rss, rel=0.2)
+    assert value(running, "process_open_fds") >= 3
+    assert value(running, "process_cpu_seconds_total") > 0
+    assert value(running, "process_start_time_seconds") == pytest.approx(psutil.Process().create_time())
+    assert value(running, "python_threads") >= 1
+
+
+def test_the_interpreter_says_what_it_is(running: Service) -> None:
+    running.provider.refresh_observables()
+    major, minor, patch = platform.python_version_tuple()
+    labels = (
+        f'implementation="{platform.python_implementation()}",major="{major}",minor="{minor}",'
+        f'patchlevel="{patch}",version="{platform.python_version()}"'
+    )
+    assert running.samples("python_info") == [f"python_info{{{labels}}} 1.0"]
+
+
+def test_pauses_for_garbage_collection_are_recorded_by_generation(running: Service) -> None:
+    gc.collect(2)
+    assert running.samples("python_gc_pause") == []
+    runtime.python_threads.refresh()
+    assert value(running, 'python_gc_pause_seconds_count{generation="2"}') >= 1
+
+
+def test_it_can_be_stopped(service: Service) -> None:
+    runtime.start()
+    runtime.start()
+    assert gc.callbacks.count(runtime._note_collection) == 1
+    service.provider.refresh_observables()
+    assert service.samples("python_info") != []
+    runtime.stop()
+    assert runtime._note_collection not in gc.callbacks
+    service.provider.refresh_observables()
+    assert service.samples("python") == service.samples("process") == service.samples("system") == []
+
+
+def test_a_child_shows_itself_and_not_its_parent(running: Service) -> None:
+    gc.collect()
+    running.provider.refresh_observables()
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            running.provider.refresh_observables()
+            collections = value(running, 'python_gc_collections_total{generation="2"}')
+            started = value(running, "process_start_time_seconds")
+            cpu = value(running, "process_cpu_seconds_total")
+            is_own = started == psutil.Process(os.getpid()).create_time() and collections < 3 and cpu < 2
+            os.write(write_end, b"own" if is_own else f"{collections} {started} {cpu}".encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read_end, 100) == b"own"
+    os.close(read_end)
+    os.close(write_end)
+
+
+def test_a_platform_without_a_call_shows_the_rest(running: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.delattr(psutil.Process, "num_fds", raising=False)
+    monkeypatch.delattr(psutil.Process, "rlimit", raising=False)
+    monkeypatch.setattr(psutil, "virtual_memory", refuse)
+    running.provider.refresh_observables()
+    assert running.samples("process_open_fds") == []
+    assert running.samples("process_max_fds") == []
+    assert running.samples("system_memory_percent") == []
+    assert len(running.samples("process_memory_bytes")) == 2
+
+
+def test_psutil_is_imported_when_values_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "psutil")
+    runtime.start()
+    runtime.stop()
+    assert "psutil" not in sys.modules
+
+
+def test_the_lag_of_an_event_loop_is_recorded(service: Service) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        stop = runtime.watch_event_loop(loop, interval_s=0.001)
+        while not service.samples("event_loop_lag_seconds_count"):
+            await asyncio.sleep(0.001)
+        stop()
+
+    asyncio.run(run())
+    assert value(service, "event_loop_lag_seconds_count") >= 1

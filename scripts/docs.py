@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from otel_obs.ops.metrics_page import metrics_page
 from otel_obs.settings import SETTINGS, Setting
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -52,7 +53,10 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"settings.md": settings_page}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "metrics.md": lambda: NOTE.format(source="otel_obs/catalog/") + "\n" + metrics_page(),
+}
 
 
 def stale_pages() -> list[str]:

@@ -177,11 +177,11 @@ class Naming(NamedTuple):
         semconv = row.semconv if self.profile == "semconv" else None
         accepts = self._accepts(row, semconv)
         declared = tuple(row.attributes)
-        labels = tuple(sanitize_label(accepts[key].name) for key in declared if accepts[key].name)
         if semconv is not None and semconv.count_of is not None:
             base = self.apply(semconv.count_of)
             sample = f"{base.family}_count"
-            return Named(row.kind, "", "", sample, sample, labels, (), "", accepts, declared, False)
+            return Named(row.kind, "", "", sample, sample, base.labels, (), "", accepts, declared, False)
+        labels = tuple(sanitize_label(accepts[key].name) for key in _known(row) if accepts[key].name)
         kind = (semconv and semconv.kind) or row.kind
         name, unit, families = self._name(row, semconv)
         family = families[-1]

@@ -19,6 +19,14 @@ from otel_obs.settings import Settings
 
 REQUESTS = http_requests_total.declaration
 DURATION = http_request_duration_seconds.declaration
+SEMCONV_LABELS = (
+    "http_request_method",
+    "http_route",
+    "http_response_status_code",
+    "url_scheme",
+    "network_protocol_version",
+    "error_type",
+)
 
 
 @pytest.mark.parametrize("profile", ["classic", "semconv"])
@@ -126,7 +134,7 @@ def test_semconv_names_what_the_conventions_name() -> None:
     duration = naming.apply(DURATION)
     assert (duration.name, duration.unit) == ("http.server.request.duration", "s")
     assert duration.family == "http_server_request_duration_seconds"
-    assert duration.labels == ("http_request_method", "http_route")
+    assert duration.labels == SEMCONV_LABELS
     assert list(duration.bounds) == [
         *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
     ]
@@ -146,7 +154,7 @@ def test_semconv_has_no_counter_of_requests_but_the_count_of_their_durations() -
     named = Naming("shop", profile="semconv").apply(REQUESTS)
     assert not named.is_recorded
     assert named.sample == "shop_http_server_request_duration_seconds_count"
-    assert named.labels == ("http_request_method", "http_route", "http_response_status_code")
+    assert named.labels == SEMCONV_LABELS
 
 
 def test_semconv_makes_tokens_a_histogram_with_values_of_its_own() -> None:

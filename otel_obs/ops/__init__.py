@@ -1,0 +1,1 @@
+"""What is made from the catalog: pages, and later dashboards and rules."""

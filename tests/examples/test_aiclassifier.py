@@ -127,7 +127,7 @@ def test_the_cache_size_is_that_of_one_cache_and_its_memory_that_of_all(samples:
 
 def test_the_model_and_the_application_describe_themselves(samples: Samples) -> None:
     assert samples.value("model_state") == 1.0
-    assert samples.value("model_load_duration_seconds_count") == 4.0
+    assert 0 < samples.value("model_load_duration_seconds") < 30
     assert (
         samples.value(
             "app_info", version="1.0.0", environment="test", python_version=platform.python_version()

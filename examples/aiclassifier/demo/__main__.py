@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from demo.exposition import Exposition
 from demo.report import Facts, Killed, progress_bar, status_line, write_report
-from demo.service import HOST, Service, ServiceError, choose_port
+from demo.service import HOST, Service, ServiceError
 from demo.traffic import Traffic
 
 TICK_S = 0.25
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         flush=True,
     )
     try:
-        with Service(options.workers, choose_port()) as service:
+        with Service(options.workers) as service:
             start_s = time.monotonic()
             service.wait_until_ready()
             print(f"  {service.metrics_url} answers after {time.monotonic() - start_s:.1f} s\n", flush=True)

@@ -18,6 +18,7 @@ import psutil
 EXAMPLE = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 PREFERRED_PORT = 8000
+BACKLOG = 512
 READY_S = 40.0
 STOP_S = 10.0
 
@@ -28,18 +29,20 @@ class ServiceError(Exception):
     """The service does not do what the demonstration needs; the message is for the person at the terminal."""
 
 
-def choose_port() -> int:
-    """Port 8000 where it is free, or else any free one."""
-    for port in (PREFERRED_PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            chosen: int = probe.getsockname()[1]
-            return chosen
-    raise ServiceError(f"no free port on {HOST}")
+def listen() -> socket.socket:
+    """Listen on port 8000 where it is free, or else on any free one.
+
+    The service gets the socket itself: between finding a free port and using it, another may take it.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, PREFERRED_PORT))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        listener = socket.create_server((HOST, 0), backlog=BACKLOG)
+    return listener
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -50,16 +53,19 @@ def read_env_file(path: Path) -> dict[str, str]:
 class Service:
     """`opentelemetry-instrument gunicorn`; running inside the `with` block."""
 
-    def __init__(self, workers: int, port: int) -> None:
-        self.worker_count, self.port = workers, port
-        self.url = f"http://{HOST}:{port}"
+    def __init__(self, workers: int) -> None:
+        self.worker_count = workers
+        self._listener = listen()
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://{HOST}:{self.port}"
         self.metrics_url = f"{self.url}/metrics"
         self._log, path = tempfile.mkstemp()
         os.unlink(path)
 
     def __enter__(self) -> Service:
         tools = Path(sys.executable).parent
-        options = "-w", str(self.worker_count), "-b", f"{HOST}:{self.port}"
+        descriptor = self._listener.fileno()
+        options = "-w", str(self.worker_count), "-b", f"fd://{descriptor}"
         # A session of its own, so that Ctrl-C ends the traffic first and the service after the report.
         self._process = subprocess.Popen(
             [tools / "opentelemetry-instrument", tools / "gunicorn", *options, "app:app"],
@@ -69,7 +75,9 @@ class Service:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=[descriptor],
         )
+        self._listener.close()
         return self
 
     def __exit__(

@@ -200,11 +200,13 @@ def _family(name: str, unit: str, is_counter: bool, naming: Naming) -> str:
         name = _with_suffixes(name, unit_word(unit), is_counter)
         if naming.is_classic:
             name = _UNDERSCORES.sub("_", name)
+    if is_counter and name == TOTAL:
+        name += TOTAL  # nothing would be left of it as the family of an OpenMetrics counter
     return escape_name(name, naming.escaping)
 
 
 def _with_suffixes(name: str, unit: str, is_counter: bool) -> str:
-    stem = name[: -len(TOTAL)] if is_counter and name.endswith(TOTAL) and name != TOTAL else name
+    stem = name.removesuffix(TOTAL) if is_counter else name
     if unit and stem != unit and not stem.endswith(f"_{unit}"):
         stem = f"{stem}_{unit}"
     return stem + TOTAL if is_counter else stem
@@ -212,11 +214,10 @@ def _with_suffixes(name: str, unit: str, is_counter: bool) -> str:
 
 @lru_cache(maxsize=4096)
 def _label(key: str, naming: Naming) -> str:
-    if naming.is_classic:
-        key = sanitize_label(key)
-    elif key.startswith("__"):
-        key = "_" + key.lstrip("_")  # labels that begin with two are Prometheus' own, `__name__` above all
-    return escape_label(key, naming.escaping)
+    label = escape_label(sanitize_label(key) if naming.is_classic else key, naming.escaping)
+    if label.startswith("__"):
+        return "_" + label.lstrip("_")  # labels that begin with two are Prometheus' own, `__name__` above all
+    return label
 
 
 def _no_leading_digit(name: str) -> str:

@@ -110,8 +110,8 @@ def _histograms(family: Family, part: Part[bytes], naming: Naming) -> Iterator[b
 
 def _is_countable(row: Sequence[float]) -> bool:
     """Whether the buckets hold counts; a damaged cell may hold anything."""
-    count = sum(row[:-1])
-    return count % 1 == 0 and min(row[:-1]) >= 0
+    counts = row[:-1]
+    return isfinite(sum(counts)) and not [count for count in counts if count < 0 or count % 1]
 
 
 def _rewritten(text: bytes, has_total: bool, exemplars: Iterable[Exemplar], naming: Naming) -> bytes:

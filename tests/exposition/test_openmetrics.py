@@ -136,7 +136,14 @@ def test_a_sum_that_is_no_counter_is_left_out_with_the_count(
 
 
 @pytest.mark.parametrize(
-    "row", [[-1.0, 2.0, 1.0], [0.5, 0.0, 1.0], [float("nan"), 0.0, 1.0], [float("inf"), 0.0, 1.0]]
+    "row",
+    [
+        [-1.0, 2.0, 1.0],
+        [0.5, 0.0, 1.0],
+        [float("nan"), 0.0, 1.0],
+        [float("inf"), 0.0, 1.0],
+        [1e-8, 2.0**30, 1.0],
+    ],
 )
 def test_buckets_that_are_no_counts_are_left_out(row: list[float]) -> None:
     assert lines(histogram("h", (1,), [({"a": "1"}, row), ({}, [0.0, 0.0, 0.0])], created_s=0.0)) == [

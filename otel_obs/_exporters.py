@@ -24,10 +24,14 @@ def push_readers(settings: Settings) -> list[Any]:
 def _reader(name: str, settings: Settings) -> Any:
     from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
-    entry_name = _PROTOCOLS[settings.otlp_metrics_protocol or settings.otlp_protocol] if name == "otlp" else name
+    entry_name = (
+        _PROTOCOLS[settings.otlp_metrics_protocol or settings.otlp_protocol] if name == "otlp" else name
+    )
     found = list(entry_points(group=_GROUP, name=entry_name))
     if not found:
         remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else "install its package"
-        raise SettingError("OTEL_METRICS_EXPORTER", name, f"names an exporter that is not installed; {remedy}")
+        raise SettingError(
+            "OTEL_METRICS_EXPORTER", name, f"names an exporter that is not installed; {remedy}"
+        )
     made = found[0].load()()
     return made if isinstance(made, MetricReader) else PeriodicExportingMetricReader(made)

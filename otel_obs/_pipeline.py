@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, cast
 
+from otel_obs.catalog.metric import STANDARD_SCOPE
 from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
-from otel_obs.catalog.metric import STANDARD_SCOPE
 from otel_obs.exposition import Options, family_name, negotiate, render
 from otel_obs.sdk import MeterProvider
+from otel_obs.sdk.provider import SELF_SCOPE
 from otel_obs.settings import Settings
 
-SELF_SCOPE = "otel_obs.self"
+ScopeLabels = Literal["auto", "on", "off"]
 _DURATION_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _FRESH_S = 0.5
 """Callbacks of this worker are not run again for a scrape that follows so closely."""
@@ -84,7 +85,7 @@ class Pipeline:
             self._options = Options(
                 resource=_shared_resource(self.provider.resource, self.settings),
                 resource_labels=self.settings.resource_labels,
-                scope_labels=self.settings.scope_labels,
+                scope_labels=cast("ScopeLabels", self.settings.scope_labels),
             )
         return self._options
 
@@ -132,5 +133,3 @@ def _shared_resource(resource: Any, settings: Settings) -> Attributes:
             if key in chosen or not (key == "service.instance.id" or key.startswith("process."))
         }
     )
-
-

@@ -66,7 +66,8 @@ def configure(
     try:
         settings = Settings.from_env()
     except SettingError as error:
-        return _refuse(error)
+        _refuse(error)
+        return None
     settings = settings.with_options(**options)
     for warning in settings.warnings:
         _logger.warning("%s", warning)
@@ -75,7 +76,7 @@ def configure(
     try:
         _Running.pipeline = _build(settings, readers, views, resource, exemplar_filter)
     except SettingError as error:
-        return _refuse(error)
+        _refuse(error)
     return _Running.pipeline
 
 
@@ -101,6 +102,7 @@ def _build(
         views=views,
         worker=Worker(service.open_store),
         cardinality_limit=settings.cardinality_limit,
+        measures_itself=True,
     )
     install_catalog(provider, naming)
     if settings.runtime_metrics:
@@ -134,11 +136,11 @@ def _start_runtime_metrics() -> None:
 
 
 def _become_global(provider: MeterProvider) -> None:
-    """Let instruments that are made through the API record here, unless the application has its own provider."""
+    """Let what is made through the API record here, unless the application has set a provider itself."""
     metrics.set_meter_provider(provider)
     if metrics.get_meter_provider() is not provider:
         _logger.warning(
-            "the application has set a meter provider of its own: what is recorded through it is not on /metrics"
+            "the application has a meter provider of its own; what is recorded through it is not on /metrics"
         )
 
 
@@ -172,7 +174,8 @@ def instrument(app: AppT, **options: Any) -> AppT:
 
         fastapi.instrument_app(app, observer, scrape, exclude=_exclusion("fastapi"))  # type: ignore[arg-type]
         return app
-    return _wrap(app, observer, scrape)
+    wrapped: AppT = _wrap(app, observer, scrape)
+    return wrapped
 
 
 def _framework_of(app: object) -> str:
@@ -181,9 +184,9 @@ def _framework_of(app: object) -> str:
 
 
 def _wrap(app: Any, observer: Observer, scrape: Scrape | None) -> Any:
-    from otel_obs.http import asgi, wsgi
-
     if _is_asgi(app):
+        from otel_obs.http import asgi
+
         return asgi.Middleware(app, observer, scrape)
     return _wsgi_middleware(app, observer, scrape)
 
@@ -315,5 +318,3 @@ def shutdown() -> None:
             module.uninstall()
     if pipeline is not None:
         pipeline.provider.shutdown()
-
-

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Any
 
-from opentelemetry.instrumentation.distro import BaseDistro
+from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined,unused-ignore]
 
 from otel_obs import _setup
 
@@ -16,7 +16,7 @@ _MEASURED_BY_US = frozenset(("flask", "fastapi", "starlette", "asgi", "wsgi"))
 """Instrumentors whose requests otel_obs counts itself: loading them would import their frameworks."""
 
 
-class Distro(BaseDistro):
+class Distro(BaseDistro):  # type: ignore[misc]
     """Chooses which of the installed instrumentors are loaded."""
 
     def _configure(self, **kwargs: Any) -> None:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from otel_obs.cells import exponential
+
 Value = str | bool | int | float | bytes | None | tuple["Value", ...] | tuple[tuple[str, "Value"], ...]
 Attributes = tuple[tuple[str, Value], ...]
 
@@ -36,7 +38,14 @@ _SERIES = struct.Struct("<BIQd")
 _LENGTH_BITS = 40
 _LENGTH_MASK = (1 << _LENGTH_BITS) - 1
 
-_STREAM_RECORD, _SERIES_RECORD, _REMOVED_RECORD, _FOLDED_RECORD = b"i", b"s", b"d", b"f"
+_STREAM_RECORD, _SERIES_RECORD, _REMOVED_RECORD, _FOLDED_RECORD, _EXEMPLARS_RECORD = (
+    b"i",
+    b"s",
+    b"d",
+    b"f",
+    b"e",
+)
+_EXEMPLARS = struct.Struct("<QQ")
 
 
 class Kind(IntEnum):
@@ -62,7 +71,7 @@ class Stream(NamedTuple):
     """A metric stream as every worker declares it; equal streams are merged.
 
     `bounds` are a histogram's upper bounds, inclusive and ascending, in `unit`; for an exponential
-    histogram they are `(max_size,)`. `merge` is a gauge's rule over workers.
+    histogram they are `(max_size, max_scale)`. `merge` is a gauge's rule over workers.
     """
 
     kind: Kind
@@ -81,14 +90,21 @@ class Stream(NamedTuple):
         if self.kind is Kind.GAUGE:
             return 2  # value, unix seconds
         if self.kind is Kind.EXPONENTIAL:
-            return 8 + 2 * int(self.bounds[0])
+            return exponential.cells_of(int(self.bounds[0]))
         return 1
+
+    @property
+    def exemplar_slots(self) -> int:
+        """How many exemplars a series keeps: one for each bucket, or a few for buckets without number."""
+        return {Kind.COUNTER: 1, Kind.HISTOGRAM: len(self.bounds) + 1, Kind.EXPONENTIAL: 8}.get(self.kind, 0)
 
     @property
     def initial_cells(self) -> tuple[float, ...]:
         """What the cells of a new series hold."""
         if self.kind is Kind.HISTOGRAM:
             return (0.0,) * (len(self.bounds) + 2) + (math.inf, -math.inf)
+        if self.kind is Kind.EXPONENTIAL:
+            return exponential.initial_cells(int(self.bounds[0]), int(self.bounds[1]))
         return (0.0,) * self.cells
 
 
@@ -128,6 +144,13 @@ class RemovedRecord(NamedTuple):
     offset: int
 
 
+class ExemplarsRecord(NamedTuple):
+    """The exemplars of the series at `offset` are in the cells at `at`, a slot for each bucket."""
+
+    offset: int
+    at: int
+
+
 class FoldedRecord(NamedTuple):
     """In a retired store: this worker's numbers are in here, since that time."""
 
@@ -135,7 +158,7 @@ class FoldedRecord(NamedTuple):
     at_s: float
 
 
-Record = SeriesRecord | StreamRecord | RemovedRecord | FoldedRecord
+Record = SeriesRecord | StreamRecord | RemovedRecord | ExemplarsRecord | FoldedRecord
 
 
 @dataclass(slots=True)
@@ -193,6 +216,8 @@ def pack_record(record: Record) -> bytes:
         tag, body = _STREAM_RECORD, json.dumps(_tagged(record.stream), separators=(",", ":")).encode()
     elif isinstance(record, RemovedRecord):
         tag, body = _REMOVED_RECORD, record.offset.to_bytes(8, "little")
+    elif isinstance(record, ExemplarsRecord):
+        tag, body = _EXEMPLARS_RECORD, _EXEMPLARS.pack(*record)
     else:
         tag, body = _FOLDED_RECORD, record.worker + struct.pack("<d", record.at_s)
     payload = tag + body
@@ -242,6 +267,8 @@ def _unpack_payload(payload: bytes) -> Record:
         )
     if tag == _REMOVED_RECORD:
         return RemovedRecord(int.from_bytes(body, "little"))
+    if tag == _EXEMPLARS_RECORD:
+        return ExemplarsRecord(*_EXEMPLARS.unpack(body))
     if tag == _FOLDED_RECORD:
         return FoldedRecord(body[:-8], struct.unpack("<d", body[-8:])[0])
     raise ValueError(tag)

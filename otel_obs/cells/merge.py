@@ -6,10 +6,13 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import repeat
+from typing import Any
 
+from otel_obs.cells.exemplar import latest
+from otel_obs.cells.exponential import ExponentialValue, combine, decode
 from otel_obs.cells.layout import Attributes, Kind, Stream, decode_attributes
 from otel_obs.cells.retire import LASTING
-from otel_obs.cells.snapshot import Column, SeriesTable
+from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable
 from otel_obs.cells.source import Series, Source
 
 _ABSENT = -1
@@ -53,7 +56,18 @@ class MergedStream:
 
     def column(self) -> Column:
         """The merged values as they are now."""
-        return Column(self.table, _MERGE[self.stream.kind](self.stream, self.parts), {})
+        return Column(self.table, _MERGE[self.stream.kind](self.stream, self.parts), self._exemplars())
+
+    def _exemplars(self) -> dict[int, list[Exemplar]]:
+        """The latest exemplar of each bucket, by the position of the series."""
+        found: dict[int, list[Exemplar]] = {}
+        for source, _ in self.parts:
+            if source.streams[self.stream].exemplars:
+                for position, key in enumerate(self._keys):
+                    exemplars = source.exemplars(self.stream, key)
+                    if exemplars:
+                        found[position] = latest([*found.get(position, ()), *exemplars])
+        return found
 
 
 def _first(sources: list[tuple[Source, Series]]) -> list[Source]:
@@ -98,6 +112,18 @@ def _merge_histograms(stream: Stream, parts: Parts) -> list[list[float]]:
     return merged
 
 
+def _merge_exponentials(stream: Stream, parts: Parts) -> list[ExponentialValue]:
+    max_size = int(stream.bounds[0])
+    merged: list[ExponentialValue | None] = [None] * len(parts[0][1])
+    for source, offsets in parts:
+        for position, at in enumerate(offsets):
+            if at >= 0:
+                value = decode(source.whole(stream, at), max_size)
+                known = merged[position]
+                merged[position] = value if known is None else combine(known, value, max_size)
+    return [value for value in merged if value is not None]
+
+
 def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:
     if len(parts) == 1:
         return _numbers(*parts[0])
@@ -134,11 +160,12 @@ _RULES: dict[str, Callable[[Sequence[Reading]], float]] = {
     "share": lambda readings: max(readings)[1],  # computed from the merged counters instead
 }
 
-_MERGE: dict[Kind, Callable[[Stream, Parts], list[float] | list[list[float]]]] = {
+_MERGE: dict[Kind, Callable[[Stream, Parts], list[Any]]] = {
     Kind.COUNTER: _merge_sums,
     Kind.UPDOWN: _merge_sums,
     Kind.GAUGE: _merge_gauges,
     Kind.HISTOGRAM: _merge_histograms,
+    Kind.EXPONENTIAL: _merge_exponentials,
 }
 
 RULES = frozenset((*_RULES, "worst"))

@@ -12,9 +12,13 @@ import operator
 import os
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
+from otel_obs.cells.exemplar import labels_of, latest, pack
+from otel_obs.cells.exponential import combine, decode, encode
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.rundir import RunDir, lock
+from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.source import FileSource, open_file
 from otel_obs.cells.store import StoreFullError, file_store
 
@@ -24,7 +28,7 @@ _FOLD_LOCK = "fold.lock"
 KEEP_IDS_S = 600.0
 """How long the store names a worker: longer than any scrape that read the worker's file may last."""
 
-LASTING = (Kind.COUNTER, Kind.HISTOGRAM)
+LASTING = (Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL)
 """What outlives its worker."""
 
 
@@ -76,8 +80,12 @@ def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float
     run_dir.unlink(_NEW_RETIRED)
     store = file_store(run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR), now_s, bytes(16))
     try:
-        for (stream, attributes), (created_s, cells) in _sum(sources).items():
-            store.add_series(stream, attributes, created_s, cells)
+        for (stream, attributes), total in _sum(sources).items():
+            offset = store.add_series(stream, attributes, total.created_s, total.cells)
+            if total.exemplars:
+                at = store.add_exemplars(stream, offset)
+                for each in total.exemplars:
+                    store.write_exemplar(at, each.bucket, pack(each.value, each.unix_s, labels_of(each)))
         for worker, at_s in folded.items():
             store.note_folded(worker, at_s)
     finally:
@@ -85,19 +93,43 @@ def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float
     run_dir.rename(_NEW_RETIRED, RETIRED)
 
 
-def _sum(sources: list[FileSource]) -> dict[tuple[Stream, bytes], tuple[float, list[float]]]:
-    """Each lasting series' start and cells, over all *sources*."""
-    total: dict[tuple[Stream, bytes], tuple[float, list[float]]] = {}
+class _Total(NamedTuple):
+    """One series over several sources."""
+
+    created_s: float
+    cells: list[float]
+    exemplars: list[Exemplar]
+
+
+def _sum(sources: list[FileSource]) -> dict[tuple[Stream, bytes], _Total]:
+    """Each lasting series over all *sources*."""
+    totals: dict[tuple[Stream, bytes], _Total] = {}
     for source in sources:
         for stream, series in source.streams.items():
             if stream.kind not in LASTING:
                 continue
             for attributes, offset in series.offsets.items():
-                cells = source.cells[offset : offset + stream.cells]
-                created_s = series.created_s[attributes]
-                before = total.get((stream, attributes))
-                if before is not None:
-                    created_s = min(created_s, before[0])
-                    cells = list(map(operator.add, cells, before[1]))
-                total[stream, attributes] = created_s, cells
-    return total
+                total = _Total(
+                    series.created_s[attributes],
+                    _cells(source, stream, offset),
+                    source.exemplars(stream, attributes),
+                )
+                before = totals.get((stream, attributes))
+                totals[stream, attributes] = _add(stream, before, total) if before else total
+    return totals
+
+
+def _cells(source: FileSource, stream: Stream, offset: int) -> list[float]:
+    if stream.kind is Kind.EXPONENTIAL:
+        return source.whole(stream, offset)
+    return source.cells[offset : offset + stream.cells]
+
+
+def _add(stream: Stream, left: _Total, right: _Total) -> _Total:
+    if stream.kind is Kind.EXPONENTIAL:
+        max_size = int(stream.bounds[0])
+        value = combine(decode(left.cells, max_size), decode(right.cells, max_size), max_size)
+        cells = encode(value, max_size)
+    else:
+        cells = list(map(operator.add, left.cells, right.cells))
+    return _Total(min(left.created_s, right.created_s), cells, latest([*left.exemplars, *right.exemplars]))

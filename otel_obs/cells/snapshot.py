@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from otel_obs.cells.exponential import ExponentialValue
 from otel_obs.cells.layout import Attributes, Stream
+
+__all__ = ["Column", "Exemplar", "ExponentialValue", "SeriesTable", "Snapshot"]
 
 
 class Exemplar(NamedTuple):
@@ -45,18 +48,6 @@ class Column(NamedTuple):
     table: SeriesTable
     values: list[Any]
     exemplars: dict[int, list[Exemplar]]
-
-
-class ExponentialValue(NamedTuple):
-    """An exponential histogram: `count[i]` of a side falls in (base**(offset+i), base**(offset+i+1)]."""
-
-    scale: int
-    zero_count: int
-    sum: float
-    positive_offset: int
-    positive: list[int]
-    negative_offset: int
-    negative: list[int]
 
 
 class Snapshot(NamedTuple):

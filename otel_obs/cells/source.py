@@ -6,11 +6,14 @@ import os
 import struct
 from typing import cast
 
+from otel_obs.cells.exemplar import SLOT_CELLS, unpack
+from otel_obs.cells.exponential import is_whole
 from otel_obs.cells.layout import (
     CELL_BYTES,
     COMMIT_AT,
     HEADER_BYTES,
     Damage,
+    ExemplarsRecord,
     FoldedRecord,
     Header,
     RemovedRecord,
@@ -22,17 +25,22 @@ from otel_obs.cells.layout import (
     unpack_header,
 )
 from otel_obs.cells.rundir import RunDir, lock
+from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.store import Store
+
+_COPIES = 100
+"""A change of scale takes microseconds; a worker that died in the middle of one never completes it."""
 
 
 class Series:
     """The live series of one stream in one source: canonical attributes to offset and start."""
 
-    __slots__ = ("created_s", "offsets", "version")
+    __slots__ = ("created_s", "exemplars", "offsets", "version")
 
     def __init__(self) -> None:
         self.offsets: dict[bytes, int] = {}
         self.created_s: dict[bytes, float] = {}
+        self.exemplars: dict[bytes, int] = {}
         self.version = 0
 
 
@@ -62,6 +70,8 @@ class Source:
                 self.streams.setdefault(record.stream, Series())
             elif isinstance(record, RemovedRecord):
                 self._remove(record.offset)
+            elif isinstance(record, ExemplarsRecord):
+                self._add_exemplars(record)
             elif isinstance(record, FoldedRecord):
                 self.folded[record.worker] = record.at_s
 
@@ -77,6 +87,38 @@ class Source:
         self._at[record.offset] = stream, record.attributes
         self._used = max(self._used, record.offset + stream.cells)
 
+    def _add_exemplars(self, record: ExemplarsRecord) -> None:
+        found = self._at.get(record.offset)
+        if found is not None:
+            stream, attributes = found
+            self.streams[stream].exemplars[attributes] = record.at
+            self._used = max(self._used, record.at + stream.exemplar_slots * SLOT_CELLS)
+
+    def exemplars(self, stream: Stream, attributes: bytes) -> list[Exemplar]:
+        """The exemplars of a series, at most one for each bucket."""
+        at = self.streams[stream].exemplars.get(attributes)
+        if at is None:
+            return []
+        slots = self._read_bytes(at, stream.exemplar_slots * SLOT_CELLS)
+        size = SLOT_CELLS * CELL_BYTES
+        found = (
+            unpack(slots[slot * size : (slot + 1) * size], slot) for slot in range(stream.exemplar_slots)
+        )
+        return [exemplar for exemplar in found if exemplar is not None]
+
+    def _read_bytes(self, at: int, cells: int) -> bytes:
+        raise NotImplementedError
+
+    def whole(self, stream: Stream, at: int) -> list[float]:
+        """The cells of an exponential histogram, copied again where a change of scale was under way."""
+        max_size = int(stream.bounds[0])
+        cells = self.cells[at : at + stream.cells]
+        for _ in range(_COPIES):
+            if is_whole(cells, max_size):
+                break
+            cells = _as_floats(self._read_bytes(at, stream.cells))
+        return cells
+
     def _remove(self, offset: int) -> None:
         found = self._at.pop(offset, None)
         if found is None:
@@ -85,6 +127,7 @@ class Source:
         series = self.streams[stream]
         if series.offsets.get(attributes) == offset:
             del series.offsets[attributes], series.created_s[attributes]
+            series.exemplars.pop(attributes, None)
             series.version += 1
 
 
@@ -99,6 +142,9 @@ class OwnSource(Source):
         """Read what is new, and the cells as they are now."""
         self._take(self.store.read_index(self._read_to))
         self.cells = self.store.read_cells()
+
+    def _read_bytes(self, at: int, cells: int) -> bytes:
+        return self.store.read_bytes(at, cells)
 
 
 class FileSource(Source):
@@ -127,13 +173,16 @@ class FileSource(Source):
             self._take(index)
         self.cells = self._read_cells()
 
+    def _read_bytes(self, at: int, cells: int) -> bytes:
+        return os.pread(self.descriptor, cells * CELL_BYTES, self.header.cells_at + at * CELL_BYTES)
+
     def _read_cells(self) -> list[float]:
         wanted = self._used * CELL_BYTES
         data = os.pread(self.descriptor, wanted, self.header.cells_at)
         if len(data) != wanted:
             self.damage.reason = "the cells are cut"
             data = data.ljust(wanted, b"\0")
-        return cast("list[float]", memoryview(data).cast("d").tolist())
+        return _as_floats(data)
 
     def check_alive(self) -> None:
         """See whether the worker still holds its lock: a process id would prove nothing."""
@@ -158,3 +207,7 @@ def open_file(run_dir: RunDir, name: str) -> FileSource | None:
         os.close(descriptor)
         return None
     return FileSource(descriptor, header)
+
+
+def _as_floats(data: bytes) -> list[float]:
+    return cast("list[float]", memoryview(data).cast("d").tolist())

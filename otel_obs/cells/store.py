@@ -9,9 +9,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from otel_obs.cells.exemplar import SLOT_CELLS
 from otel_obs.cells.layout import (
+    CELL_BYTES,
     COMMIT_AT,
     HEADER_BYTES,
+    ExemplarsRecord,
     FoldedRecord,
     Header,
     Record,
@@ -83,10 +86,12 @@ class Store:
         self._index_end = 0
         self._next_cell = 0
         self._released: dict[int, deque[tuple[float, int]]] = {}
+        self._exemplars: dict[int, int] = {}
         self._descriptors: list[int] = []
         self._index.ensure(HEADER_BYTES)
         self._cells.ensure(1)
         view = memoryview(memory)
+        self._bytes = view[header.cells_at : header.cells_at + header.cells_bytes]
         self.cells = view[header.cells_at : header.cells_at + header.cells_bytes].cast("d")
         self._commit = view[COMMIT_AT : COMMIT_AT + 8].cast("Q")
         self._commit[0] = pack_commit(0)
@@ -110,6 +115,10 @@ class Store:
     def read_cells(self) -> list[float]:
         """A copy of every cell in use."""
         return cast("list[float]", self.cells[: self._next_cell].tolist())
+
+    def read_bytes(self, at: int, cells: int) -> bytes:
+        """The bytes of *cells* cells from the one at *at*."""
+        return bytes(self._bytes[at * CELL_BYTES : (at + cells) * CELL_BYTES])
 
     def add_series(
         self, stream: Stream, attributes: bytes, created_s: float, initial: Sequence[float] = ()
@@ -135,10 +144,35 @@ class Store:
         self._append(SeriesRecord(number, offset, created_s, attributes))
         return offset
 
+    def add_exemplars(self, stream: Stream, offset: int) -> int:
+        """Give the series at *offset* room for exemplars.
+
+        Returns:
+            The cell at which the first slot begins.
+        """
+        cells = stream.exemplar_slots * SLOT_CELLS
+        at = self._allocate(cells)
+        for position in range(cells):
+            self.cells[at + position] = 0.0
+        self._append(ExemplarsRecord(offset, at))
+        self._exemplars[offset] = at
+        return at
+
+    def write_exemplar(self, at: int, slot: int, packed: bytes) -> None:
+        """Put an exemplar into a slot of the room that begins at cell *at*."""
+        start = (at + slot * SLOT_CELLS) * CELL_BYTES
+        self._bytes[start : start + len(packed)] = packed
+
     def remove_series(self, stream: Stream, offset: int) -> None:
         """Take a series out of the index. Its cells rest for a while: a thread may hold the offset."""
         self._append(RemovedRecord(offset))
-        self._released.setdefault(stream.cells, deque()).append((self._clock() + QUARANTINE_S, offset))
+        self._release(offset, stream.cells)
+        exemplars = self._exemplars.pop(offset, None)
+        if exemplars is not None:
+            self._release(exemplars, stream.exemplar_slots * SLOT_CELLS)
+
+    def _release(self, offset: int, cells: int) -> None:
+        self._released.setdefault(cells, deque()).append((self._clock() + QUARANTINE_S, offset))
 
     def note_folded(self, worker: bytes, at_s: float) -> None:
         """In a retired store: record that *worker*'s numbers are in here."""
@@ -158,7 +192,7 @@ class Store:
         if released and released[0][0] <= self._clock():
             return released.popleft()[1]
         offset = self._next_cell
-        self._cells.ensure((offset + cells) * 8)
+        self._cells.ensure((offset + cells) * CELL_BYTES)
         self._next_cell = offset + cells
         return offset
 

@@ -1,8 +1,9 @@
 """The OpenTelemetry Metrics API over cells."""
 
 from otel_obs.sdk.instruments import Counter, Gauge, Histogram, UpDownCounter
+from otel_obs.sdk.meter import Meter
 from otel_obs.sdk.observables import ObservableCounter, ObservableGauge, ObservableUpDownCounter
-from otel_obs.sdk.provider import Meter, MeterProvider
+from otel_obs.sdk.provider import MeterProvider
 
 __all__ = [
     "Counter",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from otel_obs.cells import exponential
+from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import Kind, Stream, canonical, decode_attributes, encode_attributes
 from otel_obs.cells.store import StoreFullError
 from otel_obs.cells.worker import Worker
@@ -52,7 +54,17 @@ class Plan(NamedTuple):
 class Series:
     """One attribute set: its identity, and where its cells are. There may be very many: it is kept small."""
 
-    __slots__ = ("cells", "created_ns", "extremes", "is_shared", "key", "offset", "reservoirs", "updates")
+    __slots__ = (
+        "cells",
+        "created_ns",
+        "exemplars_at",
+        "extremes",
+        "is_shared",
+        "key",
+        "offset",
+        "reservoirs",
+        "updates",
+    )
 
     def __init__(self, key: bytes, created_ns: int) -> None:
         self.key = key
@@ -60,6 +72,7 @@ class Series:
         self.cells: Any = None
         self.offset = 0
         self.is_shared = True
+        self.exemplars_at = -1
         self.updates = 0
         self.reservoirs: dict[Any, Any] | None = None
         self.extremes: dict[Any, tuple[float, float]] | None = None
@@ -73,12 +86,11 @@ class Series:
 class Aggregator:
     """The series of one stream. Every method that changes something runs in `Worker.exclusively`."""
 
-    def __init__(self, worker: Worker, plan: Plan, on_overflow: Callable[[str], None]) -> None:
+    def __init__(self, worker: Worker, plan: Plan) -> None:
         self.plan = plan
         self.stream = plan.stream
         self.series: dict[bytes, Series] = {}
-        self._worker = worker
-        self._on_overflow = on_overflow
+        self.worker = worker
         self._apply = _APPLY[plan.stream.kind]
 
     def identify(self, attributes: Mapping[str, Any] | None) -> bytes:
@@ -100,7 +112,6 @@ class Aggregator:
         if series is not None:
             return series
         if len(self.series) >= self.plan.limit - 1 and key != _OVERFLOW_KEY:
-            self._on_overflow(self.stream.name)
             return self.find(_OVERFLOW_KEY, first)
         series = self.series[key] = self._new(key, first)
         return series
@@ -108,7 +119,7 @@ class Aggregator:
     def _new(self, key: bytes, first: float) -> Series:
         now_ns = time.time_ns()
         series = Series(key, now_ns)
-        store = self._worker.store()
+        store = self.worker.store()
         initial = (first, now_ns / 1e9) if self.stream.kind is Kind.GAUGE else ()
         if self.plan.reader is None:
             try:
@@ -116,7 +127,7 @@ class Aggregator:
                 series.cells = store.cells
                 return series
             except StoreFullError:
-                self._worker.spilled += 1
+                self.worker.spilled += 1
         # No room, or nobody else's business: cells of its own that only this process reads.
         series.is_shared = False
         series.cells = memoryview(bytearray(8 * self.stream.cells)).cast("d")
@@ -133,11 +144,30 @@ class Aggregator:
         """Add one measurement to the series at *offset*."""
         self._apply(self.plan, cells, offset, value)
 
+    def keep_exemplar(self, series: Series, value: float, unix_s: float, labels: Mapping[str, str]) -> None:
+        """Make a measurement the latest exemplar of its bucket, for every worker to see."""
+        if not series.is_shared or not self.stream.exemplar_slots:
+            return
+        store = self.worker.store()
+        if series.exemplars_at < 0:
+            try:
+                series.exemplars_at = store.add_exemplars(self.stream, series.offset)
+            except StoreFullError:
+                return
+        store.write_exemplar(series.exemplars_at, self._slot(value), pack(value, unix_s, labels))
+
+    def _slot(self, value: float) -> int:
+        if self.stream.kind is Kind.HISTOGRAM:
+            return bisect_left(self.stream.bounds, value)
+        if self.stream.kind is Kind.EXPONENTIAL and value:
+            return exponential.index_of(abs(value), 0) % self.stream.exemplar_slots
+        return 0
+
     def remove(self, key: bytes) -> Series | None:
         """Drop a series; its handles find out at their next use."""
         series = self.series.pop(key, None)
         if series is not None and series.is_shared:
-            self._worker.store().remove_series(self.stream, series.offset)
+            self.worker.store().remove_series(self.stream, series.offset)
         return series
 
     def forget(self) -> None:
@@ -173,11 +203,18 @@ def note_extremes(cells: Any, sum_at: int, value: float) -> None:
         cells[sum_at + 2] = value
 
 
+def _apply_exponential(plan: Plan, cells: Any, offset: int, value: float) -> None:
+    exponential.record(cells, offset, int(plan.stream.bounds[0]), value)
+    if plan.has_extremes:
+        note_extremes(cells, offset + plan.stream.cells - 3, value)
+
+
 _APPLY: dict[Kind, Callable[[Plan, Any, int, float], None]] = {
     Kind.COUNTER: _apply_sum,
     Kind.UPDOWN: _apply_sum,
     Kind.GAUGE: _apply_last,
     Kind.HISTOGRAM: _apply_histogram,
+    Kind.EXPONENTIAL: _apply_exponential,
 }
 
 

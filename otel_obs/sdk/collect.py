@@ -13,12 +13,14 @@ from opentelemetry.sdk.metrics import export as sdk
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_obs.cells.layout import Kind, Scope, decode_attributes
+from otel_obs.cells import exponential
+from otel_obs.cells.layout import Kind, Scope, Stream, decode_attributes
 from otel_obs.sdk.aggregate import Aggregator, Series
 from otel_obs.sdk.observables import Observable, total
 
 _DELTA = sdk.AggregationTemporality.DELTA
 _NO_EXTREMES = (math.inf, -math.inf)
+_WITH_EXTREMES = (Kind.HISTOGRAM, Kind.EXPONENTIAL)
 
 
 class _Previous:
@@ -35,17 +37,24 @@ class _Previous:
     def is_changed(self, aggregator: Aggregator, series: Series, values: list[float]) -> bool:
         """Whether anything was recorded since: what leaves the cells as they are goes the slow way."""
         updates, self.updates = self.updates, series.updates
-        counted = slice(-3) if aggregator.stream.kind is Kind.HISTOGRAM else slice(None)
+        counted = slice(-3) if aggregator.stream.kind in _WITH_EXTREMES else slice(None)
         return updates != series.updates or (
-            not aggregator.plan.is_watched and values[counted] != self.values[counted]
+            not aggregator.plan.is_watched
+            and values[counted] != (self.values or [0.0] * len(values))[counted]
         )
 
-    def advance(self, kind: Kind, values: list[float]) -> list[float]:
+    def advance(self, stream: Stream, values: list[float]) -> list[float]:
         """What was recorded since."""
-        before, self.values = self.values, values
-        if kind is Kind.GAUGE:
+        before, self.values = self.values or list(stream.initial_cells), values
+        if stream.kind is Kind.GAUGE:
             return values
-        if kind is Kind.HISTOGRAM:
+        if stream.kind is Kind.EXPONENTIAL:
+            size = int(stream.bounds[0])
+            since = exponential.combine(
+                exponential.decode(values, size), exponential.decode(before, size), size, -1
+            )
+            return [*exponential.encode(exponential.trim(since), size)[:-2], *values[-2:]]
+        if stream.kind is Kind.HISTOGRAM:
             return [*map(operator.sub, values[:-2], before[:-2]), *values[-2:]]
         return list(map(operator.sub, values, before))
 
@@ -135,14 +144,14 @@ class Collector:
         for series in list(aggregator.series.values()):
             values = series.cells[series.offset : series.offset + aggregator.stream.cells].tolist()
             started_ns = series.created_ns
-            if aggregator.stream.kind is Kind.HISTOGRAM:
+            if aggregator.stream.kind in _WITH_EXTREMES:
                 values[-2:] = self._extremes(aggregator, series, is_delta, readers)
             if is_delta:
                 previous = self._at(aggregator, series.key, series.created_ns, values)
                 if not previous.is_changed(aggregator, series, values):
                     continue
                 started_ns = max(series.created_ns, self._collected_ns)
-                values = previous.advance(aggregator.stream.kind, values)
+                values = previous.advance(aggregator.stream, values)
             exemplars = self._exemplars(series)
             points.append(_point(aggregator, series.attributes, started_ns, now_ns, values, exemplars))
         return points
@@ -150,7 +159,7 @@ class Collector:
     def _at(self, aggregator: Aggregator, key: bytes, started_ns: int, values: list[float]) -> _Previous:
         found = self._previous.get((id(aggregator), key))
         if found is None or found.started_ns != started_ns:
-            found = self._previous[id(aggregator), key] = _Previous(started_ns, [0.0] * len(values))
+            found = self._previous[id(aggregator), key] = _Previous(started_ns, [])
         return found
 
     def _exemplars(self, series: Series) -> list[Any]:
@@ -217,8 +226,35 @@ def _point(
             high,
             exemplars,
         )
+    if stream.kind is Kind.EXPONENTIAL:
+        return _exponential_point(stream, attributes, (started_ns, now_ns), values, exemplars)
     start = None if stream.kind is Kind.GAUGE else started_ns
     return sdk.NumberDataPoint(attributes, start, now_ns, values[0], exemplars)  # type: ignore[arg-type]
+
+
+def _exponential_point(
+    stream: Stream,
+    attributes: dict[str, Any],
+    times_ns: tuple[int, int],
+    values: list[float],
+    exemplars: list[Any],
+) -> Any:
+    value = exponential.decode(values, int(stream.bounds[0]))
+    has_buckets = bool(value.positive or value.negative)
+    return sdk.ExponentialHistogramDataPoint(
+        attributes,
+        *times_ns,
+        count=value.zero_count + sum(value.positive) + sum(value.negative),
+        sum=value.sum,
+        scale=value.scale if has_buckets else 0,
+        zero_count=value.zero_count,
+        positive=sdk.Buckets(value.positive_offset, value.positive or [0]),
+        negative=sdk.Buckets(value.negative_offset, value.negative or [0]),
+        flags=0,
+        min=values[-2],
+        max=values[-1],
+        exemplars=exemplars,
+    )
 
 
 def _data(kind: Kind, points: list[Any], temporality: Any) -> Any:
@@ -226,6 +262,8 @@ def _data(kind: Kind, points: list[Any], temporality: Any) -> Any:
         return sdk.Gauge(points)
     if kind is Kind.HISTOGRAM:
         return sdk.Histogram(points, temporality)
+    if kind is Kind.EXPONENTIAL:
+        return sdk.ExponentialHistogram(points, temporality)
     return sdk.Sum(points, temporality, kind is Kind.COUNTER)
 
 

@@ -43,7 +43,7 @@ class Exemplars:
         attributes: Any,
         context: Any,
     ) -> None:
-        """Give the measurement to each reader's reservoir, if the filter says so."""
+        """Keep the measurement for every worker and each reader's reservoir, if the filter says so."""
         if self._is_off:
             return
         context = context or get_current()
@@ -55,11 +55,22 @@ class Exemplars:
             return
         if series.reservoirs is None:
             series.reservoirs = {}
+        span = trace.get_current_span(context).get_span_context()
+        labels = _filtered(series, attributes)
+        if span.is_valid:
+            labels |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
+        aggregator.worker.exclusively(lambda: aggregator.keep_exemplar(series, value, now_ns / 1e9, labels))
         for reader in readers:
             reservoir = series.reservoirs.get(reader)
             if reservoir is None:
                 reservoir = series.reservoirs[reader] = _reservoir(aggregator)
             reservoir.offer(value, now_ns, attributes, context)
+
+
+def _filtered(series: Series, attributes: Any) -> dict[str, str]:
+    """What was recorded and is no attribute of the series, since a view has dropped it."""
+    kept = series.attributes
+    return {str(key): str(value) for key, value in (attributes or {}).items() if key not in kept}
 
 
 def _is_sampled(context: Any) -> bool:

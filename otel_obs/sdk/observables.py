@@ -116,14 +116,20 @@ class Observable:
 
     def _publish(self, aggregator: Aggregator, totals: dict[bytes, float]) -> None:
         """Set the cells of what was observed, and drop what was not."""
+        overflowed = []
 
         def change() -> None:
             for key, value in totals.items():
-                _set(aggregator.find(key, value), value, aggregator.stream.kind)
+                series = aggregator.find(key, value)
+                _set(series, value, aggregator.stream.kind)
+                if series.key != key:
+                    overflowed.append(key)
             for key in [key for key in aggregator.series if key not in totals]:
                 aggregator.remove(key)
 
         self._owner.worker.exclusively(change)
+        for _ in overflowed:
+            self._owner.note_overflow(aggregator.stream.name, aggregator.plan.limit)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

@@ -1,4 +1,4 @@
-"""`MeterProvider` and `Meter` of the OpenTelemetry Metrics API, over cells."""
+"""`MeterProvider` of the OpenTelemetry Metrics API, over cells."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.metrics import CallbackT, NoOpMeter
+from opentelemetry.metrics import NoOpMeter
 
 from otel_obs.cells.layout import Scope, canonical
-from otel_obs.cells.merge import RULES
 from otel_obs.cells.worker import Worker
-from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Plan
 from otel_obs.sdk.exemplars import Exemplars
-from otel_obs.sdk.instruments import Counter, Gauge, Histogram, Instrument, UpDownCounter
-from otel_obs.sdk.observables import Observable, ObservableCounter, ObservableGauge, ObservableUpDownCounter
+from otel_obs.sdk.instruments import Counter
+from otel_obs.sdk.meter import AnyInstrument, Meter
+from otel_obs.sdk.observables import Observable
 from otel_obs.sdk.views import plans_of
 
 _logger = logging.getLogger("otel_obs")
 
 Adjust = Callable[[Plan], Plan | None]
-AnyInstrument = Instrument[Any] | Observable
-InstrumentT = TypeVar("InstrumentT", bound=AnyInstrument)
-Boundaries = Sequence[float] | None
+SELF_SCOPE = "otel_obs.self"
+"""The scope of the metrics that otel_obs has of itself."""
 
 
 class MeterProvider(metrics.MeterProvider):
@@ -45,6 +43,7 @@ class MeterProvider(metrics.MeterProvider):
         adjust: Changes every stream before it is used, or drops it.
         is_disabled: Whether all meters do nothing.
         ignored_scopes: Names of meters that do nothing, since what they measure is measured already.
+        measures_itself: Whether what is dropped or overflows is counted in metrics, too.
     """
 
     def __init__(
@@ -60,6 +59,7 @@ class MeterProvider(metrics.MeterProvider):
         adjust: Adjust = lambda plan: plan,
         is_disabled: bool = False,
         ignored_scopes: Sequence[str] = (),
+        measures_itself: bool = False,
     ) -> None:
         self.worker = worker or Worker()
         self.dropped: dict[str, int] = {}
@@ -82,6 +82,10 @@ class MeterProvider(metrics.MeterProvider):
         self.worker.on_fork.append(self._after_fork_in_child)
         for reader in metric_readers:
             self._register(reader)
+        self._drops: Counter | None = None
+        self._overflows: Counter | None = None
+        if measures_itself:
+            self._drops, self._overflows = self._self_counters()
         self._at_exit = _shutdown_at_exit(self) if shutdown_on_exit else None
 
     @property
@@ -142,9 +146,7 @@ class MeterProvider(metrics.MeterProvider):
         ]
         plans = plans_of(instrument, self._views, preferences)
         adjusted = [self._adjust(self._complete(plan, instrument)) for plan in plans]
-        aggregators = [
-            Aggregator(self.worker, plan, self._note_overflow) for plan in adjusted if plan is not None
-        ]
+        aggregators = [Aggregator(self.worker, plan) for plan in adjusted if plan is not None]
         self._used[instrument] = None
         self._warn_of_conflicts(instrument, aggregators)
         return aggregators
@@ -181,14 +183,38 @@ class MeterProvider(metrics.MeterProvider):
     def drop(self, instrument: str, reason: str, detail: str) -> None:
         """Count a measurement that is not recorded, and log the first of its kind."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        if self._drops is not None:
+            self._drops.add(1, {"reason": reason})
         if (instrument, reason) not in self._said:
             self._said.add((instrument, reason))
             _logger.warning(
                 "%r: %s; the measurement is dropped, and further ones silently", instrument, detail
             )
 
-    def _note_overflow(self, stream: str) -> None:
+    def note_overflow(self, stream: str, limit: int) -> None:
+        """Count a measurement that went to the overflow series, and log the first of its stream."""
         self.overflowed[stream] = self.overflowed.get(stream, 0) + 1
+        if self._overflows is not None:
+            self._overflows.add(1, {"instrument": stream})
+        if (stream, "overflow") not in self._said:
+            self._said.add((stream, "overflow"))
+            _logger.warning(
+                "%r has reached its limit of %d series; further attribute sets share one with "
+                'otel_metric_overflow="true"; look for an attribute with too many values',
+                stream,
+                limit,
+            )
+
+    def _self_counters(self) -> tuple[Counter, Counter]:
+        meter = Meter(self, Scope(SELF_SCOPE))
+        return (
+            meter.create_counter(
+                "otel_obs_dropped_measurements", "{measurement}", "Measurements that were not recorded"
+            ),
+            meter.create_counter(
+                "otel_obs_series_overflow", "{measurement}", "Measurements that went to an overflow series"
+            ),
+        )
 
     def _register(self, reader: Any) -> None:
         from otel_obs.sdk.collect import Collector
@@ -290,129 +316,3 @@ def _of_this_process(resource: Any) -> Any:
     except ImportError:
         return resource
     return resource.merge(_get_process_dependent_resource())
-
-
-class Meter(metrics.Meter):
-    """See `opentelemetry.metrics.Meter`. Each `create_…` takes, beside the API's arguments, the following.
-
-    - `merge`: a gauge's rule over workers: `latest`, `sum`, `max`, `min`, `mean`, `per_worker`,
-      `worst:<state>,…` (the worst first) or `share:<counter>,…` (the first one's part of their sum);
-    - `translate`: turns the attributes that are given into those of the exported series;
-    - `limit`: the most series, where the provider's limit does not fit;
-    - `label_names`: the labels that `labels` takes, in order.
-    """
-
-    def __init__(self, provider: MeterProvider, scope: Scope) -> None:
-        super().__init__(scope.name, version=scope.version, schema_url=scope.schema_url)
-        self._provider = provider
-        self._scope = scope
-        self._making = Lock()
-        self.made: dict[str, AnyInstrument] = {}
-
-    def create_counter(self, name: str, unit: str = "", description: str = "", **options: Any) -> Counter:
-        """A sum that only grows."""
-        return self._make(Counter, name, unit, description, options)
-
-    def create_up_down_counter(
-        self, name: str, unit: str = "", description: str = "", **options: Any
-    ) -> UpDownCounter:
-        """A sum that grows and shrinks."""
-        return self._make(UpDownCounter, name, unit, description, options)
-
-    def create_gauge(self, name: str, unit: str = "", description: str = "", **options: Any) -> Gauge:
-        """A value that is set."""
-        return self._make(Gauge, name, unit, description, options)
-
-    def create_histogram(
-        self,
-        name: str,
-        unit: str = "",
-        description: str = "",
-        *,
-        explicit_bucket_boundaries_advisory: Boundaries = None,
-        **options: Any,
-    ) -> Histogram:
-        """A distribution; the boundaries are upper bounds, inclusive and ascending, in *unit*."""
-        boundaries = _advised(explicit_bucket_boundaries_advisory)
-        return self._make(Histogram, name, unit, description, {"boundaries": boundaries, **options})
-
-    def create_observable_counter(
-        self,
-        name: str,
-        callbacks: Sequence[CallbackT] | None = None,
-        unit: str = "",
-        description: str = "",
-        **options: Any,
-    ) -> ObservableCounter:
-        """A total that callbacks report."""
-        return self._make(ObservableCounter, name, unit, description, {"callbacks": callbacks, **options})
-
-    def create_observable_up_down_counter(
-        self,
-        name: str,
-        callbacks: Sequence[CallbackT] | None = None,
-        unit: str = "",
-        description: str = "",
-        **options: Any,
-    ) -> ObservableUpDownCounter:
-        """A sum that callbacks report."""
-        return self._make(
-            ObservableUpDownCounter, name, unit, description, {"callbacks": callbacks, **options}
-        )
-
-    def create_observable_gauge(
-        self,
-        name: str,
-        callbacks: Sequence[CallbackT] | None = None,
-        unit: str = "",
-        description: str = "",
-        **options: Any,
-    ) -> ObservableGauge:
-        """A value that callbacks report."""
-        return self._make(ObservableGauge, name, unit, description, {"callbacks": callbacks, **options})
-
-    def _make(
-        self, kind: type[InstrumentT], name: str, unit: str, description: str, options: dict[str, Any]
-    ) -> InstrumentT:
-        unit, description = unit or "", description or ""
-        checked = metrics.Instrument._check_name_unit_description(name, unit, description)
-        if checked["name"] is None:
-            raise DeclarationError(name, "is not a valid instrument name", _NAME_RULE)
-        if checked["unit"] is None:
-            raise DeclarationError(name, f"has unit {unit!r}", "a unit is at most 63 ASCII characters")
-        if options.get("merge", "latest").partition(":")[0] not in RULES:
-            raise DeclarationError(name, f"has merge rule {options['merge']!r}", f"known are {sorted(RULES)}")
-        identity = ",".join((name.lower(), kind.__name__, unit, description))
-        with self._making:
-            made = self.made.get(identity)
-            if made is None:
-                made = self.made[identity] = kind(
-                    owner=self._provider,
-                    name=name.lower(),
-                    unit=unit,
-                    description=description,
-                    scope=self._scope,
-                    **options,
-                )
-        if made.boundaries != options.get("boundaries"):
-            _logger.warning(
-                "instrument %r was created before with bucket boundaries %s, which stay",
-                name,
-                made.boundaries,
-            )
-        return made  # type: ignore[return-value]
-
-
-_NAME_RULE = "a name is a letter and then at most 254 letters, digits, '_', '.', '-' or '/'"
-
-
-def _advised(boundaries: Any) -> tuple[float, ...] | None:
-    """The advised boundaries, or None where they are no sequence of numbers."""
-    if boundaries is None:
-        return None
-    if isinstance(boundaries, Sequence) and all(isinstance(bound, (int, float)) for bound in boundaries):
-        return tuple(boundaries)
-    _logger.warning(
-        "explicit_bucket_boundaries_advisory=%r is not a sequence of numbers; not used", boundaries
-    )
-    return None

@@ -44,6 +44,9 @@ class Owner(Protocol):
     ) -> None:
         """Keep the measurement as an exemplar, if the provider's filter says so."""
 
+    def note_overflow(self, stream: str, limit: int) -> None:
+        """Count a measurement that went to the overflow series, and log the first of its stream."""
+
     def drop(self, instrument: str, reason: str, detail: str) -> None:
         """Count a measurement that is not recorded, and log the first of its kind."""
 
@@ -163,7 +166,9 @@ class Recorder:
                     self._remember(attributes, series)
 
         self._owner.worker.exclusively(change)
-        for aggregator, series in found:
+        for (aggregator, series), key in zip(found, identities, strict=False):
+            if series.key != key:
+                self._owner.note_overflow(aggregator.stream.name, aggregator.plan.limit)
             self._owner.offer_exemplar(aggregator, series, value, attributes, context)
 
     def _remember(self, attributes: Mapping[str, Any] | None, series: Series) -> None:

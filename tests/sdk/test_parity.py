@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMet
 from opentelemetry.sdk.metrics.view import (
     DropAggregation,
     ExplicitBucketHistogramAggregation,
+    ExponentialBucketHistogramAggregation,
     LastValueAggregation,
     SumAggregation,
     View,
@@ -74,6 +75,14 @@ VIEWS: dict[str, Callable[[], View]] = {
     "dropped": lambda: View(instrument_type=sdk.UpDownCounter, aggregation=DropAggregation()),
     "histogram of a counter": lambda: View(
         instrument_type=sdk.Counter, name="spread", aggregation=ExplicitBucketHistogramAggregation([1, 5])
+    ),
+    "exponential": lambda: View(
+        instrument_name="histogram", aggregation=ExponentialBucketHistogramAggregation()
+    ),
+    "small exponential": lambda: View(
+        instrument_type=sdk.UpDownCounter,
+        name="small",
+        aggregation=ExponentialBucketHistogramAggregation(max_size=4, max_scale=8),
     ),
     "sum of a histogram": lambda: View(
         instrument_name="histogram", name="summed", aggregation=SumAggregation()
@@ -192,7 +201,20 @@ def plain_point(point: Any) -> Any:
     for name in ("bucket_counts", "explicit_bounds"):
         if hasattr(point, name):
             values[name] = [float(each) for each in getattr(point, name)]
+    if hasattr(point, "scale"):
+        values["zero_count"] = point.zero_count
+        values["sides"] = [at_scale(side, point.scale) for side in (point.positive, point.negative)]
     return values, point.start_time_unix_nano is None, len(point.exemplars)
+
+
+def at_scale(side: Any, scale: int, common: int = -10) -> dict[int, int]:
+    """Bucket counts at one coarse scale: which finer one was chosen depends on when was collected."""
+    counts: dict[int, int] = {}
+    for index, count in enumerate(side.bucket_counts, side.offset):
+        if count:
+            coarse = index >> (scale - common)
+            counts[coarse] = counts.get(coarse, 0) + count
+    return counts
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,0 +1,70 @@
+"""Exemplars in cells: the latest one of each bucket, readable by every worker.
+
+A slot is one measurement: a checksum, the value, the time, and its labels as text. It is written by
+whoever holds the worker's lock; a reader that comes in the middle sees a wrong checksum and leaves
+the exemplar out of this one scrape.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from otel_obs.cells.snapshot import Exemplar
+
+_TEXT_BYTES = 192
+_BODY = struct.Struct(f"<ddH{_TEXT_BYTES - 2}s")
+_CHECKSUM = struct.Struct("<Q")
+SLOT_CELLS = (_CHECKSUM.size + _BODY.size) // 8
+
+MAX_RUNES = 128
+"""The most characters of an exemplar's label names and values. Source: OpenMetrics 1.0."""
+
+
+def pack(value: float, unix_s: float, labels: Mapping[str, str]) -> bytes:
+    """Encode one exemplar; labels that find no room are left out, the trace and the span come first."""
+    text, runes = b"", 0
+    for name, label in sorted(labels.items(), key=lambda item: item[0] not in ("trace_id", "span_id")):
+        more = f"{name}\0{label}\0".encode()
+        if len(text) + len(more) > _TEXT_BYTES - 2 or runes + len(name) + len(label) > MAX_RUNES:
+            continue
+        text, runes = text + more, runes + len(name) + len(label)
+    body = _BODY.pack(value, unix_s, len(text), text)
+    return _CHECKSUM.pack(zlib.crc32(body) or 1) + body
+
+
+def unpack(slot: bytes, bucket: int) -> Exemplar | None:
+    """Decode the exemplar of *bucket*; None where there is none, or it is being written."""
+    if len(slot) != SLOT_CELLS * 8:
+        return None
+    (checksum,) = _CHECKSUM.unpack_from(slot)
+    body = slot[_CHECKSUM.size :]
+    if not checksum or checksum != (zlib.crc32(body) or 1):
+        return None
+    value, unix_s, length, text = _BODY.unpack(body)
+    parts = text[:length].decode().split("\0")
+    labels: dict[str, Any] = dict(zip(parts[0::2], parts[1::2], strict=False))
+    trace_id, span_id = labels.pop("trace_id", ""), labels.pop("span_id", "")
+    return Exemplar(bucket, value, unix_s, trace_id, span_id, tuple(sorted(labels.items())))
+
+
+def labels_of(exemplar: Exemplar) -> dict[str, str]:
+    """What `pack` was given."""
+    labels = {name: str(value) for name, value in exemplar.attributes}
+    if exemplar.trace_id:
+        labels["trace_id"] = exemplar.trace_id
+    if exemplar.span_id:
+        labels["span_id"] = exemplar.span_id
+    return labels
+
+
+def latest(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
+    """Of each bucket the latest exemplar."""
+    by_bucket: dict[int, Exemplar] = {}
+    for exemplar in exemplars:
+        known = by_bucket.get(exemplar.bucket)
+        if known is None or known.unix_s <= exemplar.unix_s:
+            by_bucket[exemplar.bucket] = exemplar
+    return [by_bucket[bucket] for bucket in sorted(by_bucket)]

@@ -1,12 +1,14 @@
 """An attribute set of a metric, resolved once, in both manners: `.add(1)` and `.inc()`.
 
-A handle finds its instrument at first use, so that it may be made before there is one.
+A handle may be made before there is an instrument; it is reset when there is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+from otel_obs.track import Timer
 
 Record = Callable[..., None]
 
@@ -19,7 +21,7 @@ class Handle:
         attributes: By declared names.
     """
 
-    __slots__ = ("__weakref__", "_resolve", "attributes")
+    __slots__ = ("__weakref__", "_record", "_resolve", "attributes")
 
     def __init__(
         self, resolve: Callable[[dict[str, Any]], Record | None], attributes: dict[str, Any]
@@ -29,14 +31,14 @@ class Handle:
         self.reset()
 
     def reset(self) -> None:
-        """Resolve again at the next use."""
-        self._delegate(self._first)
+        """Resolve again, now or, where there is no instrument yet, at the next use."""
+        self._record = self._resolve(self.attributes)
+        self._delegate(self._record or self._late)
 
-    def _first(self, amount: float = 1) -> None:
-        record = self._resolve(self.attributes)
-        if record is not None:
-            self._delegate(record)
-            record(amount)
+    def _late(self, amount: float = 1) -> None:
+        """Record, for who has taken this method before there was an instrument."""
+        if self._record is not None:
+            self._record(amount)
 
     def _delegate(self, record: Record) -> None:
         raise NotImplementedError
@@ -77,6 +79,10 @@ class HistogramHandle(Handle):
 
     record: Record
     observe: Record
+
+    def time(self) -> Timer:
+        """Time a block, in a `with` or an `async with`."""
+        return Timer(self)
 
     def _delegate(self, record: Record) -> None:
         self.record = self.observe = record

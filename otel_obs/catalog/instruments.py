@@ -8,6 +8,7 @@ from typing import Any
 from otel_obs.catalog.handles import CounterHandle, GaugeHandle, Handle, HistogramHandle, UpDownCounterHandle
 from otel_obs.catalog.metric import Metric
 from otel_obs.cells.layout import Kind
+from otel_obs.track import Timer
 
 Record = Callable[..., None]
 Callback = Callable[[], Iterable[tuple[float, Mapping[str, Any]]]]
@@ -63,6 +64,10 @@ class Histogram(Metric[HistogramHandle]):
     def observe(self, amount: float) -> None:
         """Record to the series without labels."""
         self.record(amount)
+
+    def time(self) -> Timer:
+        """Time a block to the series without labels, in a `with` or an `async with`."""
+        return Timer(self)
 
     def _delegate(self, record: Record) -> None:
         self.record = record

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from weakref import WeakSet
 
+from otel_obs.catalog import metrics
 from otel_obs.catalog.handles import Handle
 from otel_obs.catalog.naming import ANY, Declaration, Named, Naming, Semconv
 from otel_obs.cells.layout import Kind
@@ -55,6 +56,8 @@ def install(provider: Any, naming: Naming) -> None:
         SettingError: *naming* gives a metric one label twice.
     """
     global _installation
+    if naming.labels:
+        list(metrics())  # so that labels that collide are found now and not when their group is first used
     for metric in _metrics:
         naming.apply(metric.declaration)
     _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)

@@ -108,6 +108,28 @@ def test_handles_outlive_installations(start: Callable[..., Service]) -> None:
     ]
 
 
+def test_a_method_may_be_taken_from_a_handle_at_any_time(start: Callable[..., Service]) -> None:
+    handle = Counter("taken_total", "Taken").bind()
+    early = handle.add
+    service = start()
+    late = handle.add
+    early(1)
+    late(2)
+    assert service.samples() == ["taken_total 3.0"]
+    assert late is not early
+
+
+def test_a_histogram_times_a_block(service: Service) -> None:
+    with retrieval_duration_seconds.labels("toys").time():
+        pass
+    with Histogram("blocks_seconds", "Blocks", unit="s", bounds=(1,)).time():
+        pass
+    assert [line for line in service.samples() if "_count" in line] == [
+        'retrieval_duration_seconds_count{category="toys"} 1.0',
+        "blocks_seconds_count 1.0",
+    ]
+
+
 def test_labels_come_out_renamed_however_they_are_given(start: Callable[..., Service]) -> None:
     service = start(Naming(labels={"component": "part"}))
     errors_total.add(1, {"error_type": "a", "component": "x"})

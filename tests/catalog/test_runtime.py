@@ -67,7 +67,7 @@ def test_it_can_be_stopped(service: Service) -> None:
     runtime.stop()
     assert runtime._note_collection not in gc.callbacks
     service.provider.refresh_observables()
-    assert service.samples("python") == service.samples("process") == service.samples("system") == []
+    assert service.samples("python_info") == service.samples("process") == service.samples("system") == []
 
 
 def test_a_child_shows_itself_and_not_its_parent(running: Service) -> None:

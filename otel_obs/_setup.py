@@ -94,7 +94,10 @@ def _build(
     if identity is None:
         return None
     naming = Naming.from_settings(settings)
-    service = Service([settings.run_dir] if settings.run_dir else default_bases(environ), identity.nonce)
+    if settings.run_dir:
+        service = Service([settings.run_dir], identity.nonce, "OTEL_OBS_RUN_DIR")
+    else:
+        service = Service(default_bases(environ), identity.nonce)
     provider = MeterProvider(
         [*readers, *_push_readers(settings)],
         resource,

@@ -22,6 +22,7 @@ from otel_obs.cells.rundir import (
 )
 from otel_obs.cells.store import Store, StoreFullError, file_store, heap_store
 from otel_obs.cells.view import SUFFIX
+from otel_obs.errors import unwritable_run_dir
 
 _logger = logging.getLogger("otel_obs")
 
@@ -32,10 +33,12 @@ class Service:
     Args:
         bases: Directories that may hold the run directory, best first.
         nonce: The name that the first process of the service has chosen.
+        chosen_by: The setting by which a user has chosen the only base, if one has.
     """
 
-    def __init__(self, bases: Sequence[str], nonce: str) -> None:
+    def __init__(self, bases: Sequence[str], nonce: str, chosen_by: str = "") -> None:
         self._bases = bases
+        self._chosen_by = chosen_by
         self._nonce = nonce
         self._run_dir: RunDir | None = None
         self._inherited: list[RunDir] = []
@@ -53,7 +56,9 @@ class Service:
                 self._run_dir = open_run_dir(self._bases, self._nonce)
             except UnusableDirectoryError as error:
                 self._is_alone = True
-                _say_alone(str(error))
+                _say_alone(
+                    str(unwritable_run_dir(self._chosen_by, self._bases[0]) if self._chosen_by else error)
+                )
             else:
                 sweep(self._bases)
         return self._run_dir
@@ -113,4 +118,4 @@ def _is_child_of_living_parent() -> bool:
 
 
 def _say_alone(reason: str) -> None:
-    _logger.warning("metrics of this process are not merged with those of other workers: %s", reason)
+    _logger.warning("%s; metrics of this process are not merged with those of other workers", reason)

@@ -1,6 +1,6 @@
 """Whatever is recorded, other implementations can read the exposition, and read what was recorded.
 
-`OTEL_OBS_FUZZ` sets the number of examples; there are few by default.
+`FUZZ_EXAMPLES` sets the number of examples; there are few by default.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from otel_obs.exposition.names import Naming, join_labels
 from tests.exposition.build import column, rendered
 from tests.exposition.schema import decode
 
-EXAMPLES = int(os.environ.get("OTEL_OBS_FUZZ", "60"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -1,0 +1,207 @@
+"""Measure Flask applications: translate only, `otel_obs.http` does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from weakref import WeakSet
+
+from otel_obs.errors import MissingPackageError
+from otel_obs.http.exclusion import Exclusion
+from otel_obs.http.nesting import MARK, Outer
+from otel_obs.http.observe import Observer
+from otel_obs.http.scrape import Scrape
+from otel_obs.http.wsgi import Middleware
+
+try:
+    from flask import Flask, got_request_exception, request
+    from werkzeug.exceptions import HTTPException
+except ImportError as error:
+    raise MissingPackageError("otel_obs.flask", "Flask", "flask") from error
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    _Wsgi = Callable[[Flask, WSGIEnvironment, StartResponse], Iterable[bytes]]
+
+KEY = "otel_obs"
+"""The key of an application's `extensions` that holds what measures it."""
+
+
+class Measuring(NamedTuple):
+    """What an application is measured with."""
+
+    observer: Observer
+    scrape: Scrape | None
+    exclude: Exclusion | None
+
+
+class _Patch:
+    """The class `Flask` is changed once, so that an application is measured however it is called and wrapped.
+
+    `__call__` is the outermost layer of an application, around what a team puts on `wsgi_app`; `wsgi_app`
+    is what is left where a server or another middleware is given the bound method.
+    """
+
+    default: Measuring | None = None
+    originals: tuple[_Wsgi, _Wsgi] | None = None
+    adopted: ClassVar[WeakSet[Flask]] = WeakSet()
+
+
+def instrument_app(
+    app: Flask, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
+) -> bool:
+    """Measure one application, from its next request on.
+
+    Returns:
+        False where it is measured already; then nothing changes.
+    """
+    if KEY in app.extensions:
+        return False
+    app.extensions[KEY] = middleware(app.wsgi_app, observer, scrape, exclude=exclude, app=app)
+    _change_class()
+    return True
+
+
+def uninstrument_app(app: Flask) -> None:
+    """Stop measuring one application that `instrument_app` began to measure."""
+    app.extensions.pop(KEY, None)
+
+
+def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
+    """Measure every Flask application of this process, those that are there and those to come."""
+    _Patch.default = Measuring(observer, scrape, exclude)
+    _change_class()
+
+
+def uninstall() -> None:
+    """Measure no Flask application any more."""
+    _Patch.default = None
+    while _Patch.adopted:
+        uninstrument_app(_Patch.adopted.pop())
+    if _Patch.originals is not None:
+        _set_methods(*_Patch.originals)
+        _Patch.originals = None
+        got_request_exception.disconnect(_note_exception)
+
+
+def middleware(
+    wsgi_app: WSGIApplication,
+    observer: Observer,
+    scrape: Scrape | None = None,
+    *,
+    exclude: Exclusion | None = None,
+    app: Flask | None = None,
+) -> Middleware:
+    """Wrap a WSGI application that may be Flask's, or a bound `Flask.wsgi_app`.
+
+    Args:
+        wsgi_app: The application.
+        observer: Records the requests.
+        scrape: Answers scrapes; None serves none.
+        exclude: Requests that are not measured; None takes the observer's.
+        app: The Flask application, where it is known.
+    """
+    found = app or application_of(wsgi_app)
+    got_request_exception.connect(_note_exception)
+    if found is None:
+        return Middleware(wsgi_app, observer, scrape, exclude=exclude)
+    return Middleware(
+        wsgi_app,
+        observer,
+        scrape,
+        exclude=exclude,
+        owns=lambda path: declares(found, path),
+        match=lambda environ: _match(found, environ),
+    )
+
+
+def application_of(wsgi_app: Any) -> Flask | None:
+    """The Flask application behind a WSGI callable: itself, a bound `wsgi_app`, or one within middleware."""
+    for layer in _layers(wsgi_app):
+        owner = getattr(layer, "__self__", layer)
+        if isinstance(owner, Flask):
+            return owner
+    return None
+
+
+def declares(app: Flask, path: str) -> bool:
+    """Tell whether *app* has a rule of exactly *path*, or dispatches it to another application."""
+    wanted = path.rstrip("/")
+    if any(rule.rule.rstrip("/") == wanted for rule in app.url_map.iter_rules()):
+        return True
+    return any(wanted in getattr(layer, "mounts", ()) for layer in _layers(app.wsgi_app))
+
+
+def _layers(wsgi_app: Any) -> Iterable[Any]:
+    """A WSGI callable and what its middleware wraps, by the names that middleware gives it."""
+    for _ in range(50):
+        if wsgi_app is None:
+            return
+        yield wsgi_app
+        wsgi_app = getattr(wsgi_app, "app", None) or getattr(wsgi_app, "wsgi_app", None)
+
+
+def _match(app: Flask, environ: WSGIEnvironment) -> str | None:
+    """Match a request again, whose context is gone."""
+    try:
+        rule, _ = app.url_map.bind_to_environ(environ).match(return_rule=True)
+    except HTTPException:
+        return None
+    return rule.rule
+
+
+def _change_class() -> None:
+    if _Patch.originals is not None:
+        return
+    call, wsgi_app = _Patch.originals = Flask.__call__, Flask.wsgi_app
+    got_request_exception.connect(_note_exception)
+
+    @wraps(call)
+    def measured_call(
+        self: Flask, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
+        if measuring is None:
+            return call(self, environ, start_response)
+        return measuring.observe(self.wsgi_app, environ, start_response)
+
+    @wraps(wsgi_app)
+    def measured_wsgi_app(
+        self: Flask, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        outer: Outer | None = environ.get(MARK)
+        if outer is not None:
+            outer.enter(environ)
+            return wsgi_app(self, environ, start_response)
+        measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
+        if measuring is None:
+            return wsgi_app(self, environ, start_response)
+        return measuring.observe(MethodType(wsgi_app, self), environ, start_response)
+
+    _set_methods(measured_call, measured_wsgi_app)
+
+
+def _set_methods(call: _Wsgi, wsgi_app: _Wsgi) -> None:
+    kind: Any = Flask
+    kind.__call__, kind.wsgi_app = call, wsgi_app
+
+
+def _adopt(app: Flask) -> Middleware | None:
+    """Begin to measure an application that nobody asked for by name."""
+    if _Patch.default is None:
+        return None
+    observer, scrape, exclude = _Patch.default
+    _Patch.adopted.add(app)
+    adopted = app.extensions[KEY] = middleware(app.wsgi_app, observer, scrape, exclude=exclude, app=app)
+    return adopted
+
+
+def _note_exception(sender: Flask, exception: BaseException, **_: object) -> None:
+    """Flask answers an exception with a 500 and says here what it was."""
+    outer: Outer | None = request.environ.get(MARK)
+    if outer is not None and not outer.is_done:
+        outer.error = exception
+        outer.match(request.environ)

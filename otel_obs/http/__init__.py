@@ -1,0 +1,1 @@
+"""What one HTTP request records, whatever framework or server carried it."""

@@ -1,0 +1,366 @@
+"""Measure an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from time import perf_counter
+from typing import Any
+from urllib.parse import quote
+
+from otel_obs.http.departure import is_departure
+from otel_obs.http.exclusion import Exclusion
+from otel_obs.http.naming import Outcome
+from otel_obs.http.nesting import CURRENT, MARK, SEEN, Skipped
+from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Handles, Observer, type_name
+from otel_obs.http.offload import answer_aside
+from otel_obs.http.peer import PATIENCE_S, asgi_has_left
+from otel_obs.http.routes import asgi_route, wsgi_rule
+from otel_obs.http.scrape import Scrape, ScrapeRequest
+from otel_obs.http.sizes import declared_bytes_raw
+from otel_obs.http.websocket import WebSocket
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SEND_BYTES = 256 * 1024
+
+_SKIPPED = Skipped()
+_GONE: Scope = {}
+"""Takes the scope's place when a request is over: in a cycle with it, only the collector could free it."""
+
+
+class Middleware:
+    """Measures an ASGI application and serves `/metrics` beside it.
+
+    Args:
+        app: The application.
+        observer: Records the requests.
+        scrape: Answers scrapes; None serves none.
+        exclude: Requests that are not measured; None takes the observer's.
+        owns: A path that the application has itself is left to it, and is not measured.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        observer: Observer,
+        scrape: Scrape | None = None,
+        *,
+        exclude: Exclusion | None = None,
+        owns: Callable[[str], bool] | None = None,
+    ) -> None:
+        self.app = app
+        self.observer = observer
+        self.scrape = scrape
+        self._exclude = observer.exclude if exclude is None else exclude
+        self._has_exclusions = bool(self._exclude)
+        self._owns = owns
+        self._scrape_paths: frozenset[str] = scrape.paths if scrape else frozenset()
+        SEEN.asgi = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, websocket or lifespan."""
+        await self.observe(self.app, scope, receive, send)
+
+    async def observe(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call *app* and measure it, unless a layer around does already."""
+        exchange: _Exchange | WebSocket | None = None
+        try:
+            if self._is_ordinary(scope):
+                exchange = _Exchange(self.observer, scope, receive, send)
+            elif MARK not in scope and scope["type"] in ("http", "websocket"):
+                path = _path(scope)
+                is_scrape = path in self._scrape_paths and scope["type"] == "http"
+                if is_scrape and not (self._owns is not None and self._owns(path)):
+                    await self._serve(scope, send)
+                    return
+                if is_scrape or self._excludes(scope):
+                    scope[MARK] = _SKIPPED
+                else:
+                    kind = _Exchange if scope["type"] == "http" else WebSocket
+                    exchange = kind(self.observer, scope, receive, send)
+        except Exception as error:
+            self.observer.failed("the begin", error)
+        if exchange is None:
+            await app(scope, receive, send)
+            return
+        try:
+            await app(scope, exchange.receive, exchange.send)
+        except BaseException as error:
+            exchange.fail(error)
+            raise
+        if not exchange.is_done:
+            exchange.returned()
+
+    def _is_ordinary(self, scope: Scope) -> bool:
+        """Whether the scope is that of a request about which there is nothing to find out."""
+        return (
+            scope["type"] == "http"
+            and MARK not in scope
+            and not self._has_exclusions
+            and scope["path"] not in self._scrape_paths
+            and not scope.get("root_path")
+        )
+
+    def _excludes(self, scope: Scope) -> bool:
+        return self._has_exclusions and self._exclude.covers(scope, scope["path"], lambda: _url(scope))
+
+    async def _serve(self, scope: Scope, send: Send) -> None:
+        assert self.scrape is not None
+        given = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        status, headers, body = await answer_aside(
+            self.scrape,
+            ScrapeRequest(
+                scope["method"],
+                scope.get("query_string", b"").decode("latin-1"),
+                given.get(b"accept", ""),
+                given.get(b"accept-encoding", ""),
+                given.get(b"authorization", ""),
+                given.get(b"x-prometheus-scrape-timeout-seconds", ""),
+            ),
+        )
+        if scope["method"] != "HEAD":
+            headers.append(("Content-Length", str(len(body))))
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        # In slices, so that the server may wait for the client between them.
+        for start in range(0, len(body), SEND_BYTES):
+            part = body[start : start + SEND_BYTES]
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _path(scope: Scope) -> str:
+    """The path behind the root path: servers differ in whether they leave that in."""
+    path: str = scope["path"]
+    root = scope.get("root_path")
+    return path[len(root) :] if root and path.startswith(root) else path
+
+
+def _url(scope: Scope) -> str:
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+    return f"{scope.get('scheme', 'http')}://{host}{quote(scope['path'])}"
+
+
+class _Exchange:
+    """One request and its response."""
+
+    # Defaults of the class: setting each on every instance would double what a request costs.
+    is_done = False
+    error: BaseException | None = None
+    _headers: Iterable[tuple[bytes, bytes]] = ()
+    _status = _sent_bytes = _received_bytes = 0
+    _first_byte_s = _stopped_s = 0.0
+    _has_left = _has_trailers = _has_wsgi = _is_special = False
+    _rule: str | None = None
+
+    def __init__(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
+        self._observer = observer
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        try:
+            entry = observer.entries[scope["method"], scope["scheme"], scope["http_version"]]
+        except KeyError:
+            entry = observer.entry(
+                scope["method"], scope.get("scheme", "http"), scope.get("http_version", "")
+            )
+        self._entry = entry
+        self._waiting: list[Message] | None = None
+        scope[MARK] = self
+        if SEEN.wsgi:
+            CURRENT.set(self)
+        if observer.has_root and scope.get("root_path"):
+            self._is_special = True
+        self._active = active = entry.active
+        active(1.0)
+        self._started_s = perf_counter()
+
+    @property
+    def path(self) -> str:
+        """The path of its scope."""
+        path: str = self._scope["path"]
+        return path
+
+    async def receive(self) -> Message:
+        """Pass the client's messages on."""
+        message = self._waiting.pop(0) if self._waiting else await self._receive()
+        if message["type"] == "http.disconnect":
+            self._has_left = self._is_special = True
+        else:
+            self._received_bytes += len(message.get("body", b""))
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass the application's messages on."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            if message.get("more_body") or self._has_trailers:
+                return self._send_part(message)
+            return self._send_last(message)
+        if kind == "http.response.start":
+            self._status = message["status"]
+            self._headers = message.get("headers", ())
+            if message.get("trailers"):
+                self._has_trailers = self._is_special = True
+            return self._send(message)
+        if kind == "http.response.trailers" and not message.get("more_trailers"):
+            return self._send_last(message)
+        return self._send_last(message) if kind == "http.response.pathsend" else self._send(message)
+
+    async def _send_part(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError:
+            self._has_left = self._is_special = True
+            raise
+        size = len(message.get("body", b""))
+        self._sent_bytes += size
+        if size and not self._first_byte_s:
+            self._first_byte_s = perf_counter()
+            self._is_special = True
+
+    async def _send_last(self, message: Message) -> None:
+        if perf_counter() - self._started_s > PATIENCE_S:
+            self._look_for_client()
+        try:
+            await self._send(message)
+        except OSError:
+            self._has_left = self._is_special = True
+            raise
+        elapsed_s = perf_counter() - self._started_s
+        # What most requests are, the short way: nothing is special, and the outcome is known by its route.
+        scope = self._scope
+        included = scope.get("fastapi")
+        route = (included.get("effective_route_context") if included else None) or scope.get("route")
+        handles = self._entry.handles.get((id(route), self._status))
+        if handles is None or self._is_special or "app_root_path" in scope:
+            self._sent_bytes += len(message.get("body", b""))
+            self._complete()
+            return
+        self.is_done = True
+        self._scope = _GONE
+        self._active(-1.0)
+        handles.count(1.0)
+        handles.duration(elapsed_s)
+
+    def _look_for_client(self) -> None:
+        """A client that has all the declared bytes may go before the end is sent."""
+        if not self._has_left:
+            self._waiting = self._waiting or []
+            if asgi_has_left(self._receive, self._waiting):
+                has_all = self._sent_bytes and self._sent_bytes == declared_bytes_raw(self._headers)
+                self._has_left = self._is_special = not has_all
+
+    def _complete(self) -> None:
+        """The last byte is sent: background tasks do not count."""
+        if self._has_left:
+            self._end(CLIENT_CLOSED_REQUEST)
+        elif self._status >= SERVER_ERROR:
+            if not self._stopped_s:
+                # Starlette answers 500 first and raises the exception then; it tells what went wrong.
+                self._stopped_s = perf_counter()
+                self._active(-1.0)
+        else:
+            self._end(0)
+
+    def enter(self, environ: Mapping[str, Any]) -> None:
+        """A WSGI application serves the rest of the path."""
+        self._has_wsgi = self._is_special = True
+
+    def match(self, environ: Mapping[str, Any]) -> None:
+        """A WSGI application inside has matched the rest of the path."""
+        self._rule = wsgi_rule(environ)
+
+    def returned(self) -> None:
+        """The application has returned."""
+        if self._stopped_s:
+            self._end(0)
+        elif self._has_left:
+            self._end(CLIENT_CLOSED_REQUEST)
+        else:
+            self._end(SERVER_ERROR, "RuntimeError")
+
+    def fail(self, error: BaseException) -> None:
+        """The application raised."""
+        has_left = is_departure(error) or (self._has_left and isinstance(error, OSError))
+        if self.is_done:
+            if not has_left:
+                self._observer.count_error(error)
+        elif has_left:
+            self._end(CLIENT_CLOSED_REQUEST, type_name(error))
+        else:
+            self.error = error
+            self._end(SERVER_ERROR, type_name(error))
+
+    def _end(self, status: int, error_type: str = "") -> None:
+        """Record the request, once. *status* is what it came to, 0 for what was sent."""
+        if self.is_done:
+            return
+        self.is_done = True
+        if self._stopped_s:
+            elapsed_s = self._stopped_s - self._started_s
+        else:
+            elapsed_s = perf_counter() - self._started_s
+            self._active(-1.0)
+        try:
+            observer = self._observer
+            route = asgi_route(self._scope, self._has_wsgi, self._rule)
+            root = observer.root(self._scope) if observer.has_root else ""
+            if status or observer.extra is not None:
+                handles = self._end_as(status, error_type, root, route, elapsed_s)
+            else:
+                handles = self._finish(root, route, elapsed_s)
+            if self._first_byte_s:
+                handles.first_byte(self._first_byte_s - self._started_s)
+            if observer.has_sizes:
+                self._record_sizes(handles)
+            if self.error is not None:
+                observer.count_error(self.error)
+        except Exception as error:
+            self._observer.failed("the end", error)
+        finally:
+            self._scope = _GONE
+
+    def _finish(self, root: str, template: str | None, elapsed_s: float) -> Handles:
+        observer, scope = self._observer, self._scope
+        included = scope.get("fastapi")
+        route = (included.get("effective_route_context") if included else None) or scope.get("route")
+        is_known_by_route = (
+            observer.is_plain
+            and not root
+            and self._status < SERVER_ERROR
+            and "app_root_path" not in scope
+            and getattr(route, "endpoint", None) is scope.get("endpoint")
+        )
+        key = (id(route), self._status) if is_known_by_route else (root, template, self._status)
+        handles = observer.finish(self._entry, key, root, template, self._status, elapsed_s)
+        handles.pinned = route
+        return handles
+
+    def _end_as(
+        self, status: int, error_type: str, root: str, route: str | None, elapsed_s: float
+    ) -> Handles:
+        observer, entry = self._observer, self._entry
+        came_to, sent = status or self._status, self._status or None
+        if status == CLIENT_CLOSED_REQUEST:
+            error_type = error_type or "ConnectionError"
+        elif status == SERVER_ERROR:
+            # An exception before any response makes the server answer 500; an error handler may have
+            # answered with another status.
+            sent = sent or SERVER_ERROR
+            came_to = max(sent, SERVER_ERROR)
+        extra = observer.extra_values(self._scope, came_to, self._headers)
+        outcome = Outcome(entry.method, entry.scheme, entry.version, root, route, came_to, sent, error_type)
+        return observer.finish_as(entry, outcome, elapsed_s, extra)
+
+    def _record_sizes(self, handles: Handles) -> None:
+        handles.response_size(0 if self._entry.method == "HEAD" else self._sent_bytes)
+        declared = declared_bytes_raw(self._scope.get("headers", ()))
+        if declared is not None:
+            handles.request_size(declared)
+        elif self._received_bytes:
+            handles.request_size(self._received_bytes)

@@ -1,0 +1,64 @@
+"""Which requests are not measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+REMEMBERED = 1024
+
+Carrier = Mapping[str, Any]
+"""A WSGI environ or an ASGI scope."""
+
+
+class Exclusion:
+    """Regular expressions searched for in a request's path, and a function asked about the request.
+
+    An expression that contains `://` is searched for in the whole URL, as OpenTelemetry's instrumentations do
+    with every one. Verdicts on paths are remembered, up to a bound.
+
+    Args:
+        patterns: As in `OTEL_PYTHON_EXCLUDED_URLS`, already split at the commas.
+        matches: Given the WSGI environ or ASGI scope; true excludes the request.
+    """
+
+    def __init__(
+        self, patterns: Iterable[str] = (), matches: Callable[[Carrier], bool] | None = None
+    ) -> None:
+        kept = [pattern for pattern in patterns if pattern]
+        self._path = _compiled(pattern for pattern in kept if "://" not in pattern)
+        self._url = _compiled(pattern for pattern in kept if "://" in pattern)
+        self._matches = matches
+        self._verdicts: dict[str, bool] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._path or self._url or self._matches)
+
+    def covers(self, carrier: Carrier, path: str, url: Callable[[], str]) -> bool:
+        """Tell whether the request is excluded.
+
+        Args:
+            carrier: The WSGI environ or ASGI scope.
+            path: Its path.
+            url: Makes its whole URL; called only where an expression needs it.
+        """
+        if self._path is not None and self._covers_path(path):
+            return True
+        if self._url is not None and self._url.search(url()):
+            return True
+        return self._matches is not None and bool(self._matches(carrier))
+
+    def _covers_path(self, path: str) -> bool:
+        verdict = self._verdicts.get(path)
+        if verdict is None:
+            assert self._path is not None
+            if len(self._verdicts) >= REMEMBERED:
+                self._verdicts.clear()
+            verdict = self._verdicts[path] = self._path.search(path) is not None
+        return verdict
+
+
+def _compiled(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    joined = "|".join(patterns)
+    return re.compile(joined) if joined else None

@@ -1,0 +1,211 @@
+"""What a request's facts are called: the classic profile, and OpenTelemetry's semantic conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+OTHER = "_OTHER"
+UNMATCHED = "__unmatched__"
+USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+KNOWN_METHODS = USUAL_METHODS | {"CONNECT", "QUERY", "TRACE"}
+
+Labels = dict[str, Any]
+
+# Instrumentation scopes that measure the same requests as we do. Their meters must be no-ops on a provider
+# that has our HTTP metrics, or every request is there twice.
+RIVAL_SCOPES = frozenset(
+    {
+        "fastapi",
+        "starlette",
+        "opentelemetry.instrumentation.asgi",
+        "opentelemetry.instrumentation.fastapi",
+        "opentelemetry.instrumentation.flask",
+        "opentelemetry.instrumentation.starlette",
+        "opentelemetry.instrumentation.wsgi",
+    }
+)
+
+
+class Outcome(NamedTuple):
+    """What became of one request.
+
+    `route` is the template that matched, None where none did; `root` is what stands before it (the server's
+    root path). `status` is what the request came to, 499 for a client that left and 500 for an exception;
+    `sent` is the status that was sent, None where none was. `error_type` is set where an exception or a
+    disconnect ended the request.
+    """
+
+    method: str
+    scheme: str
+    version: str
+    root: str
+    route: str | None
+    status: int
+    sent: int | None
+    error_type: str = ""
+
+
+class Connection(NamedTuple):
+    """One websocket. `close_code` is "" until it ends."""
+
+    scheme: str
+    root: str
+    route: str | None
+    close_code: str = ""
+
+
+class Naming(Protocol):
+    """The attributes of each instrument."""
+
+    @property
+    def families(self) -> Mapping[str, str]:
+        """The family that each instrument becomes, by the instrument's field in `HttpInstruments`."""
+
+    @property
+    def has_root(self) -> bool:
+        """Whether a route is named with the server's root path before it."""
+
+    def active(self, method: str, scheme: str, served: bool) -> Labels:
+        """Of a request in progress; *served* tells whether a route has ever answered that method."""
+
+    def total(self, outcome: Outcome) -> Labels:
+        """Of the counter."""
+
+    def measured(self, outcome: Outcome) -> Labels:
+        """Of durations and sizes."""
+
+    def connection(self, connection: Connection) -> Labels:
+        """Of a websocket."""
+
+    def message(self, connection: Connection, direction: str) -> Labels:
+        """Of a websocket's messages; *direction* is `in` or `out`."""
+
+    def error(self, error_type: str, component: str) -> Labels:
+        """Of an exception that nobody handled."""
+
+
+CLASSIC_FAMILIES: Mapping[str, str] = {
+    "requests": "http_requests_total",
+    "duration": "http_request_duration_seconds",
+    "in_progress": "http_requests_in_progress",
+    "first_byte": "http_response_first_byte_seconds",
+    "request_size": "http_request_size_bytes",
+    "response_size": "http_response_size_bytes",
+    "errors": "errors_total",
+    "websocket_open": "websocket_connections_open",
+    "websocket_connections": "websocket_connections_total",
+    "websocket_duration": "websocket_connection_duration_seconds",
+    "websocket_messages": "websocket_messages_total",
+}
+
+SEMCONV_FAMILIES: Mapping[str, str] = {
+    **CLASSIC_FAMILIES,
+    "duration": "http_server_request_duration_seconds",
+    "in_progress": "http_server_active_requests",
+    "request_size": "http_server_request_body_size_bytes",
+    "response_size": "http_server_response_body_size_bytes",
+}
+
+
+@dataclass(frozen=True)
+class Classic:
+    """`method`, `endpoint`, `status_code`.
+
+    A method that web applications seldom serve is `_OTHER` unless a route answered it: a scanner that tries
+    them all must not make a series of each.
+    """
+
+    families: Mapping[str, str] = field(default_factory=lambda: CLASSIC_FAMILIES)
+    has_root: bool = False
+
+    def active(self, method: str, scheme: str, served: bool) -> Labels:
+        """Of a request in progress."""
+        return {"method": method if served or method in ("GET", "POST") else OTHER}
+
+    def total(self, outcome: Outcome) -> Labels:
+        """Of the counter."""
+        return {**self.measured(outcome), "status_code": str(outcome.status)}
+
+    def measured(self, outcome: Outcome) -> Labels:
+        """Of durations and sizes."""
+        route = outcome.route
+        if route is None:
+            method = outcome.method if outcome.method in USUAL_METHODS else OTHER
+            return {"method": method, "endpoint": UNMATCHED}
+        return {"method": outcome.method, "endpoint": route}
+
+    def connection(self, connection: Connection) -> Labels:
+        """Of a websocket."""
+        labels = {"endpoint": UNMATCHED if connection.route is None else connection.route}
+        return {**labels, "close_code": connection.close_code} if connection.close_code else labels
+
+    def message(self, connection: Connection, direction: str) -> Labels:
+        """Of a websocket's messages."""
+        return {**self.connection(connection), "direction": direction}
+
+    def error(self, error_type: str, component: str) -> Labels:
+        """Of an exception that nobody handled."""
+        return {"error_type": error_type, "component": component}
+
+
+@dataclass(frozen=True)
+class Semconv(Classic):
+    """The attributes of OpenTelemetry's stable HTTP conventions; only what was sent is a status.
+
+    Source: OpenTelemetry semantic conventions, HTTP metrics, `http.server.request.duration`.
+    """
+
+    families: Mapping[str, str] = field(default_factory=lambda: SEMCONV_FAMILIES)
+    has_root: bool = True
+
+    def active(self, method: str, scheme: str, served: bool) -> Labels:
+        """Of a request in progress."""
+        return {"http.request.method": method, "url.scheme": scheme}
+
+    def total(self, outcome: Outcome) -> Labels:
+        """Of the counter: a count of the durations."""
+        return self.measured(outcome)
+
+    def measured(self, outcome: Outcome) -> Labels:
+        """Of durations and sizes."""
+        labels: Labels = {"http.request.method": outcome.method, "url.scheme": outcome.scheme}
+        if outcome.version:
+            labels["network.protocol.version"] = outcome.version
+        if outcome.route is not None:
+            labels["http.route"] = outcome.root + outcome.route
+        if outcome.sent is not None:
+            labels["http.response.status_code"] = outcome.sent
+        error_type = outcome.error_type or (str(outcome.sent) if (outcome.sent or 0) >= 500 else "")
+        return {**labels, "error.type": error_type} if error_type else labels
+
+    def connection(self, connection: Connection) -> Labels:
+        """Of a websocket; the conventions have none, so these are named by their rules."""
+        labels: Labels = {"url.scheme": connection.scheme}
+        if connection.route is not None:
+            labels["http.route"] = connection.root + connection.route
+        return {**labels, "websocket.close_code": connection.close_code} if connection.close_code else labels
+
+    def message(self, connection: Connection, direction: str) -> Labels:
+        """Of a websocket's messages."""
+        return {**self.connection(connection), "websocket.direction": direction}
+
+
+def owned_elsewhere(families: Mapping[str, str], registered: Iterable[str]) -> list[str]:
+    """The families of *families* that somebody else has registered too.
+
+    Args:
+        families: Our families, by instrument, as exposed.
+        registered: Names that another registry holds, with or without the suffixes of their samples.
+
+    Returns:
+        Our family names that clash, sorted: the other definition wins, so `Observer.disown` each.
+    """
+    taken = {base_name(name) for name in registered}
+    return sorted(family for family in set(families.values()) if base_name(family) in taken)
+
+
+def base_name(name: str) -> str:
+    """*name* without the suffix of a counter's sample: two families that differ only there cannot coexist."""
+    return name.removesuffix("_created").removesuffix("_total")

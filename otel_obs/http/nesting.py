@@ -1,0 +1,71 @@
+"""How one layer finds out that another already measures the request, so that it is counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+MARK = "otel_obs.exchange"
+"""The key in a WSGI environ or ASGI scope under which the outermost layer puts its `Outer`."""
+
+
+class Outer(Protocol):
+    """A request that an outer layer measures."""
+
+    is_done: bool
+    """Whether it has been recorded."""
+    error: BaseException | None
+    """What a framework caught and answered with a 500, where it says so."""
+
+    def enter(self, environ: Mapping[str, Any]) -> None:
+        """A WSGI layer inside has been reached, with this environ."""
+
+    def match(self, environ: Mapping[str, Any]) -> None:
+        """Note the route that a WSGI application inside has matched, while it still knows."""
+
+
+class AsgiOuter(Outer, Protocol):
+    """An ASGI request that an outer layer measures."""
+
+    @property
+    def path(self) -> str:
+        """The path of its scope."""
+
+
+class Skipped:
+    """Stands for a request that is not measured, so that no layer inside measures it either."""
+
+    is_done = True
+    error: BaseException | None = None
+
+    def enter(self, environ: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def match(self, environ: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+
+class _Seen:
+    """Which kinds of layers there are in this process: one looks for another only where it can be."""
+
+    asgi = False
+    wsgi = False
+
+
+SEEN = _Seen()
+CURRENT: ContextVar[AsgiOuter | None] = ContextVar("otel_obs_exchange", default=None)
+"""The ASGI request that this thread or task serves."""
+
+
+def enclosing(environ: Mapping[str, Any]) -> Outer | None:
+    """The request of an ASGI layer that this WSGI request is a part of: WSGI inside ASGI."""
+    scope = environ.get("asgi.scope")
+    if scope is not None:
+        outer: Outer | None = scope.get(MARK)
+        return outer
+    current = CURRENT.get()
+    if current is None or current.is_done:
+        return None
+    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return current if current.path.encode().decode("latin-1") == path else None

@@ -1,0 +1,357 @@
+"""What one HTTP request records: the one observer that WSGI and ASGI both drive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from otel_obs.http.exclusion import Carrier, Exclusion
+from otel_obs.http.naming import KNOWN_METHODS, OTHER, Classic, Connection, Labels, Naming, Outcome
+
+REMEMBERED = 10_000
+MOST_ROOTS = 16
+SCHEMES = frozenset({"http", "https", "ws", "wss"})
+VERSIONS = frozenset({"0.9", "1.0", "1.1", "2", "2.0", "3", "3.0"})
+CLIENT_CLOSED_REQUEST = 499
+SERVER_ERROR = 500
+
+_log = logging.getLogger("otel_obs")
+
+Record = Callable[[float], None]
+
+
+class Adder(Protocol):
+    """A counter or updowncounter with its attributes bound."""
+
+    def add(self, amount: float, /) -> None:
+        """Add *amount*."""
+
+
+class Recorder(Protocol):
+    """A histogram with its attributes bound."""
+
+    def record(self, amount: float, /) -> None:
+        """Record *amount*."""
+
+
+class Addable(Protocol):
+    """A counter or updowncounter."""
+
+    def bind(self, attributes: Labels, /) -> Adder:
+        """Resolve a series once."""
+
+
+class Recordable(Protocol):
+    """A histogram."""
+
+    def bind(self, attributes: Labels, /) -> Recorder:
+        """Resolve a series once."""
+
+
+class HttpInstruments(NamedTuple):
+    """The instruments of HTTP; those that are None are not recorded.
+
+    Durations are in seconds, sizes in bytes.
+    """
+
+    requests: Addable | None = None
+    duration: Recordable | None = None
+    in_progress: Addable | None = None
+    first_byte: Recordable | None = None
+    request_size: Recordable | None = None
+    response_size: Recordable | None = None
+    errors: Addable | None = None
+    websocket_open: Addable | None = None
+    websocket_connections: Addable | None = None
+    websocket_duration: Recordable | None = None
+    websocket_messages: Addable | None = None
+
+
+@dataclass(frozen=True)
+class ExtraLabels:
+    """Attributes of a team's own on each request.
+
+    Args:
+        names: Every name that `of` may give; what is not declared is dropped, what is missing is "".
+        of: Given the WSGI environ or ASGI scope, the status, and the response's headers as the server gets
+            them, gives the values. Keep their number small: each new value is a new series.
+    """
+
+    names: tuple[str, ...]
+    of: Callable[[Carrier, int, Iterable[tuple[Any, Any]]], Mapping[str, object]]
+
+
+class Handles:
+    """The bound instruments of one outcome; `pinned` keeps alive what the key tells by its identity."""
+
+    __slots__ = (
+        "_instruments",
+        "_labels",
+        "count",
+        "duration",
+        "first_byte",
+        "pinned",
+        "request_size",
+        "response_size",
+    )
+
+    def __init__(self, instruments: HttpInstruments, total: Labels, measured: Labels) -> None:
+        self._instruments, self._labels = instruments, measured
+        self.pinned: object = None
+        self.count = adder(instruments.requests, total)
+        self.duration = recorder(instruments.duration, measured)
+        # Bound when they are first needed: binding may make a series.
+        self.first_byte: Record = self._bind_first_byte
+        self.request_size: Record = self._bind_request_size
+        self.response_size: Record = self._bind_response_size
+
+    def _bind_first_byte(self, value: float) -> None:
+        self.first_byte = recorder(self._instruments.first_byte, self._labels)
+        self.first_byte(value)
+
+    def _bind_request_size(self, value: float) -> None:
+        self.request_size = recorder(self._instruments.request_size, self._labels)
+        self.request_size(value)
+
+    def _bind_response_size(self, value: float) -> None:
+        self.response_size = recorder(self._instruments.response_size, self._labels)
+        self.response_size(value)
+
+
+class Entry:
+    """What requests of one method, scheme and protocol version have in common."""
+
+    __slots__ = ("active", "handles", "method", "scheme", "served", "version")
+
+    def __init__(self, method: str, scheme: str, version: str) -> None:
+        self.method, self.scheme, self.version = method, scheme, version
+        self.served = False
+        self.active: Record = nothing
+        self.handles: dict[tuple[Any, ...], Handles] = {}
+
+
+class Observer:
+    """Records requests; one for each set of instruments.
+
+    Args:
+        instruments: What to record into.
+        naming: The names of the attributes: `Classic()` or `Semconv()`.
+        exclude: Requests that are not measured.
+        extra: Attributes of a team's own.
+        known_methods: Any other method is `_OTHER`.
+        is_strict: Errors of ours are raised, for tests; otherwise they are logged once and swallowed.
+    """
+
+    def __init__(
+        self,
+        instruments: HttpInstruments,
+        naming: Naming | None = None,
+        *,
+        exclude: Exclusion | None = None,
+        extra: ExtraLabels | None = None,
+        known_methods: frozenset[str] = KNOWN_METHODS,
+        is_strict: bool = False,
+    ) -> None:
+        self.naming: Naming = naming or Classic()
+        self.has_root = self.naming.has_root
+        """Whether `root` is wanted."""
+        self.exclude = exclude or Exclusion()
+        self.extra = extra
+        self.is_strict = is_strict
+        self._note_instruments(instruments)
+        self.entries: dict[tuple[str, str, str], Entry] = {}
+        self._known_methods = known_methods
+        self._remembered = 0
+        self._roots: dict[str, str] = {}
+        self._logged: set[str] = set()
+
+    def root(self, scope: Carrier) -> str:
+        """The root path of an ASGI server; a forwarded header may have set it, so only a few are known."""
+        path = scope.get("app_root_path", scope.get("root_path", ""))
+        if len(self._roots) < MOST_ROOTS:
+            self._roots.setdefault(path, path.rstrip("/"))
+        return self._roots.get(path, "")
+
+    def entry(self, method: str, scheme: str, protocol: str) -> Entry:
+        """The entry of requests like this one, made where `entries` has none.
+
+        Args:
+            method: As the client sent it; an unknown one is `_OTHER`.
+            scheme: `http` or `https`; anything else is `http`, since a forwarded header can say anything.
+            protocol: `HTTP/1.1` or `1.1`; an unknown version is left out.
+        """
+        upper = method.upper()
+        known = (
+            upper if upper in self._known_methods else OTHER,
+            scheme if scheme in SCHEMES else "http",
+            version if (version := protocol.removeprefix("HTTP/")) in VERSIONS else "",
+        )
+        entry = self.entries.get(known)
+        if entry is None:
+            entry = self.entries.setdefault(known, Entry(*known))
+            self._bind_active(entry)
+        if (method, scheme, version) == known:
+            # The key as the server spells it: the next request finds it at once, and there are few of them.
+            self.entries[method, scheme, protocol] = entry
+        return entry
+
+    def finish(
+        self, entry: Entry, key: tuple[Any, ...], root: str, route: str | None, status: int, elapsed_s: float
+    ) -> Handles:
+        """Record a request whose response was sent whole.
+
+        Args:
+            entry: What `entry` gave when the request began.
+            key: What a transport finds the same outcome by in `entry.handles`, without asking for the route.
+            root: What `root` gave.
+            route: The template that matched.
+            status: The status that was sent.
+            elapsed_s: Seconds from its begin to its end.
+        """
+        handles = entry.handles.get(key)
+        if handles is None:
+            outcome = Outcome(entry.method, entry.scheme, entry.version, root, route, status, status)
+            handles = self._handles(entry, outcome, key)
+        handles.count(1.0)
+        handles.duration(elapsed_s)
+        return handles
+
+    def finish_as(
+        self, entry: Entry, outcome: Outcome, elapsed_s: float, extra: tuple[str, ...] = ()
+    ) -> Handles:
+        """Record a request that ended in some other way, or with attributes of a team's own.
+
+        Args:
+            entry: What `entry` gave when the request began.
+            outcome: What became of it.
+            elapsed_s: Seconds from its begin to its end.
+            extra: The values of the declared extra attributes, in their order.
+        """
+        key = (*outcome, *extra)
+        handles = entry.handles.get(key) or self._handles(entry, outcome, key, extra)
+        handles.count(1.0)
+        handles.duration(elapsed_s)
+        return handles
+
+    def extra_values(
+        self, carrier: Carrier, status: int, headers: Iterable[tuple[Any, Any]]
+    ) -> tuple[str, ...]:
+        """The values of the extra attributes of one response, in the order of their names."""
+        if self.extra is None:
+            return ()
+        try:
+            given = self.extra.of(carrier, status, headers)
+            unknown = given.keys() - set(self.extra.names)
+            if unknown:
+                self._log_once(
+                    f"request attributes {sorted(unknown)} are dropped; declared are {list(self.extra.names)}"
+                )
+            return tuple(str(given.get(name, "")) for name in self.extra.names)
+        except Exception as error:
+            self.failed("extra attributes", error)
+            return ("",) * len(self.extra.names)
+
+    def count_error(self, error: BaseException, component: str = "http") -> None:
+        """Count an exception that nobody handled."""
+        if self.instruments.errors is not None:
+            labels = self.naming.error(type(error).__qualname__, component)
+            self.instruments.errors.bind(labels).add(1)
+
+    def websocket(self, name: str, connection: Connection) -> Record:
+        """A bound websocket instrument: `websocket_open`, `_connections` or `_duration`."""
+        return bound(getattr(self.instruments, name), self.naming.connection(connection))
+
+    def messages(self, connection: Connection, direction: str) -> Record:
+        """The bound counter of a websocket's messages."""
+        return bound(self.instruments.websocket_messages, self.naming.message(connection, direction))
+
+    def disown(self, family: str) -> bool:
+        """Stop recording a family that somebody else defines.
+
+        Args:
+            family: Its exposed name, as in `naming.families`.
+
+        Returns:
+            Whether it was ours and recorded.
+        """
+        names = [name for name, ours in self.naming.families.items() if ours == family]
+        recorded = [name for name in names if getattr(self.instruments, name) is not None]
+        if recorded:
+            self._note_instruments(self.instruments._replace(**dict.fromkeys(recorded)))
+            for entry in list(self.entries.values()):
+                entry.handles.clear()
+                self._bind_active(entry)
+        return bool(recorded)
+
+    def failed(self, where: str, error: Exception) -> None:
+        """Take note of an error of ours: log it once, or raise it where the observer is strict."""
+        if self.is_strict:
+            raise error
+        self._log_once(f"{where} of a request could not be recorded; the request was served", error)
+
+    def _note_instruments(self, instruments: HttpInstruments) -> None:
+        self.instruments = instruments
+        self.has_sizes = instruments.request_size is not None or instruments.response_size is not None
+        self.is_plain = not self.has_sizes and self.extra is None
+
+    def _handles(
+        self, entry: Entry, outcome: Outcome, key: tuple[Any, ...], extra: tuple[str, ...] = ()
+    ) -> Handles:
+        total, measured = self.naming.total(outcome), self.naming.measured(outcome)
+        if self.extra is not None:
+            own = dict(zip(self.extra.names, extra, strict=True))
+            total, measured = own | total, own | measured
+        if outcome.route is not None and not entry.served:
+            entry.served = True
+            self._bind_active(entry)
+        if self._remembered >= REMEMBERED:
+            self._forget()
+        self._remembered += 1
+        handles = entry.handles[key] = Handles(self.instruments, total, measured)
+        return handles
+
+    def _forget(self) -> None:
+        self._remembered = 0
+        for entry in list(self.entries.values()):
+            entry.handles.clear()
+
+    def _bind_active(self, entry: Entry) -> None:
+        labels = self.naming.active(entry.method, entry.scheme, entry.served)
+        entry.active = adder(self.instruments.in_progress, labels)
+
+    def _log_once(self, message: str, error: Exception | None = None) -> None:
+        key = f"{message} {type(error).__name__}"
+        if key not in self._logged and len(self._logged) < 100:
+            self._logged.add(key)
+            _log.warning(message, exc_info=error)
+
+
+def type_name(error: BaseException) -> str:
+    """The name of an exception's class, with its module unless that is `builtins`."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def adder(instrument: Addable | None, labels: Labels) -> Record:
+    """The bound `add` of an instrument, or a function that does nothing."""
+    return nothing if instrument is None else instrument.bind(labels).add
+
+
+def recorder(instrument: Recordable | None, labels: Labels) -> Record:
+    """The bound `record` of an instrument, or a function that does nothing."""
+    return nothing if instrument is None else instrument.bind(labels).record
+
+
+def bound(instrument: Addable | Recordable | None, labels: Labels) -> Record:
+    """The bound `add` or `record` of an instrument, or a function that does nothing."""
+    if instrument is None:
+        return nothing
+    handle: Any = instrument.bind(labels)
+    record: Record = getattr(handle, "record", None) or handle.add
+    return record
+
+
+def nothing(_: float) -> None:
+    """Record nothing."""

@@ -1,0 +1,184 @@
+"""The template of the route that a framework matched, read from where the framework left it.
+
+Nothing is matched again, so that the cost does not grow with the number of routes. Frameworks are known by
+the shape of what they leave behind; none is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+MOUNT = "/{mount}"
+"""Stands for a path prefix that is no template and may be anything."""
+
+
+REMEMBERED = 1024
+
+_mounts: dict[tuple[int, str], Mounted] = {}
+_by_endpoint: dict[int, tuple[Sequence[Any], int, dict[int, list[Any]]]] = {}
+
+
+def wsgi_route(environ: Mapping[str, Any]) -> str | None:
+    """The rule that werkzeug matched, after the prefix under which the application is mounted.
+
+    Args:
+        environ: The environ that the application got, when it starts its response: Flask keeps its request
+            there no longer than it serves it.
+    """
+    try:
+        template: str = environ["werkzeug.request"].url_rule.rule
+    except (KeyError, AttributeError):
+        return None
+    script = environ.get("SCRIPT_NAME")
+    return _mount(environ, script) + template if script else template
+
+
+def wsgi_rule(environ: Mapping[str, Any]) -> str | None:
+    """The rule that werkzeug matched; None where none did."""
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+    template: str | None = None if rule is None else rule.rule
+    return template
+
+
+def _mount(environ: Mapping[str, Any], script: str) -> str:
+    """*script* where it is part of the path that the server got; "" where a proxy's header brought it."""
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if raw is None:
+        return "" if "werkzeug.proxy_fix.orig" in environ else script.rstrip("/")
+    received = unquote(raw.partition("?")[0], "latin-1")
+    return script.rstrip("/") if received == script + environ.get("PATH_INFO", "") else ""
+
+
+class Mounted(NamedTuple):
+    """Where the mounts of a path lead: their templates joined, and the innermost one."""
+
+    prefix: str = ""
+    innermost: Any = None
+
+
+def asgi_route(scope: Mapping[str, Any], has_wsgi: bool = False, rule: str | None = None) -> str | None:
+    """The path format of the route that Starlette, FastAPI or Litestar matched, after its mounts.
+
+    Args:
+        scope: The scope that the application got, after the request.
+        has_wsgi: Whether a WSGI application inside has matched the rest.
+        rule: What it matched.
+    """
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        template: str | None = scope.get("path_template")
+        return template
+    root = scope.get("root_path", "")
+    base = scope.get("app_root_path", root)
+    mounted = Mounted() if root == base else _mounted(_routes(scope.get("router")), root[len(base) :])
+    if has_wsgi:
+        return None if rule is None else mounted.prefix + rule
+    route = _matched(scope, endpoint, mounted)
+    if route is None:
+        return None
+    return mounted.prefix + route if mounted.prefix else route
+
+
+def declares(owner: Any, path: str) -> bool:
+    """Tell whether a Starlette application has a route or a mount of exactly *path*.
+
+    A route with parameters that *path* happens to match is none: a catch-all is not about it.
+    """
+    wanted = path.rstrip("/")
+    return any(str(getattr(route, "path", None)).rstrip("/") == wanted for route in _flat(_routes(owner)))
+
+
+def _matched(scope: Mapping[str, Any], endpoint: Any, mounted: Mounted) -> str | None:
+    """The path format within the innermost mount."""
+    route = scope.get("route")
+    included = scope.get("fastapi")
+    if included:
+        # Since FastAPI 0.137 a route that was included under a prefix does not know its prefix.
+        context = included.get("effective_route_context")
+        if context is not None and (context.original_route is route or context.endpoint is endpoint):
+            return _path_format(context.starlette_route or context)
+        route = route or context
+    if getattr(route, "endpoint", None) is endpoint:
+        return _path_format(route)
+    if mounted.innermost is not None and mounted.innermost.app is endpoint:
+        return None if _routes(mounted.innermost) else "/{path}"
+    for owner in (mounted.innermost, scope.get("app"), scope.get("router")):
+        found = _find(_routes(owner), endpoint, scope)
+        if found is not None:
+            return None if _is_mount(found) and _routes(found) else _path_format(found)
+    return None
+
+
+def _find(routes: Sequence[Any], endpoint: Any, scope: Mapping[str, Any]) -> Any:
+    """The route of *endpoint*; Starlette before 1.0 tells only the endpoint."""
+    known = _by_endpoint.get(id(routes))
+    if known is None or known[0] is not routes or known[1] != len(routes):
+        if len(_by_endpoint) >= REMEMBERED:
+            _by_endpoint.clear()
+        found: dict[int, list[Any]] = {}
+        for route in _flat(routes):
+            served = route.app if _is_mount(route) else getattr(route, "endpoint", None)
+            found.setdefault(id(served), []).append(route)
+        known = _by_endpoint[id(routes)] = routes, len(routes), found
+    candidates = known[2].get(id(endpoint), [])
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return next((route for route in candidates if route.path_regex.match(path)), None)
+
+
+def _mounted(routes: Sequence[Any], consumed: str) -> Mounted:
+    """The mounts that *consumed*, the part of the path before the innermost one's, went through."""
+    key = id(routes), consumed
+    mounted = _mounts.get(key)
+    if mounted is None:
+        if len(_mounts) >= REMEMBERED:
+            _mounts.clear()
+        mounted = _mounts[key] = _resolve(routes, consumed) or Mounted(MOUNT)
+    return mounted
+
+
+def _resolve(routes: Sequence[Any], consumed: str) -> Mounted | None:
+    for route in _flat(routes):
+        if not _is_mount(route):
+            if hasattr(route, "host_regex") and (inside := _resolve(_routes(route), consumed)):
+                return inside
+            continue
+        match = route.path_regex.match(consumed + "/")
+        if match is None:
+            continue
+        prefix, rest = _path_format(route).removesuffix("/{path}"), match["path"].rstrip("/")
+        if not rest:
+            return Mounted(prefix, route)
+        inner_routes = _routes(route)
+        inside = _resolve(inner_routes, "/" + rest)
+        if inside is not None:
+            return Mounted(prefix + inside.prefix, inside.innermost)
+        if not inner_routes:
+            return Mounted(prefix + MOUNT)
+    return None
+
+
+def _is_mount(route: Any) -> bool:
+    return hasattr(route, "path_regex") and hasattr(route, "app") and not hasattr(route, "endpoint")
+
+
+def _flat(routes: Sequence[Any]) -> Iterator[Any]:
+    """Every route, those of included routers with their prefix."""
+    for route in routes:
+        contexts = getattr(route, "effective_route_contexts", None)
+        if contexts is None:
+            yield route
+        else:
+            yield from (context.starlette_route or context for context in contexts())
+
+
+def _routes(owner: Any) -> Sequence[Any]:
+    routes: Sequence[Any] = getattr(owner, "routes", None) or ()
+    return routes
+
+
+def _path_format(route: Any) -> str:
+    return str(getattr(route, "path_format", None) or getattr(route, "path", ""))

@@ -1,0 +1,60 @@
+"""How many bytes a body has: declared in a header, or counted on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+def declared_bytes(headers: Iterable[tuple[str, str]]) -> int | None:
+    """The Content-Length of a WSGI response; None where there is none or it is no number."""
+    for name, value in headers:
+        if name == "Content-Length" or name.lower() == "content-length":
+            return _length(value)
+    return None
+
+
+def declared_bytes_raw(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """The Content-Length of an ASGI request or response; None where there is none or it is no number."""
+    for name, value in headers:
+        if name.lower() == b"content-length":
+            return _length(value)
+    return None
+
+
+def _length(value: str | bytes) -> int | None:
+    try:
+        length = int(value)
+    except ValueError:
+        return None
+    return length if length >= 0 else None
+
+
+class CountingInput:
+    """A WSGI request's body whose length nobody declared, counted as the application reads it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.bytes = 0
+
+    def read(self, *size: int) -> bytes:
+        """Read and count."""
+        return self._counted(self._stream.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        """Read and count one line."""
+        return self._counted(self._stream.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        """Read and count all lines."""
+        return [self._counted(line) for line in self._stream.readlines(*hint)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self._counted, self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _counted(self, data: bytes) -> bytes:
+        self.bytes += len(data)
+        return data

@@ -89,9 +89,10 @@ class Demo:
         """Everything about the run so far; the traffic pauses for an instant."""
         with self._traffic.gate.closed():
             exposition = self.read_settled()
-            workers = len(self._service.workers())
-        tally, url = self._traffic.tally, self._service.metrics_url
-        return Facts(tally, exposition, self._killed, self.elapsed_s, workers, self._clients, url)
+            tally = self._traffic.tally.copy()
+        return Facts(
+            tally, exposition, self._killed, self.elapsed_s, self._clients, self._service.metrics_url
+        )
 
     def go_on(self) -> None:
         """Until Ctrl-C: gentler traffic, and a line every few seconds."""

@@ -30,7 +30,6 @@ class Facts(NamedTuple):
     exposition: Exposition
     killed: Killed | None
     duration_s: float
-    workers: int
     clients: int
     metrics_url: str
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import random
@@ -88,6 +89,13 @@ class Tally:
         self.unanswered = 0
         self.read_right = 0
         self.read = 0
+
+    def copy(self) -> Tally:
+        """What was seen so far; it stays as it is while the clients go on."""
+        with self._lock:
+            copied = copy.copy(self)
+            copied.answered, copied.by_worker = self.answered.copy(), self.by_worker.copy()
+        return copied
 
     @property
     def sent(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import TypeVar
 
@@ -29,7 +30,8 @@ def to_classic(part: Part[T], unit: str) -> Part[T]:
     """Make classic histograms of the exponential ones in *part*, which are measured in *unit* (`seconds`)."""
     exponents = TIME_EXPONENTS.get(unit, EXPONENTS)
     bounds = tuple(2.0**exponent for exponent in exponents)
-    return part._replace(
+    return replace(
+        part,
         kind=Kind.HISTOGRAM,
         bounds=bounds,
         values=[classic_row(value, exponents) for value in part.values],

@@ -16,13 +16,21 @@ def latest(exemplars: Iterable[Exemplar]) -> Exemplar:
     return max(exemplars, key=_unix_s)
 
 
+def latest_by_bucket(exemplars: Iterable[Exemplar]) -> dict[int, Exemplar]:
+    """The one to show for each bucket of a histogram that has any."""
+    shown: dict[int, Exemplar] = {}
+    for exemplar in sorted(exemplars, key=_unix_s):
+        shown[exemplar.bucket] = exemplar
+    return shown
+
+
 def exemplar_labels(exemplar: Exemplar, naming: Naming) -> Labels:
     """The ids of the trace and the span, then the filtered attributes if all of them still fit."""
     ids = _ids(exemplar)
     taken = {name for name, _ in ids}
     others = [one for one in join_labels(exemplar.attributes, naming) if one[0] not in taken]
     labels = (*ids, *others)
-    return labels if _runes(labels) <= MAX_RUNES else ids if _runes(ids) <= MAX_RUNES else ()
+    return next((some for some in (labels, ids) if _runes(some) <= MAX_RUNES), ())
 
 
 def _ids(exemplar: Exemplar) -> Labels:

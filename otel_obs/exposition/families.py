@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, Snapshot
 from otel_obs.exposition.classic import to_classic
-from otel_obs.exposition.exemplars import exemplar_labels, latest
+from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.foreign import OURS
 from otel_obs.exposition.lexical import number
 from otel_obs.exposition.names import TOTAL, Labels, Naming
@@ -79,14 +79,11 @@ def _add_scalars(
 def _add_histograms(metric: Metric, part: Part[Labels], naming: Naming, has_created: bool) -> None:
     les = [number(bound) for bound in (*part.bounds, _INFINITY)]
     for at, (labels, row) in enumerate(zip(part.labels, part.values, strict=True)):
-        by_bucket: dict[int, list[Exemplar]] = {}
-        for exemplar in part.exemplars.get(at, ()):
-            by_bucket.setdefault(exemplar.bucket, []).append(exemplar)
+        shown = latest_by_bucket(part.exemplars.get(at, ()))
         counts = list(accumulate(row[:-1]))
         for bucket, (le, count) in enumerate(zip(les, counts, strict=True)):
-            some = by_bucket.get(bucket)
-            shown = latest(some) if some else None
-            _add(metric, f"{metric.name}_bucket", {**dict(labels), "le": le}, count, shown, naming)
+            own = {**dict(labels), "le": le}
+            _add(metric, f"{metric.name}_bucket", own, count, shown.get(bucket), naming)
         _add(metric, f"{metric.name}_count", dict(labels), counts[-1], None, naming)
         _add(metric, f"{metric.name}_sum", dict(labels), row[-1], None, naming)
         if has_created:

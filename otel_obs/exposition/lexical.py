@@ -82,11 +82,13 @@ def escape_label(name: str, escaping: Escaping) -> str:
     return _escape(name, escaping, colon=False)
 
 
+@lru_cache(maxsize=4096)
 def quoted_name(name: str) -> str:
     """The name of a metric as a `# TYPE` line holds it: quoted where it is not a classic one."""
     return name if is_classic_name(name) else f'"{escape_value(name)}"'
 
 
+@lru_cache(maxsize=4096)
 def quoted_label(name: str) -> str:
     """The name of a label as a sample holds it: quoted where it is not a classic one."""
     return name if is_classic_label(name) else f'"{escape_value(name)}"'

@@ -16,7 +16,7 @@ from math import isfinite
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.exposition.classic import to_classic
-from otel_obs.exposition.exemplars import exemplar_labels, latest
+from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.foreign import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help_openmetrics, number, quoted_name, to_utf8
 from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start
@@ -118,12 +118,9 @@ def _rewritten(text: bytes, has_total: bool, exemplars: Iterable[Exemplar], nami
     """Put exemplars behind the buckets of one series, and take `_count` and `_sum` off it."""
     lines = text.split(b"\n")[:-1]
     buckets = lines[:-2]
-    by_bucket: dict[int, list[Exemplar]] = {}
-    for exemplar in exemplars:
-        by_bucket.setdefault(exemplar.bucket, []).append(exemplar)
-    for bucket, some in by_bucket.items():
+    for bucket, exemplar in latest_by_bucket(exemplars).items():
         if 0 <= bucket < len(buckets):
-            lines[bucket] += exemplar_text(latest(some), naming)
+            lines[bucket] += exemplar_text(exemplar, naming)
     return b"\n".join([*(lines if has_total else lines[:-2]), b""])
 
 
@@ -142,11 +139,7 @@ def _encode_other(family: OtherFamily, naming: Naming) -> Iterator[bytes]:
 
 
 def _other_line(family: OtherFamily, sample: OtherSample, naming: Naming) -> bytes:
-    line = (
-        sample_start(family.stem + sample.suffix, label_block(sample.labels)) + number(sample.value).encode()
-    )
-    if sample.unix_s is not None:
-        line += f" {sample.unix_s!r}".encode()
-    if sample.exemplar:
-        line += exemplar_text(sample.exemplar, naming)
-    return line + b"\n"
+    start = sample_start(family.stem + sample.suffix, label_block(sample.labels))
+    when = "" if sample.unix_s is None else f" {sample.unix_s!r}"
+    exemplar = exemplar_text(sample.exemplar, naming) if sample.exemplar else b""
+    return b"%b%b%b\n" % (start, f"{number(sample.value)}{when}".encode(), exemplar)

@@ -12,7 +12,7 @@ from math import isfinite
 
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, ExponentialValue
-from otel_obs.exposition.exemplars import exemplar_labels, latest
+from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.foreign import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import to_utf8
 from otel_obs.exposition.names import Labels, Naming
@@ -144,14 +144,12 @@ def _classic(
     """The body of a `Histogram` with buckets."""
     *buckets, total = row
     counts = list(accumulate(buckets))
-    by_bucket: dict[int, list[Exemplar]] = {}
-    for exemplar in exemplars:
-        by_bucket.setdefault(exemplar.bucket, []).append(exemplar)
+    shown = latest_by_bucket(exemplars)
     out = [_count(1, 4, counts[-1]), double(2, total)]
     for at, (bound, count) in enumerate(zip(bounds, counts, strict=True)):
         body = _count(1, 4, count) + bound
-        if at in by_bucket:
-            body += nested(3, _exemplar(latest(by_bucket[at]), naming))
+        if at in shown:
+            body += nested(3, _exemplar(shown[at], naming))
         out.append(nested(3, body))
     return b"".join(out)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from otel_obs.cells.layout import Attributes, Kind
 from otel_obs.cells.snapshot import Exemplar
@@ -24,7 +25,8 @@ class LabelCoder(Protocol[T_co]):
         """Encode *labels*."""
 
 
-class Part(NamedTuple, Generic[T]):
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
     """Series of one family that have the same shape: as a column, with encoded labels, none of them twice."""
 
     kind: Kind
@@ -35,7 +37,8 @@ class Part(NamedTuple, Generic[T]):
     exemplars: dict[int, list[Exemplar]]
 
 
-class _Coded(NamedTuple, Generic[T]):
+@dataclass(frozen=True, slots=True)
+class _Coded(Generic[T]):
     labels: list[T]
     is_distinct: bool
 
@@ -46,11 +49,14 @@ def prepare(family: Family, naming: Naming, coder: LabelCoder[T]) -> Iterator[by
         scratch, key = member.column.table.scratch, _key(member, family, naming, coder)
         if key not in scratch:
             coded: list[T] = []
+            distinct: set[T] = set()
             for labels in _label_sets(member, naming, key[-1]):
                 coded.append(coder(labels))
                 if len(coded) % _PREPARED_AT_ONCE == 0:
+                    distinct.update(coded[-_PREPARED_AT_ONCE:])
                     yield b""
-            scratch[key] = _Coded(coded, len(set(coded)) == len(coded))
+            distinct.update(coded[len(distinct) :])
+            scratch[key] = _Coded(coded, len(distinct) == len(coded))
 
 
 def parts(family: Family, naming: Naming, coder: LabelCoder[T]) -> list[Part[T]]:
@@ -119,7 +125,7 @@ def _without_infinite_bound(part: Part[T]) -> Part[T]:
     if part.kind is not Kind.HISTOGRAM or not part.bounds or part.bounds[-1] != _INFINITY:
         return part
     values = [[*row[:-3], row[-3] + row[-2], row[-1]] for row in part.values]
-    return part._replace(bounds=part.bounds[:-1], values=values)
+    return replace(part, bounds=part.bounds[:-1], values=values)
 
 
 def _merged(found: Sequence[Part[T]], name: str) -> list[Part[T]]:
@@ -127,7 +133,7 @@ def _merged(found: Sequence[Part[T]], name: str) -> list[Part[T]]:
     result: list[Part[T]] = []
     places: dict[T, tuple[Part[T], int]] = {}
     for part in found:
-        merged = part._replace(labels=[], values=[], created_s=[], exemplars={})
+        merged = replace(part, labels=[], values=[], created_s=[], exemplars={})
         result.append(merged)
         for at, labels in enumerate(part.labels):
             value, exemplars = part.values[at], part.exemplars.get(at, [])
@@ -154,4 +160,4 @@ def _add(target: Part[T], place: int, part: Part[T], value: Any, name: str) -> N
     elif part.kind is Kind.GAUGE and target.kind is part.kind:
         target.values[place] = value
     else:
-        warn_once(f"{name!r} has series with equal labels and different buckets; the first one is exposed")
+        warn_once(f"{name!r} has series with equal labels that cannot be added up; the first is exposed")

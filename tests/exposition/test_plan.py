@@ -162,7 +162,7 @@ def test_histograms_that_become_equal_are_added_where_their_buckets_are_the_same
     other = histogram("h", (7, 8), [({"a-b": "1"}, [1.0, 1.0, 1.0, 1.0])])
     assert samples(rendered([same, other])) == expected
     assert caplog.messages == [
-        "'h' has series with equal labels and different buckets; the first one is exposed"
+        "'h' has series with equal labels that cannot be added up; the first is exposed"
     ]
 
 

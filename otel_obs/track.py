@@ -1,16 +1,14 @@
-"""How long a block or a call took: `Timer` and `track_time`, and the wrapping that other decorators share."""
+"""How long a block or a call took: `Timer` and `track_time`."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 from otel_obs.errors import not_a_timer
+from otel_obs.sdk.blocks import wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -143,68 +141,3 @@ def refuse(instrument: Any, error: Exception) -> None:
     drop = getattr(instrument, "drop", None)
     if drop is not None:
         drop("attributes", str(error))
-
-
-def wrap(
-    function: Callable[P, R],
-    around: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[Any]],
-) -> Callable[P, R]:
-    """Run every call of *function*, of whatever sort, inside of what *around* makes from its arguments.
-
-    Args:
-        function: A function, coroutine function, generator function or async generator function.
-        around: Gives a context manager for one call, which must not raise of its own.
-
-    Returns:
-        A function of the same sort and signature.
-    """
-    called = cast("Callable[..., Any]", function)
-    wrapper: Callable[..., Any]
-    if _is(inspect.iscoroutinefunction, called):
-
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with around(args, kwargs):
-                return await called(*args, **kwargs)
-
-        wrapper = coroutine
-    elif _is(inspect.isasyncgenfunction, called):
-
-        async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            with around(args, kwargs):
-                inner = called(*args, **kwargs)
-                try:
-                    item = await inner.__anext__()
-                    while True:
-                        try:
-                            sent = yield item
-                        except GeneratorExit:
-                            raise
-                        except BaseException as error:
-                            item = await inner.athrow(error)
-                        else:
-                            item = await inner.asend(sent)
-                except StopAsyncIteration:
-                    return
-                finally:
-                    await inner.aclose()
-
-        wrapper = async_generator
-    elif _is(inspect.isgeneratorfunction, called):
-
-        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with around(args, kwargs):
-                return (yield from called(*args, **kwargs))
-
-        wrapper = generator
-    else:
-
-        def plain(*args: Any, **kwargs: Any) -> Any:
-            with around(args, kwargs):
-                return called(*args, **kwargs)
-
-        wrapper = plain
-    return functools.update_wrapper(wrapper, called)
-
-
-def _is(kind: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
-    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004

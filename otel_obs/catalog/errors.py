@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Counter
 from otel_obs.catalog.naming import ANY
-from otel_obs.track import wrap
+from otel_obs.sdk.blocks import wrap
 
 __all__ = ["errors_total", "record_error", "track_errors"]
 

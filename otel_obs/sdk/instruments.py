@@ -12,7 +12,8 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import _Gauge as ApiGauge
 
 from otel_obs.cells.layout import Kind, Scope
-from otel_obs.sdk.aggregate import Translate, note_extremes
+from otel_obs.sdk.aggregate import Aggregator, Translate, note_extremes
+from otel_obs.sdk.blocks import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.labels import BoundT, Labelled
 from otel_obs.sdk.recording import INF, Bound, Owner, Recorder, current_context
 
@@ -84,6 +85,14 @@ class BoundCounter(Bound):
             pass
         self._slow(amount)
 
+    inc = add
+
+    def count_exceptions(
+        self, exception: type[BaseException] | tuple[type[BaseException], ...] = Exception
+    ) -> ExceptionCounting:
+        """Count what is raised, in a `with` or as a decorator."""
+        return ExceptionCounting(self.inc, exception)
+
 
 class Counter(Instrument[BoundCounter], metrics.Counter):
     """A sum that only grows. See `opentelemetry.metrics.Counter`."""
@@ -126,6 +135,16 @@ class BoundUpDownCounter(Bound):
             pass
         self._slow(amount)
 
+    inc = add
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract *amount*."""
+        self.add(-amount)
+
+    def track_inprogress(self) -> InProgress:
+        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        return InProgress(self)
+
 
 class UpDownCounter(Instrument[BoundUpDownCounter], metrics.UpDownCounter):
     """A sum that grows and shrinks. See `opentelemetry.metrics.UpDownCounter`."""
@@ -157,6 +176,7 @@ class BoundGauge(Bound):
     """A gauge's attribute set."""
 
     __slots__ = ()
+    _recorder: Gauge
 
     def set(self, amount: float) -> None:
         """Set the value, in the instrument's unit."""
@@ -171,6 +191,36 @@ class BoundGauge(Bound):
         except Exception:  # not resolved yet, or an odd amount
             pass
         self._slow(amount)
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to the value that this worker has set."""
+        try:
+            value = amount + 0.0
+            if -INF < value < INF and type(value) is float:
+                now_s = time()
+                cells, offset = self._cells, self._offset
+                cells[offset] += value
+                cells[offset + 1] = now_s
+                return
+        except Exception:  # not resolved yet, or an odd amount
+            pass
+        self._recorder.increase(self, amount)
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract from the value that this worker has set."""
+        self.inc(-amount)
+
+    def set_to_current_time(self) -> None:
+        """Set the Unix time, in seconds."""
+        self.set(time())
+
+    def track_inprogress(self) -> InProgress:
+        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        return InProgress(self)
+
+    def time(self) -> Timing:
+        """Set the seconds of a block or a call, in a `with` or as a decorator."""
+        return Timing(self.set)
 
 
 class Gauge(Instrument[BoundGauge], ApiGauge):
@@ -201,6 +251,22 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
         """Resolve *attributes* once; the handle's `set` is several times faster."""
         return self._bind(attributes, BoundGauge)
 
+    def increase(self, bound: BoundGauge, amount: Any) -> None:
+        """Add to what this worker has set, where the handle does not know its cells. Never raises."""
+        value = self._check(amount)
+        if value is None:
+            return
+        for aggregator in self.aggregators():
+            key = aggregator.identify(bound.attributes)
+
+            def change(aggregator: Aggregator = aggregator, key: bytes = key, value: float = value) -> None:
+                series = aggregator.find(key)
+                is_gauge = aggregator.stream.kind is Kind.GAUGE
+                aggregator.apply(series, series.cells[series.offset] + value if is_gauge else value)
+
+            self._owner.worker.exclusively(change)
+        self._teach(bound)
+
 
 class BoundHistogram(Bound):
     """A histogram's attribute set."""
@@ -222,6 +288,12 @@ class BoundHistogram(Bound):
         except Exception:  # not resolved yet, or an odd amount
             pass
         self._slow(amount)
+
+    observe = record
+
+    def time(self) -> Timing:
+        """Record the seconds of a block or a call, in a `with` or as a decorator."""
+        return Timing(self.record)
 
 
 class Histogram(Instrument[BoundHistogram], metrics.Histogram):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from otel_obs.errors import DeclarationError, undeclared_attributes
-from otel_obs.sdk.recording import Bound
+from otel_obs.sdk.aggregate import Aggregator
+from otel_obs.sdk.recording import Bound, Owner
 
 BoundT = TypeVar("BoundT", bound=Bound)
 
@@ -20,10 +22,14 @@ class Labelled(Generic[BoundT]):
 
     name: str
     label_names: tuple[str, ...]
+    _owner: Owner
+    aggregators: Callable[[], list[Aggregator]]
+    _teach: Callable[[Bound], None]
 
     def _init_labels(self, names: Sequence[str]) -> None:
         self.label_names = tuple(names)
-        self._children: dict[tuple[str, ...], BoundT] = {}
+        self._children: dict[tuple[object, ...], BoundT] = {}
+        self._by_name: dict[tuple[object, ...], BoundT] = {}
 
     def bind(self, attributes: Mapping[str, Any] | None = None) -> BoundT:
         """Resolve *attributes* once."""
@@ -32,17 +38,40 @@ class Labelled(Generic[BoundT]):
     def labels(self, *values: object, **named: object) -> BoundT:
         """The series with these labels, given in their declared order or by name.
 
+        It is there from now on, at 0. A process that has recorded nothing yet makes it together with its
+        first record.
+
         Raises:
             DeclarationError: The labels are not those that the instrument declares.
         """
-        try:
-            if not named:
-                return self._children[values]  # type: ignore[index]
-        except (KeyError, TypeError):
-            pass
+        if not (values and named):
+            for value in values or named.values():
+                if type(value) is not str:
+                    break
+            else:
+                known = self._by_name.get((*named, *named.values())) if named else self._children.get(values)
+                if known is not None:
+                    return known
         return self._find_child(values, named)
 
     def _find_child(self, values: tuple[object, ...], named: dict[str, object]) -> BoundT:
+        texts = self._texts(values, named)
+        names = self.label_names or tuple(named)
+        key = texts if self.label_names else (*names, *texts)
+        child = self._children.get(key)
+        if child is None:
+            if not self._children:
+                self._owner.worker.on_open.append(_weakly(self._make_children))
+            child = self._children[key] = self.bind(dict(zip(names, texts, strict=True)))
+            if self._owner.worker.opened is not None:
+                self.make(child)
+        if named:
+            by_name = (*named, *map(str, named.values()))
+            self._by_name[by_name] = child
+        return child
+
+    def _texts(self, values: tuple[object, ...], named: dict[str, object]) -> tuple[str, ...]:
+        """The labels' values as text, in the order in which the labels are declared."""
         names = self.label_names or tuple(named)
         if values and named:
             raise DeclarationError(
@@ -52,10 +81,31 @@ class Labelled(Generic[BoundT]):
             raise undeclared_attributes(self.name, named, names)
         if not named and len(values) != len(names):
             raise DeclarationError(self.name, f"got {len(values)} label values; it declares {list(names)}")
-        texts = tuple(str(named[name]) for name in names) if named else tuple(map(str, values))
-        if not self.label_names:
-            return self.bind(dict(zip(names, texts, strict=True)))
-        child = self._children.get(texts)
-        if child is None:
-            child = self._children[texts] = self.bind(dict(zip(names, texts, strict=True)))
-        return child
+        return tuple(str(named[name]) for name in names) if named else tuple(map(str, values))
+
+    def make(self, child: BoundT) -> None:
+        """Make the series of *child* now, at 0."""
+        for aggregator in self.aggregators():
+            key = aggregator.identify(child.attributes)
+
+            def change(aggregator: Aggregator = aggregator, key: bytes = key) -> None:
+                aggregator.find(key)
+
+            self._owner.worker.exclusively(change)
+        self._teach(child)
+
+    def _make_children(self) -> None:
+        for child in list(self._children.values()):
+            self.make(child)
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Call *method* as long as its object lives."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    return call

@@ -73,6 +73,11 @@ class Pipeline:
         media_type, chunks = self.collect(accept)
         return b"".join(chunks), media_type
 
+    def fresh_snapshot(self) -> Snapshot:
+        """The merged numbers, after this worker's callbacks were run."""
+        self.provider.refresh_observables(older_than_s=_FRESH_S)
+        return self.snapshot()
+
     def snapshot(self) -> Snapshot:
         """The merged numbers of all workers, and of what reads them."""
         snapshot = self._view.snapshot()

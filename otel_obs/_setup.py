@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import metrics
 
 from otel_obs._pipeline import Pipeline
+from otel_obs._registry import Collector
 from otel_obs.catalog.metric import install as install_catalog
 from otel_obs.catalog.metric import uninstall as uninstall_catalog
 from otel_obs.catalog.naming import Naming
@@ -22,6 +23,7 @@ from otel_obs.sdk.refresh import Refresher
 from otel_obs.settings import Settings, process_environment
 
 if TYPE_CHECKING:
+    from otel_obs._server import MetricsServer
     from otel_obs.http.observe import Observer
     from otel_obs.http.scrape import Scrape
 
@@ -35,6 +37,8 @@ class _Running:
     pipeline: Pipeline | None = None
     observer: Observer | None = None
     scrape: Scrape | None = None
+    collector: Collector | None = None
+    server: MetricsServer | None = None
     is_refused = False
 
 
@@ -112,8 +116,24 @@ def _build(
         _start_runtime_metrics()
     Refresher(provider)
     pipeline = Pipeline(settings, provider, service.run_dir)
+    _enter_registry(pipeline)
     _become_global(provider)
+    _start_server(pipeline, service)
     return pipeline
+
+
+def _start_server(pipeline: Pipeline, service: Service) -> None:
+    """Serve `/metrics` on a port of its own, where one is set."""
+    settings = pipeline.settings
+    scrape = _scrape(pipeline) if settings.prometheus_port is not None else None
+    if scrape is not None and settings.prometheus_port is not None:
+        from otel_obs._server import MetricsServer
+
+        tls = (settings.metrics_tls_certificate, settings.metrics_tls_key)
+        _Running.server = MetricsServer(
+            scrape, settings.prometheus_host, settings.prometheus_port, service, tls if all(tls) else None
+        )
+        _Running.server.start()
 
 
 def _push_readers(settings: Settings) -> list[Any]:
@@ -136,6 +156,19 @@ def _start_runtime_metrics() -> None:
     from otel_obs.catalog import runtime
 
     runtime.start()
+
+
+def _enter_registry(pipeline: Pipeline) -> None:
+    """Show our metrics in `prometheus_client`'s registry too, from when the application imports it."""
+    from wrapt import register_post_import_hook
+
+    _Running.collector = Collector(pipeline)
+
+    def register(module: object) -> None:
+        if _Running.collector is not None:
+            _Running.collector.register()
+
+    register_post_import_hook(register, "prometheus_client")
 
 
 def _become_global(provider: MeterProvider) -> None:
@@ -275,7 +308,8 @@ def _observer(settings: Settings) -> Observer:
     recorded: Mapping[str, Any] = http.instruments(naming, settings.http_sizes)
     if settings.http != "on":
         recorded = {}
-    profile = Semconv() if settings.profile == "semconv" else Classic()
+    families = http.families(naming)
+    profile = Semconv(families) if settings.profile == "semconv" else Classic(families)
     return Observer(HttpInstruments(**recorded), profile, exclude=_exclusion(""))
 
 
@@ -314,6 +348,12 @@ def shutdown() -> None:
     pipeline, _Running.pipeline = _Running.pipeline, None
     _Running.observer = _Running.scrape = None
     _Running.is_refused = False
+    server, _Running.server = _Running.server, None
+    if server is not None:
+        server.stop()
+    collector, _Running.collector = _Running.collector, None
+    if collector is not None and "prometheus_client" in sys.modules:
+        collector.unregister()
     uninstall_catalog()
     for name in ("flask", "fastapi"):
         module = sys.modules.get(f"otel_obs.{name}")

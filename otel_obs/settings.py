@@ -87,11 +87,35 @@ class Settings:
         "",
         "How `otlp` sends metrics: `grpc` or `http/protobuf`.",
     )
+    otlp_traces_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        parse.OTLP_PROTOCOL,
+        "",
+        "How `otlp` sends spans: `grpc` or `http/protobuf`.",
+    )
     otlp_protocol: str = _setting(
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         parse.OTLP_PROTOCOL,
         "grpc",
         "How `otlp` sends everything for which no other protocol is set: `grpc` or `http/protobuf`.",
+    )
+    otlp_temporality: str = _setting(
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        parse.TEMPORALITY,
+        "cumulative",
+        "What `otlp` sends: `cumulative` totals, which Prometheus needs; `delta`; or `lowmemory`.",
+    )
+    otlp_histograms: str = _setting(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        parse.HISTOGRAMS,
+        "explicit_bucket_histogram",
+        "What `otlp` makes of histograms: `explicit_bucket_histogram` or `base2_exponential_bucket_histogram`.",
+    )
+    export_interval_ms: int = _setting(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        parse.INTERVAL,
+        60_000,
+        "Milliseconds between two pushes of metrics.",
     )
     exemplar_filter: str = _setting(
         "OTEL_METRICS_EXEMPLAR_FILTER",
@@ -110,6 +134,15 @@ class Settings:
         parse.PORT,
         None,
         "The port of a `/metrics` server of its own. Unset: no such server; the application serves it.",
+    )
+    metrics_tls_certificate: str = _setting(
+        "OTEL_OBS_METRICS_TLS_CERTIFICATE",
+        parse.TEXT,
+        "",
+        "The file of the certificate with which the `/metrics` server of its own speaks TLS.",
+    )
+    metrics_tls_key: str = _setting(
+        "OTEL_OBS_METRICS_TLS_KEY", parse.TEXT, "", "The file of that certificate's private key."
     )
     python_excluded_urls: tuple[str, ...] = _setting(
         "OTEL_PYTHON_EXCLUDED_URLS",

@@ -29,6 +29,7 @@ RUN_VARIABLE = "_OTEL_OBS_RUN"
 MEMBERS = "members"
 _DIRECTORY_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _ATTEMPTS = 20
+_PREFIX = "otel-obs-"
 _ASIDE = ".gone-"
 
 
@@ -158,8 +159,19 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
     return found
 
 
+def has_other_users(bases: Sequence[str], nonce: str) -> bool:
+    """Whether another user has a directory of that name; only root can see that."""
+    own = f"{_PREFIX}{os.geteuid()}"
+    for base in bases:
+        with contextlib.suppress(OSError):
+            others = (name for name in os.listdir(base) if name.startswith(_PREFIX) and name != own)
+            if any(os.path.isdir(os.path.join(base, name, nonce)) for name in others):
+                return True
+    return False
+
+
 def _user_path(base: str) -> str:
-    return os.path.join(base, f"otel-obs-{os.geteuid()}")
+    return os.path.join(base, f"{_PREFIX}{os.geteuid()}")
 
 
 def _open_under(base: str, nonce: str) -> RunDir:

@@ -14,6 +14,7 @@ from otel_obs.cells.rundir import (
     RunDir,
     UnusableDirectoryError,
     find_run_dirs,
+    has_other_users,
     is_supported,
     leave,
     lock,
@@ -73,6 +74,10 @@ class Service:
             except (OSError, StoreFullError) as error:
                 _say_alone(str(error))
         return heap_store(started_s, worker)
+
+    def has_other_users(self) -> bool:
+        """Whether workers of this service run as another user, as `gunicorn --user` lets them."""
+        return has_other_users(self._bases, self._nonce)
 
     def _join_quietly(self) -> None:
         """A process that forks workers is a member too, or the last worker of a moment takes all away."""

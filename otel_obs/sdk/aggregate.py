@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
@@ -90,6 +91,7 @@ class Aggregator:
         self.plan = plan
         self.stream = plan.stream
         self.series: dict[bytes, Series] = {}
+        self._by_offset: dict[int, Series] = {}
         self.worker = worker
         self._apply = _APPLY[plan.stream.kind]
 
@@ -101,6 +103,8 @@ class Aggregator:
             kept = translate(kept)
         if keys is not None:
             kept = {key: value for key, value in kept.items() if key in keys}
+        if self.stream.merge == "per_worker":
+            kept = {**kept, "worker": str(os.getpid())}
         return encode_attributes(canonical(kept))
 
     def find(self, key: bytes, first: float = 0.0) -> Series:
@@ -144,6 +148,14 @@ class Aggregator:
         """Add one measurement to the series at *offset*."""
         self._apply(self.plan, cells, offset, value)
 
+    def at(self, offset: int) -> Series | None:
+        """The series whose cells begin at *offset*; the table of them is made when it is first needed."""
+        series = self._by_offset.get(offset)
+        if series is None or self.series.get(series.key) is not series:
+            self._by_offset = {each.offset: each for each in list(self.series.values()) if each.is_shared}
+            series = self._by_offset.get(offset)
+        return series
+
     def keep_exemplar(self, series: Series, value: float, unix_s: float, labels: Mapping[str, str]) -> None:
         """Make a measurement the latest exemplar of its bucket, for every worker to see."""
         if not series.is_shared or not self.stream.exemplar_slots:
@@ -173,6 +185,7 @@ class Aggregator:
     def forget(self) -> None:
         """Drop all series without a trace: they belong to the parent process."""
         self.series.clear()
+        self._by_offset.clear()
 
 
 def _apply_sum(plan: Plan, cells: Any, offset: int, value: float) -> None:

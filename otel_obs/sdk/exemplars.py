@@ -38,7 +38,7 @@ class Exemplars:
         self,
         readers: Iterable[Any],
         aggregator: Aggregator,
-        series: Series,
+        series: Series | int,
         value: float,
         attributes: Any,
         context: Any,
@@ -53,6 +53,11 @@ class Exemplars:
                 return
         elif not _is_sampled(context):
             return
+        if isinstance(series, int):
+            found = aggregator.at(series)
+            if found is None:
+                return
+            series = found
         if series.reservoirs is None:
             series.reservoirs = {}
         span = trace.get_current_span(context).get_span_context()

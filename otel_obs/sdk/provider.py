@@ -15,11 +15,12 @@ from opentelemetry.metrics import NoOpMeter
 
 from otel_obs.cells.layout import Scope, canonical
 from otel_obs.cells.worker import Worker
-from otel_obs.sdk.aggregate import Aggregator, Plan
+from otel_obs.sdk.aggregate import Aggregator, Plan, Series
 from otel_obs.sdk.exemplars import Exemplars
 from otel_obs.sdk.instruments import Counter
 from otel_obs.sdk.meter import AnyInstrument, Meter
 from otel_obs.sdk.observables import Observable
+from otel_obs.sdk.resources import resource_of
 from otel_obs.sdk.views import plans_of
 
 _logger = logging.getLogger("otel_obs")
@@ -44,6 +45,7 @@ class MeterProvider(metrics.MeterProvider):
         is_disabled: Whether all meters do nothing.
         ignored_scopes: Names of meters that do nothing, since what they measure is measured already.
         measures_itself: Whether what is dropped or overflows is counted in metrics, too.
+        is_worker: Whether another process of the service may have the same resource.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class MeterProvider(metrics.MeterProvider):
         is_disabled: bool = False,
         ignored_scopes: Sequence[str] = (),
         measures_itself: bool = False,
+        is_worker: bool = False,
     ) -> None:
         self.worker = worker or Worker()
         self.dropped: dict[str, int] = {}
@@ -68,7 +71,8 @@ class MeterProvider(metrics.MeterProvider):
         """Measurements that went to the overflow series, by stream."""
         self.ignored_scopes = set(ignored_scopes)
         self.exemplars = Exemplars(exemplar_filter)
-        self._resource = resource
+        self._given_resource, self._is_worker = resource, is_worker
+        self._resource: Any = None
         self._views = tuple(views)
         self._limit = cardinality_limit
         self._adjust = adjust
@@ -92,9 +96,7 @@ class MeterProvider(metrics.MeterProvider):
     def resource(self) -> Any:
         """The SDK's `Resource`."""
         if self._resource is None:
-            from opentelemetry.sdk.resources import Resource
-
-            self._resource = Resource.create({})
+            self._resource = resource_of(self._given_resource, self._is_worker)
         return self._resource
 
     def get_meter(
@@ -175,7 +177,7 @@ class MeterProvider(metrics.MeterProvider):
                     )
 
     def offer_exemplar(
-        self, aggregator: Aggregator, series: Any, value: float, attributes: Any, context: Any
+        self, aggregator: Aggregator, series: Series | int, value: float, attributes: Any, context: Any
     ) -> None:
         """Keep the measurement as an exemplar, if the filter says so."""
         self.exemplars.offer(self._collectors, aggregator, series, value, attributes, context)
@@ -292,8 +294,7 @@ class MeterProvider(metrics.MeterProvider):
         self.overflowed.clear()
         for collector in self._collectors.values():
             collector.forget()
-        if self._resource is not None:
-            self._resource = _of_this_process(self._resource)
+        self._resource, self._is_worker = None, True
 
 
 def _shutdown_at_exit(provider: MeterProvider) -> Callable[[], None]:
@@ -307,12 +308,3 @@ def _shutdown_at_exit(provider: MeterProvider) -> Callable[[], None]:
 
     atexit.register(shutdown)
     return shutdown
-
-
-def _of_this_process(resource: Any) -> Any:
-    """Merge in what differs in a child: its process id, and its service instance."""
-    try:
-        from opentelemetry.sdk.resources import _get_process_dependent_resource
-    except ImportError:
-        return resource
-    return resource.merge(_get_process_dependent_resource())

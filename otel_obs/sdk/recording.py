@@ -40,9 +40,9 @@ class Owner(Protocol):
         """The streams that the provider's views make of *instrument*."""
 
     def offer_exemplar(
-        self, aggregator: Aggregator, series: Series, value: float, attributes: Any, context: Any
+        self, aggregator: Aggregator, series: Series | int, value: float, attributes: Any, context: Any
     ) -> None:
-        """Keep the measurement as an exemplar, if the provider's filter says so."""
+        """Keep the measurement as an exemplar of a series, or of the series at an offset."""
 
     def note_overflow(self, stream: str, limit: int) -> None:
         """Count a measurement that went to the overflow series, and log the first of its stream."""
@@ -103,20 +103,31 @@ class Recorder:
         self._offsets.clear()
         self._typed.clear()
 
-    def _slow(self, amount: Any, attributes: Any, context: Any) -> None:
-        """Record a measurement that the fast path has not: a new series, an odd value, a context."""
+    def _slow(self, amount: Any, attributes: Any, context: Any) -> bool:
+        """Record what the fast path has not: a new series, an odd value, a context.
+
+        Returns:
+            Whether it was recorded.
+        """
         try:
             value = self._check(amount)
-            if value is None or self._store_typed(value, attributes, context):
-                return
-            if attributes is not None and not isinstance(attributes, Mapping):
-                self._owner.drop(self.name, "attributes", f"attributes {attributes!r} are not a mapping")
-                attributes = None
-            self._record_whole(value, attributes, context)
+            if value is None:
+                return False
+            if not self._record_known(value, attributes, context):
+                self._record_whole(value, self._mapping(attributes), context)
         except DeclarationError as error:
             self._owner.drop(self.name, "attributes", str(error))
+            return False
         except Exception as error:
             self._owner.drop(self.name, "error", repr(error))
+            return False
+        return True
+
+    def _mapping(self, attributes: Any) -> Mapping[str, Any] | None:
+        if attributes is None or isinstance(attributes, Mapping):
+            return attributes
+        self._owner.drop(self.name, "attributes", f"attributes {attributes!r} are not a mapping")
+        return None
 
     def _check(self, amount: Any) -> float | None:
         """The amount as a plain float, or None if it cannot be recorded."""
@@ -133,19 +144,27 @@ class Recorder:
             return None
         return value
 
-    def _store_typed(self, value: float, attributes: Any, context: Any) -> bool:
-        """Record to a series whose attributes are not all strings, if it is known."""
-        if context is not None or not value or not self._typed or not attributes or current_context():
+    def _record_known(self, value: float, attributes: Any, context: Any) -> bool:
+        """Record to a series that the fast path knows, when its attributes are not all strings or there
+        is a context to look at.
+        """
+        cells = self._cells
+        if not value or cells is None:
             return False
         try:
-            values = tuple(attributes.values())
-            offset = self._typed.get(((*attributes, *values), tuple(map(type, values))))
+            values = tuple(attributes.values()) if attributes else ()
+            key = (*attributes, *values) if attributes else ()
+            offset = self._offsets.get(key)
+            if offset is None:
+                offset = self._typed.get((key, tuple(map(type, values))))
         except (TypeError, AttributeError):
             return False
-        cells = self._cells
-        if offset is None or cells is None:
+        if offset is None:
             return False
-        self._aggregators_known()[0].store(cells, offset, value)
+        aggregator = self._aggregators_known()[0]
+        aggregator.store(cells, offset, value)
+        if context is not None or current_context():
+            self._owner.offer_exemplar(aggregator, offset, value, attributes, context)
         return True
 
     def _aggregators_known(self) -> list[Aggregator]:
@@ -252,8 +271,7 @@ class Bound:
         self._cells = None
 
     def _slow(self, amount: Any) -> None:
-        self._recorder._slow(amount, self.attributes, None)
-        if self._cells is None:
+        if self._recorder._slow(amount, self.attributes, None) and self._cells is None:
             self._recorder._teach(self)
 
 

@@ -1,0 +1,229 @@
+"""A `/metrics` server of its own: one process of the service holds the port, another takes over."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from otel_obs.cells.rundir import lock
+from otel_obs.cells.service import Service
+from otel_obs.http.scrape import Scrape, ScrapeRequest
+
+_logger = logging.getLogger("otel_obs")
+
+LOCK_NAME = "server.lock"
+RETRY_S = 1.0
+POLL_S = 0.05
+
+
+class MetricsServer:
+    """Serves scrapes on a port, as long as this process is the one of the service that may.
+
+    Every process of the service tries: a lock in the run directory says which one binds, and goes with
+    its process. A port that somebody else holds is said once and tried again; it is never an error.
+
+    Args:
+        scrape: Answers requests.
+        host: The address to bind.
+        port: The port.
+        service: Has the run directory with the lock.
+        tls: The certificate's and the key's file; None serves plain HTTP.
+    """
+
+    def __init__(
+        self,
+        scrape: Scrape,
+        host: str,
+        port: int,
+        service: Service,
+        tls: tuple[str, str] | None = None,
+    ) -> None:
+        self._scrape, self._address, self._service, self._tls = scrape, (host, port), service, tls
+        self._has_said = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._server: _Server | None = None
+        self._lock = -1
+        _servers.add(self)
+
+    def start(self, delay_s: float = 0.0) -> None:
+        """Begin to try for the port, on a thread of its own."""
+        if self._thread is None:
+            self._stop = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._stop, delay_s), name="otel_obs_server", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Give the port to another process."""
+        self._stop.set()
+        server, thread = self._server, self._thread
+        if server is not None:
+            server.shutdown()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(2 * RETRY_S)
+        self._thread = None
+
+    def after_fork_in_child(self) -> None:
+        """Leave port and lock to the parent, and try for them when it is gone.
+
+        The first try is put off: a server may change this process's user right after the fork.
+        """
+        self._thread = None
+        if self._server is not None:
+            self._server.socket.close()
+            self._server = None
+        self._give_lock()
+        self.start(RETRY_S)
+
+    def _run(self, stop: threading.Event, delay_s: float) -> None:
+        stop.wait(delay_s)
+        while not stop.is_set():
+            if not self._service.has_other_users() and self._take_lock():
+                try:
+                    self._serve(stop)
+                finally:
+                    self._give_lock()
+            stop.wait(RETRY_S)
+
+    def _take_lock(self) -> bool:
+        run_dir = self._service.run_dir()
+        if run_dir is None:
+            return True
+        try:
+            descriptor = run_dir.open(LOCK_NAME, os.O_CREAT | os.O_RDWR)
+        except OSError:
+            return False
+        if not lock(descriptor, exclusive=True):
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def _give_lock(self) -> None:
+        descriptor, self._lock = self._lock, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _serve(self, stop: threading.Event) -> None:
+        try:
+            server = _Server(self._address, self._scrape, self._tls, self._service.has_other_users)
+        except (OSError, ssl.SSLError) as error:
+            self._say(error)
+            return
+        self._server, self._has_said = server, False
+        with contextlib.closing(server.socket):
+            if not stop.is_set():
+                server.serve_forever(POLL_S)
+        self._server = None
+
+    def _say(self, error: OSError) -> None:
+        if not self._has_said:
+            self._has_said = True
+            host, port = self._address
+            _logger.warning(
+                "OTEL_EXPORTER_PROMETHEUS_PORT=%s on %s cannot be served: %s; it is tried again every %g s",
+                port,
+                host,
+                error.strerror or error,
+                RETRY_S,
+            )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        scrape: Scrape,
+        tls: tuple[str, str] | None,
+        is_over: Callable[[], bool],
+    ) -> None:
+        self.scrape = scrape
+        self._is_over = is_over
+        self._looked_s = 0.0
+        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
+        super().__init__(address, _Handler)
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def service_actions(self) -> None:
+        """Once a second, see whether the workers run as another user, whose numbers this process lacks."""
+        if time.monotonic() - self._looked_s > RETRY_S:
+            self._looked_s = time.monotonic()
+            if self._is_over():
+                threading.Thread(target=self.shutdown, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no news."""
+        _logger.debug("a scrape of %s ended early", client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def _answer(self) -> None:
+        parts = urlsplit(self.path)
+        scrape = self.server.scrape
+        if parts.path not in scrape.paths:
+            self._send(404, [("Content-Type", "text/plain; charset=utf-8")], f"see {scrape.path}\n".encode())
+            return
+        header = self.headers.get
+        answer = scrape.answer(
+            ScrapeRequest(
+                self.command,
+                parts.query,
+                header("Accept", ""),
+                header("Accept-Encoding", ""),
+                header("Authorization", ""),
+                header("X-Prometheus-Scrape-Timeout-Seconds", ""),
+            )
+        )
+        self._send(answer.status, answer.headers, answer.body)
+
+    def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _answer
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes are no news."""
+
+
+_servers: weakref.WeakSet[MetricsServer] = weakref.WeakSet()
+
+
+def _each(action: str) -> Callable[[], None]:
+    def act() -> None:
+        for server in list(_servers):
+            getattr(server, action)()
+
+    return act
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_each("stop"), after_in_parent=_each("start"), after_in_child=_each("after_fork_in_child")
+    )

@@ -80,7 +80,7 @@ def test_two_services_of_one_machine_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_can_reserve_no_shared_memory_serves_its_own_numbers(tmp_path: Path) -> None:
-    # A full device cannot be had without privileges; a limit on the size of files refuses space in the same way.
+    # A full device cannot be had without privileges; a limit on the size of files refuses space just so.
     limited = "import resource, os, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
     run = "os.execv(sys.argv[1], sys.argv[1:])"
     with Service(

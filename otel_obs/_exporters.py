@@ -1,37 +1,302 @@
-"""Readers that push to somewhere, by the names of `OTEL_METRICS_EXPORTER`."""
+"""What pushes to somewhere, by the names of `OTEL_METRICS_EXPORTER` and `OTEL_TRACES_EXPORTER`.
+
+Every worker has exporters of its own, made when it first has something to send: a connection that a fork
+has copied answers to two processes.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
+from opentelemetry.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader
 
 from otel_obs.errors import SettingError
 from otel_obs.settings import Settings
 
-_GROUP = "opentelemetry_metrics_exporter"
+_logger = logging.getLogger("otel_obs")
+
+EXIT_MS = 5_000
+"""How long the end of a process waits for its last push; containers are killed after 10 s."""
 _PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
+_DELTAS: dict[str, tuple[type, ...]] = {
+    "cumulative": (),
+    "delta": (Counter, Histogram, ObservableCounter),
+    "lowmemory": (Counter, Histogram),
+}
+_SUMS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
+
+Make = Callable[[], Any]
 
 
 def push_readers(settings: Settings) -> list[Any]:
-    """The SDK's readers for every exporter but `prometheus`, which is `/metrics`.
+    """The readers for every exporter of metrics but `prometheus`, which is `/metrics`.
 
     Raises:
         SettingError: An exporter is not installed.
     """
-    return [_reader(name, settings) for name in settings.metrics_exporters if name != "prometheus"]
+    names = [name for name in settings.metrics_exporters if name != "prometheus"]
+    return [_reader(name, settings) for name in names]
 
 
 def _reader(name: str, settings: Settings) -> Any:
-    from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
-
-    entry_name = (
-        _PROTOCOLS[settings.otlp_metrics_protocol or settings.otlp_protocol] if name == "otlp" else name
+    protocol = settings.otlp_metrics_protocol or settings.otlp_protocol
+    made = _find("metrics", name, protocol)
+    if name.startswith("otlp"):
+        return PushReader(
+            made, _temporality(settings), _aggregation(settings), settings.export_interval_ms / 1e3
+        )
+    exporter = made()
+    if isinstance(exporter, MetricReader):
+        return exporter
+    return PushReader(
+        lambda: exporter,
+        exporter._preferred_temporality,
+        exporter._preferred_aggregation,
+        settings.export_interval_ms / 1e3,
     )
-    found = list(entry_points(group=_GROUP, name=entry_name))
+
+
+def span_exporters(settings: Settings) -> list[Any]:
+    """The exporters of spans.
+
+    Raises:
+        SettingError: An exporter is not installed.
+    """
+    protocol = settings.otlp_traces_protocol or settings.otlp_protocol
+    return [WorkerSpanExporter(_find("traces", name, protocol)) for name in settings.traces_exporters]
+
+
+def _find(signal: str, name: str, protocol: str) -> Make:
+    """The class of an exporter, unless it is OTLP's: that is imported by the first push."""
+    entry_name = _PROTOCOLS[protocol] if name == "otlp" else name
+    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=entry_name))
     if not found:
         remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else "install its package"
-        raise SettingError(
-            "OTEL_METRICS_EXPORTER", name, f"names an exporter that is not installed; {remedy}"
+        variable = f"OTEL_{signal.upper()}_EXPORTER"
+        raise SettingError(variable, name, f"names an exporter that is not installed; {remedy}")
+    entry_point = found[0]
+    if name.startswith("otlp"):
+        return lambda: entry_point.load()()
+    make: Make = entry_point.load()
+    return make
+
+
+def _temporality(settings: Settings) -> dict[type, Any]:
+    deltas = _DELTAS[settings.otlp_temporality]
+    return {
+        kind: AggregationTemporality.DELTA if kind in deltas else AggregationTemporality.CUMULATIVE
+        for kind in _SUMS
+    }
+
+
+def _aggregation(settings: Settings) -> dict[type, Any]:
+    if settings.otlp_histograms == "explicit_bucket_histogram":
+        return {}
+    from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
+
+    return {Histogram: ExponentialBucketHistogramAggregation()}
+
+
+class PushReader(MetricReader):
+    """Collects this worker's numbers at intervals and when it ends, and pushes them.
+
+    A process pushes from its first record on, and also without one unless it has forked: the first process
+    of a server with workers measures nothing itself.
+
+    Args:
+        make: Makes the exporter, in the worker that uses it.
+        temporality: What the exporter prefers, by class of instrument.
+        aggregation: What the exporter prefers, by class of instrument.
+        interval_s: Seconds between two pushes.
+    """
+
+    def __init__(
+        self, make: Make, temporality: dict[type, Any], aggregation: dict[type, Any], interval_s: float
+    ) -> None:
+        super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
+        self._make = make
+        self._interval_s = interval_s
+        self._inherited: list[Any] = []
+        self._has_forked = False
+        self._worker: Any = None
+        self._failed = False
+        self._reset()
+        _readers.add(self)
+
+    def _reset(self) -> None:
+        self._exporter: Any = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._pushing = threading.Lock()
+        self._is_shut_down = False
+        self._due_s = time.monotonic() + self._interval_s
+
+    def _set_meter_provider(self, meter_provider: Any) -> None:
+        super()._set_meter_provider(meter_provider)
+        self._worker = meter_provider.worker
+        self._worker.on_open.append(self.start)
+        self.start()
+
+    def start(self) -> None:
+        """Begin to push, if that has not begun."""
+        if self._is_shut_down or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._stop,), name="otel_obs_push", daemon=True
         )
-    made = found[0].load()()
-    return made if isinstance(made, MetricReader) else PeriodicExportingMetricReader(made)
+        self._thread.start()
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(max(self._due_s - time.monotonic(), 0)):
+            self._due_s = time.monotonic() + self._interval_s
+            self._push()
+        if self._is_shut_down:
+            self._push()
+
+    def _push(self) -> None:
+        if self._has_forked and self._worker.opened is None:
+            return
+        try:
+            self.collect()
+            self._failed = False
+        except Exception as error:
+            # The exporters log what an endpoint answers; this is something else, and goes on like it began.
+            if not self._failed:
+                _logger.warning("metrics could not be pushed: %r", error)
+            self._failed = True
+
+    def _receive_metrics(self, metrics_data: Any, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            with self._pushing:
+                if self._exporter is None:
+                    self._exporter = self._make()
+                self._exporter.export(metrics_data, timeout_millis=timeout_millis)
+        finally:
+            detach(token)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Push what there is now."""
+        self.collect(timeout_millis=timeout_millis)
+        return True
+
+    def shutdown(self, timeout_millis: float = EXIT_MS, **kwargs: Any) -> None:
+        """Push once more, waiting no longer than a container's end allows, and stop."""
+        if self._is_shut_down:
+            return
+        self._is_shut_down = True
+        self._stop.set()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(min(timeout_millis, EXIT_MS) / 1e3)
+        else:
+            self._push()
+        if self._exporter is not None:
+            self._exporter.shutdown()
+
+    def pause(self) -> None:
+        """Have no thread while the process forks."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(0.2)
+
+    def resume(self) -> None:
+        """Go on after a fork, in the parent."""
+        self._has_forked = True
+        if self._thread is not None and self._worker is not None:
+            self._thread = None
+            if self._worker.opened is not None:
+                self.start()
+
+    def forget(self) -> None:
+        """Begin anew, in a child; the parent's exporter is kept, since closing it could disturb the parent."""
+        self._inherited.append(self._exporter)
+        self._reset()
+        self._has_forked = True
+
+
+class WorkerSpanExporter:
+    """An exporter of spans that each worker makes for itself, with its first spans.
+
+    Args:
+        make: Makes the exporter, in the worker that uses it.
+    """
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+        self._exporters: dict[int, Any] = {}
+
+    def export(self, spans: Any) -> Any:
+        """Send spans."""
+        pid = os.getpid()
+        exporter = self._exporters.get(pid)
+        if exporter is None:
+            exporter = self._exporters[pid] = self._make()
+        return exporter.export(spans)
+
+    def shutdown(self) -> None:
+        """Close what this worker has made; its parent's exporter is its parent's."""
+        exporter = self._exporters.get(os.getpid())
+        if exporter is not None:
+            exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is kept back here."""
+        return True
+
+
+def at_sigterm(flush: Callable[[], None]) -> None:
+    """Have *flush* called when SIGTERM ends the process, which runs no exit handlers.
+
+    Servers handle SIGTERM themselves and put this in no one's way; uvicorn raises the signal again when it
+    has stopped, and means what was there before it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def end(number: int, frame: object) -> None:
+        try:
+            flush()
+        finally:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+_readers: weakref.WeakSet[PushReader] = weakref.WeakSet()
+
+
+def _each(action: Callable[[PushReader], None]) -> Callable[[], None]:
+    def act() -> None:
+        for reader in list(_readers):
+            action(reader)
+
+    return act
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_each(PushReader.pause),
+        after_in_parent=_each(PushReader.resume),
+        after_in_child=_each(PushReader.forget),
+    )

@@ -274,6 +274,11 @@ class MeterProvider(metrics.MeterProvider):
             atexit.unregister(self._at_exit)
         self._each_reader("shutdown", timeout_millis)
 
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether `shutdown` was called in this process."""
+        return self._is_shut_down
+
     def _each_reader(self, action: str, timeout_millis: float) -> None:
         deadline_s = time.monotonic() + timeout_millis / 1e3
         failures = []

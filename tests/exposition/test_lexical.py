@@ -78,9 +78,7 @@ def test_names_that_are_not_classic_are_quoted() -> None:
     assert [quoted_label(name) for name in ("a_b", "a:b")] == ["a_b", '"a:b"']
 
 
-@pytest.mark.skipif(
-    not hasattr(client, "UNDERSCORES"), reason="this prometheus_client escapes no names"
-)
+@pytest.mark.skipif(not hasattr(client, "UNDERSCORES"), reason="this prometheus_client escapes no names")
 @given(
     st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1)
     | st.text("a.b_:1", min_size=1),

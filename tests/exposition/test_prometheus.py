@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -34,6 +35,17 @@ from tests.support.waiting import until
 
 PROMTOOL = shutil.which("promtool")
 OPTIONS = Options(canonical({"service.name": "shop", "host.cpus": 4}))
+UTF8_OPTIONS = Options(OPTIONS.resource, translation="NoUTF8EscapingWithSuffixes")
+FORCED: dict[str, Format] = {
+    "text": TEXT,
+    "openmetrics": OPENMETRICS,
+    "protobuf": PROTOBUF,
+    "text-utf8": Format("text", "1.0.0", "allow-utf-8"),
+    "openmetrics-utf8": Format("openmetrics", "1.0.0", "allow-utf-8"),
+    "protobuf-utf8": Format("protobuf", "", "allow-utf-8"),
+}
+JOBS = ["text", "openmetrics", "protobuf", "metrics"]
+UTF8_JOBS = ["text-utf8", "openmetrics-utf8", "protobuf-utf8"]
 ODD = 'a"b\\c\nd ü {},='
 
 
@@ -44,6 +56,7 @@ def everything(now_s: float) -> Snapshot:
         counter("http_requests", [({"path": ODD}, 1234567.0), ({"path": "/"}, 5.0)], description=ODD),
         counter("sent", [({}, 3.0)], unit="By", description="Sent"),
         column(Kind.UPDOWN, "jobs_in_progress", [({}, -2.0)], description="Running"),
+        gauge("cache.size", [({}, 7.0)], unit="By", description="Cached"),
         gauge("temperature", [({"a.b": "1", "a_b": True}, 21.5)], unit="Cel", description="Now"),
         histogram(
             "http_request_duration",
@@ -102,15 +115,15 @@ def test_promtool_reads_any_names_labels_and_help() -> None:
 @contextmanager
 def served() -> Iterator[int]:
     """A server that answers on a path for each format, and on `/metrics` in the one that is asked for."""
-    forced = {"/text": TEXT, "/openmetrics": OPENMETRICS, "/protobuf": PROTOBUF}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            format: Format = forced.get(self.path) or negotiate(self.headers["Accept"])
+            format = FORCED.get(self.path[1:]) or negotiate(self.headers["Accept"])
+            options = OPTIONS if format.escaping == "underscores" else UTF8_OPTIONS
             self.send_response(200)
             self.send_header("Content-Type", format.content_type)
             self.end_headers()
-            for chunk in render(everything(time.time()), format, OPTIONS):
+            for chunk in render(everything(time.time()), format, options):
                 self.wfile.write(chunk)
 
         def log_message(self, *_: object) -> None:
@@ -126,38 +139,54 @@ def served() -> Iterator[int]:
             thread.join()
 
 
-@pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+@pytest.fixture(scope="module", params=["Debian's", "3"])
+def prometheus(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrometheusServer]:
+    """A server that scrapes every job; 2.42 switches native histograms on for all, 3 for each job."""
+    is_new = request.param == "3"
+    binary = prometheus_3() if is_new else BINARY or "prometheus"
+    names = [*JOBS, *UTF8_JOBS] if is_new else JOBS
     directory = tmp_path_factory.mktemp("prometheus")
     with served() as port:
         jobs = [
             {
-                "job_name": job,
-                "metrics_path": f"/{job}",
+                "job_name": name,
+                "metrics_path": f"/{name}",
                 "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+                **({"scrape_native_histograms": True} if is_new else {}),
             }
-            for job in ("text", "openmetrics", "protobuf", "metrics")
+            for name in names
         ]
         config = {"global": {"scrape_interval": "300ms"}, "scrape_configs": jobs}
         (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
         server = PrometheusServer(
-            BINARY or "prometheus",
+            binary,
             "--config.file=prometheus.yml",
             "--storage.tsdb.path=data",
             "--web.listen-address=127.0.0.1:{port}",
-            "--enable-feature=native-histograms,exemplar-storage",
+            f"--enable-feature=exemplar-storage{'' if is_new else ',native-histograms'}",
             cwd=directory,
             log_file=directory / "log",
             ready_path="/-/ready",
         )
         with server:
-            until(lambda: len(server.query("up == 1")) == len(jobs), "four jobs that are up")
-            until(lambda: len(server.query("sent_bytes_total")) == len(jobs), "samples of four jobs")
+            until(lambda: len(server.query("up == 1")) == len(jobs), "jobs that are up")
+            until(lambda: len(server.query("sent_bytes_total")) == len(jobs), "samples of every job")
             yield server
 
 
+def prometheus_3() -> str:
+    """Prometheus 3 where it has been built already."""
+    script = Path(__file__).parents[2] / "scripts" / "prometheus3"
+    found = subprocess.run([script, "--find"], capture_output=True, text=True, timeout=30)
+    if found.returncode != 0:
+        pytest.skip("Prometheus 3 is not built; build it with: scripts/prometheus3")
+    return str(Path(found.stdout.strip()) / "prometheus")
+
+
 @pytest.mark.prometheus
-@pytest.mark.parametrize("job", ["text", "openmetrics", "protobuf", "metrics"])
+@pytest.mark.parametrize("job", JOBS)
 def test_a_server_reads_every_format(prometheus: PrometheusServer, job: str) -> None:
     assert prometheus.target_health(job) == ("up", "")
     labels = {"job": job, "instance": prometheus.query("up")[0][0]["instance"]}
@@ -217,3 +246,13 @@ def test_exemplars_are_found_by_their_trace(prometheus: PrometheusServer, job: s
 @pytest.mark.prometheus
 def test_a_server_that_knows_native_histograms_is_given_protobuf(prometheus: PrometheusServer) -> None:
     assert prometheus.query('response_size_bytes_bucket{job="metrics"}') == []
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize("job", UTF8_JOBS)
+def test_utf8_names_are_kept(prometheus: PrometheusServer, job: str) -> None:
+    if not prometheus.query(f'up{{job="{job}"}}'):
+        pytest.skip("Prometheus 2 knows no UTF-8 names")
+    assert prometheus.value(f'target_info{{job="{job}","service.name"="shop","host.cpus"="4"}}') == 1.0
+    assert prometheus.value(f'temperature_celsius{{job="{job}","a.b"="1",a_b="true"}}') == 21.5
+    assert prometheus.value(f'{{"cache.size_bytes", job="{job}"}}') == 7.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import socket
@@ -57,7 +56,7 @@ class MetricsServer:
         _servers.add(self)
 
     def start(self, delay_s: float = 0.0) -> None:
-        """Begin to try for the port, on a thread of its own."""
+        """Begin to try for the port, or go on serving it, on a thread of its own."""
         if self._thread is None:
             self._stop = threading.Event()
             self._thread = threading.Thread(
@@ -65,37 +64,54 @@ class MetricsServer:
             )
             self._thread.start()
 
-    def stop(self) -> None:
-        """Give the port to another process."""
+    def pause(self) -> None:
+        """Have no thread, as before a fork; connections wait in the socket's backlog."""
         self._stop.set()
-        server, thread = self._server, self._thread
-        if server is not None:
-            server.shutdown()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(2 * RETRY_S)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(2 * RETRY_S)
         self._thread = None
+
+    def stop(self) -> None:
+        """Leave the port to another process."""
+        self.pause()
+        self._close()
 
     def after_fork_in_child(self) -> None:
         """Leave port and lock to the parent, and try for them when it is gone.
 
         The first try is put off: a server may change this process's user right after the fork.
         """
-        self._thread = None
-        if self._server is not None:
-            self._server.socket.close()
-            self._server = None
-        self._give_lock()
+        self._close()
         self.start(RETRY_S)
 
     def _run(self, stop: threading.Event, delay_s: float) -> None:
         stop.wait(delay_s)
+        looked_s = 0.0
         while not stop.is_set():
-            if not self._service.has_other_users() and self._take_lock():
-                try:
-                    self._serve(stop)
-                finally:
-                    self._give_lock()
-            stop.wait(RETRY_S)
+            if time.monotonic() - looked_s > RETRY_S:
+                looked_s = time.monotonic()
+                if self._service.has_other_users():
+                    self._close()  # the workers' numbers are not for this process to see
+                elif self._server is None and self._take_lock():
+                    self._open()
+            if self._server is None:
+                stop.wait(RETRY_S)
+            else:
+                self._server.handle_request()
+
+    def _open(self) -> None:
+        try:
+            self._server = _Server(self._address, self._scrape, self._tls)
+            self._has_said = False
+        except (OSError, ssl.SSLError) as error:
+            self._give_lock()
+            self._say(error)
+
+    def _close(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.socket.close()
+        self._give_lock()
 
     def _take_lock(self) -> bool:
         run_dir = self._service.run_dir()
@@ -116,18 +132,6 @@ class MetricsServer:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def _serve(self, stop: threading.Event) -> None:
-        try:
-            server = _Server(self._address, self._scrape, self._tls, self._service.has_other_users)
-        except (OSError, ssl.SSLError) as error:
-            self._say(error)
-            return
-        self._server, self._has_said = server, False
-        with contextlib.closing(server.socket):
-            if not stop.is_set():
-                server.serve_forever(POLL_S)
-        self._server = None
-
     def _say(self, error: OSError) -> None:
         if not self._has_said:
             self._has_said = True
@@ -144,29 +148,17 @@ class MetricsServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(
-        self,
-        address: tuple[str, int],
-        scrape: Scrape,
-        tls: tuple[str, str] | None,
-        is_over: Callable[[], bool],
-    ) -> None:
+    timeout = POLL_S
+
+    def __init__(self, address: tuple[str, int], scrape: Scrape, tls: tuple[str, str] | None) -> None:
         self.scrape = scrape
-        self._is_over = is_over
-        self._looked_s = 0.0
         self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
         super().__init__(address, _Handler)
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-
-    def service_actions(self) -> None:
-        """Once a second, see whether the workers run as another user, whose numbers this process lacks."""
-        if time.monotonic() - self._looked_s > RETRY_S:
-            self._looked_s = time.monotonic()
-            if self._is_over():
-                threading.Thread(target=self.shutdown, daemon=True).start()
+            # The handshake is the handler thread's, so that a silent client holds up nobody else.
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no news."""
@@ -225,5 +217,5 @@ def _each(action: str) -> Callable[[], None]:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_each("stop"), after_in_parent=_each("start"), after_in_child=_each("after_fork_in_child")
+        before=_each("pause"), after_in_parent=_each("start"), after_in_child=_each("after_fork_in_child")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from types import MethodType
@@ -13,7 +14,7 @@ from otel_obs.http.asgi import Middleware, Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import Observer
-from otel_obs.http.routes import declares
+from otel_obs.http.routes import declares, mounted_applications
 from otel_obs.http.scrape import Scrape
 
 try:
@@ -42,8 +43,9 @@ class _Patch:
     """
 
     default: Measuring | None = None
-    originals: ClassVar[dict[type, _Call]] = {}
-    adopted: ClassVar[WeakSet[Starlette]] = WeakSet()
+    call: _Call | None = None
+    init: tuple[Any, Callable[..., None]] | None = None
+    measured: ClassVar[WeakSet[Starlette]] = WeakSet()
     quietened: ClassVar[WeakSet[Any]] = WeakSet()
 
 
@@ -57,7 +59,7 @@ def instrument_app(
     """
     if KEY in app.__dict__:
         return False
-    app.__dict__[KEY] = _middleware(app, Measuring(observer, scrape, exclude))
+    _measure(app, Measuring(observer, scrape, exclude))
     _change_classes()
     return True
 
@@ -79,27 +81,51 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 def uninstall() -> None:
     """Measure no FastAPI or Starlette application any more."""
     _Patch.default = None
-    kind: Any
-    for kind, call in _Patch.originals.items():
-        kind.__call__ = call
-    _Patch.originals.clear()
-    while _Patch.adopted:
-        uninstrument_app(_Patch.adopted.pop())
+    kind: Any = Starlette
+    if _Patch.call is not None:
+        kind.__call__, _Patch.call = _Patch.call, None
+    if _Patch.init is not None:
+        kind, kind.__init__ = _Patch.init
+        _Patch.init = None
+    while _Patch.measured:
+        uninstrument_app(_Patch.measured.pop())
     while _Patch.quietened:
         _Patch.quietened.pop()._telemetry["metrics"] = True
 
 
-def _middleware(app: Starlette, measuring: Measuring) -> Middleware:
+def _measure(app: Starlette, measuring: Measuring) -> Middleware:
     observer, scrape, exclude = measuring
-    _quieten(app)
-    return Middleware(app, observer, scrape, exclude=exclude, owns=lambda path: declares(app, path))
+    middleware = Middleware(app, observer, scrape, exclude=exclude, owns=lambda path: declares(app, path))
+    app.__dict__[KEY] = middleware
+    _Patch.measured.add(app)
+    for each in (app, *mounted_applications(app)):
+        _quieten(each)
+    return middleware
 
 
 def _change_classes() -> None:
     kind: Any = Starlette
-    if kind not in _Patch.originals:
-        _Patch.originals[kind] = kind.__call__
+    if _Patch.call is None:
+        _Patch.call = kind.__call__
         kind.__call__ = _measured(kind.__call__)
+    _quieten_from_the_start()
+
+
+def _quieten_from_the_start() -> None:
+    """FastAPI looks at its telemetry before it comes to Starlette's `__call__`: its first request is late."""
+    kind: Any = getattr(sys.modules.get("fastapi.applications"), "FastAPI", None)
+    if kind is None or _Patch.init is not None:
+        return
+    init = kind.__init__
+    _Patch.init = kind, init
+
+    @wraps(init)
+    def quiet_init(self: Any, *args: Any, **options: Any) -> None:
+        init(self, *args, **options)
+        if _Patch.default is not None:
+            _quieten(self)
+
+    kind.__init__ = quiet_init
 
 
 def _measured(call: _Call) -> _Call:
@@ -111,18 +137,14 @@ def _measured(call: _Call) -> _Call:
         if measuring is None:
             await call(self, scope, receive, send)
         else:
-            await measuring.observe(MethodType(call, self), scope, receive, send)
+            await measuring(scope, receive, send, MethodType(call, self))
 
     return measured_call
 
 
 def _adopt(app: Starlette) -> Middleware | None:
     """Begin to measure an application that nobody asked for by name."""
-    if _Patch.default is None:
-        return None
-    _Patch.adopted.add(app)
-    adopted = app.__dict__[KEY] = _middleware(app, _Patch.default)
-    return adopted
+    return None if _Patch.default is None else _measure(app, _Patch.default)
 
 
 def _quieten(app: Any) -> None:

@@ -47,7 +47,7 @@ class _Patch:
 
     default: Measuring | None = None
     originals: tuple[_Wsgi, _Wsgi] | None = None
-    adopted: ClassVar[WeakSet[Flask]] = WeakSet()
+    measured: ClassVar[WeakSet[Flask]] = WeakSet()
 
 
 def instrument_app(
@@ -60,7 +60,7 @@ def instrument_app(
     """
     if KEY in app.extensions:
         return False
-    app.extensions[KEY] = middleware(app.wsgi_app, observer, scrape, exclude=exclude, app=app)
+    _measure(app, Measuring(observer, scrape, exclude))
     _change_class()
     return True
 
@@ -79,8 +79,8 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 def uninstall() -> None:
     """Measure no Flask application any more."""
     _Patch.default = None
-    while _Patch.adopted:
-        uninstrument_app(_Patch.adopted.pop())
+    while _Patch.measured:
+        uninstrument_app(_Patch.measured.pop())
     if _Patch.originals is not None:
         _set_methods(*_Patch.originals)
         _Patch.originals = None
@@ -166,7 +166,7 @@ def _change_class() -> None:
         measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
         if measuring is None:
             return call(self, environ, start_response)
-        return measuring.observe(self.wsgi_app, environ, start_response)
+        return measuring(environ, start_response, self.wsgi_app)
 
     @wraps(wsgi_app)
     def measured_wsgi_app(
@@ -179,7 +179,7 @@ def _change_class() -> None:
         measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
         if measuring is None:
             return wsgi_app(self, environ, start_response)
-        return measuring.observe(MethodType(wsgi_app, self), environ, start_response)
+        return measuring(environ, start_response, MethodType(wsgi_app, self))
 
     _set_methods(measured_call, measured_wsgi_app)
 
@@ -191,12 +191,15 @@ def _set_methods(call: _Wsgi, wsgi_app: _Wsgi) -> None:
 
 def _adopt(app: Flask) -> Middleware | None:
     """Begin to measure an application that nobody asked for by name."""
-    if _Patch.default is None:
-        return None
-    observer, scrape, exclude = _Patch.default
-    _Patch.adopted.add(app)
-    adopted = app.extensions[KEY] = middleware(app.wsgi_app, observer, scrape, exclude=exclude, app=app)
-    return adopted
+    return None if _Patch.default is None else _measure(app, _Patch.default)
+
+
+def _measure(app: Flask, measuring: Measuring) -> Middleware:
+    observer, scrape, exclude = measuring
+    measured = middleware(app.wsgi_app, observer, scrape, exclude=exclude, app=app)
+    app.extensions[KEY] = measured
+    _Patch.measured.add(app)
+    return measured
 
 
 def _note_exception(sender: Flask, exception: BaseException, **_: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from otel_obs.http.departure import is_departure
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.naming import Outcome
-from otel_obs.http.nesting import CURRENT, MARK, SEEN, Skipped
+from otel_obs.http.nesting import CURRENT, MARK, Skipped
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Handles, Observer, type_name
 from otel_obs.http.offload import answer_aside
 from otel_obs.http.peer import PATIENCE_S, asgi_has_left
@@ -28,6 +28,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SEND_BYTES = 256 * 1024
 
 _SKIPPED = Skipped()
+_NOT_STARTED: Message = {"status": 0}
 _GONE: Scope = {}
 """Takes the scope's place when a request is over: in a cycle with it, only the collector could free it."""
 
@@ -59,31 +60,34 @@ class Middleware:
         self._has_exclusions = bool(self._exclude)
         self._owns = owns
         self._scrape_paths: frozenset[str] = scrape.paths if scrape else frozenset()
-        SEEN.asgi = True
+        observer.has_asgi = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, websocket or lifespan."""
-        await self.observe(self.app, scope, receive, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, app: App | None = None) -> None:
+        """Serve one request, websocket or lifespan; measure it, unless a layer around does already.
 
-    async def observe(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call *app* and measure it, unless a layer around does already."""
-        exchange: _Exchange | WebSocket | None = None
+        Args:
+            scope: The server's.
+            receive: The server's.
+            send: The server's.
+            app: What to call in place of the middleware's application.
+        """
+        app = app or self.app
         try:
-            if self._is_ordinary(scope):
-                exchange = _Exchange(self.observer, scope, receive, send)
-            elif MARK not in scope and scope["type"] in ("http", "websocket"):
-                path = _path(scope)
-                is_scrape = path in self._scrape_paths and scope["type"] == "http"
-                if is_scrape and not (self._owns is not None and self._owns(path)):
-                    await self._serve(scope, send)
-                    return
-                if is_scrape or self._excludes(scope):
-                    scope[MARK] = _SKIPPED
-                else:
-                    kind = _Exchange if scope["type"] == "http" else WebSocket
-                    exchange = kind(self.observer, scope, receive, send)
+            if (
+                scope["type"] == "http"
+                and MARK not in scope
+                and not self._has_exclusions
+                and scope["path"] not in self._scrape_paths
+                and not scope.get("root_path")
+            ):
+                exchange: _Exchange | WebSocket | None = _Exchange(self.observer, scope, receive, send)
+            elif await self._serve_if_scrape(scope, send):
+                return
+            else:
+                exchange = self._begin(scope, receive, send)
         except Exception as error:
             self.observer.failed("the begin", error)
+            exchange = None
         if exchange is None:
             await app(scope, receive, send)
             return
@@ -95,15 +99,28 @@ class Middleware:
         if not exchange.is_done:
             exchange.returned()
 
-    def _is_ordinary(self, scope: Scope) -> bool:
-        """Whether the scope is that of a request about which there is nothing to find out."""
-        return (
-            scope["type"] == "http"
-            and MARK not in scope
-            and not self._has_exclusions
-            and scope["path"] not in self._scrape_paths
-            and not scope.get("root_path")
-        )
+    async def _serve_if_scrape(self, scope: Scope, send: Send) -> bool:
+        if MARK in scope or scope["type"] != "http" or _path(scope) not in self._scrape_paths:
+            return False
+        if self._owns is not None and self._owns(_path(scope)):
+            scope[MARK] = _SKIPPED
+            return False
+        await self._serve(scope, send)
+        return True
+
+    def _begin(self, scope: Scope, receive: Receive, send: Send) -> _Exchange | WebSocket | None:
+        """Begin to measure, unless there is a reason not to."""
+        kind = scope["type"]
+        if MARK in scope or (kind != "http" and kind != "websocket"):
+            return None
+        if self._excludes(scope):
+            scope[MARK] = _SKIPPED
+            return None
+        if kind == "websocket":
+            return WebSocket(self.observer, scope, receive, send)
+        exchange = _Exchange(self.observer, scope, receive, send)
+        exchange.is_special = self.observer.has_root
+        return exchange
 
     def _excludes(self, scope: Scope) -> bool:
         return self._has_exclusions and self._exclude.covers(scope, scope["path"], lambda: _url(scope))
@@ -148,33 +165,31 @@ def _url(scope: Scope) -> str:
 class _Exchange:
     """One request and its response."""
 
-    # Defaults of the class: setting each on every instance would double what a request costs.
+    # Defaults of the class: what only some requests set.
     is_done = False
     error: BaseException | None = None
-    _headers: Iterable[tuple[bytes, bytes]] = ()
-    _status = _sent_bytes = _received_bytes = 0
+    _sent_bytes = _received_bytes = 0
     _first_byte_s = _stopped_s = 0.0
-    _has_left = _has_trailers = _has_wsgi = _is_special = False
+    _has_left = _has_wsgi = False
     _rule: str | None = None
+    _waiting: list[Message] | None = None
 
     def __init__(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
         self._observer = observer
         self._scope = scope
         self._receive = receive
         self._send = send
-        try:
-            entry = observer.entries[scope["method"], scope["scheme"], scope["http_version"]]
-        except KeyError:
-            entry = observer.entry(
-                scope["method"], scope.get("scheme", "http"), scope.get("http_version", "")
-            )
+        self._start: Message = _NOT_STARTED
+        self.is_special = False
+        if observer.names_connection:
+            key = scope["method"], scope.get("scheme", "http"), scope.get("http_version", "")
+            entry = observer.entries.get(key) or observer.entry(*key)
+        else:
+            entry = observer.entries.get(scope["method"]) or observer.entry(scope["method"])
         self._entry = entry
-        self._waiting: list[Message] | None = None
         scope[MARK] = self
-        if SEEN.wsgi:
+        if observer.has_wsgi:
             CURRENT.set(self)
-        if observer.has_root and scope.get("root_path"):
-            self._is_special = True
         self._active = active = entry.active
         active(1.0)
         self._started_s = perf_counter()
@@ -189,7 +204,7 @@ class _Exchange:
         """Pass the client's messages on."""
         message = self._waiting.pop(0) if self._waiting else await self._receive()
         if message["type"] == "http.disconnect":
-            self._has_left = self._is_special = True
+            self._has_left = self.is_special = True
         else:
             self._received_bytes += len(message.get("body", b""))
         return message
@@ -198,14 +213,11 @@ class _Exchange:
         """Pass the application's messages on."""
         kind = message["type"]
         if kind == "http.response.body":
-            if message.get("more_body") or self._has_trailers:
+            if message.get("more_body") or self._start.get("trailers"):
                 return self._send_part(message)
             return self._send_last(message)
         if kind == "http.response.start":
-            self._status = message["status"]
-            self._headers = message.get("headers", ())
-            if message.get("trailers"):
-                self._has_trailers = self._is_special = True
+            self._start = message
             return self._send(message)
         if kind == "http.response.trailers" and not message.get("more_trailers"):
             return self._send_last(message)
@@ -215,13 +227,13 @@ class _Exchange:
         try:
             await self._send(message)
         except OSError:
-            self._has_left = self._is_special = True
+            self._has_left = self.is_special = True
             raise
         size = len(message.get("body", b""))
         self._sent_bytes += size
         if size and not self._first_byte_s:
             self._first_byte_s = perf_counter()
-            self._is_special = True
+            self.is_special = True
 
     async def _send_last(self, message: Message) -> None:
         if perf_counter() - self._started_s > PATIENCE_S:
@@ -229,15 +241,15 @@ class _Exchange:
         try:
             await self._send(message)
         except OSError:
-            self._has_left = self._is_special = True
+            self._has_left = self.is_special = True
             raise
         elapsed_s = perf_counter() - self._started_s
         # What most requests are, the short way: nothing is special, and the outcome is known by its route.
         scope = self._scope
         included = scope.get("fastapi")
         route = (included.get("effective_route_context") if included else None) or scope.get("route")
-        handles = self._entry.handles.get((id(route), self._status))
-        if handles is None or self._is_special or "app_root_path" in scope:
+        handles = self._entry.handles.get((id(route), self._start["status"]))
+        if handles is None or self.is_special or "app_root_path" in scope:
             self._sent_bytes += len(message.get("body", b""))
             self._complete()
             return
@@ -247,13 +259,21 @@ class _Exchange:
         handles.count(1.0)
         handles.duration(elapsed_s)
 
+    @property
+    def _status(self) -> int:
+        """The status that was sent; 0 where none was."""
+        status: int = self._start["status"]
+        return status
+
     def _look_for_client(self) -> None:
         """A client that has all the declared bytes may go before the end is sent."""
         if not self._has_left:
             self._waiting = self._waiting or []
             if asgi_has_left(self._receive, self._waiting):
-                has_all = self._sent_bytes and self._sent_bytes == declared_bytes_raw(self._headers)
-                self._has_left = self._is_special = not has_all
+                has_all = self._sent_bytes and self._sent_bytes == declared_bytes_raw(
+                    self._start.get("headers", ())
+                )
+                self._has_left = self.is_special = not has_all
 
     def _complete(self) -> None:
         """The last byte is sent: background tasks do not count."""
@@ -269,7 +289,7 @@ class _Exchange:
 
     def enter(self, environ: Mapping[str, Any]) -> None:
         """A WSGI application serves the rest of the path."""
-        self._has_wsgi = self._is_special = True
+        self._has_wsgi = self.is_special = True
 
     def match(self, environ: Mapping[str, Any]) -> None:
         """A WSGI application inside has matched the rest of the path."""
@@ -353,7 +373,7 @@ class _Exchange:
             # answered with another status.
             sent = sent or SERVER_ERROR
             came_to = max(sent, SERVER_ERROR)
-        extra = observer.extra_values(self._scope, came_to, self._headers)
+        extra = observer.extra_values(self._scope, came_to, self._start.get("headers", ()))
         outcome = Outcome(entry.method, entry.scheme, entry.version, root, route, came_to, sent, error_type)
         return observer.finish_as(entry, outcome, elapsed_s, extra)
 

@@ -67,6 +67,10 @@ class Naming(Protocol):
     def has_root(self) -> bool:
         """Whether a route is named with the server's root path before it."""
 
+    @property
+    def names_connection(self) -> bool:
+        """Whether the scheme or the protocol's version is an attribute."""
+
     def active(self, method: str, scheme: str, served: bool) -> Labels:
         """Of a request in progress; *served* tells whether a route has ever answered that method."""
 
@@ -119,6 +123,7 @@ class Classic:
 
     families: Mapping[str, str] = field(default_factory=lambda: CLASSIC_FAMILIES)
     has_root: bool = False
+    names_connection: bool = False
 
     def active(self, method: str, scheme: str, served: bool) -> Labels:
         """Of a request in progress."""
@@ -159,6 +164,7 @@ class Semconv(Classic):
 
     families: Mapping[str, str] = field(default_factory=lambda: SEMCONV_FAMILIES)
     has_root: bool = True
+    names_connection: bool = True
 
     def active(self, method: str, scheme: str, served: bool) -> Labels:
         """Of a request in progress."""

@@ -46,14 +46,6 @@ class Skipped:
         """Do nothing."""
 
 
-class _Seen:
-    """Which kinds of layers there are in this process: one looks for another only where it can be."""
-
-    asgi = False
-    wsgi = False
-
-
-SEEN = _Seen()
 CURRENT: ContextVar[AsgiOuter | None] = ContextVar("otel_obs_exchange", default=None)
 """The ASGI request that this thread or task serves."""
 

@@ -161,7 +161,12 @@ class Observer:
         self.extra = extra
         self.is_strict = is_strict
         self._note_instruments(instruments)
-        self.entries: dict[tuple[str, str, str], Entry] = {}
+        self.names_connection = self.naming.names_connection
+        """Whether scheme and protocol version tell requests apart, or the method alone."""
+        self.entries: dict[object, Entry] = {}
+        """What `entry` gave, by the method, or where `names_connection` by method, scheme and protocol."""
+        self.has_wsgi = self.has_asgi = False
+        """Which kinds of layers record here: one looks for the other only where there is one."""
         self._known_methods = known_methods
         self._remembered = 0
         self._roots: dict[str, str] = {}
@@ -174,7 +179,7 @@ class Observer:
             self._roots.setdefault(path, path.rstrip("/"))
         return self._roots.get(path, "")
 
-    def entry(self, method: str, scheme: str, protocol: str) -> Entry:
+    def entry(self, method: str, scheme: str = "http", protocol: str = "") -> Entry:
         """The entry of requests like this one, made where `entries` has none.
 
         Args:
@@ -188,11 +193,12 @@ class Observer:
             scheme if scheme in SCHEMES else "http",
             version if (version := protocol.removeprefix("HTTP/")) in VERSIONS else "",
         )
-        entry = self.entries.get(known)
+        key = known if self.names_connection else known[0]
+        entry = self.entries.get(key)
         if entry is None:
-            entry = self.entries.setdefault(known, Entry(*known))
+            entry = self.entries.setdefault(key, Entry(*known))
             self._bind_active(entry)
-        if (method, scheme, version) == known:
+        if self.names_connection and (method, scheme, version) == known:
             # The key as the server spells it: the next request finds it at once, and there are few of them.
             self.entries[method, scheme, protocol] = entry
         return entry

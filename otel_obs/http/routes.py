@@ -90,6 +90,15 @@ def declares(owner: Any, path: str) -> bool:
     return any(str(getattr(route, "path", None)).rstrip("/") == wanted for route in _flat(_routes(owner)))
 
 
+def mounted_applications(owner: Any) -> Iterator[Any]:
+    """The applications that are mounted in a Starlette application, at any depth."""
+    for route in _flat(_routes(owner)):
+        inner = getattr(route, "app", None)
+        if _is_mount(route) or hasattr(route, "host_regex"):
+            yield inner
+            yield from mounted_applications(inner)
+
+
 def _matched(scope: Mapping[str, Any], endpoint: Any, mounted: Mounted) -> str | None:
     """The path format within the innermost mount."""
     route = scope.get("route")

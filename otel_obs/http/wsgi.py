@@ -10,7 +10,7 @@ from wsgiref.util import request_uri
 
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.naming import Outcome
-from otel_obs.http.nesting import MARK, SEEN, Outer, Skipped, enclosing
+from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Handles, Observer, type_name
 from otel_obs.http.peer import PATIENCE_S, has_left
 from otel_obs.http.routes import wsgi_route
@@ -64,22 +64,28 @@ class Middleware:
         self._owns = owns
         self._match = match
         self._scrape_paths: frozenset[str] = scrape.paths if scrape else frozenset()
-        SEEN.wsgi = True
+        observer.has_wsgi = True
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request."""
-        return self.observe(self.app, environ, start_response)
-
-    def observe(
-        self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        app: WSGIApplication | None = None,
     ) -> Iterable[bytes]:
-        """Call *app* and measure it, unless a layer around does already."""
+        """Serve one request; measure it, unless a layer around does already.
+
+        Args:
+            environ: The server's.
+            start_response: The server's.
+            app: What to call in place of the middleware's application.
+        """
+        app = app or self.app
         if MARK in environ:
             environ[MARK].enter(environ)
             return app(environ, start_response)
         try:
             path = environ.get("PATH_INFO", "")
-            if SEEN.asgi or self._has_exclusions or path in self._scrape_paths:
+            if self.observer.has_asgi or self._has_exclusions or path in self._scrape_paths:
                 outer = self._outer(environ, path)
                 if outer is not None:
                     return self._pass(outer, app, environ, start_response)
@@ -100,7 +106,7 @@ class Middleware:
 
     def _outer(self, environ: WSGIEnvironment, path: str) -> Outer | None:
         """What measures the request, or stands for none doing so, if it is not we."""
-        outer = enclosing(environ) if SEEN.asgi else None
+        outer = enclosing(environ) if self.observer.has_asgi else None
         if outer is not None:
             return outer
         if path in self._scrape_paths:
@@ -148,7 +154,7 @@ class Middleware:
 class _Exchange:
     """One request and its response; the server gets it as the response's body."""
 
-    # Defaults of the class: setting each on every instance would double what a request costs.
+    # Defaults of the class: what only some requests set.
     is_done = False
     error: BaseException | None = None
     route: str | None = None
@@ -162,13 +168,12 @@ class _Exchange:
         self._observer = observer
         self.environ = environ
         self._start_response = start_response
-        try:
-            entry = observer.entries[
-                environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], environ["SERVER_PROTOCOL"]
-            ]
-        except KeyError:
-            protocol = environ.get("SERVER_PROTOCOL", "")
-            entry = observer.entry(environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], protocol)
+        if observer.names_connection:
+            key = environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], environ.get("SERVER_PROTOCOL", "")
+            entry = observer.entries.get(key) or observer.entry(*key)
+        else:
+            method = environ["REQUEST_METHOD"]
+            entry = observer.entries.get(method) or observer.entry(method)
         self._entry = entry
         if observer.has_sizes and "CONTENT_LENGTH" not in environ:
             self._input = environ["wsgi.input"] = CountingInput(environ["wsgi.input"])

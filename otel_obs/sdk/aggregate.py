@@ -107,27 +107,32 @@ class Aggregator:
             kept = {**kept, "worker": str(os.getpid())}
         return encode_attributes(canonical(kept))
 
-    def find(self, key: bytes, first: float = 0.0) -> Series:
+    def find(self, key: bytes, first: float = 0.0, created_s: float | None = None) -> Series:
         """The series of an identity, made if it is new, or the overflow series if there are too many.
 
-        A new gauge holds *first* from the start: no reader ever sees it without its value.
+        Args:
+            key: The identity.
+            first: What a new gauge holds from the start: no reader ever sees it without its value.
+            created_s: Since when a new series counts, in Unix seconds; by default since now.
         """
         series = self.series.get(key)
         if series is not None:
             return series
         if len(self.series) >= self.plan.limit - 1 and key != _OVERFLOW_KEY:
             return self.find(_OVERFLOW_KEY, first)
-        series = self.series[key] = self._new(key, first)
+        series = self.series[key] = self._new(key, first, created_s)
         return series
 
-    def _new(self, key: bytes, first: float) -> Series:
+    def _new(self, key: bytes, first: float, created_s: float | None) -> Series:
         now_ns = time.time_ns()
-        series = Series(key, now_ns)
+        if created_s is None:
+            created_s = now_ns / 1e9
+        series = Series(key, min(now_ns, int(created_s * 1e9)))
         store = self.worker.store()
         initial = (first, now_ns / 1e9) if self.stream.kind is Kind.GAUGE else ()
         if self.plan.reader is None:
             try:
-                series.offset = store.add_series(self.stream, key, now_ns / 1e9, initial)
+                series.offset = store.add_series(self.stream, key, created_s, initial)
                 series.cells = store.cells
                 return series
             except StoreFullError:
@@ -181,6 +186,11 @@ class Aggregator:
         if series is not None and series.is_shared:
             self.worker.store().remove_series(self.stream, series.offset)
         return series
+
+    def adopt(self, former: Aggregator) -> None:
+        """Go on with the series of *former*, if it is the same stream."""
+        if former.stream == self.stream and former.plan.reader is self.plan.reader:
+            self.series = former.series
 
     def forget(self) -> None:
         """Drop all series without a trace: they belong to the parent process."""

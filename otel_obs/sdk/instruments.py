@@ -254,12 +254,15 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
     def increase(self, bound: BoundGauge, amount: Any) -> None:
         """Add to what this worker has set, where the handle does not know its cells. Never raises."""
         value = self._check(amount)
-        if value is None:
-            return
+        if value is not None:
+            self.add_up(bound, value)
+
+    def add_up(self, bound: Bound, value: float) -> None:
+        """Add *value* as it is to what this worker has set, and teach *bound* its cells."""
         for aggregator in self.aggregators():
             key = aggregator.identify(bound.attributes)
 
-            def change(aggregator: Aggregator = aggregator, key: bytes = key, value: float = value) -> None:
+            def change(aggregator: Aggregator = aggregator, key: bytes = key) -> None:
                 series = aggregator.find(key)
                 is_gauge = aggregator.stream.kind is Kind.GAUGE
                 aggregator.apply(series, series.cells[series.offset] + value if is_gauge else value)

@@ -25,6 +25,7 @@ class Labelled(Generic[BoundT]):
     _owner: Owner
     aggregators: Callable[[], list[Aggregator]]
     _teach: Callable[[Bound], None]
+    _record_whole: Callable[[float, Mapping[str, Any] | None, Any], None]
 
     def _init_labels(self, names: Sequence[str]) -> None:
         self.label_names = tuple(names)
@@ -83,16 +84,28 @@ class Labelled(Generic[BoundT]):
             raise DeclarationError(self.name, f"got {len(values)} label values; it declares {list(names)}")
         return tuple(str(named[name]) for name in names) if named else tuple(map(str, values))
 
-    def make(self, child: BoundT) -> None:
-        """Make the series of *child* now, at 0."""
+    def make(self, child: Bound, first: float = 0.0, created_s: float | None = None) -> None:
+        """Make the series of *child* now, if it is not there.
+
+        Args:
+            child: The handle, which is told where its cells are.
+            first: What a gauge holds; other kinds begin at 0.
+            created_s: Since when the series counts, in Unix seconds; by default since now.
+        """
         for aggregator in self.aggregators():
             key = aggregator.identify(child.attributes)
 
             def change(aggregator: Aggregator = aggregator, key: bytes = key) -> None:
-                aggregator.find(key)
+                aggregator.find(key, first, created_s)
 
             self._owner.worker.exclusively(change)
         self._teach(child)
+
+    def store(self, child: Bound, value: float) -> None:
+        """Record *value* as it is, be it infinite, negative or not a number, and teach *child* its cells."""
+        self._record_whole(value, child.attributes, None)
+        if child._cells is None:
+            self._teach(child)
 
     def _make_children(self) -> None:
         for child in list(self._children.values()):

@@ -7,7 +7,7 @@ and backward jumps: `cells[offset] += amount`, with *amount* already a plain flo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from opentelemetry.context import _RUNTIME_CONTEXT
@@ -71,14 +71,21 @@ class Recorder:
         self._has_extremes = False
         self._aggregators: list[Aggregator] | None = None
         self._is_plain = False
+        self._former: list[Aggregator] = []
         self._bound: dict[bytes, Bound] = {}
+        self.bound_elsewhere: Callable[[], Iterable[Bound]] = tuple
+        """Handles that `bind` has not made, but that know offsets too."""
         owner.worker.attach(self)
 
     def aggregators(self) -> list[Aggregator]:
         """The streams of this instrument, found at its first use, when the views are known."""
         if self._aggregators is None:
-            self._aggregators = self._owner.aggregators_of(self)
-            plans = [aggregator.plan for aggregator in self._aggregators]
+            aggregators = self._owner.aggregators_of(self)
+            for aggregator in aggregators:
+                for former in self._former:
+                    aggregator.adopt(former)
+            self._former, self._aggregators = [], aggregators
+            plans = [aggregator.plan for aggregator in aggregators]
             self._is_plain = (
                 len(plans) == 1 and plans[0].stream.kind is self._kind and not plans[0].is_watched
             )
@@ -88,15 +95,19 @@ class Recorder:
         return self._aggregators
 
     def recompile(self) -> None:
-        """Ask for the streams again, since the readers have changed."""
-        self._aggregators = None
+        """Ask for the streams again, since the readers have changed; what is recorded stays."""
+        self._former, self._aggregators = self._aggregators or self._former, None
         self._forget_offsets()
+        for bound in (*list(self._bound.values()), *self.bound_elsewhere()):
+            bound.detach()
 
     def detach(self) -> None:
         """Forget everything that lies in the parent's cells."""
         self._forget_offsets()
-        for aggregator in self._aggregators or ():
+        for aggregator in (*(self._aggregators or ()), *self._former):
             aggregator.forget()
+        for bound in self.bound_elsewhere():
+            bound.detach()
 
     def _forget_offsets(self) -> None:
         self._cells = None

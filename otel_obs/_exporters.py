@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -17,7 +18,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
-from opentelemetry.metrics import (
+from opentelemetry.sdk.metrics import (
     Counter,
     Histogram,
     ObservableCounter,
@@ -84,17 +85,14 @@ def span_exporters(settings: Settings) -> list[Any]:
 
 
 def _find(signal: str, name: str, protocol: str) -> Make:
-    """The class of an exporter, unless it is OTLP's: that is imported by the first push."""
+    """The class of an exporter: imported here, since a process that is ending can import no more."""
     entry_name = _PROTOCOLS[protocol] if name == "otlp" else name
     found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=entry_name))
     if not found:
         remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else "install its package"
         variable = f"OTEL_{signal.upper()}_EXPORTER"
         raise SettingError(variable, name, f"names an exporter that is not installed; {remedy}")
-    entry_point = found[0]
-    if name.startswith("otlp"):
-        return lambda: entry_point.load()()
-    make: Make = entry_point.load()
+    make: Make = found[0].load()
     return make
 
 
@@ -117,7 +115,7 @@ def _aggregation(settings: Settings) -> dict[type, Any]:
 class PushReader(MetricReader):
     """Collects this worker's numbers at intervals and when it ends, and pushes them.
 
-    A process pushes from its first record on, and also without one unless it has forked: the first process
+    A process pushes from its first record on, and without one unless it has started others: the first process
     of a server with workers measures nothing itself.
 
     Args:
@@ -172,7 +170,7 @@ class PushReader(MetricReader):
             self._push()
 
     def _push(self) -> None:
-        if self._has_forked and self._worker.opened is None:
+        if self._worker.opened is None and (self._has_forked or _has_spawned()):
             return
         try:
             self.collect()
@@ -226,10 +224,15 @@ class PushReader(MetricReader):
                 self.start()
 
     def forget(self) -> None:
-        """Begin anew, in a child; the parent's exporter is kept, since closing it could disturb the parent."""
+        """Begin anew, in a child; the parent's exporter is kept: closing it could disturb the parent."""
         self._inherited.append(self._exporter)
         self._reset()
         self._has_forked = True
+
+
+def _has_spawned() -> bool:
+    """Whether multiprocessing has executed workers for this process."""
+    return any(f"multiprocessing.popen_{how}" in sys.modules for how in ("spawn_posix", "forkserver"))
 
 
 class WorkerSpanExporter:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
-from otel_obs.catalog.metric import STANDARD_SCOPE
+from otel_obs.catalog.metric import SCOPE, STANDARD_SCOPE
 from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
@@ -90,6 +90,7 @@ class Pipeline:
             self._options = Options(
                 resource=_shared_resource(self.provider.resource, self.settings),
                 resource_labels=self.settings.resource_labels,
+                yielding_scopes=frozenset({SCOPE}),
                 scope_labels=cast("ScopeLabels", self.settings.scope_labels),
             )
         return self._options

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_obs._exporters import EXIT_MS, at_sigterm, span_exporters
-from otel_obs.errors import MissingPackageError
+from otel_obs.errors import MissingPackageError, SettingError
 from otel_obs.sdk import MeterProvider
 from otel_obs.settings import Settings
 
@@ -21,43 +21,34 @@ class Sending:
     Args:
         settings: What is to be sent.
         provider: Where its metrics are, and what they describe.
-
-    Raises:
-        SettingError: An exporter is not installed.
     """
 
     def __init__(self, settings: Settings, provider: MeterProvider) -> None:
         self._provider = provider
         self._tracing: Any = None
-        # The original instrumentations make spans as well.
-        self.is_tracing = bool(settings.traces_exporters) and settings.http != "upstream"
+        # Detected now, for this process and its children: an ending process can no longer.
+        resource = provider.resource
         if settings.traces_exporters:
-            from otel_obs.tracing import Tracing
-
-            self._tracing = Tracing(span_exporters(settings), provider.resource)
+            self._tracing = _tracing(settings, resource)
             atexit.register(self.shutdown)
+        # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
+        self._traces_requests = self._tracing is not None and settings.http != "upstream"
         at_sigterm(self._end)
 
     def trace_frameworks(self) -> None:
         """Have the applications of this process traced, as their frameworks are imported."""
-        if not self.is_tracing:
-            return
-        from wrapt import register_post_import_hook
+        if self._traces_requests:
+            from wrapt import register_post_import_hook
 
-        register_post_import_hook(lambda module: self.trace_app("flask"), "flask")
-        register_post_import_hook(lambda module: self.trace_app("fastapi"), "fastapi")
+            register_post_import_hook(lambda module: _trace("flask"), "flask")
+            register_post_import_hook(lambda module: _trace("fastapi"), "fastapi")
 
-    def trace_app(self, framework: str, app: Any = None) -> None:
-        """Have *app*, or every application made from now on, traced."""
-        if not self.is_tracing:
-            return
-        from otel_obs import tracing
-
-        trace: Callable[..., None] = tracing.trace_flask if framework == "flask" else tracing.trace_fastapi
-        try:
-            trace(app)
-        except MissingPackageError as error:
-            _logger.warning("%s; its requests are not traced", error)
+    def trace(self, app: object) -> None:
+        """Have a Flask or FastAPI application traced."""
+        modules = {kind.__module__.partition(".")[0] for kind in type(app).__mro__}
+        for framework in ("flask", "fastapi"):
+            if self._traces_requests and framework in modules:
+                _trace(framework, app)
 
     def shutdown(self) -> None:
         """Send the spans that are left."""
@@ -71,12 +62,21 @@ class Sending:
         self.shutdown()
 
 
-def start_sending(settings: Settings, provider: MeterProvider) -> Sending | None:
-    """Begin to send, where anything is to be sent by this process itself.
+def _tracing(settings: Settings, resource: Any) -> Any:
+    from otel_obs.tracing import Tracing
 
-    Raises:
-        SettingError: An exporter is not installed.
-    """
-    if settings.traces_exporters or not set(settings.metrics_exporters) <= {"prometheus"}:
-        return Sending(settings, provider)
-    return None
+    try:
+        return Tracing(span_exporters(settings), resource)
+    except SettingError as error:
+        _logger.error("%s; this process runs without traces", error)
+        return None
+
+
+def _trace(framework: str, app: object = None) -> None:
+    from otel_obs import tracing
+
+    trace: Callable[..., None] = tracing.trace_flask if framework == "flask" else tracing.trace_fastapi
+    try:
+        trace(app)
+    except MissingPackageError as error:
+        _logger.warning("%s; requests are not traced", error)

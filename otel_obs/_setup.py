@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import metrics
 
-from otel_obs._pipeline import Pipeline
-from otel_obs._registry import Collector
-from otel_obs.catalog.metric import install as install_catalog
-from otel_obs.catalog.metric import uninstall as uninstall_catalog
-from otel_obs.catalog.naming import Naming
-from otel_obs.cells.rundir import default_bases, identify
+from otel_obs.cells.ancestry import is_first
+from otel_obs.cells.rundir import Identity, default_bases, identify
 from otel_obs.cells.service import Service
-from otel_obs.cells.worker import Worker
 from otel_obs.errors import InstrumentationError, SettingError
-from otel_obs.sdk import MeterProvider
-from otel_obs.sdk.refresh import Refresher
 from otel_obs.settings import Settings, process_environment
 
 if TYPE_CHECKING:
+    from otel_obs._pipeline import Pipeline
+    from otel_obs._registry import Collector
+    from otel_obs._sending import Sending
     from otel_obs._server import MetricsServer
     from otel_obs.http.observe import Observer
     from otel_obs.http.scrape import Scrape
+    from otel_obs.sdk import MeterProvider
 
+# The wrapper loads this module in every Python process that the application starts. What a process
+# needs only when it measures something is imported then.
 _logger = logging.getLogger("otel_obs")
 AppT = TypeVar("AppT")
 
@@ -34,12 +33,50 @@ AppT = TypeVar("AppT")
 class _Running:
     """What is configured in this process, and what measures its applications."""
 
+    service: tuple[Identity, Service] | None = None
     pipeline: Pipeline | None = None
     observer: Observer | None = None
     scrape: Scrape | None = None
     collector: Collector | None = None
     server: MetricsServer | None = None
+    sending: Sending | None = None
     is_refused = False
+    is_building = False
+
+
+def prepare() -> bool:
+    """Get ready to set up metrics as soon as this process turns out to measure something.
+
+    Most Python processes never do: the helpers that an application starts, and the masters of servers.
+
+    Returns:
+        Whether otel_obs is on, and the environment's settings make sense.
+    """
+    settings = _settings({})
+    if settings is None or _join(settings) is None:
+        return False
+    if settings.sends or settings.prometheus_port is not None:
+        configure()
+    elif _Running.pipeline is None:
+        metrics.set_meter_provider(DeferredProvider())
+    return True
+
+
+class DeferredProvider(metrics.MeterProvider):
+    """The global provider until somebody asks it for a meter."""
+
+    def get_meter(self, *arguments: Any, **options: Any) -> metrics.Meter:
+        """A meter of the provider that `configure` makes."""
+        pipeline = configure()
+        provider = pipeline.provider if pipeline is not None else metrics.NoOpMeterProvider()
+        return provider.get_meter(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the SDK's provider has beside the API's, such as `force_flush`."""
+        pipeline = None if name.startswith("_") else configure()
+        if pipeline is None:
+            raise AttributeError(name)
+        return getattr(pipeline.provider, name)
 
 
 def configure(
@@ -65,8 +102,26 @@ def configure(
     Raises:
         SettingError: One of *options* has a wrong value.
     """
-    if _Running.pipeline is not None or _Running.is_refused:
+    if _Running.pipeline is not None or _Running.is_building:
         return _Running.pipeline
+    settings = _settings(options)
+    joined = _join(settings) if settings is not None else None
+    if settings is None or joined is None:
+        return None
+    _Running.is_building = True
+    try:
+        _Running.pipeline = _build(settings, joined, readers, views, resource, exemplar_filter)
+    except SettingError as error:
+        _refuse(error)
+    finally:
+        _Running.is_building = False
+    return _Running.pipeline
+
+
+def _settings(options: Mapping[str, Any]) -> Settings | None:
+    """What the environment and *options* say; None where otel_obs is to do nothing."""
+    if _Running.is_refused:
+        return None
     try:
         settings = Settings.from_env()
     except SettingError as error:
@@ -74,14 +129,32 @@ def configure(
         return None
     settings = settings.with_options(**options)
     for warning in settings.warnings:
+        _warn_once(warning)
+    return settings if settings.is_on else None
+
+
+def _join(settings: Settings) -> tuple[Identity, Service] | None:
+    """This process's place among the service's workers; None for a helper of multiprocessing."""
+    if _Running.service is None:
+        environ = process_environment()
+        identity = identify(environ, sys.orig_argv)
+        if identity is None:
+            return None
+        if settings.run_dir:
+            service = Service([settings.run_dir], identity.nonce, "OTEL_OBS_RUN_DIR")
+        else:
+            service = Service(default_bases(environ), identity.nonce)
+        _Running.service = identity, service
+    return _Running.service
+
+
+def _warn_once(warning: str) -> None:
+    if warning not in _said:
+        _said.add(warning)
         _logger.warning("%s", warning)
-    if not settings.is_on:
-        return None
-    try:
-        _Running.pipeline = _build(settings, readers, views, resource, exemplar_filter)
-    except SettingError as error:
-        _refuse(error)
-    return _Running.pipeline
+
+
+_said: set[str] = set()
 
 
 def _refuse(error: SettingError) -> None:
@@ -91,17 +164,22 @@ def _refuse(error: SettingError) -> None:
 
 
 def _build(
-    settings: Settings, readers: Sequence[Any], views: Sequence[Any], resource: Any, exemplar_filter: Any
-) -> Pipeline | None:
-    environ = process_environment()
-    identity = identify(environ, sys.orig_argv)
-    if identity is None:
-        return None
+    settings: Settings,
+    joined: tuple[Identity, Service],
+    readers: Sequence[Any],
+    views: Sequence[Any],
+    resource: Any,
+    exemplar_filter: Any,
+) -> Pipeline:
+    from otel_obs._pipeline import Pipeline
+    from otel_obs.catalog import metric
+    from otel_obs.catalog.naming import Naming
+    from otel_obs.cells.worker import Worker
+    from otel_obs.sdk import MeterProvider
+    from otel_obs.sdk.refresh import Refresher
+
+    identity, service = joined
     naming = Naming.from_settings(settings)
-    if settings.run_dir:
-        service = Service([settings.run_dir], identity.nonce, "OTEL_OBS_RUN_DIR")
-    else:
-        service = Service(default_bases(environ), identity.nonce)
     provider = MeterProvider(
         [*readers, *_push_readers(settings)],
         resource,
@@ -110,8 +188,9 @@ def _build(
         worker=Worker(service.open_store),
         cardinality_limit=settings.cardinality_limit,
         measures_itself=True,
+        is_worker=identity.joined or (settings.sends and not is_first(sys.orig_argv)),
     )
-    install_catalog(provider, naming)
+    metric.install(provider, naming)
     if settings.runtime_metrics:
         _start_runtime_metrics()
     Refresher(provider)
@@ -119,6 +198,10 @@ def _build(
     _enter_registry(pipeline)
     _become_global(provider)
     _start_server(pipeline, service)
+    if settings.sends:
+        from otel_obs._sending import Sending
+
+        _Running.sending = Sending(settings, provider)
     return pipeline
 
 
@@ -162,6 +245,8 @@ def _enter_registry(pipeline: Pipeline) -> None:
     """Show our metrics in `prometheus_client`'s registry too, from when the application imports it."""
     from wrapt import register_post_import_hook
 
+    from otel_obs._registry import Collector
+
     _Running.collector = Collector(pipeline)
 
     def register(module: object) -> None:
@@ -173,6 +258,8 @@ def _enter_registry(pipeline: Pipeline) -> None:
 
 def _become_global(provider: MeterProvider) -> None:
     """Let what is made through the API record here, unless the application has set a provider itself."""
+    if isinstance(metrics.get_meter_provider(), DeferredProvider):
+        return
     metrics.set_meter_provider(provider)
     if metrics.get_meter_provider() is not provider:
         _logger.warning(
@@ -198,6 +285,8 @@ def instrument(app: AppT, **options: Any) -> AppT:
         raise InstrumentationError(app)
     if configure(**options) is None:
         return app
+    if _Running.sending is not None:
+        _Running.sending.trace(app)
     observer, scrape = measuring()
     module = _framework_of(app)
     if module == "flask":
@@ -266,18 +355,30 @@ def instrument_all() -> None:
     """Measure every Flask, FastAPI and Starlette application of this process, as they are imported."""
     from wrapt import register_post_import_hook
 
+    register_post_import_hook(_configure_for, "otel_obs.catalog.metric")
     register_post_import_hook(_install_flask, "flask")
     register_post_import_hook(_install_starlette, "starlette.applications")
     register_post_import_hook(_install_starlette, "fastapi.applications")
+    if _Running.sending is not None:
+        _Running.sending.trace_frameworks()
+
+
+def _configure_for(module: object) -> None:
+    """The application imports metrics of the catalog: it is going to record."""
+    configure()
 
 
 def _install_flask(module: object) -> None:
+    if configure() is None:
+        return
     from otel_obs import flask
 
     flask.install(*measuring(), exclude=_exclusion("flask"))
 
 
 def _install_starlette(module: object) -> None:
+    if configure() is None:
+        return
     from otel_obs import fastapi
 
     fastapi.install(*measuring(), exclude=_exclusion("fastapi"))
@@ -285,7 +386,8 @@ def _install_starlette(module: object) -> None:
 
 def leaves_http_upstream() -> bool:
     """Whether OpenTelemetry's own instrumentations measure requests, and otel_obs does not."""
-    return _Running.pipeline is None or _Running.pipeline.settings.http == "upstream"
+    settings = _settings({})
+    return settings is None or settings.http == "upstream"
 
 
 def measuring() -> tuple[Observer, Scrape | None]:
@@ -301,6 +403,7 @@ def measuring() -> tuple[Observer, Scrape | None]:
 
 def _observer(settings: Settings) -> Observer:
     from otel_obs.catalog import http
+    from otel_obs.catalog.naming import Naming
     from otel_obs.http.naming import Classic, Semconv
     from otel_obs.http.observe import HttpInstruments, Observer
 
@@ -348,13 +451,17 @@ def shutdown() -> None:
     pipeline, _Running.pipeline = _Running.pipeline, None
     _Running.observer = _Running.scrape = None
     _Running.is_refused = False
+    sending, _Running.sending = _Running.sending, None
+    if sending is not None:
+        sending.shutdown()
     server, _Running.server = _Running.server, None
     if server is not None:
         server.stop()
     collector, _Running.collector = _Running.collector, None
     if collector is not None and "prometheus_client" in sys.modules:
         collector.unregister()
-    uninstall_catalog()
+    if "otel_obs.catalog.metric" in sys.modules:
+        sys.modules["otel_obs.catalog.metric"].uninstall()
     for name in ("flask", "fastapi"):
         module = sys.modules.get(f"otel_obs.{name}")
         if module is not None:

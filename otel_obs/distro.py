@@ -37,7 +37,7 @@ class Configurator:
         """Called once by the wrapper, before the application is imported."""
         Configurator.is_chosen = True
         try:
-            if _setup.configure() is not None:
+            if _setup.prepare():
                 _setup.instrument_all()
         except Exception:
             _logger.exception("otel_obs could not be set up; this process runs without metrics")

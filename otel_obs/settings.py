@@ -289,6 +289,11 @@ class Settings:
         return self.enabled and not self.sdk_disabled
 
     @property
+    def sends(self) -> bool:
+        """Whether a process is to send anything of its own accord, other than answers to scrapes."""
+        return bool(self.traces_exporters) or not set(self.metrics_exporters) <= {"prometheus"}
+
+    @property
     def resource_attribute_names(self) -> frozenset[str]:
         """The resource attributes that the user has named."""
         pairs = self.resource_attributes.split(",")

@@ -35,11 +35,23 @@ def service_name(command: Sequence[str]) -> str:
     Returns:
         16 hexadecimal digits; random ones where the kernel does not tell.
     """
-    root = _root(is_multiprocessing_child(command))
+    root = root_of(command)
     if root is None:
         return secrets.token_hex(8)
     host = [_read_link("/proc/self/ns/pid"), _read("/proc/sys/kernel/random/boot_id")]
     return hashlib.blake2b(repr((root.pid, root.start, host)).encode(), digest_size=8).hexdigest()
+
+
+def is_first(command: Sequence[str]) -> bool:
+    """Whether this process is its service's first, and so not one of several workers; true where unknown."""
+    root = root_of(command)
+    return root is None or root.pid == os.getpid()
+
+
+def is_alive(process: Process) -> bool:
+    """Whether it still runs, and its number was not given to another."""
+    now = look_up(process.pid)
+    return now is not None and now.start == process.start
 
 
 def is_multiprocessing_child(command: Sequence[str]) -> bool:
@@ -52,8 +64,9 @@ def inline_script(command: Sequence[str]) -> str:
     return command[command.index("-c") + 1] if "-c" in command[:-1] else ""
 
 
-def _root(is_spawned: bool) -> Process | None:
+def root_of(command: Sequence[str]) -> Process | None:
     """The oldest ancestor that this process was forked from, over multiprocessing's executions."""
+    is_spawned = is_multiprocessing_child(command)
     process = look_up(os.getpid())
     while process is not None:
         parent = look_up(process.parent) if process.parent > 1 else None

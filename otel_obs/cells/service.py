@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from otel_obs.cells import ancestry
 from otel_obs.cells.rundir import (
     RunDir,
     UnusableDirectoryError,
@@ -43,6 +44,7 @@ class Service:
         self._nonce = nonce
         self._run_dir: RunDir | None = None
         self._inherited: list[RunDir] = []
+        self._root = ancestry.root_of(sys.orig_argv)
         self._is_alone = not is_supported()
         if self._is_alone:
             _say_alone("this platform has no shared files with locks")
@@ -92,7 +94,9 @@ class Service:
             self._run_dir = None
 
     def _leave(self) -> None:
-        if not _is_child_of_living_parent():
+        """Tidy up, unless the process that started the service lives: then that is its task."""
+        # Without it a worker that is replaced, and is the only one just then, would take the totals along.
+        if self._root is None or self._root.pid == os.getpid() or not ancestry.is_alive(self._root):
             own = [self._run_dir] if self._run_dir else find_run_dirs(self._bases, self._nonce)
             leave([*own, *self._inherited])
 
@@ -113,13 +117,6 @@ def _open_file_store(run_dir: RunDir, started_s: float, worker: bytes) -> Store:
         run_dir.unlink(temporary)
         raise
     return store
-
-
-def _is_child_of_living_parent() -> bool:
-    """Whether multiprocessing started this process and its parent lives: the parent tidies up then."""
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    parent = multiprocessing.parent_process() if multiprocessing else None
-    return parent is not None and parent.is_alive()
 
 
 def _say_alone(reason: str) -> None:

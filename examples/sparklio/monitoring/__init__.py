@@ -1,0 +1,1 @@
+"""What sparklio measures."""

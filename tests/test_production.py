@@ -6,8 +6,10 @@ import os
 import signal
 from pathlib import Path
 
-from tests.support.processes import Service, tool
+from tests.support.processes import Service, free_port, tool
+from tests.support.samples import parse_samples
 from tests.support.waiting import until
+from tests.support.web import request
 
 ROOT = Path(__file__).parent.parent
 COMMAND = (
@@ -68,6 +70,26 @@ def test_metrics_can_ask_for_a_token(tmp_path: Path) -> None:
         assert service.get("/metrics").status == 401
         assert service.get("/metrics", {"Authorization": "Bearer wrong"}).status == 401
         assert service.get("/metrics", {"Authorization": "Bearer s3cret"}).status == 200
+
+
+def test_a_port_of_its_own_survives_the_worker_that_held_it(tmp_path: Path) -> None:
+    port = free_port()
+    env = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(port), "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1"}
+
+    def counted() -> float:
+        answer = request(f"http://127.0.0.1:{port}/metrics")
+        return parse_samples(answer.text).value("http_requests_total", **ITEMS)
+
+    with gunicorn(tmp_path / "log", "-w", "3", env=env) as service:
+        workers = service.wait_for_workers(3)
+        send(service)
+        until(lambda: counted() == SENT, "every request on the port of its own")
+        for worker in workers:
+            service.kill(worker)
+            service.wait_for_workers(3)
+            send(service, 10)
+
+        until(lambda: counted() == SENT + 10 * len(workers), "every request after each worker was killed")
 
 
 def test_two_services_of_one_machine_do_not_mix(tmp_path: Path) -> None:

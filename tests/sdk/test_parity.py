@@ -34,8 +34,11 @@ CLASSES = (
     sdk.ObservableUpDownCounter,
     sdk.ObservableGauge,
 )
-DELTA = {kind: AggregationTemporality.DELTA for kind in CLASSES}
-LOW_MEMORY = {sdk.Counter: AggregationTemporality.DELTA, sdk.Histogram: AggregationTemporality.DELTA}
+DELTA: dict[type, AggregationTemporality] = dict.fromkeys(CLASSES, AggregationTemporality.DELTA)
+LOW_MEMORY: dict[type, AggregationTemporality] = {
+    sdk.Counter: AggregationTemporality.DELTA,
+    sdk.Histogram: AggregationTemporality.DELTA,
+}
 
 # Binary fractions: sums of them are exact, whatever the order of the additions.
 AMOUNTS = st.one_of(
@@ -44,7 +47,7 @@ AMOUNTS = st.one_of(
     st.sampled_from([float("nan"), float("inf"), float("-inf"), True]),
 )
 VALUES = st.one_of(
-    st.sampled_from(["a", "b", "", "1", "True", "ü\n\"\\"]),
+    st.sampled_from(["a", "b", "", "1", "True", 'ü\n"\\']),
     st.sampled_from([0, 1, True, False, 1.0, 2.5]),
     st.sampled_from([["a", "b"], ("a", "b"), [1, 2], b"raw"]),
 )

@@ -75,7 +75,7 @@ def exemplars(provider_class: Any, filter_name: str, steps: list[Step]) -> Any:
     collected.append(reader.get_metrics_data())
     return [
         [
-            (dict(point.attributes), each.value, each.trace_id, each.span_id, dict(each.filtered_attributes))
+            (dict(point.attributes), each.value, each.trace_id, each.span_id, dict(each.filtered_attributes or {}))
             for scope in data.resource_metrics[0].scope_metrics
             for point in scope.metrics[0].data.data_points
             for each in point.exemplars
@@ -123,7 +123,8 @@ def test_a_reader_that_comes_later_sees_the_totals(caplog: pytest.LogCaptureFixt
     counter.add(3)
     data = reader.get_metrics_data()
     assert data is not None
-    assert data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0].value == 5
+    point: Any = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0]
+    assert point.value == 5
     provider.add_metric_reader(reader)
     assert "is attached already" in caplog.text
     provider.remove_metric_reader(reader)

@@ -143,7 +143,7 @@ class PushReader(MetricReader):
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._pushing = threading.Lock()
-        self._is_shut_down = False
+        self._is_last = self._is_closed = False
         self._due_s = time.monotonic() + self._interval_s
 
     def _set_meter_provider(self, meter_provider: Any) -> None:
@@ -154,7 +154,7 @@ class PushReader(MetricReader):
 
     def start(self) -> None:
         """Begin to push, if that has not begun."""
-        if self._is_shut_down or (self._thread is not None and self._thread.is_alive()):
+        if self._is_last or (self._thread is not None and self._thread.is_alive()):
             return
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -166,7 +166,7 @@ class PushReader(MetricReader):
         while not stop.wait(max(self._due_s - time.monotonic(), 0)):
             self._due_s = time.monotonic() + self._interval_s
             self._push()
-        if self._is_shut_down:
+        if self._is_last:
             self._push()
 
     def _push(self) -> None:
@@ -196,12 +196,17 @@ class PushReader(MetricReader):
         self.collect(timeout_millis=timeout_millis)
         return True
 
+    def finish(self) -> None:
+        """Begin the last push, and do not wait for it."""
+        self._is_last = True
+        self._stop.set()
+
     def shutdown(self, timeout_millis: float = EXIT_MS, **kwargs: Any) -> None:
         """Push once more, waiting no longer than a container's end allows, and stop."""
-        if self._is_shut_down:
+        if self._is_closed:
             return
-        self._is_shut_down = True
-        self._stop.set()
+        self._is_closed = True
+        self.finish()
         if self._thread is not None and self._thread.is_alive():
             self._thread.join(min(timeout_millis, EXIT_MS) / 1e3)
         else:
@@ -284,6 +289,12 @@ def at_sigterm(flush: Callable[[], None]) -> None:
             os.kill(os.getpid(), number)
 
     signal.signal(signal.SIGTERM, end)
+
+
+def begin_last_pushes() -> None:
+    """Have every reader of this process begin its last push."""
+    for reader in list(_readers):
+        reader.finish()
 
 
 _readers: weakref.WeakSet[PushReader] = weakref.WeakSet()

@@ -12,6 +12,7 @@ from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import Options, family_name, negotiate, render
 from otel_obs.sdk import MeterProvider
+from otel_obs.sdk.resources import INSTANCE, instance_of_service
 from otel_obs.sdk.provider import SELF_SCOPE
 from otel_obs.settings import Settings
 
@@ -132,10 +133,11 @@ def _registered(snapshot: Snapshot) -> Iterator[Any]:
 def _shared_resource(resource: Any, settings: Settings) -> Attributes:
     """The resource without what differs between the workers, so that every worker answers the same."""
     chosen = settings.resource_attribute_names
-    return canonical(
-        {
-            key: value
-            for key, value in resource.attributes.items()
-            if key in chosen or not (key == "service.instance.id" or key.startswith("process."))
-        }
-    )
+    shared = {
+        key: value
+        for key, value in resource.attributes.items()
+        if key in chosen or not (key == INSTANCE or key.startswith("process."))
+    }
+    if INSTANCE in shared:
+        shared[INSTANCE] = instance_of_service(str(shared[INSTANCE]))
+    return canonical(shared)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs._exporters import EXIT_MS, at_sigterm, span_exporters
+from otel_obs._exporters import EXIT_MS, at_sigterm, begin_last_pushes, span_exporters
 from otel_obs.errors import MissingPackageError, SettingError
 from otel_obs.sdk import MeterProvider
 from otel_obs.settings import Settings
@@ -30,9 +31,9 @@ class Sending:
         resource = provider.resource
         if settings.traces_exporters:
             self._tracing = _tracing(settings, resource)
-            atexit.register(self.shutdown)
         # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
         self._traces_requests = self._tracing is not None and settings.http != "upstream"
+        atexit.register(self._end)
         at_sigterm(self._end)
 
     def trace_frameworks(self) -> None:
@@ -51,15 +52,19 @@ class Sending:
                 _trace(framework, app)
 
     def shutdown(self) -> None:
-        """Send the spans that are left."""
-        atexit.unregister(self.shutdown)
+        """Send the spans that are left; metrics are their provider's."""
+        atexit.unregister(self._end)
         if self._tracing is not None:
             self._tracing.shutdown(EXIT_MS)
 
     def _end(self) -> None:
+        """Send what is left, all at once: together no longer than a container's end allows."""
+        deadline_s = time.monotonic() + EXIT_MS / 1e3
+        begin_last_pushes()
+        if self._tracing is not None:
+            self._tracing.shutdown(EXIT_MS)
         if not self._provider.is_shut_down:
-            self._provider.shutdown(EXIT_MS)
-        self.shutdown()
+            self._provider.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
 
 
 def _tracing(settings: Settings, resource: Any) -> Any:

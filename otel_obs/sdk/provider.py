@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry import metrics
 from opentelemetry.metrics import NoOpMeter
@@ -20,10 +20,21 @@ from otel_obs.sdk.exemplars import Exemplars
 from otel_obs.sdk.instruments import Counter
 from otel_obs.sdk.meter import AnyInstrument, Meter
 from otel_obs.sdk.observables import Observable
-from otel_obs.sdk.resources import resource_of
+from otel_obs.sdk.resources import detect, of_worker
 from otel_obs.sdk.views import plans_of
 
 _logger = logging.getLogger("otel_obs")
+
+
+class Refreshed(Protocol):
+    """Something with values of its own to bring up to date."""
+
+    observed_s: float
+    """When that was done last, on the monotonic clock."""
+
+    def refresh(self) -> None:
+        """Do it. Never raises."""
+
 
 Adjust = Callable[[Plan], Plan | None]
 SELF_SCOPE = "otel_obs.self"
@@ -71,7 +82,7 @@ class MeterProvider(metrics.MeterProvider):
         """Measurements that went to the overflow series, by stream."""
         self.ignored_scopes = set(ignored_scopes)
         self.exemplars = Exemplars(exemplar_filter)
-        self._given_resource, self._is_worker = resource, is_worker
+        self._shared_resource, self._is_worker = resource, is_worker
         self._resource: Any = None
         self._views = tuple(views)
         self._limit = cardinality_limit
@@ -80,6 +91,8 @@ class MeterProvider(metrics.MeterProvider):
         self._is_shut_down = False
         self._meters: dict[Scope, Meter] = {}
         self._used: dict[AnyInstrument, None] = {}
+        self.refreshed: list[Refreshed] = []
+        """What has callbacks to run before a reading, beside the asynchronous instruments."""
         self._collectors: dict[Any, Any] = {}
         self._said: set[tuple[str, str]] = set()
         self._lock = Lock()
@@ -96,7 +109,9 @@ class MeterProvider(metrics.MeterProvider):
     def resource(self) -> Any:
         """The SDK's `Resource`."""
         if self._resource is None:
-            self._resource = resource_of(self._given_resource, self._is_worker)
+            if self._shared_resource is None:
+                self._shared_resource = detect()
+            self._resource = of_worker(self._shared_resource) if self._is_worker else self._shared_resource
         return self._resource
 
     def get_meter(
@@ -134,9 +149,21 @@ class MeterProvider(metrics.MeterProvider):
     def refresh_observables(self, older_than_s: float = 0.0) -> None:
         """Run the callbacks of every asynchronous instrument whose values are older than that."""
         now_s = time.monotonic()
-        for observable in self.observables():
-            if now_s - observable.observed_s >= older_than_s:
-                observable.refresh()
+        each: list[Refreshed] = [*self.observables(), *self.refreshed]
+        for refreshed in each:
+            if now_s - refreshed.observed_s >= older_than_s:
+                refreshed.refresh()
+
+    def forget(self, instrument: AnyInstrument) -> None:
+        """Drop an instrument that nobody can record to any more, and its series."""
+        self._used.pop(instrument, None)
+        for aggregator in instrument._aggregators or ():
+
+            def change(aggregator: Aggregator = aggregator) -> None:
+                for key in list(aggregator.series):
+                    aggregator.remove(key)
+
+            self.worker.exclusively(change)
 
     def aggregators_of(self, instrument: Any) -> list[Aggregator]:
         """The streams that views and readers make of *instrument*."""
@@ -247,6 +274,8 @@ class MeterProvider(metrics.MeterProvider):
 
     def _collect(self, reader: Any, timeout_millis: float = 10_000) -> Any:
         collector = self._collectors[reader]
+        for refreshed in self.refreshed:
+            refreshed.refresh()
         for observable in self.observables():
             self._used.setdefault(observable)
         return collector.collect(self.instruments(), self.resource, list(self._collectors), timeout_millis)

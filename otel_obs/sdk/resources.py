@@ -7,37 +7,40 @@ import uuid
 from typing import Any
 
 INSTANCE = "service.instance.id"
+_PROCESS = "process.pid"
 
 
-def resource_of(given: Any, is_worker: bool) -> Any:
-    """The SDK's `Resource` of this process.
+def detect() -> Any:
+    """The SDK's `Resource` of this process, as the environment and the SDK's detectors have it."""
+    from opentelemetry.sdk.resources import Resource
+
+    return Resource.create({})
+
+
+def of_worker(resource: Any) -> Any:
+    """The resource of a worker whose service has *resource*.
 
     Two workers that push under one instance overwrite each other, and every push looks like a restart. So
     an instance that a user has named, after a pod for example, is the service's first process, and each
-    worker is that name and its process id. An id that is a UUID is another one in each worker.
+    worker is that name and its process id. An instance that is a UUID is another one in each worker.
 
-    Args:
-        given: The resource that code has given; None takes what the SDK detects.
-        is_worker: Whether another process of the service may have the same instance.
+    Nothing is detected again: that takes threads, which an ending process can no longer start.
     """
     from opentelemetry.sdk.resources import Resource
 
-    detected = Resource.create({})
-    if given is None:
-        resource, instance = detected, str(detected.attributes.get(INSTANCE, ""))
-        if not is_worker or _is_uuid(instance):
-            return resource
-    elif not is_worker:
-        return given
-    else:
-        instance = str(given.attributes.get(INSTANCE, ""))
-        own = {key: value for key, value in detected.attributes.items() if key.startswith("process.")}
-        resource = given.merge(Resource(own))
-    return resource.merge(Resource({INSTANCE: _of_worker(instance)}))
+    own: dict[str, Any] = {INSTANCE: _instance_of_worker(str(resource.attributes.get(INSTANCE, "")))}
+    if _PROCESS in resource.attributes:
+        own[_PROCESS] = os.getpid()
+    return resource.merge(Resource(own))
 
 
-def _of_worker(instance: str) -> str:
-    return str(uuid.uuid4()) if _is_uuid(instance) or not instance else f"{instance}/{os.getpid()}"
+def _instance_of_worker(instance: str) -> str:
+    return f"{instance}/{os.getpid()}" if instance and not _is_uuid(instance) else str(uuid.uuid4())
+
+
+def instance_of_service(instance: str) -> str:
+    """The instance that a user has named, of which one worker may be *instance*."""
+    return instance.removesuffix(f"/{os.getpid()}")
 
 
 def _is_uuid(text: str) -> bool:

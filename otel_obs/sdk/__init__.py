@@ -1,5 +1,6 @@
 """The OpenTelemetry Metrics API over cells."""
 
+from otel_obs.cells.worker import GIL_IS_ON
 from otel_obs.sdk.instruments import Counter, Gauge, Histogram, UpDownCounter
 from otel_obs.sdk.meter import Meter
 from otel_obs.sdk.observables import ObservableCounter, ObservableGauge, ObservableUpDownCounter
@@ -16,3 +17,8 @@ __all__ = [
     "ObservableUpDownCounter",
     "UpDownCounter",
 ]
+
+if not GIL_IS_ON:
+    from otel_obs.sdk.threads import lock_recording
+
+    lock_recording()

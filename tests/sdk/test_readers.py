@@ -75,7 +75,13 @@ def exemplars(provider_class: Any, filter_name: str, steps: list[Step]) -> Any:
     collected.append(reader.get_metrics_data())
     return [
         [
-            (dict(point.attributes), each.value, each.trace_id, each.span_id, dict(each.filtered_attributes or {}))
+            (
+                dict(point.attributes),
+                each.value,
+                each.trace_id,
+                each.span_id,
+                dict(each.filtered_attributes or {}),
+            )
             for scope in data.resource_metrics[0].scope_metrics
             for point in scope.metrics[0].data.data_points
             for each in point.exemplars

@@ -1,0 +1,94 @@
+"""Threads, signal handlers and finalisers record at once, and nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from otel_obs.sdk import MeterProvider
+
+CALLS = 20_000
+THREADS = 8
+
+
+@pytest.fixture
+def switching_often() -> Iterator[None]:
+    """Let the interpreter switch threads as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("switching_often")
+def test_threads_on_one_series_lose_nothing() -> None:
+    provider = MeterProvider(shutdown_on_exit=False)
+    meter = provider.get_meter("m")
+    counter, histogram = meter.create_counter("c"), meter.create_histogram("h")
+    bound: Any = counter.bind({"k": "bound"})  # type: ignore[attr-defined]
+
+    def record() -> None:
+        for number in range(CALLS):
+            counter.add(1, {"k": "v"})
+            bound.add(1)
+            histogram.record(number % 7, {"k": "v"})
+
+    threads = [threading.Thread(target=record) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    cells = provider.worker.store().read_cells()
+    assert sum(cells[:2]) == 2 * THREADS * CALLS
+    assert sum(cells[2 : 2 + 16]) == THREADS * CALLS
+
+
+@pytest.mark.usefixtures("switching_often")
+def test_a_signal_handler_that_records_loses_nothing() -> None:
+    provider = MeterProvider(shutdown_on_exit=False)
+    counter = provider.get_meter("m").create_counter("c")
+    handled = 0
+
+    def handler(number: int, frame: object) -> None:
+        nonlocal handled
+        handled += 1
+        counter.add(1, {"k": "v"})
+        counter.add(1, {"new": str(handled % 500)})
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    try:
+        for number in range(CALLS):
+            counter.add(1, {"k": "v"})
+            counter.add(1, {"other": str(number % 1000)})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert handled
+    assert sum(provider.worker.store().read_cells()) == 2 * CALLS + 2 * handled
+
+
+def test_without_the_gil_the_same_code_runs_under_a_lock() -> None:
+    code = """
+import sys
+sys._is_gil_enabled = lambda: False
+from otel_obs.sdk import Counter, MeterProvider
+from otel_obs.sdk.instruments import BoundHistogram
+assert Counter.add.__wrapped__ and BoundHistogram.record.__wrapped__
+provider = MeterProvider(shutdown_on_exit=False)
+meter = provider.get_meter("m")
+counter = meter.create_counter("c")
+bound = counter.bind({"k": "v"})
+for _ in range(3):
+    counter.add(1, {"k": "v"})
+    bound.add(1)
+print(provider.worker.store().read_cells())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[6.0]\n"

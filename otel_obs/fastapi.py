@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from types import MethodType
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
 from otel_obs.http.asgi import Middleware, Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import declares, mounted_applications
 from otel_obs.http.scrape import Scrape
@@ -131,13 +129,20 @@ def _quieten_from_the_start() -> None:
 def _measured(call: _Call) -> _Call:
     @wraps(call)
     async def measured_call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        measuring: Middleware | None = None
-        if MARK not in scope:
-            measuring = self.__dict__.get(KEY) or _adopt(self)
-        if measuring is None:
+        measuring: Middleware | None = self.__dict__.get(KEY) or _adopt(self)
+        exchange = None if measuring is None else measuring.begin(scope, receive, send)
+        if exchange is None:
             await call(self, scope, receive, send)
+        elif exchange is measuring:
+            await measuring.serve(scope, send)
         else:
-            await measuring(scope, receive, send, MethodType(call, self))
+            try:
+                await call(self, scope, exchange.receive, exchange.send)
+            except BaseException as error:
+                exchange.fail(error)
+                raise
+            if not exchange.is_done:
+                exchange.returned()
 
     return measured_call
 

@@ -62,16 +62,30 @@ class Middleware:
         self._scrape_paths: frozenset[str] = scrape.paths if scrape else frozenset()
         observer.has_asgi = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, app: App | None = None) -> None:
-        """Serve one request, websocket or lifespan; measure it, unless a layer around does already.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, websocket or lifespan; measure it, unless a layer around does already."""
+        exchange = self.begin(scope, receive, send)
+        if exchange is None:
+            await self.app(scope, receive, send)
+        elif exchange is self:
+            await self.serve(scope, send)
+        else:
+            try:
+                await self.app(scope, exchange.receive, exchange.send)
+            except BaseException as error:
+                exchange.fail(error)
+                raise
+            if not exchange.is_done:
+                exchange.returned()
 
-        Args:
-            scope: The server's.
-            receive: The server's.
-            send: The server's.
-            app: What to call in place of the middleware's application.
+    def begin(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Begin to measure.
+
+        Returns:
+            None where nothing is measured here; the middleware itself where it is to `serve` a scrape;
+            otherwise an exchange: call the application with its `receive` and `send`, and say at the end if
+            it has `returned`, unless it `is_done`, or how it did `fail`.
         """
-        app = app or self.app
         try:
             if (
                 scope["type"] == "http"
@@ -80,40 +94,21 @@ class Middleware:
                 and scope["path"] not in self._scrape_paths
                 and not scope.get("root_path")
             ):
-                exchange: _Exchange | WebSocket | None = _Exchange(self.observer, scope, receive, send)
-            elif await self._serve_if_scrape(scope, send):
-                return
-            else:
-                exchange = self._begin(scope, receive, send)
+                return _Exchange(self.observer, scope, receive, send)
+            return self._begin(scope, receive, send)
         except Exception as error:
             self.observer.failed("the begin", error)
-            exchange = None
-        if exchange is None:
-            await app(scope, receive, send)
-            return
-        try:
-            await app(scope, exchange.receive, exchange.send)
-        except BaseException as error:
-            exchange.fail(error)
-            raise
-        if not exchange.is_done:
-            exchange.returned()
+            return None
 
-    async def _serve_if_scrape(self, scope: Scope, send: Send) -> bool:
-        if MARK in scope or scope["type"] != "http" or _path(scope) not in self._scrape_paths:
-            return False
-        if self._owns is not None and self._owns(_path(scope)):
-            scope[MARK] = _SKIPPED
-            return False
-        await self._serve(scope, send)
-        return True
-
-    def _begin(self, scope: Scope, receive: Receive, send: Send) -> _Exchange | WebSocket | None:
-        """Begin to measure, unless there is a reason not to."""
+    def _begin(self, scope: Scope, receive: Receive, send: Send) -> Any:
         kind = scope["type"]
         if MARK in scope or (kind != "http" and kind != "websocket"):
             return None
-        if self._excludes(scope):
+        path = _path(scope)
+        is_scrape = kind == "http" and path in self._scrape_paths
+        if is_scrape and not (self._owns is not None and self._owns(path)):
+            return self
+        if is_scrape or self._excludes(scope):
             scope[MARK] = _SKIPPED
             return None
         if kind == "websocket":
@@ -125,7 +120,8 @@ class Middleware:
     def _excludes(self, scope: Scope) -> bool:
         return self._has_exclusions and self._exclude.covers(scope, scope["path"], lambda: _url(scope))
 
-    async def _serve(self, scope: Scope, send: Send) -> None:
+    async def serve(self, scope: Scope, send: Send) -> None:
+        """Answer a scrape."""
         assert self.scrape is not None
         given = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         status, headers, body = await answer_aside(
@@ -190,8 +186,8 @@ class _Exchange:
         scope[MARK] = self
         if observer.has_wsgi:
             CURRENT.set(self)
-        self._active = active = entry.active
-        active(1.0)
+        self._active = entry.active
+        entry.begin(1.0)
         self._started_s = perf_counter()
 
     @property
@@ -236,28 +232,31 @@ class _Exchange:
             self.is_special = True
 
     async def _send_last(self, message: Message) -> None:
-        if perf_counter() - self._started_s > PATIENCE_S:
-            self._look_for_client()
-        try:
-            await self._send(message)
-        except OSError:
-            self._has_left = self.is_special = True
-            raise
         elapsed_s = perf_counter() - self._started_s
+        if elapsed_s > PATIENCE_S:
+            self._look_for_client()
+        # Recorded before the client can know that it is complete: who has an answer finds it counted.
+        self._record_last(message, elapsed_s)
+        await self._send(message)
+
+    def _record_last(self, message: Message, elapsed_s: float) -> None:
         # What most requests are, the short way: nothing is special, and the outcome is known by its route.
         scope = self._scope
         included = scope.get("fastapi")
         route = (included.get("effective_route_context") if included else None) or scope.get("route")
         handles = self._entry.handles.get((id(route), self._start["status"]))
-        if handles is None or self.is_special or "app_root_path" in scope:
+        if (
+            handles is None
+            or self.is_special
+            or "app_root_path" in scope
+            or handles.active is not self._active
+        ):
             self._sent_bytes += len(message.get("body", b""))
             self._complete()
             return
         self.is_done = True
         self._scope = _GONE
-        self._active(-1.0)
-        handles.count(1.0)
-        handles.duration(elapsed_s)
+        handles.end(elapsed_s)
 
     @property
     def _status(self) -> int:

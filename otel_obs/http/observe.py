@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from otel_obs.http.exclusion import Carrier, Exclusion
 from otel_obs.http.naming import KNOWN_METHODS, OTHER, Classic, Connection, Labels, Naming, Outcome
+from otel_obs.sdk.together import beginning, ending
 
 REMEMBERED = 10_000
 MOST_ROOTS = 16
@@ -84,24 +85,32 @@ class ExtraLabels:
 
 
 class Handles:
-    """The bound instruments of one outcome; `pinned` keeps alive what the key tells by its identity."""
+    """The bound instruments of one outcome.
+
+    `end` records one less in progress, one more request, and its duration; it goes with `active`, the `add`
+    that the request began with. `pinned` keeps alive what the key tells by its identity.
+    """
 
     __slots__ = (
         "_instruments",
         "_labels",
+        "active",
         "count",
         "duration",
+        "end",
         "first_byte",
         "pinned",
         "request_size",
         "response_size",
     )
 
-    def __init__(self, instruments: HttpInstruments, total: Labels, measured: Labels) -> None:
+    def __init__(self, instruments: HttpInstruments, active: Record, total: Labels, measured: Labels) -> None:
         self._instruments, self._labels = instruments, measured
         self.pinned: object = None
         self.count = adder(instruments.requests, total)
         self.duration = recorder(instruments.duration, measured)
+        self.active = active
+        self.end = ending(active, self.count, self.duration)
         # Bound when they are first needed: binding may make a series.
         self.first_byte: Record = self._bind_first_byte
         self.request_size: Record = self._bind_request_size
@@ -121,14 +130,18 @@ class Handles:
 
 
 class Entry:
-    """What requests of one method, scheme and protocol version have in common."""
+    """What requests of one method, scheme and protocol version have in common.
 
-    __slots__ = ("active", "handles", "method", "scheme", "served", "version")
+    `begin` is called with 1.0 when a request begins; `active`, as it is then, with -1.0 when it ends.
+    """
+
+    __slots__ = ("active", "begin", "handles", "method", "scheme", "served", "version")
 
     def __init__(self, method: str, scheme: str, version: str) -> None:
         self.method, self.scheme, self.version = method, scheme, version
         self.served = False
         self.active: Record = nothing
+        self.begin: Record = nothing
         self.handles: dict[tuple[Any, ...], Handles] = {}
 
 
@@ -315,7 +328,7 @@ class Observer:
         if self._remembered >= REMEMBERED:
             self._forget()
         self._remembered += 1
-        handles = entry.handles[key] = Handles(self.instruments, total, measured)
+        handles = entry.handles[key] = Handles(self.instruments, entry.active, total, measured)
         return handles
 
     def _forget(self) -> None:
@@ -326,6 +339,7 @@ class Observer:
     def _bind_active(self, entry: Entry) -> None:
         labels = self.naming.active(entry.method, entry.scheme, entry.served)
         entry.active = adder(self.instruments.in_progress, labels)
+        entry.begin = beginning(entry.active)
 
     def _log_once(self, message: str, error: Exception | None = None) -> None:
         key = f"{message} {type(error).__name__}"

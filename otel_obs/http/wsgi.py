@@ -178,8 +178,8 @@ class _Exchange:
         if observer.has_sizes and "CONTENT_LENGTH" not in environ:
             self._input = environ["wsgi.input"] = CountingInput(environ["wsgi.input"])
         environ[MARK] = self
-        self._active = active = entry.active
-        active(1.0)
+        self._active = entry.active
+        entry.begin(1.0)
         self._started_s = perf_counter()
 
     def start_response(
@@ -228,14 +228,12 @@ class _Exchange:
             or kind is not list
             or elapsed_s > PATIENCE_S
             or self.error is not None
-            or not self._observer.is_plain
+            or handles.active is not self._active
         ):
             return False
         self.is_done = True
         self.environ = _GONE
-        self._active(-1.0)
-        handles.count(1.0)
-        handles.duration(elapsed_s)
+        handles.end(elapsed_s)
         return True
 
     def attach(self, result: Iterable[bytes]) -> Iterable[bytes]:
@@ -334,9 +332,9 @@ class _Exchange:
             if status or observer.extra is not None:
                 handles = self._end_as(status, error_type, route, elapsed_s)
             else:
-                handles = observer.finish(
-                    self._entry, (route, self._status), "", route, self._status, elapsed_s
-                )
+                # Only what needs nothing more is found under the short key.
+                key = (route, self._status) if observer.is_plain else ("", route, self._status)
+                handles = observer.finish(self._entry, key, "", route, self._status, elapsed_s)
             if self._first_byte_s:
                 handles.first_byte(self._first_byte_s - self._started_s)
             if observer.has_sizes:

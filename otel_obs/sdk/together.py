@@ -1,0 +1,83 @@
+"""Record what one event means to several instruments in one call: half the cost of three calls."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Any
+
+from otel_obs.cells.worker import GIL_IS_ON
+from otel_obs.sdk.aggregate import note_extremes
+from otel_obs.sdk.instruments import BoundCounter, BoundHistogram, BoundUpDownCounter
+from otel_obs.sdk.recording import current_context
+
+Record = Callable[[float], None]
+
+
+def beginning(active: Record) -> Record:
+    """What the begin of a piece of work records: so much more is active.
+
+    Args:
+        active: The `add` of a bound updowncounter, or any other function.
+
+    Returns:
+        A function of the amount, a float. It does not look for a span, since nobody asks a number of active
+        pieces of work for an exemplar.
+    """
+    updown = _owner(active)
+    if type(updown) is not BoundUpDownCounter or not GIL_IS_ON:
+        return active
+
+    def begin(amount: float) -> None:
+        cells = updown._cells
+        if cells is None:
+            active(amount)
+        else:
+            cells[updown._offset] += amount
+
+    return begin
+
+
+def ending(active: Record, count: Record, duration: Record) -> Record:
+    """What the end of a piece of work records: one less is active, one more is counted, it took so long.
+
+    Args:
+        active: The `add` of a bound updowncounter.
+        count: The `add` of a bound counter.
+        duration: The `record` of a bound histogram. Each may also be any other function.
+
+    Returns:
+        A function of the duration, a float that is not negative, in the histogram's unit.
+    """
+
+    def each(amount: float) -> None:
+        active(-1.0)
+        count(1.0)
+        duration(amount)
+
+    updown, counter, histogram = _owner(active), _owner(count), _owner(duration)
+    kinds = type(updown), type(counter), type(histogram)
+    if kinds != (BoundUpDownCounter, BoundCounter, BoundHistogram) or not GIL_IS_ON:
+        return each
+
+    def end(amount: float) -> None:
+        cells = counter._cells
+        # None where one of them has yet to find its cells, or when something like a span is there for an
+        # exemplar: then each takes its own way.
+        if cells is None or cells is not updown._cells or cells is not histogram._cells or current_context():
+            each(amount)
+            return
+        cells[updown._offset] -= 1.0
+        cells[counter._offset] += 1.0
+        offset, bounds = histogram._offset, histogram._bounds
+        # Most are in the first bucket, and to look at one bound is cheaper than at four.
+        cells[offset if bounds and amount <= bounds[0] else offset + bisect_left(bounds, amount)] += 1.0
+        cells[offset + len(bounds) + 1] += amount
+        if histogram._has_extremes:
+            note_extremes(cells, offset + len(bounds) + 1, amount)
+
+    return end
+
+
+def _owner(record: Any) -> Any:
+    return getattr(record, "__self__", None)

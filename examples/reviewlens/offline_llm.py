@@ -42,7 +42,7 @@ def answer_to(messages: list[dict[str, str]]) -> str:
     question = set(_WORD.findall(messages[-1]["content"].lower()))
     lines = [line for message in messages[:-1] for line in message["content"].splitlines()[1:] if line]
     ranked = sorted(lines, key=lambda line: -len(question.intersection(_WORD.findall(line.lower()))))
-    return "Customers say: " + " ".join(ranked[:2]) if ranked else "Nobody has said anything about that."
+    return " ".join(ranked[:2]) or "There is nothing about that."
 
 
 class Provider:

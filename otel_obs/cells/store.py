@@ -84,6 +84,7 @@ class Store:
         self._index = _Region(0, HEADER_BYTES + header.index_bytes, reserve)
         self._cells = _Region(header.cells_at, header.cells_bytes, reserve)
         self._index_end = 0
+        self._streams_written = 0
         self._next_cell = 0
         self._released: dict[int, deque[tuple[float, int]]] = {}
         self._exemplars: dict[int, int] = {}
@@ -136,13 +137,20 @@ class Store:
         """
         number = self.streams.get(stream)
         if number is None:
+            number = self._streams_written
             self._append(StreamRecord(stream))
-            number = self.streams[stream] = len(self.streams)
+            self.streams[stream] = number
         offset = self._allocate(stream.cells)
         for position, value in enumerate(initial or stream.initial_cells):
             self.cells[offset + position] = value
         self._append(SeriesRecord(number, offset, created_s, attributes))
         return offset
+
+    def restart_series(self, stream: Stream, offset: int, attributes: bytes, created_s: float) -> None:
+        """Have the series at *offset* begin anew, with its initial cells, at Unix time *created_s*."""
+        for position, value in enumerate(stream.initial_cells):
+            self.cells[offset + position] = value
+        self._append(SeriesRecord(self.streams[stream], offset, created_s, attributes))
 
     def add_exemplars(self, stream: Stream, offset: int) -> int:
         """Give the series at *offset* room for exemplars.
@@ -198,12 +206,16 @@ class Store:
 
     def _append(self, record: Record) -> None:
         packed = pack_record(record)
+        end = self._index_end + len(packed)
         at = HEADER_BYTES + self._index_end
         self._index.ensure(at + len(packed))
+        word, streams = pack_commit(end), self._streams_written + isinstance(record, StreamRecord)
         self._memory[at : at + len(packed)] = packed
-        self._index_end += len(packed)
         # The commit comes after the record and before the first add: a reader never sees half a record.
-        self._commit[0] = pack_commit(self._index_end)
+        # No call from here on: an exception that a signal handler raises must not come in between.
+        self._commit[0] = word
+        self._index_end = end
+        self._streams_written = streams
 
 
 def heap_store(started_s: float, worker: bytes) -> Store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import secrets
 import sys
 import time
@@ -12,7 +12,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from otel_obs.cells import forks
 from otel_obs.cells.store import Store, heap_store
+
+_logger = logging.getLogger("otel_obs")
 
 GIL_IS_ON = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
@@ -24,19 +27,37 @@ class Handle(Protocol):
         """Forget cells and offsets: they belong to a parent process, or to a series that was removed."""
 
 
+class Home(Protocol):
+    """Where a worker's store lies."""
+
+    def is_gone(self) -> bool:
+        """Whether somebody took away the place where the store was opened."""
+
+    def leave_behind(self, store: Store) -> None:
+        """Put the numbers of *store*, which nobody records to any more, where stores are opened now."""
+
+
 class Worker:
     """The one place through which a process's store is opened and its index changed.
 
     Recording takes no lock. What changes the index runs in `exclusively`, under a native re-entrant
     lock; work that a signal handler or a finaliser brings in the middle of such a change is put off
     until the change is complete, since no lock keeps out code that runs in the same thread.
+
+    Args:
+        open_store: Opens the store for a worker's id; by default one in this process's own memory.
+        home: Where it opens them, if that may vanish.
     """
 
-    def __init__(self, open_store: Callable[[bytes], Store] | None = None) -> None:
+    def __init__(
+        self, open_store: Callable[[bytes], Store] | None = None, home: Home | None = None
+    ) -> None:
         self._open_store = open_store or (lambda worker: heap_store(time.time(), worker))
+        self._home = home
         self._handles: weakref.WeakSet[Handle] = weakref.WeakSet()
         self.on_fork: list[Callable[[], None]] = []
         self.on_open: list[Callable[[], None]] = []
+        """Called, outside the lock, after the store was opened."""
         self._reset()
         _workers.add(self)
 
@@ -44,23 +65,59 @@ class Worker:
         self.lock = RLock()
         self._changing = False
         self._put_off: deque[Callable[[], None]] = deque()
+        self._announcements: deque[Callable[[], None]] = deque()
         self._store: Store | None = None
+        self._spare: Store | None = None
         self.id = secrets.token_bytes(16)
-        self.spilled = 0
-        """Series that found no room in the store, and live on this process's heap."""
 
     @property
     def opened(self) -> Store | None:
         """The store, if anything was recorded in this process."""
         return self._store
 
+    @property
+    def spare_opened(self) -> Store | None:
+        """The store of what found no room in the other, if there is any."""
+        return self._spare
+
     def store(self) -> Store:
         """The store of this process, opened at the first use after a start or a fork."""
         if self._store is None:
             self._store = self._open_store(self.id)
-            for hook in self.on_open:
-                hook()
+            self._announcements.extend(self.on_open)
         return self._store
+
+    def spare(self, reason: str) -> Store:
+        """A store in this process's own memory, for series that find no room in the shared one.
+
+        Args:
+            reason: Why there is no room; it is logged the first time.
+        """
+        if self._spare is None:
+            self._spare = heap_store(time.time(), self.id)
+            self._announcements.append(lambda: _say_full(reason))
+        return self._spare
+
+    @staticmethod
+    def check_fork() -> None:
+        """Start over if this process is a child whose fork ran no hooks; costs next to nothing if not."""
+        forks.check()
+
+    def settle(self) -> None:
+        """Move to a new store, where the place of the present one was taken away."""
+        if self._home is not None and self._store is not None and self._home.is_gone():
+            self.exclusively(self._move)
+
+    def _move(self) -> None:
+        old, self._store, self._spare = self._store, None, None
+        if old is None:
+            return
+        self.id = secrets.token_bytes(16)
+        self._detach_handles()
+        self.store()
+        if self._home is not None:
+            self._home.leave_behind(old)
+        old.discard()
 
     def attach(self, handle: Handle) -> None:
         """Have *handle* detached in a child process."""
@@ -68,6 +125,13 @@ class Worker:
 
     def exclusively(self, change: Callable[[], None]) -> None:
         """Run *change* alone, or after the change that it interrupts."""
+        forks.check()
+        try:
+            self._run(change)
+        finally:
+            self._catch_up()
+
+    def _run(self, change: Callable[[], None]) -> None:
         with self.lock:
             if self._changing:
                 self._put_off.append(change)
@@ -77,22 +141,34 @@ class Worker:
                 change()
             finally:
                 self._changing = False
-        while self._put_off:
+
+    def _catch_up(self) -> None:
+        """Do what was put off, then say what there is to say: not under the lock.
+
+        The handler of a log may have a lock of its own, which a thread holds that logs, records, and so
+        waits for ours.
+        """
+        while not self._changing and (self._put_off or self._announcements):
             try:
-                late = self._put_off.popleft()
-            except IndexError:
+                if self._put_off:
+                    self._run(self._put_off.popleft())
+                else:
+                    self._announcements.popleft()()
+            except IndexError:  # another thread was first
                 return
-            self.exclusively(late)
 
     def after_fork_in_child(self) -> None:
         """Start over with no values. The parent's lock may be held by a thread that is not here."""
         if self._store is not None:
             self._store.discard()
         self._reset()
-        for handle in list(self._handles):
-            handle.detach()
+        self._detach_handles()
         for hook in self.on_fork:
             hook()
+
+    def _detach_handles(self) -> None:
+        for handle in list(self._handles):
+            handle.detach()
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -103,5 +179,11 @@ def _after_fork_in_child() -> None:
         worker.after_fork_in_child()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.after_in_child(_after_fork_in_child)
+
+
+def _say_full(reason: str) -> None:
+    _logger.warning(
+        "%s; new series of this process are in its own memory, and not merged with those of other workers",
+        reason,
+    )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from otel_obs.cells import exponential
 from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import Kind, Stream, canonical, decode_attributes, encode_attributes
-from otel_obs.cells.store import StoreFullError
+from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.cells.worker import Worker
 
 _OVERFLOW_KEY = encode_attributes(canonical({"otel.metric.overflow": True}))
@@ -135,9 +135,13 @@ class Aggregator:
                 series.offset = store.add_series(self.stream, key, created_s, initial)
                 series.cells = store.cells
                 return series
-            except StoreFullError:
-                self.worker.spilled += 1
-        # No room, or nobody else's business: cells of its own that only this process reads.
+            except StoreFullError as error:
+                spare = self.worker.spare(str(error))
+                series.is_shared = False
+                series.offset = spare.add_series(self.stream, key, created_s, initial)
+                series.cells = spare.cells
+                return series
+        # Nobody else's business: cells of its own that only this process reads.
         series.is_shared = False
         series.cells = memoryview(bytearray(8 * self.stream.cells)).cast("d")
         for position, value in enumerate(initial or self.stream.initial_cells):
@@ -183,9 +187,30 @@ class Aggregator:
     def remove(self, key: bytes) -> Series | None:
         """Drop a series; its handles find out at their next use."""
         series = self.series.pop(key, None)
-        if series is not None and series.is_shared:
-            self.worker.store().remove_series(self.stream, series.offset)
+        store = self._store_of(series) if series is not None else None
+        if series is not None and store is not None:
+            store.remove_series(self.stream, series.offset)
         return series
+
+    def _store_of(self, series: Series) -> Store | None:
+        """The store that a series is in; None where its cells are nobody else's business."""
+        if series.is_shared:
+            return self.worker.store()
+        spare = self.worker.spare_opened
+        return spare if spare is not None and series.cells is spare.cells else None
+
+    def restart(self, key: bytes, created_s: float) -> None:
+        """Have a series begin anew, where it is."""
+        series = self.series.get(key)
+        if series is None:
+            return
+        series.created_ns = int(created_s * 1e9)
+        store = self._store_of(series)
+        if store is not None:
+            store.restart_series(self.stream, series.offset, key, created_s)
+        else:
+            for position, value in enumerate(self.stream.initial_cells):
+                series.cells[position] = value
 
     def adopt(self, former: Aggregator) -> None:
         """Go on with the series of *former*, if it is the same stream."""

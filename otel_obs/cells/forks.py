@@ -1,0 +1,92 @@
+"""What has to happen in a child process, also where the fork ran none of Python's hooks.
+
+A server written in C may fork without them, as uWSGI does unless it is told otherwise, and its child
+would go on writing to its parent's cells. The kernel empties a page that is marked for it in every
+child; looking at a byte of that page is the cheapest way to notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import mmap
+import os
+import sys
+import time
+from _thread import get_ident
+from collections.abc import Callable
+from typing import Any
+
+_logger = logging.getLogger("otel_obs")
+
+_WIPE_ON_FORK = 18
+"""Linux' MADV_WIPEONFORK, which `mmap` has no name for."""
+
+_PATIENCE_S = 5.0
+_hooks: list[Callable[[], None]] = []
+_taken: dict[int, tuple[object, int]] = {}
+
+
+class _NoticedByPid:
+    """In place of the page, where the kernel does not know the mark."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    def __getitem__(self, at: int) -> bool:
+        return os.getpid() == self._pid
+
+    def __setitem__(self, at: int, value: int) -> None:
+        self._pid = os.getpid()
+
+
+def _make_mark() -> Any:
+    if hasattr(os, "fork"):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if sys.platform == "linux":
+                page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+                page.madvise(_WIPE_ON_FORK)
+                return memoryview(page)
+        return _NoticedByPid()
+    return bytearray(1)
+
+
+_mark: Any = _make_mark()
+_mark[0] = 1
+
+
+def after_in_child(hook: Callable[[], None]) -> None:
+    """Have *hook* called in every child, before anything of ours is used there."""
+    _hooks.append(hook)
+
+
+def check() -> None:
+    """See whether this process is a child whose fork ran no hooks, and run ours then."""
+    if not _mark[0]:
+        _catch_up()
+
+
+def _catch_up() -> None:
+    token: object = object()
+    owner, thread = _taken.setdefault(os.getpid(), (token, get_ident()))
+    if owner is token:
+        _run_hooks()
+    elif thread != get_ident():
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while not _mark[0] and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+
+
+def _run_hooks() -> None:
+    for hook in _hooks:
+        try:
+            hook()
+        except Exception:
+            _logger.exception("otel_obs could not start over in a child process")
+    # In this order: a thread that comes in between finds either the mark or who is at it.
+    _mark[0] = 1
+    _taken.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_run_hooks)

@@ -77,9 +77,12 @@ class BoundCounter(Bound):
     def add(self, amount: float = 1) -> None:
         """Add *amount*, which is not negative, in the instrument's unit."""
         try:
-            value = amount + 0.0
-            if 0.0 < value < INF and type(value) is float and not current_context():
-                self._cells[self._offset] += value
+            if (
+                amount > 0
+                and (type(amount) is int or (type(amount) is float and amount < INF))
+                and not current_context()
+            ):
+                self._cells[self._offset] += amount
                 return
         except Exception:  # not resolved yet, or an odd amount
             pass
@@ -104,12 +107,15 @@ class Counter(Instrument[BoundCounter], metrics.Counter):
     ) -> None:
         """Add *amount*, which is not negative, to the series of *attributes*. Never raises."""
         try:
-            if context is None and not current_context():
-                value = amount + 0.0
-                offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
-                if 0.0 < value < INF and type(value) is float:
-                    self._cells[offset] += value
-                    return
+            if (
+                amount > 0
+                and (type(amount) is int or (type(amount) is float and amount < INF))
+                and context is None
+                and not current_context()
+            ):
+                key = (*attributes, *attributes.values()) if attributes else ()
+                self._cells[self._offsets[key]] += amount
+                return
         except Exception:  # a new series, an odd amount, odd attributes
             pass
         self._slow(amount, attributes, context)

@@ -144,6 +144,9 @@ class Recorder:
         """The amount as a plain float, or None if it cannot be recorded."""
         try:
             value = float(amount)
+        except OverflowError:
+            self._owner.drop(self.name, "not_finite", f"{amount!r} is no float")
+            return None
         except (TypeError, ValueError):
             self._owner.drop(self.name, "not_a_number", f"{amount!r} is not a number")
             return None

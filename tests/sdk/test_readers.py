@@ -67,7 +67,7 @@ def exemplars(provider_class: Any, filter_name: str, steps: list[Step]) -> Any:
         views=[View(instrument_name="h", attribute_keys={"kept"})],
     )
     histogram = provider.get_meter("m").create_histogram("h", explicit_bucket_boundaries_advisory=[1, 5])
-    collected = []
+    collected: list[Any] = []
     for amount, key, trace_id, is_sampled, collects in steps:
         histogram.record(amount, {"kept": key, "dropped": "x"}, in_span(trace_id, is_sampled))
         if collects:

@@ -14,6 +14,7 @@ import pytest
 from tests.support.classifier import DIRECTORY, classifier, image
 from tests.support.processes import Service, tool
 from tests.support.samples import Samples
+from tests.support.systems import label_names
 from tests.support.waiting import until
 
 NEW_IMAGES = 30
@@ -78,6 +79,44 @@ def test_every_request_is_counted_once_by_method_endpoint_and_status(samples: Sa
         ("GET", "/", "200"): PAGES,
         ("GET", "__unmatched__", "404"): SCANNED,
     }
+
+
+def test_every_metric_of_its_groups_is_there_with_its_labels(samples: Samples) -> None:
+    shown = label_names(samples)
+    expected = {
+        "http_requests_total": {"method", "endpoint", "status"},
+        "http_request_duration_seconds": {"method", "endpoint"},
+        "http_requests_in_progress": {"method"},
+        "predictions_total": {"status"},
+        "inference_duration_seconds": set(),
+        "preprocessing_duration_seconds": set(),
+        "model_state": set(),
+        "model_load_duration_seconds": set(),
+        "app_info": {"version", "environment", "python_version"},
+        "cache_hit_rate": set(),
+        "cache_size_current": set(),
+        "cache_memory_bytes": set(),
+        "cache_hits_total": set(),
+        "cache_misses_total": set(),
+        "system_memory_percent": set(),
+        "system_cpu_percent": set(),
+        "process_memory_bytes": {"type"},
+        "python_threads": set(),
+        "python_gc_pause_seconds": {"generation"},
+        "python_info": {"implementation", "major", "minor", "patchlevel", "version"},
+        "python_gc_objects_collected_total": {"generation"},
+        "python_gc_objects_uncollectable_total": {"generation"},
+        "python_gc_collections_total": {"generation"},
+        "process_cpu_seconds_total": set(),
+        "process_resident_memory_bytes": set(),
+        "process_virtual_memory_bytes": set(),
+        "process_start_time_seconds": set(),
+        "process_open_fds": set(),
+        "process_max_fds": set(),
+        "otel_obs_workers": set(),
+    }
+
+    assert {family: shown.get(family) for family in expected} == expected
 
 
 def test_the_exposition_has_the_line_that_the_teams_dashboards_read(

@@ -54,12 +54,15 @@ def samples(service: Service) -> Samples:
 class DevelopmentServer(Service):
     """`python app.py`, which reads its port from the environment."""
 
-    def __init__(self, log_file: Path, env: Mapping[str, str], *wrapper: str) -> None:
+    def __init__(
+        self, log_file: Path, env: Mapping[str, str], *wrapper: str, ready_path: str = "/metrics"
+    ) -> None:
         super().__init__(
             *(*wrapper, sys.executable, "app.py"),
             cwd=EXAMPLES / "detector",
             env={**settings("detector"), **env},
             log_file=log_file,
+            ready_path=ready_path,
         )
         self._env["PORT"] = str(self.port)
 
@@ -191,7 +194,7 @@ def test_switched_off_it_detects_and_says_nothing(tmp_path: Path, server: str) -
     with (
         gunicorn("detector", log_file, env, ready_path="/health")
         if server == "gunicorn"
-        else DevelopmentServer(log_file, env)
+        else DevelopmentServer(log_file, env, ready_path="/health")
     ) as service:
         found = service.post("/cameras/yard/frames?count=2", {})
         assert found.status == 200

@@ -113,7 +113,8 @@ class Aggregator:
         Args:
             key: The identity.
             first: What a new gauge holds from the start: no reader ever sees it without its value.
-            created_s: Since when a new series counts, in Unix seconds; by default since now.
+            created_s: Since when a new series counts, in Unix seconds, where it is made without a value;
+                a gauge never counts as the latest then.
         """
         series = self.series.get(key)
         if series is not None:
@@ -125,11 +126,12 @@ class Aggregator:
 
     def _new(self, key: bytes, first: float, created_s: float | None) -> Series:
         now_ns = time.time_ns()
+        set_s = now_ns / 1e9 if created_s is None else 0.0
         if created_s is None:
-            created_s = now_ns / 1e9
+            created_s = set_s
         series = Series(key, min(now_ns, int(created_s * 1e9)))
         store = self.worker.store()
-        initial = (first, now_ns / 1e9) if self.stream.kind is Kind.GAUGE else ()
+        initial = (first, set_s) if self.stream.kind is Kind.GAUGE else ()
         if self.plan.reader is None:
             try:
                 series.offset = store.add_series(self.stream, key, created_s, initial)
@@ -216,6 +218,14 @@ class Aggregator:
         """Go on with the series of *former*, if it is the same stream."""
         if former.stream == self.stream and former.plan.reader is self.plan.reader:
             self.series = former.series
+
+    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
+        """Go on in *store*, where *moved* has the new offset of every old one."""
+        for series in self.series.values():
+            if series.is_shared and series.cells is not store.cells and series.offset in moved:
+                series.offset, series.cells = moved[series.offset], store.cells
+                series.exemplars_at = store.exemplars_at(series.offset)
+        self._by_offset.clear()
 
     def forget(self) -> None:
         """Drop all series without a trace: they belong to the parent process."""

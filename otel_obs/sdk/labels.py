@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from time import time
 from typing import Any, Generic, TypeVar
 
 from otel_obs.errors import DeclarationError, undeclared_attributes
 from otel_obs.sdk.aggregate import Aggregator
-from otel_obs.sdk.recording import Bound, Owner
+from otel_obs.sdk.recording import Bound, Owner, current_context
 
 BoundT = TypeVar("BoundT", bound=Bound)
 
@@ -92,6 +93,7 @@ class Labelled(Generic[BoundT]):
             first: What a gauge holds; other kinds begin at 0.
             created_s: Since when the series counts, in Unix seconds; by default since now.
         """
+        created_s = time() if created_s is None else created_s
         for aggregator in self.aggregators():
             key = aggregator.identify(child.attributes)
 
@@ -103,9 +105,14 @@ class Labelled(Generic[BoundT]):
 
     def store(self, child: Bound, value: float) -> None:
         """Record *value* as it is, be it infinite, negative or not a number, and teach *child* its cells."""
-        self._record_whole(value, child.attributes, None)
         if child._cells is None:
+            self._record_whole(value, child.attributes, None)
             self._teach(child)
+            return
+        aggregator, offset = self.aggregators()[0], child._offset
+        aggregator.store(child._cells, offset, value)
+        if current_context():
+            self._owner.offer_exemplar(aggregator, offset, value, child.attributes, None)
 
     def _make_children(self) -> None:
         for child in list(self._children.values()):

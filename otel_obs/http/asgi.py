@@ -7,6 +7,8 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
+from opentelemetry.context import attach, detach
+
 from otel_obs.http.departure import is_departure
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.naming import Outcome
@@ -168,6 +170,7 @@ class _Exchange:
     _first_byte_s = _stopped_s = 0.0
     _has_left = _has_wsgi = False
     _rule: str | None = None
+    _context: Any = None
     _waiting: list[Message] | None = None
 
     def __init__(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
@@ -294,6 +297,11 @@ class _Exchange:
         """A WSGI application inside has matched the rest of the path."""
         self._rule = wsgi_rule(environ)
 
+    def note_context(self, context: Any) -> None:
+        """Note the context of the request's span, which may be over before the request is."""
+        self._context = context
+        self.is_special = True
+
     def returned(self) -> None:
         """The application has returned."""
         if self._stopped_s:
@@ -325,6 +333,7 @@ class _Exchange:
         else:
             elapsed_s = perf_counter() - self._started_s
             self._active(-1.0)
+        token = attach(self._context) if self._context is not None else None
         try:
             observer = self._observer
             route = asgi_route(self._scope, self._has_wsgi, self._rule)
@@ -343,6 +352,8 @@ class _Exchange:
             self._observer.failed("the end", error)
         finally:
             self._scope = _GONE
+            if token is not None:
+                detach(token)
 
     def _finish(self, root: str, template: str | None, elapsed_s: float) -> Handles:
         observer, scope = self._observer, self._scope

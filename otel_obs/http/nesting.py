@@ -24,6 +24,9 @@ class Outer(Protocol):
     def match(self, environ: Mapping[str, Any]) -> None:
         """Note the route that a WSGI application inside has matched, while it still knows."""
 
+    def note_context(self, context: Any) -> None:
+        """Note the context of the request's span: what is recorded at the end is recorded in it."""
+
 
 class AsgiOuter(Outer, Protocol):
     """An ASGI request that an outer layer measures."""
@@ -43,6 +46,9 @@ class Skipped:
         """Do nothing."""
 
     def match(self, environ: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def note_context(self, context: Any) -> None:
         """Do nothing."""
 
 

@@ -123,6 +123,9 @@ class WebSocket:
     def match(self, environ: Mapping[str, Any]) -> None:
         """Do nothing: no WSGI application serves a websocket."""
 
+    def note_context(self, context: Any) -> None:
+        """Do nothing: the span of a connection is still the current one when it ends."""
+
     def _connection(self, code: str = "") -> Connection:
         observer, scope = self._observer, self._scope
         root = observer.root(scope) if observer.has_root else ""

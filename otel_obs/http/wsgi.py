@@ -8,6 +8,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import request_uri
 
+from opentelemetry.context import attach, detach
+
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.naming import Outcome
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
@@ -162,6 +164,7 @@ class _Exchange:
     _status = _sent_bytes = 0
     _first_byte_s = 0.0
     _input: CountingInput | None = None
+    _context: Any = None
     _result: Iterable[bytes] = ()
 
     def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
@@ -204,6 +207,10 @@ class _Exchange:
         """Note the route while the framework still knows it."""
         self.route = wsgi_route(environ)
 
+    def note_context(self, context: Any) -> None:
+        """Note the context of the request's span, which is over before the request is."""
+        self._context = context
+
     def _counting(self, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
         def counting(data: bytes) -> object:
             self._sent_bytes += len(data)
@@ -228,6 +235,7 @@ class _Exchange:
             or kind is not list
             or elapsed_s > PATIENCE_S
             or self.error is not None
+            or self._context is not None
             or handles.active is not self._active
         ):
             return False
@@ -325,6 +333,7 @@ class _Exchange:
         self.is_done = True
         elapsed_s = perf_counter() - self._started_s
         self._active(-1.0)
+        token = attach(self._context) if self._context is not None else None
         try:
             observer, route = self._observer, self.route
             if not status and elapsed_s > PATIENCE_S and has_left(self.environ):
@@ -345,6 +354,8 @@ class _Exchange:
             self._observer.failed("the end", error)
         finally:
             self.environ = _GONE
+            if token is not None:
+                detach(token)
 
     def _end_as(self, status: int, error_type: str, route: str | None, elapsed_s: float) -> Handles:
         observer, entry = self._observer, self._entry

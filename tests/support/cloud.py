@@ -11,7 +11,7 @@ import math
 import re
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import NamedTuple
@@ -46,10 +46,10 @@ class Cloud:
     """Listens on a free loopback port; a context manager.
 
     Args:
-        behind: The URL of a real receiver of remote write that gets what was accepted; its refusal is ours.
+        behind: URLs of real receivers of remote write that get what was accepted; their refusal is ours.
     """
 
-    def __init__(self, behind: str = "") -> None:
+    def __init__(self, behind: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{PATH}"
         self.statuses: list[int] = []
@@ -168,8 +168,8 @@ class Cloud:
             self.problems += problems
         if problems:
             return 400, "; ".join(problems)
-        if self._behind:
-            answer = request(self._behind, method="POST", body=body, headers=headers)
+        for url in self._behind:
+            answer = request(url, method="POST", body=body, headers=headers)
             if answer.status >= 300:
                 self.problems.append(f"the receiver behind: {answer.status} {answer.text}")
                 return answer.status, answer.text

@@ -19,15 +19,12 @@ class Scrape(NamedTuple):
 
 
 class Tap:
-    """Listens on a free loopback port; a context manager.
+    """Listens on a free loopback port; a context manager. Without a service it answers 503."""
 
-    Args:
-        url: The service's address.
-    """
-
-    def __init__(self, url: str) -> None:
+    def __init__(self) -> None:
+        self.url = ""
+        """The service's address."""
         self.scrapes: list[Scrape] = []
-        self._url = url
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.target = f"127.0.0.1:{self._server.server_address[1]}"
@@ -49,8 +46,8 @@ class Tap:
             def do_GET(self) -> None:
                 accept = self.headers.get("Accept", "")
                 try:
-                    answer = request(tap._url + self.path, headers={"Accept": accept})
-                except OSError:
+                    answer = request(tap.url + self.path, headers={"Accept": accept})
+                except (OSError, ValueError):
                     self.send_error(503)
                     return
                 content_type = answer.headers.get("Content-Type", "")

@@ -1,0 +1,86 @@
+"""The API of `prometheus_client`, over OpenTelemetry instruments that all workers of a service share.
+
+Change one import, `from prometheus_client import Counter` to `from otel_obs.prometheus import Counter`.
+What differs is in `docs/migrate.md`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import prometheus_client
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    GC_COLLECTOR,
+    PLATFORM_COLLECTOR,
+    PROCESS_COLLECTOR,
+    GCCollector,
+    Metric,
+    MetricsHandler,
+    PlatformCollector,
+    ProcessCollector,
+    delete_from_gateway,
+    generate_latest,
+    instance_ip_grouping_key,
+    make_asgi_app,
+    make_wsgi_app,
+    push_to_gateway,
+    pushadd_to_gateway,
+    start_http_server,
+    start_wsgi_server,
+    write_to_textfile,
+)
+
+from otel_obs.prometheus._definition import install, uninstall
+from otel_obs.prometheus.metrics import (
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    disable_created_metrics,
+    enable_created_metrics,
+)
+from otel_obs.prometheus.registry import REGISTRY, CollectorRegistry
+
+__all__ = [
+    "CONTENT_TYPE_LATEST",
+    "GC_COLLECTOR",
+    "PLATFORM_COLLECTOR",
+    "PROCESS_COLLECTOR",
+    "REGISTRY",
+    "CollectorRegistry",
+    "Counter",
+    "Enum",
+    "GCCollector",
+    "Gauge",
+    "Histogram",
+    "Info",
+    "Metric",
+    "MetricsHandler",
+    "PlatformCollector",
+    "ProcessCollector",
+    "Summary",
+    "delete_from_gateway",
+    "disable_created_metrics",
+    "enable_created_metrics",
+    "generate_latest",
+    "install",
+    "instance_ip_grouping_key",
+    "make_asgi_app",
+    "make_wsgi_app",
+    "push_to_gateway",
+    "pushadd_to_gateway",
+    "start_http_server",
+    "start_wsgi_server",
+    "uninstall",
+    "write_to_textfile",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What newer versions of `prometheus_client` have, such as `CONTENT_TYPE_PLAIN_0_0_4`."""
+    if name in prometheus_client.__all__:
+        return getattr(prometheus_client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,365 @@
+"""What a metric records to: an OpenTelemetry instrument of its own, made when it is first needed."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import math
+import os
+import time
+import weakref
+from _thread import RLock
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from otel_obs.cells.layout import CELL_BYTES, Scope, Stream
+from otel_obs.prometheus import _service
+from otel_obs.sdk import Counter, Gauge, Histogram, MeterProvider
+from otel_obs.sdk.aggregate import Aggregator, Plan
+
+_logger = logging.getLogger("otel_obs")
+
+SCOPE = "otel_obs.prometheus"
+"""The instrumentation scope of every metric that is made here."""
+
+REGISTRY_KEY = "prometheus.registry"
+"""The scope's attribute that tells metrics of one name apart, which stand in several registries."""
+
+TYPE_KEY = "prometheus.type"
+"""The scope's attribute that names a type which OpenTelemetry does not have."""
+
+PID = "pid"
+PER_WORKER = f"per_worker:{PID}"
+"""The merge rule under which each worker's value is a series, told apart by this label."""
+
+SdkInstrument = Counter | Gauge | Histogram
+
+
+class Handle(Protocol):
+    """What knows the cells of one series."""
+
+    attributes: dict[str, Any]
+    _cells: Any
+
+    def detach(self) -> None:
+        """Forget the cells."""
+
+
+class Computed(Protocol):
+    """A gauge whose value is what a function returns."""
+
+    def compute(self) -> None:
+        """Ask the function. Never raises."""
+
+
+class Owner(Protocol):
+    """A metric: itself a series, or with one for each set of labels."""
+
+    def make_series(self) -> None:
+        """Make every series of this process, at what it holds."""
+
+    def handles(self) -> Iterator[Any]:
+        """Everything that knows cells."""
+
+    def forget_lock(self) -> None:
+        """Have a new lock, since the old one's holder may not be in this process."""
+
+
+class Declaration(NamedTuple):
+    """A metric as an instrument: `http_requests` and no `_total`, with its unit by UCUM."""
+
+    kind: type[SdkInstrument]
+    type: str
+    name: str
+    unit: str
+    help: str
+    merge: str = "latest"
+    bounds: tuple[float, ...] | None = None
+
+
+class Definition:
+    """One metric's part in OpenTelemetry.
+
+    The first metric of a name in the default registry is the one that other workers mean too. Others of
+    that name get numbers, in the order in which they are made: workers that import the same modules number
+    them alike.
+    """
+
+    def __init__(self, declaration: Declaration, owner: Owner) -> None:
+        self.declaration = declaration
+        self.number = 0
+        self.computed: weakref.WeakSet[Computed] = weakref.WeakSet()
+        self._has_logged = False
+        self._owner = weakref.ref(owner)
+        self._provider: MeterProvider | None = None
+        self._instrument: SdkInstrument | None = None
+
+    @property
+    def instrument(self) -> Any:
+        """The instrument on the provider that is configured."""
+        provider = _service.current().provider
+        if self._provider is not provider:
+            with _All.lock:
+                if self._provider is not provider:
+                    self._instrument = self._make(provider)
+                    self._provider = provider
+        return self._instrument
+
+    @property
+    def scope(self) -> Scope:
+        """The instrumentation scope, which is part of what other workers know the metric by."""
+        pairs = {}
+        if self.number:
+            pairs[REGISTRY_KEY] = str(self.number)
+        if self.declaration.type in ("info", "stateset", "summary"):
+            pairs[TYPE_KEY] = self.declaration.type
+        return Scope(SCOPE, attributes=tuple(sorted(pairs.items())))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process has recorded something, so that new series go beside that at once."""
+        service = _service.known()
+        return service is not None and service.provider.worker.opened is not None
+
+    @property
+    def limit(self) -> float:
+        """The most series that the metric may have in this process, the overflow series included."""
+        limits = [aggregator.plan.limit for aggregator in self._aggregators()] if self.is_open else []
+        return min(limits, default=math.inf)
+
+    def note_overflow(self) -> None:
+        """Count a label set that is one too many."""
+        self.instrument._owner.note_overflow(self.declaration.name, int(self.limit))
+
+    def streams(self) -> list[Stream]:
+        """What is exported: one stream, unless views make others of it."""
+        return [aggregator.stream for aggregator in self._aggregators()]
+
+    def _aggregators(self) -> list[Aggregator]:
+        return [each for each in self.instrument.aggregators() if each.plan.reader is None]
+
+    def locate(self, handle: Any) -> tuple[Any, int]:
+        """Where the values of a series are that has no place among the shared cells, or no fast way there."""
+        for aggregator in self._aggregators():
+            series = aggregator.series.get(aggregator.identify(handle.attributes))
+            if series is not None:
+                return series.cells, series.offset
+        return self.blank(), 0
+
+    def store(self, handle: Any, value: float) -> None:
+        """Set a gauge's series."""
+        instrument = self.instrument
+        if handle._cells is None:
+            instrument.make(handle, value)
+        instrument.store(handle, value)
+
+    def blank(self) -> Any:
+        """Cells for a series of nobody's."""
+        declared = self.declaration
+        cells = Stream(declared.kind._kind, "", bounds=declared.bounds or ()).cells
+        return memoryview(bytearray(CELL_BYTES * cells)).cast("d")
+
+    def apply(self, cells: Any, value: float) -> None:
+        """Record to cells that `blank` has made."""
+        declared = self.declaration
+        plan = Plan(Stream(declared.kind._kind, "", bounds=declared.bounds or ()))
+        Aggregator(self.instrument._owner.worker, plan).store(cells, 0, value)
+
+    def restart(self, handle: Any, created_s: float) -> None:
+        """Have a series begin anew."""
+        self._change(handle, lambda aggregator, key: aggregator.restart(key, created_s))
+
+    def keep_exemplar(self, handle: Any, value: float, labels: Mapping[str, str]) -> None:
+        """Keep *labels* as what a measurement came with."""
+        now_s = time.time()
+
+        def keep(aggregator: Aggregator, key: bytes) -> None:
+            series = aggregator.series.get(key)
+            if series is not None:
+                aggregator.keep_exemplar(series, value, now_s, labels)
+
+        self._change(handle, keep)
+
+    def unmake(self, handle: Any) -> None:
+        """Take a series away."""
+        if self._instrument is not None:
+            self._instrument.remove(handle.attributes)
+
+    def _change(self, handle: Any, change: Callable[[Aggregator, bytes], None]) -> None:
+        for aggregator in self._aggregators():
+            key = aggregator.identify(handle.attributes)
+            aggregator.worker.exclusively(functools.partial(change, aggregator, key))
+
+    def log_once(self, message: str, error: Exception) -> None:
+        """Log *error*, the first time that there is one."""
+        if not self._has_logged:
+            self._has_logged = True
+            _logger.warning("%s", message, exc_info=error)
+
+    def make_series(self) -> None:
+        """Make every series that the metric has in this process."""
+        owner = self._owner()
+        if owner is not None:
+            owner.make_series()
+
+    def detach(self) -> None:
+        """Have the metric find its cells again, in a child process or on another provider."""
+        owner = self._owner()
+        if owner is not None:
+            owner.forget_lock()
+            for handle in owner.handles():
+                handle.detach()
+
+    def withdraw(self) -> None:
+        """Take the metric's series away."""
+        instrument, self._instrument = self._instrument, None
+        provider, self._provider = self._provider, None
+        if provider is not None and instrument is not None:
+            provider.forget(instrument)
+        self.detach()
+
+    def _make(self, provider: MeterProvider) -> SdkInstrument:
+        """Make the instrument; a meter would change or refuse some of Prometheus' names."""
+        _join(provider)
+        declared = self.declaration
+        instrument = declared.kind(
+            owner=provider,
+            name=declared.name,
+            unit=declared.unit,
+            description=declared.help,
+            scope=self.scope,
+            merge=declared.merge,
+            boundaries=declared.bounds,
+        )
+        instrument.bound_elsewhere = self._handles
+        return instrument
+
+    def _handles(self) -> Iterable[Any]:
+        owner = self._owner()
+        return () if owner is None else list(owner.handles())
+
+
+class _All:
+    """Every definition of this process, by name and number."""
+
+    lock = RLock()
+    """Nobody who holds it waits for a worker's lock."""
+    definitions: ClassVar[dict[str, dict[int, Definition]]] = {}
+    dropped: ClassVar[deque[Definition]] = deque()
+    """Those whose metric is gone. A finaliser may run anywhere, so it takes no lock."""
+    providers: ClassVar[weakref.WeakSet[MeterProvider]] = weakref.WeakSet()
+
+
+def _every() -> list[Definition]:
+    return [each for taken in list(_All.definitions.values()) for each in list(taken.values())]
+
+
+def define(definition: Definition, owner: Owner, is_default: bool) -> None:
+    """Give a metric its place.
+
+    Args:
+        definition: What it records to.
+        owner: The metric.
+        is_default: Whether it is in the default registry, which lets no two metrics of a name in.
+    """
+    sweep()
+    displaced = None
+    with _All.lock:
+        taken = _All.definitions.setdefault(definition.declaration.name, {})
+        if is_default:
+            # Whoever has the place has left the registry since, and moves on.
+            displaced = taken.get(0)
+            if displaced is not None:
+                displaced.number = _free_number(taken)
+                taken[displaced.number] = displaced
+        else:
+            definition.number = _free_number(taken)
+        taken[definition.number] = definition
+    if displaced is not None:
+        displaced.withdraw()
+    weakref.finalize(owner, _All.dropped.append, definition).atexit = False
+    service = _service.known()
+    if service is not None:
+        _join(service.provider)
+        if service.provider.worker.opened is not None:
+            definition.make_series()
+
+
+def _free_number(taken: dict[int, Definition]) -> int:
+    return next(number for number in itertools.count(1) if number not in taken)
+
+
+def sweep() -> None:
+    """Take away the series of metrics that are gone, and give their numbers back."""
+    while _All.dropped:
+        definition = _All.dropped.popleft()
+        taken = _All.definitions.get(definition.declaration.name, {})
+        if taken.get(definition.number) is definition:
+            del taken[definition.number]
+        definition.withdraw()
+
+
+def known_streams() -> dict[Stream, Definition]:
+    """The streams of this process's metrics."""
+    return {stream: each for each in _every() for stream in each.streams()}
+
+
+def compute_all() -> None:
+    """Ask every function that gives a gauge its value."""
+    for definition in _every():
+        for computed in list(definition.computed):
+            computed.compute()
+
+
+class _Together:
+    """All metrics, as their provider sees them: made together, with functions to ask before a reading."""
+
+    def __init__(self) -> None:
+        self.observed_s = -math.inf
+
+    def make_series(self) -> None:
+        """This process has recorded something: all its metrics are there from now on, at 0."""
+        for definition in _every():
+            definition.make_series()
+
+    def refresh(self) -> None:
+        """Ask every function."""
+        self.observed_s = time.monotonic()
+        compute_all()
+
+
+def _join(provider: MeterProvider) -> None:
+    if provider in _All.providers:
+        return
+    _All.providers.add(provider)
+    together = _Together()
+    provider.refreshed.append(together)
+    provider.worker.on_open.append(together.make_series)
+
+
+def install(service: _service.Service) -> None:
+    """Record to *service*, which has been configured just now."""
+    _service.set_current(service)
+    for definition in _every():
+        definition.detach()
+    _join(service.provider)
+    if service.provider.worker.opened is not None:
+        for definition in _every():
+            definition.make_series()
+
+
+def uninstall() -> None:
+    """Record to nothing any more; the next use configures anew, and starts at 0."""
+    _service.set_current(None)
+    for definition in _every():
+        definition.withdraw()
+
+
+def _after_fork_in_child() -> None:
+    _All.lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

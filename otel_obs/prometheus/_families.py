@@ -1,0 +1,188 @@
+"""What a reading of all workers says, as families of `prometheus_client`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import accumulate
+from math import inf
+from typing import Any
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar as ClientExemplar
+
+from otel_obs.cells.exemplar import labels_of
+from otel_obs.cells.layout import Attributes, Kind, Stream
+from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable, Snapshot
+from otel_obs.exposition.families import to_prometheus_client
+from otel_obs.exposition.lexical import number
+from otel_obs.exposition.names import Naming, join_labels, unit_word
+from otel_obs.exposition.plan import Options
+from otel_obs.prometheus import _service
+from otel_obs.prometheus._definition import PER_WORKER, PID, SCOPE, TYPE_KEY, compute_all, sweep
+
+_ALONE = "without the label of the worker"
+_OPTIONS = Options(has_target_info=False)
+_TYPES = {
+    Kind.COUNTER: "counter",
+    Kind.UPDOWN: "gauge",
+    Kind.GAUGE: "gauge",
+    Kind.HISTOGRAM: "histogram",
+}
+
+Columns = dict[Stream, Column]
+
+_reading: ContextVar[Columns | None] = ContextVar("otel_obs.prometheus.reading", default=None)
+
+
+def read() -> Columns:
+    """Every stream of every worker as it is now, or as it was when the reading under way began."""
+    under_way = _reading.get()
+    if under_way is not None:
+        return under_way
+    sweep()
+    compute_all()
+    return {column.table.stream: alone(column) for column in _service.current().snapshot().columns}
+
+
+@contextmanager
+def one_reading() -> Iterator[Columns]:
+    """Have every `read` inside see the same moment."""
+    columns = read()
+    token = _reading.set(columns)
+    try:
+        yield columns
+    finally:
+        _reading.reset(token)
+
+
+def is_ours(stream: Stream) -> bool:
+    """Whether a metric of this package records to *stream*, in whatever worker."""
+    return stream.scope.name == SCOPE
+
+
+def type_of(stream: Stream) -> str:
+    """The type as `prometheus_client` has it."""
+    return str(dict(stream.scope.attributes).get(TYPE_KEY) or _TYPES[stream.kind])
+
+
+def family_of(stream: Stream) -> Metric:
+    """The family of a metric, without samples."""
+    kind = type_of(stream)
+    name = stream.name.removesuffix("_info") if kind == "info" else stream.name
+    return Metric(name, stream.description, kind, unit_word(stream.unit))
+
+
+def families(column: Column, has_created: bool) -> list[Metric]:
+    """A column of one of our metrics that this worker may never have heard of."""
+    stream = column.table.stream
+    if stream.kind not in _TYPES:  # a view has made something else of it
+        return list(to_prometheus_client(Snapshot([column], 0, 0), _OPTIONS, has_created))
+    family = family_of(stream)
+    add_samples(family, column, has_created)
+    return [family]
+
+
+def add_samples(family: Metric, column: Column, has_created: bool) -> None:
+    """Add the samples of *column* to *family*, in the order of `prometheus_client`."""
+    table = column.table
+    add = _ADD[family.type]
+    for at, attributes in enumerate(table.attributes):
+        created_s = table.created_s[at] if has_created else None
+        add(family, _labels(attributes), column, at, created_s)
+
+
+def alone(column: Column) -> Column:
+    """Take off the label that tells workers apart where there is only one, as `prometheus_client` does."""
+    table = column.table
+    if table.stream.merge != PER_WORKER or not is_ours(table.stream):
+        return column
+    bare = table.scratch.get(_ALONE, column)
+    if bare is column:
+        bare = table.scratch[_ALONE] = _without_worker(table)
+    return column if bare is None else column._replace(table=bare)
+
+
+def _without_worker(table: SeriesTable) -> SeriesTable | None:
+    if len({value for each in table.attributes for key, value in each if key == PID}) > 1:
+        return None
+    attributes: list[Attributes] = [
+        tuple(pair for pair in each if pair[0] != PID) for each in table.attributes
+    ]
+    return SeriesTable(table.stream, attributes, table.created_s)
+
+
+def _labels(attributes: Attributes) -> dict[str, str]:
+    """The overflow series is the one whose attributes are not labels as they are."""
+    labels: dict[str, Any] = dict(attributes)
+    if all(type(value) is str for value in labels.values()):
+        return labels
+    return dict(join_labels(attributes, Naming()))
+
+
+def _exemplar(exemplars: Iterable[Exemplar], bucket: int) -> ClientExemplar | None:
+    for exemplar in exemplars:
+        if exemplar.bucket == bucket:
+            return ClientExemplar(labels_of(exemplar), exemplar.value, exemplar.unix_s)
+    return None
+
+
+def _add_counter(
+    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
+) -> None:
+    exemplar = _exemplar(column.exemplars.get(at, ()), 0)
+    family.add_sample(f"{family.name}_total", labels, column.values[at], exemplar=exemplar)
+    _add_created(family, labels, created_s)
+
+
+def _add_scalar(
+    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
+) -> None:
+    family.add_sample(family.name, labels, column.values[at])
+
+
+def _add_info(
+    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
+) -> None:
+    family.add_sample(f"{family.name}_info", labels, column.values[at])
+
+
+def _add_summary(
+    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
+) -> None:
+    row = column.values[at]
+    family.add_sample(f"{family.name}_count", labels, sum(row[:-1]))
+    family.add_sample(f"{family.name}_sum", labels, row[-1])
+    _add_created(family, labels, created_s)
+
+
+def _add_histogram(
+    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
+) -> None:
+    row, bounds = column.values[at], column.table.stream.bounds
+    exemplars = column.exemplars.get(at, ())
+    counts = list(accumulate(row[:-1]))
+    for bucket, (bound, count) in enumerate(zip((*bounds, inf), counts, strict=True)):
+        with_bound = {**labels, "le": number(bound)}
+        exemplar = _exemplar(exemplars, bucket)
+        family.add_sample(f"{family.name}_bucket", with_bound, count, exemplar=exemplar)
+    family.add_sample(f"{family.name}_count", labels, counts[-1])
+    if (*bounds, inf)[0] >= 0:
+        family.add_sample(f"{family.name}_sum", labels, row[-1])
+    _add_created(family, labels, created_s)
+
+
+def _add_created(family: Metric, labels: dict[str, str], created_s: float | None) -> None:
+    if created_s is not None:
+        family.add_sample(f"{family.name}_created", labels, created_s)
+
+
+_ADD = {
+    "counter": _add_counter,
+    "gauge": _add_scalar,
+    "stateset": _add_scalar,
+    "info": _add_info,
+    "summary": _add_summary,
+    "histogram": _add_histogram,
+}

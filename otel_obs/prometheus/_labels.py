@@ -1,0 +1,160 @@
+"""A metric's series by their labels: finding, making and removing them."""
+
+from __future__ import annotations
+
+from _thread import RLock
+from typing import Any, ClassVar, TypeVar
+
+T = TypeVar("T", bound="Labelled")
+
+_OF_ONE_TEXT = frozenset((str, int, bool, type(None)))
+"""Types of which equal values have equal texts: the floats 0.0 and -0.0 do not."""
+
+_SPELLINGS_PER_SERIES = 4
+
+
+class Labelled:
+    """A metric with labels, or one of its series; the errors are those of `prometheus_client`."""
+
+    _labelnames: tuple[str, ...]
+    _labelvalues: tuple[str, ...]
+    _metrics: Any
+    _spellings: ClassVar[dict[Any, Any]] = {}
+    """Series by what `labels` was given. Strings may be looked up as they are; a series has none."""
+
+    def _begin_labels(self) -> None:
+        if self._labelnames:
+            self._spellings = {}  # type: ignore[misc]
+            self.forget_lock()
+
+    def forget_lock(self) -> None:
+        """Have a new lock, since the old one's holder may not be in this process."""
+        if self._labelnames:
+            self._lock: Any = RLock()
+
+    def _metric_init(self) -> None:
+        raise NotImplementedError
+
+    def _be_there(self) -> None:
+        """Be a series from now on."""
+        raise NotImplementedError
+
+    def _is_full(self) -> bool:
+        """Whether there are as many series as there may be."""
+        raise NotImplementedError
+
+    def _overflow(self: T) -> T:
+        """The series that stands for those that are too many."""
+        raise NotImplementedError
+
+    def retire(self) -> None:
+        """Be a series no more."""
+        raise NotImplementedError
+
+    def labels(self: T, *labelvalues: Any, **labelkwargs: Any) -> T:
+        """The series with these labels, given in their declared order or by name.
+
+        Raises:
+            ValueError: The labels are not those that the metric declares.
+        """
+        if not (labelvalues and labelkwargs):
+            for value in labelvalues or labelkwargs.values():
+                if type(value) is not str:
+                    break
+            else:
+                known: T | None = self._spellings.get(
+                    (*labelkwargs, *labelkwargs.values(), None) if labelkwargs else labelvalues
+                )
+                if known is not None:
+                    return known
+        return self._find(labelvalues, labelkwargs)
+
+    def _find(self: T, values: tuple[Any, ...], named: dict[str, Any]) -> T:
+        """The series of a spelling that is new, or has other values than strings."""
+        kinds = tuple(map(type, values or named.values()))
+        spelling: Any = (*named, *named.values(), None) if named else values
+        if kinds.count(str) < len(kinds):
+            spelling = (kinds, spelling)
+        is_safe = _OF_ONE_TEXT.issuperset(kinds) and not (values and named)
+        known: T | None = self._spellings.get(spelling) if is_safe else None
+        if known is not None:
+            return known
+        texts = self._texts(values, named)
+        with self._lock:
+            child: T | None = self._metrics.get(texts)
+            is_new = child is None
+            if child is None:
+                if self._is_full():
+                    return self._overflow()
+                child = self._metrics[texts] = self._child(texts)
+            if is_safe and len(self._spellings) < _SPELLINGS_PER_SERIES * len(self._metrics):
+                self._spellings[spelling] = child
+        if is_new:
+            child._be_there()
+        return child
+
+    def _texts(self, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[str, ...]:
+        if not self._labelnames:
+            raise ValueError(f"No label names were set when constructing {self}")
+        if self._labelvalues:
+            labels = dict(zip(self._labelnames, self._labelvalues, strict=True))
+            raise ValueError(f"{self} already has labels set ({labels}); can not chain calls to .labels()")
+        if values and named:
+            raise ValueError("Can't pass both *args and **kwargs")
+        if named:
+            if sorted(named) != sorted(self._labelnames):
+                raise ValueError("Incorrect label names")
+            return tuple(str(named[name]) for name in self._labelnames)
+        if len(values) != len(self._labelnames):
+            raise ValueError("Incorrect label count")
+        return tuple(str(value) for value in values)
+
+    def _child(self: T, texts: tuple[str, ...]) -> T:
+        """A series of this metric: like the metric in all, but for its labels and what it holds."""
+        child = object.__new__(type(self))
+        for name, value in self.__dict__.items():
+            if name not in ("_lock", "_metrics", "_spellings"):
+                setattr(child, name, value)
+        child._labelvalues = texts
+        child._metric_init()
+        return child
+
+    def remove(self, *labelvalues: Any) -> None:
+        """Drop this worker's series with these labels."""
+        if not self._labelnames:
+            raise ValueError(f"No label names were set when constructing {self}")
+        if len(labelvalues) != len(self._labelnames):
+            raise ValueError(f"Incorrect label count (expected {len(self._labelnames)}, got {labelvalues})")
+        self._remove([tuple(str(value) for value in labelvalues)])
+
+    def remove_by_labels(self, labels: dict[str, str]) -> None:
+        """Drop every series of this worker that has at least these labels."""
+        if not self._labelnames:
+            raise ValueError(f"No label names were set when constructing {self}")
+        if not isinstance(labels, dict):
+            raise TypeError("labels must be a dict of {label_name: label_value}")
+        unknown = [name for name in labels if name not in self._labelnames]
+        if unknown:
+            raise ValueError(f"Unknown label names: {unknown}; expected {self._labelnames}")
+        wanted = {self._labelnames.index(name): str(value) for name, value in labels.items()}
+        if wanted:
+            self._remove(
+                [
+                    texts
+                    for texts in list(self._metrics)
+                    if all(texts[at] == text for at, text in wanted.items())
+                ]
+            )
+
+    def clear(self) -> None:
+        """Drop every series of this worker that has labels."""
+        if self._labelnames:
+            self._remove(list(self._metrics))
+
+    def _remove(self, keys: list[tuple[str, ...]]) -> None:
+        with self._lock:
+            removed = [child for texts in keys if (child := self._metrics.pop(texts, None)) is not None]
+            if removed:
+                self._spellings = {}  # type: ignore[misc]
+        for child in removed:
+            child.retire()

@@ -1,0 +1,202 @@
+"""What the kinds of metrics have in common: series by labels, their removal, and how they are read."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+import prometheus_client
+from prometheus_client import metrics as theirs
+from prometheus_client.metrics_core import Metric
+
+from otel_obs.cells.layout import Kind, Stream, canonical
+from otel_obs.cells.snapshot import Column, SeriesTable
+from otel_obs.exposition.names import UNITS, unit_word
+from otel_obs.prometheus import _families
+from otel_obs.prometheus._definition import Declaration, Definition, SdkInstrument, define
+from otel_obs.prometheus._labels import Labelled
+
+T = TypeVar("T", bound="Recorded")
+
+OVERFLOW = "otel.metric.overflow"
+_UCUM = {word: unit for unit, word in reversed(UNITS.items()) if word}
+
+
+def defining(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
+    """The constructor of a class of `prometheus_client`, for a metric that records to OpenTelemetry."""
+    constructor = kind.__init__
+
+    @functools.wraps(constructor)
+    def construct(self: Recorded, *args: Any, **kwargs: Any) -> None:
+        constructor(self, *args, **kwargs)
+        self._begin()
+
+    return construct
+
+
+class Recorded(Labelled, theirs.MetricWrapperBase):
+    """A metric whose series lie in cells, beside the class of `prometheus_client` that it stands for.
+
+    It is a series itself, or has one for each set of labels, of the same class. A series is there at 0 as
+    soon as it is named; where this process has recorded nothing yet, with its first record.
+    """
+
+    _definition: Definition
+    _created: float
+    _is_removed = False
+    _others: Any = None
+    """The series for label sets that are too many."""
+    _first: ClassVar[float] = 0.0
+    """What a new series holds, if it is a gauge to OpenTelemetry."""
+
+    # Where the series is, as `otel_obs.sdk.recording.Bound` has it.
+    attributes: dict[str, Any]
+    _cells: Any = None
+    _offset = -1
+    _bounds: tuple[float, ...] = ()
+    _has_extremes = False
+
+    def _begin(self) -> None:
+        """Become known to OpenTelemetry, once `prometheus_client` has checked everything."""
+        self._begin_labels()
+        is_default = self in prometheus_client.REGISTRY._collector_to_names
+        self._definition = Definition(self._declare(), self)
+        define(self._definition, self, is_default)
+
+    def _metric_init(self) -> None:
+        self.attributes = dict(zip(self._labelnames, self._labelvalues, strict=True))
+        self._created = time.time()
+
+    def _be_there(self) -> None:
+        if self._definition.is_open:
+            self.make_series()
+
+    def _is_full(self) -> bool:
+        return len(self._metrics) >= self._definition.limit - 1
+
+    def _overflow(self: T) -> T:
+        self._definition.note_overflow()
+        if self._others is None:
+            self._others = self._child((OVERFLOW,) * len(self._labelnames))
+            self._others.attributes = {OVERFLOW: True}
+        others: T = self._others
+        return others
+
+    def _declare(self) -> Declaration:
+        """What the metric is to OpenTelemetry."""
+        raise NotImplementedError
+
+    def _declaration(self, kind: type[SdkInstrument], name: str, **options: Any) -> Declaration:
+        unit: str = self._unit or ""
+        ucum = _UCUM.get(unit, unit)
+        # A word that means another unit by UCUM is only a remark there.
+        ucum = ucum if unit_word(ucum) == unit else f"{{{unit}}}"
+        return Declaration(kind, str(self._type), name, ucum, self._documentation, **options)
+
+    @property
+    def _owner(self) -> Any:
+        """The provider, whose lock the recording is under in builds without the GIL."""
+        return self._definition.instrument._owner
+
+    def _be_series(self) -> None:
+        self._raise_if_not_observable()  # type: ignore[no-untyped-call]
+
+    def _is_parent(self) -> bool:
+        return bool(self._labelnames) and not self._labelvalues
+
+    def _record(self, value: float) -> None:
+        """Record where the fast way could not."""
+        if self._cells is None:
+            self.make_series()
+        if self._is_removed:
+            self._definition.apply(self._cells, value)
+        else:
+            self._definition.instrument.store(self, value)
+
+    def handles(self) -> Iterator[Any]:
+        """Everything that knows cells."""
+        for series in self._each():
+            yield from series._own_handles()
+
+    def _own_handles(self: T) -> Iterator[Any]:
+        yield self
+
+    def _each(self: T) -> list[T]:
+        """The metric itself, or every one of its series."""
+        if not self._is_parent():
+            return [self]
+        others = [] if self._others is None else [self._others]
+        return [*list(self._metrics.values()), *others]
+
+    def detach(self) -> None:
+        """Find the cells again at the next use: the process is another one, or what reads them."""
+        if not self._is_removed:
+            self._cells = None
+            self._created = time.time()
+
+    def make_series(self) -> None:
+        """Make this process's series, and learn where their cells are."""
+        for series in self._each():
+            if not series._is_removed:
+                for handle in series._own_handles():
+                    series._definition.instrument.make(handle, handle._first, series._created)
+
+    def retire(self) -> None:
+        """Go on as a series of nobody's: whoever holds it may still record to it, and nobody reads that."""
+        copy, known, offset = self._definition.blank(), self._cells, self._offset
+        if known is not None:
+            copy[:] = known[offset : offset + len(copy)]
+        # In this order: no other thread may find the old cells at the new offset.
+        self._cells = None
+        self._is_removed = True
+        self._offset = 0
+        self._cells = copy
+        for handle in self._own_handles():
+            self._definition.unmake(handle)
+
+    def _restart(self) -> None:
+        self._created = time.time()
+        if self._is_removed:
+            self._cells[self._offset] = 0.0
+        else:
+            self._definition.restart(self, self._created)
+
+    def locate(self) -> tuple[Any, int]:
+        """Where the values of this process are."""
+        if self._cells is None:
+            self.make_series()
+        if self._cells is not None:
+            return self._cells, self._offset
+        return self._definition.locate(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """The family, merged over workers."""
+        columns = _families.read()
+        has_created = theirs._use_created
+        family: Metric = self._get_metric()  # type: ignore[no-untyped-call]
+        others: list[Metric] = []
+        for stream in self._definition.streams():
+            column = columns.get(stream) or self._at_rest(stream)
+            if self._is_as_declared(stream):
+                _families.add_samples(family, column, has_created)
+            else:
+                others += _families.families(column, has_created)
+        return others or [family]
+
+    def _is_as_declared(self, stream: Stream) -> bool:
+        declared = self._definition.declaration
+        return stream.name == declared.name and stream.kind is declared.kind._kind
+
+    def _at_rest(self, stream: Stream) -> Column:
+        """This process's series, where no worker has recorded anything yet."""
+        found = [(handle, series) for series in self._each() for handle in series._own_handles()]
+        table = SeriesTable(
+            stream,
+            [canonical(handle.attributes) for handle, _ in found],
+            [series._created for _, series in found],
+        )
+        width = len(stream.bounds) + 2
+        is_histogram = stream.kind is Kind.HISTOGRAM
+        return Column(table, [[0.0] * width if is_histogram else handle._first for handle, _ in found], {})

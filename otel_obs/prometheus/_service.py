@@ -1,0 +1,88 @@
+"""Where the metrics record and what reads them over all workers: what `otel_obs.configure` sets up."""
+
+from __future__ import annotations
+
+import logging
+import os
+from _thread import RLock
+from importlib import import_module
+from typing import Protocol
+
+from otel_obs.cells.snapshot import Snapshot
+from otel_obs.cells.view import MergedView
+from otel_obs.exposition.plan import Options
+from otel_obs.sdk import MeterProvider
+
+_logger = logging.getLogger("otel_obs")
+
+
+class Service(Protocol):
+    """What is needed of a pipeline."""
+
+    provider: MeterProvider
+
+    def snapshot(self) -> Snapshot:
+        """The merged numbers of all workers."""
+
+    @property
+    def options(self) -> Options:
+        """How families are named and labelled."""
+
+
+class _Alone:
+    """Serves where otel_obs is switched off or has wrong settings: metrics go on, each process its own."""
+
+    options = Options(has_target_info=False)
+
+    def __init__(self) -> None:
+        self.provider = MeterProvider(shutdown_on_exit=False)
+        self._view = MergedView(self.provider.worker)
+
+    def snapshot(self) -> Snapshot:
+        """The numbers of this process."""
+        return self._view.snapshot()
+
+
+class _Current:
+    service: Service | None = None
+    lock = RLock()
+
+
+def current() -> Service:
+    """What is configured; configured now, from the environment, if nobody has done it."""
+    service = _Current.service
+    if service is not None:
+        return service
+    with _Current.lock:
+        if _Current.service is None:
+            _Current.service = _configured() or _Alone()
+        return _Current.service
+
+
+def known() -> Service | None:
+    """What is configured, if somebody has done it."""
+    return _Current.service
+
+
+def set_current(service: Service | None) -> None:
+    """Record to *service* from now on; None asks again at the next use."""
+    _Current.service = service
+
+
+def _configured() -> Service | None:
+    # The composition root lies above this module; it is asked as an application would ask.
+    configure = import_module("otel_obs").configure
+    try:
+        service: Service | None = configure()
+    except Exception:
+        _logger.exception("otel_obs could not be configured; metrics are those of this process alone")
+        return None
+    return service
+
+
+def _after_fork_in_child() -> None:
+    _Current.lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,1 @@
+"""`prometheus_client.bridge`: ways to other systems."""

@@ -1,0 +1,52 @@
+"""What `time()`, `count_exceptions()` and `track_inprogress()` return: blocks, and decorators.
+
+As decorators they serve coroutine functions and generators too, where those of `prometheus_client` measure
+only how long it takes to make a coroutine or a generator.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from prometheus_client import context_managers as theirs
+
+from otel_obs.sdk.blocks import wrap
+
+__all__ = ["ExceptionCounter", "InprogressTracker", "Timer"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LASTING = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
+
+def _lasts(function: Callable[..., Any]) -> bool:
+    """Whether a call of *function* only begins the work."""
+    return any(is_such(function) for is_such in _LASTING)
+
+
+class Timer(theirs.Timer):
+    """Gives the seconds of a block or a call to a metric."""
+
+    def __call__(self, f: F) -> F:
+        """Measure every call of *f*."""
+        if _lasts(f):
+            return wrap(f, lambda args, kwargs: self._new_timer())  # type: ignore[return-value,no-untyped-call]
+        return super().__call__(f)
+
+
+class ExceptionCounter(theirs.ExceptionCounter):
+    """Counts what a block or a call raises."""
+
+    def __call__(self, f: F) -> F:
+        """Count over every call of *f*."""
+        return wrap(f, lambda args, kwargs: self) if _lasts(f) else super().__call__(f)  # type: ignore[return-value]
+
+
+class InprogressTracker(theirs.InprogressTracker):
+    """Has a gauge up by one as long as a block or a call runs."""
+
+    def __call__(self, f: F) -> F:
+        """Track every call of *f*."""
+        return wrap(f, lambda args, kwargs: self) if _lasts(f) else super().__call__(f)  # type: ignore[return-value]

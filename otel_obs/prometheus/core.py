@@ -1,0 +1,57 @@
+"""`prometheus_client.core`: what custom collectors are written with, and the metrics themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import core as theirs
+from prometheus_client.core import (
+    CounterMetricFamily,
+    Exemplar,
+    GaugeHistogramMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    Sample,
+    StateSetMetricFamily,
+    SummaryMetricFamily,
+    Timestamp,
+    UnknownMetricFamily,
+    UntypedMetricFamily,
+)
+
+from otel_obs.prometheus.metrics import Counter, Enum, Gauge, Histogram, Info, Summary
+from otel_obs.prometheus.registry import REGISTRY, CollectorRegistry, DuplicateTimeseries
+
+__all__ = [
+    "REGISTRY",
+    "CollectorRegistry",
+    "Counter",
+    "CounterMetricFamily",
+    "DuplicateTimeseries",
+    "Enum",
+    "Exemplar",
+    "Gauge",
+    "GaugeHistogramMetricFamily",
+    "GaugeMetricFamily",
+    "Histogram",
+    "HistogramMetricFamily",
+    "Info",
+    "InfoMetricFamily",
+    "Metric",
+    "Sample",
+    "StateSetMetricFamily",
+    "Summary",
+    "SummaryMetricFamily",
+    "Timestamp",
+    "UnknownMetricFamily",
+    "UntypedMetricFamily",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What newer versions have, such as `NativeHistogram`."""
+    if name in theirs.__all__:
+        return getattr(theirs, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,57 @@
+"""`prometheus_client.exposition`: expositions of a registry, and servers and clients that carry them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import exposition as theirs
+from prometheus_client.exposition import (
+    CONTENT_TYPE_LATEST,
+    MetricsHandler,
+    ThreadingWSGIServer,
+    basic_auth_handler,
+    choose_encoder,
+    default_handler,
+    delete_from_gateway,
+    generate_latest,
+    gzip_accepted,
+    instance_ip_grouping_key,
+    make_asgi_app,
+    make_wsgi_app,
+    passthrough_redirect_handler,
+    push_to_gateway,
+    pushadd_to_gateway,
+    start_http_server,
+    start_wsgi_server,
+    tls_auth_handler,
+    write_to_textfile,
+)
+
+__all__ = [
+    "CONTENT_TYPE_LATEST",
+    "MetricsHandler",
+    "ThreadingWSGIServer",
+    "basic_auth_handler",
+    "choose_encoder",
+    "default_handler",
+    "delete_from_gateway",
+    "generate_latest",
+    "gzip_accepted",
+    "instance_ip_grouping_key",
+    "make_asgi_app",
+    "make_wsgi_app",
+    "passthrough_redirect_handler",
+    "push_to_gateway",
+    "pushadd_to_gateway",
+    "start_http_server",
+    "start_wsgi_server",
+    "tls_auth_handler",
+    "write_to_textfile",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What newer versions have, such as `CONTENT_TYPE_PLAIN_0_0_4`."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(theirs, name)

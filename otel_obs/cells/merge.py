@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
 from itertools import repeat
 from typing import Any
 
+from otel_obs.cells.exact import add_rows
 from otel_obs.cells.exemplar import latest
 from otel_obs.cells.exponential import ExponentialValue, combine, decode
 from otel_obs.cells.layout import Attributes, Kind, Stream, decode_attributes
@@ -42,11 +42,10 @@ class MergedStream:
             return
         self._signature = signature
         keys = list(dict.fromkeys(key for _, series in sources for key in series.offsets))
-        if keys != self._keys:
+        starts = _starts(keys, sources)
+        if keys != self._keys or starts != self.table.created_s:
             self._keys = keys
-            self.table = SeriesTable(
-                self.stream, [_decode(key, decoded) for key in keys], _starts(keys, sources)
-            )
+            self.table = SeriesTable(self.stream, [_decode(key, decoded) for key in keys], starts)
         self.parts = [
             (source, list(map(series.offsets.get, keys, repeat(_ABSENT)))) for source, series in sources
         ]
@@ -95,21 +94,23 @@ def _merge_sums(stream: Stream, parts: Parts) -> list[float]:
 
 
 def _add(left: list[float], right: list[float]) -> list[float]:
-    return list(map(operator.add, left, right))
+    # The interpreter adds floats in place where it knows them; `map` would make each call a call.
+    return [mine + theirs for mine, theirs in zip(left, right, strict=True)]
 
 
 def _merge_histograms(stream: Stream, parts: Parts) -> list[list[float]]:
+    # One addition over all rows of a source is several times faster than one for each row.
     width = len(stream.bounds) + 2
-    first, *others = parts
-    cells = first[0].cells
-    empty = [0.0] * width
-    merged = [cells[at : at + width] if at >= 0 else empty for at in first[1]]
-    for source, offsets in others:
-        cells = source.cells
-        for position, at in enumerate(offsets):
-            if at >= 0:
-                merged[position] = list(map(operator.add, merged[position], cells[at : at + width]))
-    return merged
+    total = reduce(_add, (_row_after_row(source, offsets, width) for source, offsets in parts))
+    return [total[start : start + width] for start in range(0, len(total), width)]
+
+
+def _row_after_row(source: Source, offsets: list[int], width: int) -> list[float]:
+    cells, empty = source.cells, [0.0] * width
+    rows: list[float] = []
+    for at in offsets:
+        rows += cells[at : at + width] if at >= 0 else empty
+    return rows
 
 
 def _merge_exponentials(stream: Stream, parts: Parts) -> list[ExponentialValue]:
@@ -121,7 +122,8 @@ def _merge_exponentials(stream: Stream, parts: Parts) -> list[ExponentialValue]:
                 value = decode(source.whole(stream, at), max_size)
                 known = merged[position]
                 merged[position] = value if known is None else combine(known, value, max_size)
-    return [value for value in merged if value is not None]
+    sums = _merge_sums(stream, parts)
+    return [value._replace(sum=total) for value, total in zip(merged, sums, strict=True) if value is not None]
 
 
 def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:

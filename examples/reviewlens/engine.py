@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple
 
 from llm import Models
@@ -61,7 +62,7 @@ class Engine:
         pipeline.evidence(session.category, len(held), session.id)
         answer = await self._models.ask(
             [{"role": "system", "content": "\n".join([_TASK, *held])}, {"role": "user", "content": question}],
-            first=int(session.id[:8], 16),
+            first=zlib.crc32(question.encode()),  # spreads the load over the providers
         )
         is_complete = len(held) >= ENOUGH
         if is_complete:

@@ -43,6 +43,11 @@ class Systems(NamedTuple):
         }
 
 
+QUESTIONS = (  # each asks another provider first
+    "Is it a good buy?",
+    "How good is the picture, and how good is the sound?",
+    "How long does the battery last?",
+)
 _titles = count()
 
 
@@ -58,7 +63,7 @@ def discuss(service: Service, llm: OfflineLlm) -> None:
     llm.fail("gemini", every=2)
     for category in "camera", "phone", "camera", "mp3_player", "dvd_player", "phone":
         session = service.post("/sessions", {"category": category}).json()["session_id"]
-        for question in "Is the battery good?", "And how are sound and picture?", "Is it worth the money?":
+        for question in QUESTIONS:
             answer = service.post(f"/sessions/{session}/turns", {"message": question})
             assert answer.status == 200, answer.text
             if answer.json()["is_complete"]:

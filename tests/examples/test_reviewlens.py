@@ -53,9 +53,9 @@ class Dialogue:
 
 
 def provider_of_an_answer(service: Service) -> str:
-    """Ask one question in a dialogue of its own; who answered it."""
+    """Ask what goes to gemini first, in a dialogue of its own; who answered it."""
     with Dialogue(service, "camera") as dialogue:
-        provider: str = dialogue.ask(QUESTIONS[0])["provider"]
+        provider: str = dialogue.ask(QUESTIONS[2])["provider"]
         dialogue.leave()
     return provider
 
@@ -132,7 +132,7 @@ def test_the_metrics_have_the_names_and_labels_of_the_dashboards(samples: Sample
         ),
         (
             "llm_duration_seconds",
-            {"provider": "gemini"},
+            {"provider": "openai"},
             ["0.5", "1.0", "2.0", "5.0", "10.0", "20.0", "30.0", "+Inf"],
         ),
         (
@@ -242,7 +242,7 @@ def test_the_next_provider_stands_in_for_one_that_fails(service: Service, provid
     providers.fail("gemini")
     providers.fail("openai")
     try:
-        answers = [provider_of_an_answer(service) for _ in range(12)]
+        answers = [provider_of_an_answer(service) for _ in range(3)]
     finally:
         providers.fail("gemini", every=0)
         providers.fail("openai", every=0)
@@ -251,15 +251,12 @@ def test_the_next_provider_stands_in_for_one_that_fails(service: Service, provid
     def more(name: str, **labels: str) -> float:
         return after.total(name, **labels) - before.total(name, **labels)
 
-    assert answers == ["claude"] * 12
-    failed = more("llm_calls_total", status="error")
-    assert failed == more("errors_total", error_type="HTTPStatusError") > 0
-    assert more("llm_calls_total", status="fallback") > 0
-    assert more("llm_calls_total", status="fallback") == more(
-        "llm_calls_total", provider="claude", status="fallback"
-    )
-    assert more("llm_calls_total", provider="claude") == 12
-    assert more("llm_duration_seconds_count") == failed + 12
+    assert answers == ["claude"] * 3
+    assert more("llm_calls_total", provider="gemini", status="error") == 3
+    assert more("llm_calls_total", provider="openai", status="error") == 3
+    assert more("llm_calls_total", provider="claude", status="fallback") == 3
+    assert more("llm_calls_total") == more("llm_duration_seconds_count") == 9
+    assert more("errors_total", error_type="HTTPStatusError") == 6
 
 
 def test_without_any_provider_the_turn_is_refused_and_each_failure_counted(

@@ -209,18 +209,23 @@ class _Exchange:
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Pass the application's messages on."""
+        """Pass the application's messages on.
+
+        The last is recorded before the client can know that it is complete: who has an answer finds it
+        counted, on any worker.
+        """
         kind = message["type"]
         if kind == "http.response.body":
             if message.get("more_body") or self._start.get("trailers"):
                 return self._send_part(message)
-            return self._send_last(message)
-        if kind == "http.response.start":
+            self._end_with(message)
+        elif kind == "http.response.start":
             self._start = message
-            return self._send(message)
-        if kind == "http.response.trailers" and not message.get("more_trailers"):
-            return self._send_last(message)
-        return self._send_last(message) if kind == "http.response.pathsend" else self._send(message)
+        elif kind == "http.response.pathsend" or (
+            kind == "http.response.trailers" and not message.get("more_trailers")
+        ):
+            self._end_with(message)
+        return self._send(message)
 
     async def _send_part(self, message: Message) -> None:
         try:
@@ -234,16 +239,9 @@ class _Exchange:
             self._first_byte_s = perf_counter()
             self.is_special = True
 
-    async def _send_last(self, message: Message) -> None:
+    def _end_with(self, message: Message) -> None:
+        """Record what most requests are, the short way: nothing special, the outcome known by its route."""
         elapsed_s = perf_counter() - self._started_s
-        if elapsed_s > PATIENCE_S:
-            self._look_for_client()
-        # Recorded before the client can know that it is complete: who has an answer finds it counted.
-        self._record_last(message, elapsed_s)
-        await self._send(message)
-
-    def _record_last(self, message: Message, elapsed_s: float) -> None:
-        # What most requests are, the short way: nothing is special, and the outcome is known by its route.
         scope = self._scope
         included = scope.get("fastapi")
         route = (included.get("effective_route_context") if included else None) or scope.get("route")
@@ -251,11 +249,11 @@ class _Exchange:
         if (
             handles is None
             or self.is_special
+            or elapsed_s > PATIENCE_S
             or "app_root_path" in scope
             or handles.active is not self._active
         ):
-            self._sent_bytes += len(message.get("body", b""))
-            self._complete()
+            self._complete(message, elapsed_s)
             return
         self.is_done = True
         self._scope = _GONE
@@ -277,11 +275,14 @@ class _Exchange:
                 )
                 self._has_left = self.is_special = not has_all
 
-    def _complete(self) -> None:
-        """The last byte is sent: background tasks do not count."""
+    def _complete(self, message: Message, elapsed_s: float) -> None:
+        """The last byte is about to be sent: background tasks do not count."""
+        if elapsed_s > PATIENCE_S:
+            self._look_for_client()
+        self._sent_bytes += len(message.get("body", b""))
         if self._has_left:
             self._end(CLIENT_CLOSED_REQUEST)
-        elif self._status >= SERVER_ERROR:
+        elif self._status >= SERVER_ERROR and self._observer.names_errors:
             if not self._stopped_s:
                 # Starlette answers 500 first and raises the exception then; it tells what went wrong.
                 self._stopped_s = perf_counter()
@@ -315,7 +316,8 @@ class _Exchange:
         """The application raised."""
         has_left = is_departure(error) or (self._has_left and isinstance(error, OSError))
         if self.is_done:
-            if not has_left:
+            # A last message that could not be sent is nobody's fault.
+            if not has_left and not isinstance(error, ConnectionError):
                 self._observer.count_error(error)
         elif has_left:
             self._end(CLIENT_CLOSED_REQUEST, type_name(error))
@@ -362,7 +364,7 @@ class _Exchange:
         is_known_by_route = (
             observer.is_plain
             and not root
-            and self._status < SERVER_ERROR
+            and (self._status < SERVER_ERROR or not observer.names_errors)
             and "app_root_path" not in scope
             and getattr(route, "endpoint", None) is scope.get("endpoint")
         )

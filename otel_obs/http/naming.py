@@ -71,6 +71,10 @@ class Naming(Protocol):
     def names_connection(self) -> bool:
         """Whether the scheme or the protocol's version is an attribute."""
 
+    @property
+    def names_errors(self) -> bool:
+        """Whether the exception that ended a request is an attribute of it."""
+
     def active(self, method: str, scheme: str, served: bool) -> Labels:
         """Of a request in progress; *served* tells whether a route has ever answered that method."""
 
@@ -124,6 +128,7 @@ class Classic:
     families: Mapping[str, str] = field(default_factory=lambda: CLASSIC_FAMILIES)
     has_root: bool = False
     names_connection: bool = False
+    names_errors: bool = False
 
     def active(self, method: str, scheme: str, served: bool) -> Labels:
         """Of a request in progress."""
@@ -165,6 +170,7 @@ class Semconv(Classic):
     families: Mapping[str, str] = field(default_factory=lambda: SEMCONV_FAMILIES)
     has_root: bool = True
     names_connection: bool = True
+    names_errors: bool = True
 
     def active(self, method: str, scheme: str, served: bool) -> Labels:
         """Of a request in progress."""

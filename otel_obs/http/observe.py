@@ -174,6 +174,8 @@ class Observer:
         self.extra = extra
         self.is_strict = is_strict
         self._note_instruments(instruments)
+        self.names_errors = self.naming.names_errors
+        """Whether the exception that ended a request is an attribute of it."""
         self.names_connection = self.naming.names_connection
         """Whether scheme and protocol version tell requests apart, or the method alone."""
         self.entries: dict[object, Entry] = {}

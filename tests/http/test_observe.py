@@ -1,0 +1,128 @@
+"""The observer: names, bounds, and families that somebody else owns."""
+
+from __future__ import annotations
+
+import random
+import string
+from typing import Any
+
+import pytest
+
+from otel_obs.http import observe
+from otel_obs.http.naming import CLASSIC_FAMILIES, Outcome, Semconv, owned_elsewhere
+from otel_obs.http.wsgi import Middleware
+from tests.http import drive
+from tests.http.recorded import Recorded
+
+
+def unmatched(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [])
+    return [b""]
+
+
+def noise(length: int = 8) -> str:
+    return "".join(random.choices(string.ascii_letters + string.digits + "-_", k=length))
+
+
+@pytest.mark.parametrize("naming", [None, Semconv()], ids=["classic", "semconv"])
+def test_noise_adds_at_most_20_series(naming: Any) -> None:
+    recorded = Recorded(naming)
+    app = Middleware(unmatched, recorded.observer)
+    methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
+    for _ in range(3000):
+        drive.wsgi(
+            app,
+            f"/{noise()}/{noise()}?{noise()}={noise()}",
+            random.choice([*methods, noise().upper()]),
+            HTTP_HOST=noise(),
+            SCRIPT_NAME="/" + noise(),
+            HTTP_X_FORWARDED_PREFIX=noise(),
+            **{"wsgi.url_scheme": random.choice(["http", noise()])},
+        )
+    assert len(list(recorded.series())) <= 20
+
+
+def test_protocol_versions_are_the_few_that_exist() -> None:
+    recorded = Recorded(Semconv())
+    for major in range(10):
+        for minor in range(10):
+            drive.wsgi(Middleware(unmatched, recorded.observer), SERVER_PROTOCOL=f"HTTP/{major}.{minor}")
+    versions = {labels.get("network.protocol.version") for labels, _ in recorded.of("duration")}
+    assert versions == {None, "0.9", "1.0", "1.1", "2.0", "3.0"}
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "REMEMBERED", 10)
+    recorded = Recorded()
+    entry = recorded.observer.entry("GET")
+    for status in range(200, 300):
+        recorded.observer.finish(entry, ("", status), "", "/x", status, 0.1)
+    assert len(entry.handles) <= 10
+    assert sum(recorded.requests().values()) == 100
+
+
+def test_a_server_error_has_the_conventions_attributes() -> None:
+    recorded = Recorded(Semconv())
+    entry = recorded.observer.entry("GET", "https", "HTTP/1.1")
+    outcome = Outcome("GET", "https", "1.1", "/root", "/x/{y}", 500, 500, "mine.Error")
+    recorded.observer.finish_as(entry, outcome, 0.1)
+    assert [labels for labels, _ in recorded.of("duration")] == [
+        {
+            "http.request.method": "GET",
+            "url.scheme": "https",
+            "network.protocol.version": "1.1",
+            "http.route": "/root/x/{y}",
+            "http.response.status_code": 500,
+            "error.type": "mine.Error",
+        }
+    ]
+
+
+def test_a_family_that_somebody_else_owns_is_not_recorded() -> None:
+    recorded = Recorded()
+    app = Middleware(unmatched, recorded.observer)
+    drive.wsgi(app)
+    assert recorded.observer.disown("http_requests_total")
+    assert not recorded.observer.disown("http_requests_total")
+    assert not recorded.observer.disown("somebody_elses")
+    drive.wsgi(app)
+    assert sum(recorded.requests().values()) == 1
+    assert recorded.durations()["GET", "__unmatched__"].count == 2
+
+
+def test_a_gauge_that_somebody_else_owns_ends_balanced() -> None:
+    recorded = Recorded()
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        recorded.observer.disown("http_requests_in_progress")
+        return unmatched(environ, start_response)
+
+    measured = Middleware(app, recorded.observer)
+    drive.wsgi(measured)
+    drive.wsgi(measured)
+    assert recorded.in_progress() == 0
+
+
+@pytest.mark.parametrize(
+    ("registered", "expected"),
+    [
+        (["python_info", "http_requests_total_x"], []),
+        (["http_requests"], ["http_requests_total"]),
+        (["http_requests_total", "http_requests_created"], ["http_requests_total"]),
+        (["http_request_duration_seconds_bucket"], []),
+        (
+            ["http_request_duration_seconds", "http_requests_in_progress"],
+            ["http_request_duration_seconds", "http_requests_in_progress"],
+        ),
+    ],
+)
+def test_who_owns_a_family_is_told_by_its_name(registered: list[str], expected: list[str]) -> None:
+    assert owned_elsewhere(CLASSIC_FAMILIES, registered) == expected
+
+
+def test_a_method_in_progress_has_its_name_once_a_route_has_answered_it() -> None:
+    recorded = Recorded()
+    entry = recorded.observer.entry("DELETE")
+    assert recorded.naming.active("DELETE", "http", entry.served) == {"method": "_OTHER"}
+    recorded.observer.finish(entry, ("/x", 200), "", "/x", 200, 0.1)
+    assert recorded.naming.active("DELETE", "http", entry.served) == {"method": "DELETE"}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Literal, cast
 
+from otel_obs._registered import divide, registered
 from otel_obs.catalog.metric import SCOPE, STANDARD_SCOPE
 from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import Options, family_name, negotiate, render
 from otel_obs.sdk import MeterProvider
-from otel_obs.sdk.resources import INSTANCE, instance_of_service
 from otel_obs.sdk.provider import SELF_SCOPE
+from otel_obs.sdk.resources import INSTANCE, instance_of_service
 from otel_obs.settings import Settings
 
 ScopeLabels = Literal["auto", "on", "off"]
@@ -60,9 +62,10 @@ class Pipeline:
     def _chunks(self, syntax: Any, names: Sequence[str]) -> Iterator[bytes]:
         self.provider.refresh_observables(older_than_s=_FRESH_S)
         yield b""
-        snapshot = self.snapshot()
+        snapshot, families = divide(self.snapshot())
         yield b""
-        yield from render(snapshot, syntax, self.options, others=_registered(snapshot), names=names or None)
+        others = chain(families, _registered(snapshot))
+        yield from render(snapshot, syntax, self.options, others, names or None)
 
     def _timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         started_s = time.perf_counter()
@@ -120,14 +123,12 @@ def _registered(snapshot: Snapshot) -> Iterator[Any]:
 
     Its own process and interpreter metrics speak of one worker only; ours of these names are merged.
     """
-    from prometheus_client import REGISTRY
-
     merged = {
         family_name(column.table.stream).removesuffix("_total")
         for column in snapshot.columns
         if column.table.stream.scope.name == STANDARD_SCOPE
     }
-    return (family for family in REGISTRY.collect() if family.name not in merged)
+    return (family for family in registered() if family.name not in merged)
 
 
 def _shared_resource(resource: Any, settings: Settings) -> Attributes:

@@ -185,7 +185,7 @@ def _build(
         resource,
         exemplar_filter or _exemplar_filter(settings.exemplar_filter),
         views=views,
-        worker=Worker(service.open_store),
+        worker=Worker(service.open_store, service),
         cardinality_limit=settings.cardinality_limit,
         measures_itself=True,
         is_worker=identity.joined or (settings.sends and not is_first(sys.orig_argv)),
@@ -247,13 +247,18 @@ def _enter_registry(pipeline: Pipeline) -> None:
 
     from otel_obs._registry import Collector
 
-    _Running.collector = Collector(pipeline)
+    collector = _Running.collector = Collector(pipeline)
 
     def register(module: object) -> None:
         if _Running.collector is not None:
             _Running.collector.register()
 
+    def install(module: Any) -> None:
+        if _Running.collector is collector:
+            module.install(pipeline)
+
     register_post_import_hook(register, "prometheus_client")
+    register_post_import_hook(install, "otel_obs.prometheus")
 
 
 def _become_global(provider: MeterProvider) -> None:
@@ -462,7 +467,7 @@ def shutdown() -> None:
         collector.unregister()
     if "otel_obs.catalog.metric" in sys.modules:
         sys.modules["otel_obs.catalog.metric"].uninstall()
-    for name in ("flask", "fastapi"):
+    for name in ("flask", "fastapi", "prometheus"):
         module = sys.modules.get(f"otel_obs.{name}")
         if module is not None:
             module.uninstall()

@@ -15,6 +15,8 @@ from otel_obs.prometheus.registry import REGISTRY, CollectorRegistry
 
 __all__ = ["MultiProcessCollector", "mark_process_dead"]
 
+_ADDED = ("counter", "histogram", "summary")
+
 
 class MultiProcessCollector:
     """Every metric of every worker, of all registries, and what otel_obs measures by itself.
@@ -33,18 +35,32 @@ class MultiProcessCollector:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The families, merged over workers."""
+        """The families, merged over workers and registries."""
         columns = _families.read()
-        ours = [column for stream, column in columns.items() if _families.is_ours(stream)]
-        names = set()
-        for column in ours:
-            for family in _families.families(column, theirs._use_created):
-                names.add(family.name)
-                yield family
+        merged: dict[str, Metric] = {}
+        for stream, column in columns.items():
+            if _families.is_ours(stream):
+                for family in _families.families(column, theirs._use_created):
+                    _merge(merged.setdefault(family.name, family), family)
+        yield from merged.values()
         rest = [column for stream, column in columns.items() if not _families.is_ours(stream)]
         for family in to_prometheus_client(Snapshot(rest, 0, 0), _service.current().options):
-            if family.name not in names:
+            if family.name not in merged:
                 yield family
+
+
+def _merge(family: Metric, other: Metric) -> None:
+    """Add what another registry has of the same name; of gauges, the first one's value stays."""
+    if other is family or other.type != family.type:
+        return
+    places = {(each.name, *sorted(each.labels.items())): at for at, each in enumerate(family.samples)}
+    for sample in other.samples:
+        at = places.get((sample.name, *sorted(sample.labels.items())))
+        if at is None:
+            family.samples.append(sample)
+        elif family.type in _ADDED and not sample.name.endswith("_created"):
+            known = family.samples[at]
+            family.samples[at] = known._replace(value=known.value + sample.value)
 
 
 def mark_process_dead(pid: Any, path: str | None = None) -> None:

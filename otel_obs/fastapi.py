@@ -73,6 +73,7 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
     Call it again when `fastapi` is imported after `starlette`.
     """
     _Patch.default = Measuring(observer, scrape, exclude)
+    observer.has_asgi = True
     _change_classes()
 
 

@@ -73,6 +73,7 @@ def uninstrument_app(app: Flask) -> None:
 def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
     """Measure every Flask application of this process, those that are there and those to come."""
     _Patch.default = Measuring(observer, scrape, exclude)
+    observer.has_wsgi = True
     _change_class()
 
 

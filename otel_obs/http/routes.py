@@ -16,6 +16,10 @@ MOUNT = "/{mount}"
 
 REMEMBERED = 1024
 
+MOST_SCRIPTS = 32
+"""Applications are mounted at a few places; a dispatcher that has one for each customer has no bound."""
+
+_scripts: dict[str, str] = {}
 _mounts: dict[tuple[int, str], Mounted] = {}
 _by_endpoint: dict[int, tuple[Sequence[Any], int, dict[int, list[Any]]]] = {}
 
@@ -46,9 +50,15 @@ def _mount(environ: Mapping[str, Any], script: str) -> str:
     """*script* where it is part of the path that the server got; "" where a proxy's header brought it."""
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw is None:
-        return "" if "werkzeug.proxy_fix.orig" in environ else script.rstrip("/")
-    received = unquote(raw.partition("?")[0], "latin-1")
-    return script.rstrip("/") if received == script + environ.get("PATH_INFO", "") else ""
+        is_mount = "werkzeug.proxy_fix.orig" not in environ
+    else:
+        received = unquote(raw.partition("?")[0], "latin-1")
+        is_mount = received == script + environ.get("PATH_INFO", "")
+    if not is_mount:
+        return ""
+    if len(_scripts) < MOST_SCRIPTS:
+        _scripts.setdefault(script, script.rstrip("/"))
+    return _scripts.get(script, MOUNT)
 
 
 class Mounted(NamedTuple):
@@ -185,8 +195,13 @@ def _flat(routes: Sequence[Any]) -> Iterator[Any]:
 
 
 def _routes(owner: Any) -> Sequence[Any]:
-    routes: Sequence[Any] = getattr(owner, "routes", None) or ()
-    return routes
+    """The routes of an application, also of one that middleware wraps."""
+    for _ in range(20):
+        routes: Sequence[Any] | None = getattr(owner, "routes", None)
+        if routes:
+            return routes
+        owner = getattr(owner, "app", None)
+    return ()
 
 
 def _path_format(route: Any) -> str:

@@ -31,6 +31,12 @@ HEADER_BYTES = 4096
 COMMIT_AT = 256
 CELL_BYTES = 8
 
+RETIRED_WORKER = bytes(16)
+"""In place of a worker's id: the retired store."""
+
+MOVED = 0x6576_6F4D
+"""In place of a commit word: the worker goes on in another file, which has taken this one's name."""
+
 _HEADER = struct.Struct("<8sIIQd16sQQ")
 _CRC = struct.Struct("<I")
 _RECORD = struct.Struct("<II")
@@ -92,6 +98,18 @@ class Stream(NamedTuple):
         if self.kind is Kind.EXPONENTIAL:
             return exponential.cells_of(int(self.bounds[0]))
         return 1
+
+    @property
+    def sum_at(self) -> int:
+        """Which of its cells holds the sum, where the kind has one."""
+        return {Kind.HISTOGRAM: len(self.bounds) + 1, Kind.EXPONENTIAL: exponential.SUM}.get(self.kind, 0)
+
+    @property
+    def rest_at(self) -> int:
+        """Which cell of a retired series holds what the sum was rounded by: one that means nothing there."""
+        if self.kind is Kind.EXPONENTIAL:
+            return self.cells - 2
+        return self.sum_at + 1
 
     @property
     def exemplar_slots(self) -> int:
@@ -240,7 +258,7 @@ def read_records(index: bytes, damage: Damage) -> Iterator[Record]:
             return
         try:
             record = _unpack_payload(payload)
-        except (ValueError, TypeError, IndexError, struct.error):
+        except (ValueError, TypeError, LookupError, struct.error):
             damage.reason = "a record is not understood"
             return
         yield record
@@ -254,17 +272,18 @@ def _unpack_payload(payload: bytes) -> Record:
         return SeriesRecord(stream, offset, created_s, body[_SERIES.size :])
     if tag == _STREAM_RECORD:
         kind, name, unit, description, scope, bounds, merge = json.loads(body)
-        return StreamRecord(
-            Stream(
-                Kind(kind),
-                name,
-                unit,
-                description,
-                Scope(scope[0], scope[1], scope[2], decode_attributes(json.dumps(scope[3]).encode())),
-                tuple(bounds),
-                merge,
-            )
+        stream = Stream(
+            Kind(kind),
+            name,
+            unit,
+            description,
+            Scope(scope[0], scope[1], scope[2], decode_attributes(json.dumps(scope[3]).encode())),
+            tuple(bounds),
+            merge,
         )
+        if stream.cells < 1:
+            raise ValueError(stream.cells)
+        return StreamRecord(stream)
     if tag == _REMOVED_RECORD:
         return RemovedRecord(int.from_bytes(body, "little"))
     if tag == _EXEMPLARS_RECORD:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from itertools import repeat
 from typing import Any
 
@@ -90,7 +91,12 @@ def _numbers(source: Source, offsets: list[int], shift: int = 0) -> list[float]:
 
 
 def _merge_sums(stream: Stream, parts: Parts) -> list[float]:
-    return reduce(_add, (_numbers(source, offsets) for source, offsets in parts))
+    rows = []
+    for source, offsets in parts:
+        rows.append(_numbers(source, offsets, stream.sum_at))
+        if source.is_retired:
+            rows.append(_numbers(source, offsets, stream.rest_at))
+    return add_rows(rows)
 
 
 def _add(left: list[float], right: list[float]) -> list[float]:
@@ -102,6 +108,7 @@ def _merge_histograms(stream: Stream, parts: Parts) -> list[list[float]]:
     # One addition over all rows of a source is several times faster than one for each row.
     width = len(stream.bounds) + 2
     total = reduce(_add, (_row_after_row(source, offsets, width) for source, offsets in parts))
+    total[stream.sum_at :: width] = _merge_sums(stream, parts)
     return [total[start : start + width] for start in range(0, len(total), width)]
 
 

@@ -14,36 +14,51 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from otel_obs.cells.exact import split
 from otel_obs.cells.exemplar import labels_of, latest, pack
 from otel_obs.cells.exponential import combine, decode, encode
-from otel_obs.cells.layout import Kind, Stream
+from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
 from otel_obs.cells.rundir import RunDir, lock
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.source import FileSource, open_file
 from otel_obs.cells.store import StoreFullError, file_store
 
 RETIRED = "retired"
-_NEW_RETIRED = "retired.new"
+NEW = ".new"
+"""The ending of a file that is not complete."""
+
+_NEW_RETIRED = RETIRED + NEW
 _FOLD_LOCK = "fold.lock"
 KEEP_IDS_S = 600.0
 """How long the store names a worker: longer than any scrape that read the worker's file may last."""
+
+_UNFINISHED_S = 60.0
 
 LASTING = (Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL)
 """What outlives its worker."""
 
 
-def fold(run_dir: RunDir, names: Iterable[str], clock: Callable[[], float] = time.time) -> None:
+def fold(run_dir: RunDir, names: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
     """Add the dead workers' files *names* to the retired store and remove them.
 
     Does nothing where another process is folding, or where there is no room: the files stay and are
     counted as they are.
+
+    Args:
+        run_dir: Where the files are.
+        names: Files whose workers are dead.
+        clock: Seconds, on a clock that all workers share and nobody sets.
     """
-    descriptor = run_dir.open(_FOLD_LOCK, os.O_CREAT | os.O_RDWR)
+    try:
+        descriptor = run_dir.open(_FOLD_LOCK, os.O_CREAT | os.O_RDWR)
+    except OSError:
+        return
     try:
         if lock(descriptor, exclusive=True):
             _fold_locked(run_dir, names, clock())
+            _remove_unfinished(run_dir)
     except (OSError, StoreFullError):
-        run_dir.unlink(_NEW_RETIRED)
+        return
     finally:
         os.close(descriptor)
 
@@ -58,7 +73,7 @@ def _fold_locked(run_dir: RunDir, names: Iterable[str], now_s: float) -> None:
             kept = {worker: at_s for worker, at_s in folded.items() if now_s - at_s < KEEP_IDS_S}
             # A file that is still here was folded by somebody who died before removing it.
             kept.update((source.worker, now_s) for source in present.values() if source)
-            _write(run_dir, [*new, retired] if retired else new, kept, now_s)
+            _write(run_dir, [*new, retired] if retired else new, kept)
         for name in present:
             run_dir.unlink(name)
 
@@ -75,13 +90,22 @@ def _open(run_dir: RunDir, name: str, opened: contextlib.ExitStack) -> FileSourc
     return source
 
 
-def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float], now_s: float) -> None:
+def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float]) -> None:
     """Write the sum of *sources* as the new retired store, whole, and put it in place."""
     run_dir.unlink(_NEW_RETIRED)
-    store = file_store(run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR), now_s, bytes(16))
+    try:
+        _fill(run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR), sources, folded)
+        run_dir.rename(_NEW_RETIRED, RETIRED)
+    except (OSError, StoreFullError):
+        run_dir.unlink(_NEW_RETIRED)
+        raise
+
+
+def _fill(descriptor: int, sources: list[FileSource], folded: dict[bytes, float]) -> None:
+    store = file_store(descriptor, time.time(), RETIRED_WORKER)
     try:
         for (stream, attributes), total in _sum(sources).items():
-            offset = store.add_series(stream, attributes, total.created_s, total.cells)
+            offset = store.add_series(stream, attributes, total.created_s, _retired_cells(stream, total))
             if total.exemplars:
                 at = store.add_exemplars(stream, offset)
                 for each in total.exemplars:
@@ -90,14 +114,29 @@ def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float
             store.note_folded(worker, at_s)
     finally:
         store.discard()
-    run_dir.rename(_NEW_RETIRED, RETIRED)
+
+
+def _remove_unfinished(run_dir: RunDir) -> None:
+    """Remove the files of workers that were killed while they made them."""
+    for name in run_dir.names():
+        if name.endswith(NEW) and name != _NEW_RETIRED:
+            with contextlib.suppress(OSError):
+                descriptor = run_dir.open(name, os.O_RDONLY)
+                try:
+                    age_s = time.time() - os.fstat(descriptor).st_mtime
+                    # A maker that is so slow finds out, and begins again.
+                    if age_s > _UNFINISHED_S and lock(descriptor, exclusive=True):
+                        run_dir.unlink(name)
+                finally:
+                    os.close(descriptor)
 
 
 class _Total(NamedTuple):
-    """One series over several sources."""
+    """One series over several sources; `terms` add up to its sum, exactly."""
 
     created_s: float
     cells: list[float]
+    terms: tuple[float, ...]
     exemplars: list[Exemplar]
 
 
@@ -109,9 +148,11 @@ def _sum(sources: list[FileSource]) -> dict[tuple[Stream, bytes], _Total]:
             if stream.kind not in LASTING:
                 continue
             for attributes, offset in series.offsets.items():
+                cells = _cells(source, stream, offset)
                 total = _Total(
                     series.created_s[attributes],
-                    _cells(source, stream, offset),
+                    cells,
+                    (cells[stream.sum_at], *cells[stream.rest_at : stream.rest_at + source.is_retired]),
                     source.exemplars(stream, attributes),
                 )
                 before = totals.get((stream, attributes))
@@ -122,7 +163,7 @@ def _sum(sources: list[FileSource]) -> dict[tuple[Stream, bytes], _Total]:
 def _cells(source: FileSource, stream: Stream, offset: int) -> list[float]:
     if stream.kind is Kind.EXPONENTIAL:
         return source.whole(stream, offset)
-    return source.cells[offset : offset + stream.cells]
+    return source.cells[offset : offset + max(stream.cells, stream.rest_at + 1)]
 
 
 def _add(stream: Stream, left: _Total, right: _Total) -> _Total:
@@ -132,4 +173,16 @@ def _add(stream: Stream, left: _Total, right: _Total) -> _Total:
         cells = encode(value, max_size)
     else:
         cells = list(map(operator.add, left.cells, right.cells))
-    return _Total(min(left.created_s, right.created_s), cells, latest([*left.exemplars, *right.exemplars]))
+    return _Total(
+        min(left.created_s, right.created_s),
+        cells,
+        split((*left.terms, *right.terms)),
+        latest([*left.exemplars, *right.exemplars]),
+    )
+
+
+def _retired_cells(stream: Stream, total: _Total) -> list[float]:
+    """What the retired store holds of a series: its sum in two parts, so that nothing is rounded away."""
+    cells = [*total.cells, 0.0][: max(stream.cells, stream.rest_at + 1)]
+    cells[stream.sum_at], cells[stream.rest_at] = split(total.terms)
+    return cells

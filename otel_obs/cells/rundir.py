@@ -12,8 +12,9 @@ import os
 import secrets
 import stat
 import tempfile
+import time
 import zlib
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_obs.cells.ancestry import inline_script, is_multiprocessing_child, service_name
@@ -27,10 +28,12 @@ except ImportError:  # Windows
 
 RUN_VARIABLE = "_OTEL_OBS_RUN"
 MEMBERS = "members"
-_DIRECTORY_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-_ATTEMPTS = 20
-_PREFIX = "otel-obs-"
-_ASIDE = ".gone-"
+DIRECTORY_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_ATTEMPTS = 100
+_PAUSE_S = 0.005
+PREFIX = "otel-obs-"
+ASIDE = ".gone-"
+"""What is being removed is called so."""
 
 
 class UnusableDirectoryError(Exception):
@@ -105,6 +108,8 @@ class RunDir:
         self.path = path
         self.descriptor = descriptor
         self.members = members
+        self.is_made_here = False
+        self._opened = [os.fstat(descriptor), os.fstat(members)]
 
     def open(self, name: str, flags: int) -> int:
         """Open a file in here, following no symbolic link."""
@@ -124,8 +129,25 @@ class RunDir:
         return os.listdir(self.descriptor)
 
     def is_removed(self) -> bool:
-        """Whether somebody took the directory away."""
-        return os.fstat(self.descriptor).st_nlink == 0
+        """Whether somebody took the directory away, or put another in its place."""
+        try:
+            return not os.path.samestat(os.stat(self.path, follow_symlinks=False), self._opened[0])
+        except OSError as error:
+            return error.errno in (errno.ENOENT, errno.ENOTDIR)
+
+    def has_descriptors(self) -> bool:
+        """Whether they are open still: a daemon may have closed them, and others may have the numbers."""
+        try:
+            now = [os.fstat(self.descriptor), os.fstat(self.members)]
+        except OSError:
+            return False
+        return all(map(os.path.samestat, now, self._opened))
+
+    def close(self) -> None:
+        """Give up membership, and leave the directory to whoever else there is."""
+        if self.has_descriptors():
+            os.close(self.members)
+            os.close(self.descriptor)
 
 
 def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
@@ -135,7 +157,7 @@ def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
         UnusableDirectoryError: None of *bases* can be used; the message names the last reason.
     """
     reason = "there is no writable directory for it"
-    existing = [base for base in bases if os.path.isdir(os.path.join(_user_path(base), nonce))]
+    existing = [base for base in bases if os.path.isdir(os.path.join(user_path_of(base), nonce))]
     for base in [*existing, *(base for base in bases if base not in existing)]:
         try:
             return _open_under(base, nonce)
@@ -151,8 +173,8 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
     found = []
     for base in bases:
         with contextlib.suppress(OSError, UnusableDirectoryError):
-            user = _open_private(_user_path(base), None)
-            joined = _join(user, _user_path(base), nonce)
+            user = open_private(user_path_of(base), None)
+            joined = _join(user, user_path_of(base), nonce)
             os.close(user)
             if joined is not None:
                 found.append(joined)
@@ -161,38 +183,43 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
 
 def has_other_users(bases: Sequence[str], nonce: str) -> bool:
     """Whether another user has a directory of that name; only root can see that."""
-    own = f"{_PREFIX}{os.geteuid()}"
+    own = f"{PREFIX}{os.geteuid()}"
     for base in bases:
         with contextlib.suppress(OSError):
-            others = (name for name in os.listdir(base) if name.startswith(_PREFIX) and name != own)
+            others = (name for name in os.listdir(base) if name.startswith(PREFIX) and name != own)
             if any(os.path.isdir(os.path.join(base, name, nonce)) for name in others):
                 return True
     return False
 
 
-def _user_path(base: str) -> str:
-    return os.path.join(base, f"{_PREFIX}{os.geteuid()}")
+def user_path_of(base: str) -> str:
+    """The directory of this user's run directories under *base*."""
+    return os.path.join(base, f"{PREFIX}{os.geteuid()}")
 
 
 def _open_under(base: str, nonce: str) -> RunDir:
-    user_path = _user_path(base)
+    user_path = user_path_of(base)
     with contextlib.suppress(FileExistsError):
         os.mkdir(user_path, 0o700)
-    user = _open_private(user_path, None)
+    user = open_private(user_path, None)
     try:
+        is_made_here = False
         for _ in range(_ATTEMPTS):
             joined = _join(user, user_path, nonce)
             if joined is not None:
+                joined.is_made_here = is_made_here
                 return joined
-            _make(user, nonce)
+            is_made_here = _make(user, nonce)
+            if not is_made_here:
+                time.sleep(_PAUSE_S)  # somebody else is making it, or removing one that had no members left
     finally:
         os.close(user)
     raise UnusableDirectoryError(f"{user_path}/{nonce} keeps vanishing")
 
 
-def _open_private(path: str, parent: int | None) -> int:
+def open_private(path: str, parent: int | None) -> int:
     """Open a directory that must be ours alone; a planted one, or a symbolic link, is refused."""
-    descriptor = os.open(path, _DIRECTORY_FLAGS, dir_fd=parent)
+    descriptor = os.open(path, DIRECTORY_FLAGS, dir_fd=parent)
     status = os.fstat(descriptor)
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
         os.close(descriptor)
@@ -203,13 +230,13 @@ def _open_private(path: str, parent: int | None) -> int:
 def _join(user: int, user_path: str, nonce: str) -> RunDir | None:
     """Become a member; None where the directory is not there, or is being removed at this moment."""
     try:
-        descriptor = _open_private(nonce, user)
+        descriptor = open_private(nonce, user)
     except FileNotFoundError:
         return None
     members = -1
     try:
         members = os.open(MEMBERS, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=descriptor)
-        if lock(members, exclusive=False) and _is_same(user, nonce, descriptor):
+        if lock(members, exclusive=False) and is_same(user, nonce, descriptor):
             return RunDir(os.path.join(user_path, nonce), descriptor, members)
     except FileNotFoundError:
         pass
@@ -219,91 +246,52 @@ def _join(user: int, user_path: str, nonce: str) -> RunDir | None:
     return None
 
 
-def _is_same(parent: int, name: str, descriptor: int) -> bool:
+def is_same(parent: int, name: str, descriptor: int) -> bool:
+    """Whether *name* in *parent* is what *descriptor* is open on."""
     try:
         return os.path.samestat(os.stat(name, dir_fd=parent, follow_symlinks=False), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
 
-def _make(user: int, nonce: str) -> None:
-    """Make the directory under a temporary name, with its members file, and put it in place whole."""
+def _make(user: int, nonce: str) -> bool:
+    """Make the directory under a temporary name, with its members file, and put it in place whole.
+
+    Returns:
+        Whether it is in place; False where somebody else was first, or swept it.
+    """
     temporary = f".{nonce}-{secrets.token_hex(4)}"
     os.mkdir(temporary, 0o700, dir_fd=user)
     try:
-        descriptor = os.open(temporary, _DIRECTORY_FLAGS, dir_fd=user)
-        # Readable through /proc/self/fd by a worker that has dropped its privileges since.
-        os.close(os.open(MEMBERS, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o644, dir_fd=descriptor))
-        os.close(descriptor)
+        descriptor = os.open(temporary, DIRECTORY_FLAGS, dir_fd=user)
+        try:
+            members = os.open(MEMBERS, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600, dir_fd=descriptor)
+            # Readable through /proc/self/fd by a worker that has dropped its privileges since.
+            os.fchmod(members, 0o644)
+            os.close(members)
+        finally:
+            os.close(descriptor)
         os.rename(temporary, nonce, src_dir_fd=user, dst_dir_fd=user)
     except FileNotFoundError:
-        pass  # swept between its making and its naming: the caller tries again
-    except OSError as error:
-        _remove_tree(user, temporary)
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # somebody else was first
-            raise
-
-
-def leave(run_dirs: Sequence[RunDir]) -> None:
-    """Give up membership; the last one out removes the directory."""
-    for run_dir in run_dirs:
-        if _is_last(run_dir):
-            parent_path, name = os.path.split(run_dir.path)
-            with contextlib.suppress(OSError):
-                parent = os.open(parent_path, _DIRECTORY_FLAGS)
-                if _is_same(parent, name, run_dir.descriptor):
-                    _remove_tree(parent, name)
-                os.close(parent)
-                os.rmdir(parent_path)  # refused where the user has another service
-
-
-def _is_last(run_dir: RunDir) -> bool:
-    """Close our share of the lock, then see on a fresh open of the file whether anybody else has one."""
-    try:
-        fresh = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
         return False
-    os.close(run_dir.members)
-    return lock(fresh, exclusive=True)
+    except OSError as error:
+        remove_tree(user, temporary)
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True
 
 
-def sweep(bases: Sequence[str]) -> None:
-    """Remove this user's run directories that have no member left."""
-    for base in bases:
-        with contextlib.suppress(OSError, UnusableDirectoryError):
-            user = _open_private(_user_path(base), None)
-            for name in os.listdir(user):
-                _sweep_one(user, name)
-            os.close(user)
-
-
-def _sweep_one(user: int, name: str) -> None:
-    if name.startswith(_ASIDE):
-        _remove_tree(user, name)
-        return
-    with contextlib.suppress(OSError):
-        members = os.open(f"{name}/{MEMBERS}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=user)
-        try:
-            if lock(members, exclusive=True):
-                _remove_tree(user, name)
-        finally:
-            os.close(members)
-
-
-def _remove_tree(parent: int, name: str) -> None:
+def remove_tree(parent: int, name: str) -> None:
     """Move a directory aside, so that nobody joins it any more, and remove it with its files."""
-    aside = f"{_ASIDE}{secrets.token_hex(4)}"
+    aside = f"{ASIDE}{secrets.token_hex(4)}"
     with contextlib.suppress(OSError):
         os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
-        for path in _files(parent, aside):
-            os.unlink(path, dir_fd=parent)
+        # By its descriptor: a path could be made to lead elsewhere in the meantime.
+        descriptor = os.open(aside, DIRECTORY_FLAGS, dir_fd=parent)
+        try:
+            for file in os.listdir(descriptor):
+                os.unlink(file, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
         os.rmdir(aside, dir_fd=parent)
-
-
-def _files(parent: int, directory: str) -> Iterator[str]:
-    descriptor = os.open(directory, _DIRECTORY_FLAGS, dir_fd=parent)
-    try:
-        for name in os.listdir(descriptor):
-            yield f"{directory}/{name}"
-    finally:
-        os.close(descriptor)

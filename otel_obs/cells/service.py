@@ -8,25 +8,28 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from _thread import RLock
+from collections.abc import Callable, Sequence
 
-from otel_obs.cells import ancestry
+from otel_obs.cells import ancestry, forks
+from otel_obs.cells.retire import NEW
 from otel_obs.cells.rundir import (
     RunDir,
     UnusableDirectoryError,
     find_run_dirs,
     has_other_users,
     is_supported,
-    leave,
     lock,
     open_run_dir,
-    sweep,
 )
 from otel_obs.cells.store import Store, StoreFullError, file_store, heap_store
+from otel_obs.cells.tidying import leave, sweep, sweep_other_users
 from otel_obs.cells.view import SUFFIX
 from otel_obs.errors import unwritable_run_dir
 
 _logger = logging.getLogger("otel_obs")
+
+_ATTEMPTS = 5
 
 
 class Service:
@@ -43,81 +46,159 @@ class Service:
         self._chosen_by = chosen_by
         self._nonce = nonce
         self._run_dir: RunDir | None = None
+        self._stores_dir: RunDir | None = None
         self._inherited: list[RunDir] = []
+        self._unsaid: list[str] = []
+        self._lock = RLock()
         self._root = ancestry.root_of(sys.orig_argv)
         self._is_alone = not is_supported()
         if self._is_alone:
-            _say_alone("this platform has no shared files with locks")
+            self._be_alone("this platform has no shared files with locks")
+            self.say()
             return
-        os.register_at_fork(after_in_parent=self._join_quietly, after_in_child=self._after_fork_in_child)
+        os.register_at_fork(after_in_parent=self._join_quietly)
+        forks.after_in_child(self._after_fork_in_child)
         atexit.register(self._leave)
 
     def run_dir(self) -> RunDir | None:
         """The service's directory; None where this process is alone."""
-        if self._run_dir is None and not self._is_alone:
+        run_dir = self._find()
+        self.say()
+        return run_dir
+
+    def _find(self) -> RunDir | None:
+        with self._lock:
+            present = self._run_dir
+            if present is not None and not present.is_removed():
+                return present
+            if self._is_alone:
+                return None
             try:
-                self._run_dir = open_run_dir(self._bases, self._nonce)
+                opened = open_run_dir(self._bases, self._nonce)
             except UnusableDirectoryError as error:
-                self._is_alone = True
-                _say_alone(
+                self._be_alone(
                     str(unwritable_run_dir(self._chosen_by, self._bases[0]) if self._chosen_by else error)
                 )
-            else:
-                sweep(self._bases)
-        return self._run_dir
+                return None
+            if not self._replace(present, opened):
+                opened.close()
+                return self._run_dir
+        if present is None:
+            sweep(self._bases)
+        elif opened.is_made_here:
+            self._unsaid.append(
+                f"{present.path} was removed; the workers that live go on in {opened.path}, and what others "
+                "have counted is lost"
+            )
+        return opened
+
+    def _replace(self, before: RunDir | None, opened: RunDir) -> bool:
+        """Make *opened* the directory, unless a signal handler of this thread was faster."""
+        if self._run_dir is not before:
+            return False
+        self._run_dir = opened
+        return True
 
     def open_store(self, worker: bytes) -> Store:
         """A store in the run directory, or in this process's own memory where none can be had."""
         started_s = time.time()
-        run_dir = self.run_dir()
+        run_dir = self._stores_dir = self._find()
         if run_dir is not None:
             try:
                 return _open_file_store(run_dir, started_s, worker)
             except (OSError, StoreFullError) as error:
-                _say_alone(str(error))
+                self._say_later(str(error))
         return heap_store(started_s, worker)
+
+    def reopen(self, worker: bytes, fill: Callable[[Store], None]) -> Store:
+        """Open another store for the same worker; its file takes the name when *fill* has filled it.
+
+        Raises:
+            OSError: There is no directory, or no file can be made in it.
+            StoreFullError: There is no room for it.
+        """
+        run_dir = self._find()
+        if run_dir is None:
+            raise OSError("there is no run directory")
+        store = _open_file_store(run_dir, time.time(), worker, fill)
+        self._stores_dir = run_dir
+        return store
+
+    def is_gone(self) -> bool:
+        """Whether the directory was taken away in which the store was opened, and there is another."""
+        place = self._stores_dir
+        return place is not None and place.is_removed() and self._find() is not None
+
+    def say(self) -> None:
+        """Log what there is to say. Not to be called under a lock that recording takes."""
+        while self._unsaid:
+            with contextlib.suppress(IndexError):
+                _logger.warning("%s", self._unsaid.pop(0))
 
     def has_other_users(self) -> bool:
         """Whether workers of this service run as another user, as `gunicorn --user` lets them."""
         return has_other_users(self._bases, self._nonce)
 
+    def _be_alone(self, reason: str) -> None:
+        self._is_alone = True
+        self._say_later(reason)
+
+    def _say_later(self, reason: str) -> None:
+        self._unsaid.append(f"{reason}; metrics of this process are not merged with those of other workers")
+
     def _join_quietly(self) -> None:
         """A process that forks workers is a member too, or the last worker of a moment takes all away."""
         if self._run_dir is None and not self._is_alone:
             with contextlib.suppress(UnusableDirectoryError):
-                self._run_dir = open_run_dir(self._bases, self._nonce)
+                opened = open_run_dir(self._bases, self._nonce)
+                if not self._replace(None, opened):
+                    opened.close()
 
     def _after_fork_in_child(self) -> None:
         """Keep the parent's membership open, and become a member oneself at the first use."""
+        self._lock = RLock()
+        self._unsaid.clear()
         if self._run_dir is not None:
             self._inherited.append(self._run_dir)
-            self._run_dir = None
+            self._run_dir = self._stores_dir = None
 
     def _leave(self) -> None:
         """Tidy up, unless the process that started the service lives: then that is its task."""
         # Without it a worker that is replaced, and is the only one just then, would take the totals along.
-        if self._root is None or self._root.pid == os.getpid() or not ancestry.is_alive(self._root):
+        is_root = self._root is None or self._root.pid == os.getpid()
+        if is_root or self._root is None or not ancestry.is_alive(self._root):
             own = [self._run_dir] if self._run_dir else find_run_dirs(self._bases, self._nonce)
             leave([*own, *self._inherited])
+            sweep_other_users(self._bases, self._nonce)
 
 
-def _open_file_store(run_dir: RunDir, started_s: float, worker: bytes) -> Store:
+def _open_file_store(
+    run_dir: RunDir, started_s: float, worker: bytes, fill: Callable[[Store], None] = lambda store: None
+) -> Store:
     """Make, lock and only then name the file: whoever lists it finds it locked."""
     name = worker.hex()
-    temporary = f"{name}.new"
-    descriptor = run_dir.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR)
-    try:
-        store = file_store(descriptor, started_s, worker)
-        # Not the descriptor that is mapped: a child's inherited mapping would hold that lock for ever.
-        guard = run_dir.open(temporary, os.O_RDONLY)
-        store.own(guard)
-        lock(guard, exclusive=True)
-        run_dir.rename(temporary, name + SUFFIX)
-    except (OSError, StoreFullError):
-        run_dir.unlink(temporary)
-        raise
-    return store
+    for _ in range(_ATTEMPTS):
+        store: Store | None = None
+        try:
+            descriptor = run_dir.open(name + NEW, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+            store = file_store(descriptor, started_s, worker)
+            # Not the descriptor that is mapped: a child's inherited mapping would hold that lock for ever.
+            guard = run_dir.open(name + NEW, os.O_RDONLY)
+            store.own(guard)
+            if lock(guard, exclusive=True):
+                fill(store)
+                run_dir.rename(name + NEW, name + SUFFIX)
+                return store
+        except (OSError, StoreFullError) as error:
+            _give_up(run_dir, name, store)
+            if not isinstance(error, FileNotFoundError) or run_dir.is_removed():
+                raise
+        else:
+            _give_up(run_dir, name, store)
+    raise OSError(f"{run_dir.path}/{name} is taken away again and again")
 
 
-def _say_alone(reason: str) -> None:
-    _logger.warning("%s; metrics of this process are not merged with those of other workers", reason)
+def _give_up(run_dir: RunDir, name: str, store: Store | None) -> None:
+    if store is not None:
+        store.discard()
+    run_dir.unlink(name + NEW)

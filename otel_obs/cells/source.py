@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import cast
 
 from otel_obs.cells.exemplar import SLOT_CELLS, unpack
@@ -12,6 +13,8 @@ from otel_obs.cells.layout import (
     CELL_BYTES,
     COMMIT_AT,
     HEADER_BYTES,
+    MOVED,
+    RETIRED_WORKER,
     Damage,
     ExemplarsRecord,
     FoldedRecord,
@@ -47,8 +50,10 @@ class Series:
 class Source:
     """An index, read as far as it is committed, and the cells that it tells of."""
 
-    def __init__(self, worker: bytes) -> None:
-        self.worker = worker
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.worker = header.worker
+        self.is_retired = header.worker == RETIRED_WORKER
         self.is_dead = False
         self.cells: list[float] = []
         self.streams: dict[Stream, Series] = {}
@@ -80,19 +85,29 @@ class Source:
             self.damage.reason = "a series belongs to no stream"
             return
         stream = self._numbered[record.stream]
+        end = record.offset + max(stream.cells, self.is_retired * (stream.rest_at + 1))
+        if end * CELL_BYTES > self.header.cells_bytes:
+            self.damage.reason = "a series lies behind the end"
+            return
         series = self.streams[stream]
         series.offsets[record.attributes] = record.offset
         series.created_s[record.attributes] = record.created_s
         series.version += 1
         self._at[record.offset] = stream, record.attributes
-        self._used = max(self._used, record.offset + stream.cells)
+        self._used = max(self._used, end)
+
+    def series(self) -> Iterator[tuple[Stream, bytes, int, float]]:
+        """Of every live series its stream, attributes, offset and start."""
+        for stream, series in self.streams.items():
+            for attributes, offset in series.offsets.items():
+                yield stream, attributes, offset, series.created_s[attributes]
 
     def _add_exemplars(self, record: ExemplarsRecord) -> None:
         found = self._at.get(record.offset)
         if found is not None:
             stream, attributes = found
-            self.streams[stream].exemplars[attributes] = record.at
-            self._used = max(self._used, record.at + stream.exemplar_slots * SLOT_CELLS)
+            if (record.at + stream.exemplar_slots * SLOT_CELLS) * CELL_BYTES <= self.header.cells_bytes:
+                self.streams[stream].exemplars[attributes] = record.at
 
     def exemplars(self, stream: Stream, attributes: bytes) -> list[Exemplar]:
         """The exemplars of a series, at most one for each bucket."""
@@ -135,7 +150,7 @@ class OwnSource(Source):
     """This process's store, read where it lies."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store.header.worker)
+        super().__init__(store.header)
         self.store = store
 
     def refresh(self) -> None:
@@ -151,9 +166,10 @@ class FileSource(Source):
     """Another process's file, read with `os.pread` only: to map what others may truncate is a SIGBUS."""
 
     def __init__(self, descriptor: int, header: Header) -> None:
-        super().__init__(header.worker)
+        super().__init__(header)
         self.descriptor = descriptor
-        self.header = header
+        self.is_abandoned = False
+        """Whether the worker goes on in another file, which has taken this one's name."""
 
     def close(self) -> None:
         """Close the file."""
@@ -161,16 +177,20 @@ class FileSource(Source):
 
     def refresh(self) -> None:
         """Read what is new, and the cells as they are now."""
-        word = os.pread(self.descriptor, 8, COMMIT_AT)
-        committed = unpack_commit(int.from_bytes(word, "little")) if len(word) == 8 else None
+        data = os.pread(self.descriptor, 8, COMMIT_AT)
+        word = int.from_bytes(data, "little")
+        self.is_abandoned = word == MOVED
+        if self.is_abandoned:
+            return
+        committed = unpack_commit(word) if len(data) == 8 else None
         if committed is None or committed > self.header.index_bytes:
             self.damage.reason = self.damage.reason or "the index has no valid length"
         elif committed > self._read_to and not self.damage.reason:
             wanted = committed - self._read_to
             index = os.pread(self.descriptor, wanted, HEADER_BYTES + self._read_to)
+            self._take(index)
             if len(index) != wanted:
                 self.damage.reason = "the index is cut"
-            self._take(index)
         self.cells = self._read_cells()
 
     def _read_bytes(self, at: int, cells: int) -> bytes:

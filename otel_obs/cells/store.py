@@ -6,7 +6,7 @@ import mmap
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from otel_obs.cells.exemplar import SLOT_CELLS
@@ -14,6 +14,7 @@ from otel_obs.cells.layout import (
     CELL_BYTES,
     COMMIT_AT,
     HEADER_BYTES,
+    MOVED,
     ExemplarsRecord,
     FoldedRecord,
     Header,
@@ -31,6 +32,7 @@ INDEX_BYTES = 24 << 20
 CELLS_BYTES = 40 << 20
 QUARANTINE_S = 60.0
 _STEP_BYTES = 64 << 10
+_LONG = 0.25
 
 Reserve = Callable[[int, int], None]
 """Back `length` bytes at `start` with real storage; raises OSError where there is no room."""
@@ -84,7 +86,7 @@ class Store:
         self._index = _Region(0, HEADER_BYTES + header.index_bytes, reserve)
         self._cells = _Region(header.cells_at, header.cells_bytes, reserve)
         self._index_end = 0
-        self._streams_written = 0
+        self._streams_written = self._records = self._removals = 0
         self._next_cell = 0
         self._released: dict[int, deque[tuple[float, int]]] = {}
         self._exemplars: dict[int, int] = {}
@@ -130,7 +132,8 @@ class Store:
             stream: The stream that the series belongs to; declared here if it is new.
             attributes: Canonical JSON of its attributes.
             created_s: Unix seconds.
-            initial: What the cells hold at first, where that is not what the kind of stream says.
+            initial: What the cells hold at first, where that is not what the kind of stream says; there may
+                be more of them than the kind has.
 
         Returns:
             The offset of its first cell.
@@ -140,7 +143,7 @@ class Store:
             number = self._streams_written
             self._append(StreamRecord(stream))
             self.streams[stream] = number
-        offset = self._allocate(stream.cells)
+        offset = self._allocate(max(stream.cells, len(initial)))
         for position, value in enumerate(initial or stream.initial_cells):
             self.cells[offset + position] = value
         self._append(SeriesRecord(number, offset, created_s, attributes))
@@ -186,6 +189,40 @@ class Store:
         """In a retired store: record that *worker*'s numbers are in here."""
         self._append(FoldedRecord(worker, at_s))
 
+    def copy_to(self, other: Store, series: Iterable[tuple[Stream, bytes, int, float]]) -> dict[int, int]:
+        """Give *other* the same series, with what they hold now.
+
+        Args:
+            other: A store without series.
+            series: Of each its stream, canonical attributes, offset, and start in Unix seconds.
+
+        Returns:
+            The offset there, by the offset here.
+        """
+        moved = {}
+        for stream, attributes, offset, created_s in series:
+            cells = self.cells[offset : offset + stream.cells].tolist()
+            moved[offset] = other.add_series(stream, attributes, created_s, cells)
+            at = self._exemplars.get(offset)
+            if at is not None:
+                slots = self.read_bytes(at, stream.exemplar_slots * SLOT_CELLS)
+                other.write_exemplar(other.add_exemplars(stream, moved[offset]), 0, slots)
+        return moved
+
+    def exemplars_at(self, offset: int) -> int:
+        """The first cell of the room for exemplars of the series at *offset*; -1 where it has none."""
+        return self._exemplars.get(offset, -1)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether the index is long, and most of it tells of series that were removed."""
+        is_long = self._index_end > self.header.index_bytes * _LONG
+        return is_long and 4 * self._removals > self._records
+
+    def abandon(self) -> None:
+        """Tell readers who have this store open that its worker has moved to another of the same name."""
+        self._commit[0] = MOVED
+
     def own(self, *descriptors: int) -> None:
         """Keep *descriptors* open as long as the store is in use."""
         self._descriptors.extend(descriptors)
@@ -216,6 +253,8 @@ class Store:
         self._commit[0] = word
         self._index_end = end
         self._streams_written = streams
+        self._records += 1
+        self._removals += isinstance(record, RemovedRecord)
 
 
 def heap_store(started_s: float, worker: bytes) -> Store:

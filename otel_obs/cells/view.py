@@ -13,11 +13,13 @@ from otel_obs.cells.retire import RETIRED, fold
 from otel_obs.cells.rundir import RunDir
 from otel_obs.cells.snapshot import Column, Snapshot
 from otel_obs.cells.source import FileSource, OwnSource, Series, Source, open_file
+from otel_obs.cells.store import Store
 from otel_obs.cells.worker import Worker
 
 _logger = logging.getLogger("otel_obs")
 
 SUFFIX = ".cells"
+_SPARE_DECODED = 1000
 
 
 class MergedView:
@@ -31,49 +33,62 @@ class MergedView:
     def __init__(self, worker: Worker, run_dir: Callable[[], RunDir | None] = lambda: None) -> None:
         self._worker = worker
         self._run_dir = run_dir
+        self._files: dict[str, FileSource] = {}
+        self._retired: FileSource | None = None
         self._reset()
         worker.on_fork.append(self._reset)
 
     def _reset(self) -> None:
+        """Begin with nothing open; a child would otherwise keep its parent's descriptors."""
+        for source in (*self._files.values(), self._retired):
+            if source is not None:
+                source.close()
         self._lock = Lock()
-        self._own: OwnSource | None = None
-        self._files: dict[str, FileSource] = {}
+        self._own: dict[Store, OwnSource] = {}
+        self._files = {}
+        self._retired = None
         self._damaged: set[str] = set()
-        self._retired: FileSource | None = None
+        self._unsaid: list[tuple[str, str]] = []
         self._merged: dict[Stream, MergedStream] = {}
         self._decoded: dict[bytes, Attributes] = {}
         self.skipped = 0
 
     def snapshot(self) -> Snapshot:
         """Read every worker's numbers, then the retired store minus those that it already holds."""
+        self._worker.check_fork()
+        self._worker.settle()
+        run_dir = self._run_dir()
         with self._lock:
-            run_dir = self._run_dir()
-            sources: list[Source] = []
-            own = self._read_own()
-            if own is not None:
-                sources.append(own)
-            folded: dict[bytes, float] = {}
-            retired = None
-            if run_dir is not None:
-                sources.extend(self._read_files(run_dir))
-                retired = self._read_retired(run_dir)
-            if retired is not None:
-                folded = retired.folded
-            kept = [source for source in sources if source.worker not in folded]
-            columns = self._merge([*kept, retired] if retired is not None else kept)
-            if run_dir is not None:
-                self._fold_dead(run_dir)
-            workers = sum(not source.is_dead for source in kept)
-            return Snapshot(columns, workers, self.skipped)
+            snapshot = self._snapshot(run_dir)
+            unsaid, self._unsaid = self._unsaid, []
+        # Not under the lock: a handler of the log may wait, or switch to a greenlet that scrapes too.
+        for name, reason in unsaid:
+            _logger.warning("skipped what cannot be read of worker file %s: %s", name, reason)
+        return snapshot
 
-    def _read_own(self) -> OwnSource | None:
-        store = self._worker.opened
-        if store is None:
-            return None
-        if self._own is None or self._own.store is not store:
-            self._own = OwnSource(store)
-        self._own.refresh()
-        return self._own
+    def _snapshot(self, run_dir: RunDir | None) -> Snapshot:
+        sources: list[Source] = [*self._read_own()]
+        folded: dict[bytes, float] = {}
+        retired = None
+        if run_dir is not None:
+            sources.extend(self._read_files(run_dir))
+            retired = self._read_retired(run_dir)
+        if retired is not None:
+            folded = retired.folded
+        kept = [source for source in sources if source.worker not in folded]
+        columns = self._merge([*kept, retired] if retired is not None else kept)
+        if run_dir is not None:
+            self._fold_dead(run_dir)
+        spare = self._worker.spare_opened
+        workers = sum(not source.is_dead for source in kept) - (spare is not None)
+        return Snapshot(columns, workers, self.skipped)
+
+    def _read_own(self) -> list[OwnSource]:
+        stores = (self._worker.opened, self._worker.spare_opened)
+        self._own = {store: self._own.get(store) or OwnSource(store) for store in stores if store is not None}
+        for source in self._own.values():
+            source.refresh()
+        return list(self._own.values())
 
     def _read_files(self, run_dir: RunDir) -> list[FileSource]:
         own_name = self._worker.id.hex() + SUFFIX
@@ -83,24 +98,32 @@ class MergedView:
         return [source for name in sorted(names) if (source := self._read_file(run_dir, name)) is not None]
 
     def _read_file(self, run_dir: RunDir, name: str) -> FileSource | None:
-        source = self._files.get(name)
         try:
-            if source is None:
-                source = open_file(run_dir, name)
-                if source is None:
-                    self._skip(name, "its header is damaged or of another version")
-                    return None
-                self._files[name] = source
-            # Whether it is alive comes first: one that dies in between is read whole and still counts.
-            source.check_alive()
-            source.refresh()
+            source = self._refreshed(run_dir, name)
+            if source is not None and source.is_abandoned:
+                self._files.pop(name).close()
+                source = self._refreshed(run_dir, name)
         except FileNotFoundError:
             return None
         except OSError as error:
             self._skip(name, error.strerror or str(error))
             return None
-        if source.damage.reason:
+        if source is None:
+            self._skip(name, "its header is damaged or of another version")
+        elif source.damage.reason:
             self._skip(name, source.damage.reason)
+        return source
+
+    def _refreshed(self, run_dir: RunDir, name: str) -> FileSource | None:
+        source = self._files.get(name)
+        if source is None:
+            source = open_file(run_dir, name)
+            if source is None:
+                return None
+            self._files[name] = source
+        # Whether it is alive comes first: one that dies in between is read whole and still counts.
+        source.check_alive()
+        source.refresh()
         return source
 
     def _skip(self, name: str, reason: str) -> None:
@@ -108,7 +131,7 @@ class MergedView:
         if name not in self._damaged:
             self._damaged.add(name)
             self.skipped += 1
-            _logger.warning("skipped what cannot be read of worker file %s: %s", name, reason)
+            self._unsaid.append((name, reason))
 
     def _read_retired(self, run_dir: RunDir) -> FileSource | None:
         """Read the retired store; a fold has put another one in its place since, perhaps."""
@@ -117,10 +140,15 @@ class MergedView:
             if self._retired is None or not os.path.samestat(status, os.fstat(self._retired.descriptor)):
                 if self._retired is not None:
                     self._retired.close()
+                    self._retired = None
                 self._retired = open_file(run_dir, RETIRED)
-            if self._retired is not None:
+            if self._retired is None:
+                self._skip(RETIRED, "its header is damaged or of another version")
+            else:
                 self._retired.is_dead = True
                 self._retired.refresh()
+                if self._retired.damage.reason:
+                    self._skip(RETIRED, self._retired.damage.reason)
         except OSError:
             return None
         return self._retired
@@ -145,6 +173,9 @@ class MergedView:
                 merged = self._merged[stream] = MergedStream(stream)
             merged.update(parts, self._decoded)
             columns.append(merged.column())
+        live = sum(len(column.table.attributes) for column in columns)
+        if len(self._decoded) > 2 * live + _SPARE_DECODED:
+            self._decoded.clear()
         return _with_shares(columns)
 
 

@@ -9,13 +9,17 @@ import time
 import weakref
 from _thread import RLock
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from otel_obs.cells import forks
-from otel_obs.cells.store import Store, heap_store
+from otel_obs.cells.source import OwnSource
+from otel_obs.cells.store import Store, StoreFullError, heap_store
 
 _logger = logging.getLogger("otel_obs")
+
+_SETTLED_S = 0.02
+"""Several times as long as the interpreter lets one thread wait for another."""
 
 GIL_IS_ON = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
@@ -26,6 +30,12 @@ class Handle(Protocol):
     def detach(self) -> None:
         """Forget cells and offsets: they belong to a parent process, or to a series that was removed."""
 
+    def pause(self) -> None:
+        """Record nothing to the cells that are known; a measurement waits for the worker's lock instead."""
+
+    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
+        """Go on in *store*, where *moved* has the new offset of every old one."""
+
 
 class Home(Protocol):
     """Where a worker's store lies."""
@@ -33,8 +43,16 @@ class Home(Protocol):
     def is_gone(self) -> bool:
         """Whether somebody took away the place where the store was opened."""
 
-    def leave_behind(self, store: Store) -> None:
-        """Put the numbers of *store*, which nobody records to any more, where stores are opened now."""
+    def reopen(self, worker: bytes, fill: Callable[[Store], None]) -> Store:
+        """Open another store for the same worker, which takes the place of the one before when it is filled.
+
+        Raises:
+            OSError: There can be none.
+            StoreFullError: There is no room for it.
+        """
+
+    def say(self) -> None:
+        """Log what there is to say about the place."""
 
 
 class Worker:
@@ -49,9 +67,7 @@ class Worker:
         home: Where it opens them, if that may vanish.
     """
 
-    def __init__(
-        self, open_store: Callable[[bytes], Store] | None = None, home: Home | None = None
-    ) -> None:
+    def __init__(self, open_store: Callable[[bytes], Store] | None = None, home: Home | None = None) -> None:
         self._open_store = open_store or (lambda worker: heap_store(time.time(), worker))
         self._home = home
         self._handles: weakref.WeakSet[Handle] = weakref.WeakSet()
@@ -85,6 +101,8 @@ class Worker:
         if self._store is None:
             self._store = self._open_store(self.id)
             self._announcements.extend(self.on_open)
+            if self._home is not None:
+                self._announcements.append(self._home.say)
         return self._store
 
     def spare(self, reason: str) -> Store:
@@ -94,7 +112,7 @@ class Worker:
             reason: Why there is no room; it is logged the first time.
         """
         if self._spare is None:
-            self._spare = heap_store(time.time(), self.id)
+            self._spare = heap_store(time.time(), secrets.token_bytes(16))
             self._announcements.append(lambda: _say_full(reason))
         return self._spare
 
@@ -104,20 +122,40 @@ class Worker:
         forks.check()
 
     def settle(self) -> None:
-        """Move to a new store, where the place of the present one was taken away."""
-        if self._home is not None and self._store is not None and self._home.is_gone():
-            self.exclusively(self._move)
+        """Move to a new store, where the place of the present one was taken away or it is worn."""
+        store = self._store
+        if store is not None and (store.is_worn or (self._home is not None and self._home.is_gone())):
+            self.exclusively(lambda: self._move(store))
+            if self._home is not None:
+                self._home.say()
 
-    def _move(self) -> None:
-        old, self._store, self._spare = self._store, None, None
-        if old is None:
+    def _move(self, old: Store) -> None:
+        if self._store is not old:  # another thread was first
             return
-        self.id = secrets.token_bytes(16)
-        self._detach_handles()
-        self.store()
-        if self._home is not None:
-            self._home.leave_behind(old)
+        handles = list(self._handles)
+        for handle in handles:
+            handle.pause()
+        # A thread may have been interrupted in the middle of recording to the old cells.
+        time.sleep(_SETTLED_S)
+        source = OwnSource(old)
+        source.refresh()
+        moved: dict[int, int] = {}
+        try:
+            new = self._reopen(self.id, lambda store: moved.update(old.copy_to(store, source.series())))
+        except (OSError, StoreFullError):
+            return  # it goes on where it is, which is as good as before
+        self._store = new
+        for handle in handles:
+            handle.relocate(new, moved)
+        old.abandon()
         old.discard()
+
+    def _reopen(self, worker: bytes, fill: Callable[[Store], None]) -> Store:
+        if self._home is not None:
+            return self._home.reopen(worker, fill)
+        store = heap_store(time.time(), worker)
+        fill(store)
+        return store
 
     def attach(self, handle: Handle) -> None:
         """Have *handle* detached in a child process."""

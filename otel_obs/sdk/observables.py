@@ -12,6 +12,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, CallbackT
 
 from otel_obs.cells.layout import Kind, Scope
+from otel_obs.cells.store import Store
 from otel_obs.sdk.aggregate import Aggregator, Series, Translate
 from otel_obs.sdk.recording import Owner
 
@@ -73,7 +74,10 @@ class Observable:
     def aggregators(self) -> list[Aggregator]:
         """The streams of this instrument, found at its first use, when the views are known."""
         if self._aggregators is None:
-            self._aggregators = self._owner.aggregators_of(self)
+            aggregators = self._owner.aggregators_of(self)
+            # Another thread may have been faster; there is no call in here, so none comes in between.
+            if self._aggregators is None:
+                self._aggregators = aggregators
         return self._aggregators
 
     def drop(self, reason: str, detail: str) -> None:
@@ -89,6 +93,14 @@ class Observable:
         self.observed_s = -math.inf
         for aggregator in self._aggregators or ():
             aggregator.forget()
+
+    def pause(self) -> None:
+        """Every measurement asks for its cells as it is."""
+
+    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
+        """Go on in another store of the worker."""
+        for aggregator in self._aggregators or ():
+            aggregator.relocate(store, moved)
 
     def observe(self, options: CallbackOptions | None = None) -> list[Observed]:
         """Run the callbacks; one that fails is logged, and what it has given so far counts."""

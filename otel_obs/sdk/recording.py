@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from opentelemetry.context import _RUNTIME_CONTEXT
 
 from otel_obs.cells.layout import Kind, canonical, encode_attributes
+from otel_obs.cells.store import Store
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Series
@@ -84,7 +85,6 @@ class Recorder:
             for aggregator in aggregators:
                 for former in self._former:
                     aggregator.adopt(former)
-            self._former, self._aggregators = [], aggregators
             plans = [aggregator.plan for aggregator in aggregators]
             self._is_plain = (
                 len(plans) == 1 and plans[0].stream.kind is self._kind and not plans[0].is_watched
@@ -92,6 +92,9 @@ class Recorder:
             if self._is_plain:
                 self._bounds = plans[0].stream.bounds
                 self._has_extremes = plans[0].has_extremes
+            # Another thread may have been faster; there is no call in here, so none comes in between.
+            if self._aggregators is None:
+                self._former, self._aggregators = [], aggregators
         return self._aggregators
 
     def recompile(self) -> None:
@@ -103,11 +106,23 @@ class Recorder:
 
     def detach(self) -> None:
         """Forget everything that lies in the parent's cells."""
-        self._forget_offsets()
-        for aggregator in (*(self._aggregators or ()), *self._former):
+        self.pause()
+        for aggregator in self._all_aggregators():
             aggregator.forget()
+
+    def pause(self) -> None:
+        """Have every measurement ask the worker where its cells are."""
+        self._forget_offsets()
         for bound in self.bound_elsewhere():
             bound.detach()
+
+    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
+        """Go on in another store of the worker."""
+        for aggregator in self._all_aggregators():
+            aggregator.relocate(store, moved)
+
+    def _all_aggregators(self) -> Iterable[Aggregator]:
+        return (*(self._aggregators or ()), *self._former)
 
     def _forget_offsets(self) -> None:
         self._cells = None
@@ -121,6 +136,7 @@ class Recorder:
             Whether it was recorded.
         """
         try:
+            self._owner.worker.check_fork()
             value = self._check(amount)
             if value is None:
                 return False
@@ -246,7 +262,7 @@ class Recorder:
         key = encode_attributes(canonical(attributes))
         bound = self._bound.get(key)
         if bound is None:
-            bound = self._bound[key] = kind(self, dict(attributes or {}))
+            bound = self._bound.setdefault(key, kind(self, dict(attributes or {})))
         return bound  # type: ignore[return-value]
 
     def _teach(self, bound: Bound) -> None:
@@ -283,6 +299,13 @@ class Bound:
     def detach(self) -> None:
         """Resolve again at the next use."""
         self._cells = None
+
+    def pause(self) -> None:
+        """Resolve again at the next use."""
+        self.detach()
+
+    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
+        """Resolve again at the next use."""
 
     def _slow(self, amount: Any) -> None:
         if self._recorder._slow(amount, self.attributes, None) and self._cells is None:

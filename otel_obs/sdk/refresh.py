@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 
+from otel_obs.cells import forks
 from otel_obs.sdk.provider import MeterProvider
 
 PERIOD_S = 4.0
@@ -30,7 +31,10 @@ class Refresher:
             self._thread = threading.Thread(
                 target=self._run, args=(self._stop,), name="otel_obs", daemon=True
             )
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # the interpreter is shutting down, or may have no more threads
+                self._thread = None
 
     def stop(self) -> None:
         """End the thread; one that is inside a slow callback ends when that returns."""
@@ -54,6 +58,7 @@ class Refresher:
             if provider is None:
                 return
             provider.refresh_observables(older_than_s=self._period_s / 2)
+            provider.worker.settle()
             del provider
             stop.wait(self._period_s)
 
@@ -77,4 +82,5 @@ def _forget_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_stop_all, after_in_parent=_resume_all, after_in_child=_forget_all)
+    os.register_at_fork(before=_stop_all, after_in_parent=_resume_all)
+    forks.after_in_child(_forget_all)

@@ -18,7 +18,10 @@ _PARENT_FIELD, _START_FIELD = 3, 21
 
 
 class Process(NamedTuple):
-    """What /proc says of a process. `image` tells one execution of a program from another."""
+    """What /proc says of a process.
+
+    `image` tells one execution of a program from another; it is empty where that is not ours to see.
+    """
 
     pid: int
     parent: int
@@ -39,7 +42,9 @@ def service_name(command: Sequence[str]) -> str:
     if root is None:
         return secrets.token_hex(8)
     host = [_read_link("/proc/self/ns/pid"), _read("/proc/sys/kernel/random/boot_id")]
-    return hashlib.blake2b(repr((root.pid, root.start, host)).encode(), digest_size=8).hexdigest()
+    # The image too: a process may execute another program, which is another service.
+    identity = (root.pid, root.start, root.image, host)
+    return hashlib.blake2b(repr(identity).encode(), digest_size=8).hexdigest()
 
 
 def is_first(command: Sequence[str]) -> bool:
@@ -70,15 +75,21 @@ def root_of(command: Sequence[str]) -> Process | None:
     process = look_up(os.getpid())
     while process is not None:
         parent = look_up(process.parent) if process.parent > 1 else None
-        is_worker = parent is not None and (parent.image == process.image or is_spawned)
-        if not is_worker:
+        if parent is None or not (is_spawned or _is_fork(process, parent)):
             return process
-        process, is_spawned = parent, parent is not None and _is_spawned(parent.pid)
+        process, is_spawned = parent, is_multiprocessing_child(_command(parent.pid).split("\0"))
     return None
 
 
-def _is_spawned(pid: int) -> bool:
-    return is_multiprocessing_child(_read(f"/proc/{pid}/cmdline").split("\0"))
+def _is_fork(process: Process, parent: Process) -> bool:
+    """Whether both run one execution of a program; of a parent of another user only the command is seen."""
+    if parent.image and process.image:
+        return parent.image == process.image
+    return _command(parent.pid) == _command(process.pid) != ""
+
+
+def _command(pid: int) -> str:
+    return _read(f"/proc/{pid}/cmdline")
 
 
 def look_up(pid: int) -> Process | None:
@@ -89,8 +100,8 @@ def look_up(pid: int) -> Process | None:
         return None
     # What follows the name begins with field 3.
     image = tuple(fields[_IMAGE_FIELDS.start - 2 : _IMAGE_FIELDS.stop - 2])
-    if set(image) <= {"0", "1"}:  # not ours to see
-        image = (str(pid),)
+    if set(image) <= {"0", "1"}:
+        image = ()
     return Process(pid, int(fields[_PARENT_FIELD - 2]), fields[_START_FIELD - 2], image)
 
 

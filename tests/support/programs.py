@@ -1,0 +1,64 @@
+"""Short programs in interpreters of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+from typing import Any, NamedTuple
+
+from tests.support.processes import clean_env
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Finished(NamedTuple):
+    """A program that has ended."""
+
+    returncode: int
+    lines: list[str]
+    log: str
+
+    @property
+    def results(self) -> list[Any]:
+        """What it has printed, one JSON value a line."""
+        return [json.loads(line) for line in self.lines]
+
+
+def start(
+    code: str, *arguments: str, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
+    """Start a program, with the tests importable."""
+    return subprocess.Popen(
+        [sys.executable, *options, "-c", dedent(code), *arguments],
+        cwd=ROOT,
+        env=clean_env({"PYTHONPATH": str(ROOT), **(env or {})}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(program: subprocess.Popen[str], timeout_s: float = 60.0) -> Finished:
+    """Wait for the end of a program.
+
+    Raises:
+        AssertionError: It failed, or it did not end; what it said is in the message.
+    """
+    try:
+        out, log = program.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        out, log = program.communicate()
+        raise AssertionError(f"the program did not end within {timeout_s:g} s:\n{out}\n{log}") from None
+    assert program.returncode == 0, f"the program ended with {program.returncode}:\n{out}\n{log}"
+    return Finished(program.returncode, out.splitlines(), log)
+
+
+def run(code: str, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 60.0) -> Finished:
+    """Run a program to its end."""
+    return finish(start(code, *arguments, env=env), timeout_s)

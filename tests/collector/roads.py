@@ -6,6 +6,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -75,7 +76,8 @@ def receivers(directory: Path) -> Iterator[dict[str, PrometheusServer]]:
 def exposed(openmetrics: str) -> Samples:
     """Every series of an exposition; the time of its creation is none."""
     samples = Samples()
-    for family in text_string_to_metric_families(openmetrics):
+    families: Any = text_string_to_metric_families  # untyped
+    for family in families(openmetrics):
         for sample in family.samples:
             if not sample.name.endswith("_created"):
                 samples[sample.name, frozenset(sample.labels.items())] = sample.value

@@ -58,7 +58,7 @@ class Collector(Service):
         options: tuple[str, ...] = ("--set=processors.batch.timeout=50ms",),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.grpc_port, self.http_port = free_port(), free_port()
+        self.grpc_port, self.http_port, self.own_port = free_port(), free_port(), free_port()
         super().__init__(
             str(START), config, *options, log_file=directory / "collector.log", ready_path="/", ready_s=60
         )
@@ -66,7 +66,7 @@ class Collector(Service):
             "HEALTH_ADDR": f"127.0.0.1:{self.port}",
             "OTLP_GRPC": f"127.0.0.1:{self.grpc_port}",
             "OTLP_HTTP": f"127.0.0.1:{self.http_port}",
-            "SELF_PORT": str(free_port()),
+            "SELF_PORT": str(self.own_port),
             "QUEUE_DIR": str(directory / "queue"),
             "SCRAPE_INTERVAL": "500ms",
         }

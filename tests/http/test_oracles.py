@@ -1,9 +1,10 @@
-"""The semconv profile beside OpenTelemetry's instrumentations and FastAPI's own telemetry, request by request."""
+"""The semconv profile beside OpenTelemetry's instrumentations and FastAPI's own, request by request."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -69,7 +70,7 @@ class Ask(NamedTuple):
 
     method: str
     path: str
-    differences: dict[str, Labels] = {}
+    differences: Mapping[str, Labels] = MappingProxyType({})
 
 
 def flask_app() -> Flask:

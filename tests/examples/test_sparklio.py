@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from otel_obs import catalog
+from tests.support.postgres import MISSING, binary, postgres_server
 from tests.support.processes import Service
 from tests.support.samples import Samples, parse_samples
 from tests.support.systems import EXAMPLES, OfflineLlm, label_names, uvicorn, when
@@ -284,3 +285,18 @@ def test_a_model_over_http_that_fails_is_an_error_of_call_agent_and_workflow(tmp
         )
         == 1
     )
+
+
+@pytest.mark.skipif(binary("initdb") is None, reason=MISSING)
+def test_on_postgresql_two_workers_start_at_once_and_count_the_same(tmp_path: Path) -> None:
+    with postgres_server() as url:
+        env = {"DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://")}
+        with uvicorn("sparklio", tmp_path / "log", env) as service:
+            samples = drive(service)
+
+    assert samples.value("otel_obs_workers") == 2
+    assert samples.value("sparklio_db_queries_total", operation="CREATE", status="success") == 6
+    assert samples.value("sparklio_db_queries_total", operation="INSERT", status="success") >= RUNS + 1
+    assert samples.value("sparklio_db_queries_total", operation="INSERT", status="error") == 1
+    assert samples.value("sparklio_db_connections", state="idle") >= 1
+    assert samples.value("sparklio_workflows_total", workflow="brief", status="success") == BRIEFS

@@ -4,15 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_obs._setup import PrometheusMiddleware, configure, get_metrics, instrument, shutdown
+    from otel_obs._applications import PrometheusMiddleware, instrument
+    from otel_obs._setup import configure, get_metrics, shutdown
     from otel_obs.catalog.app import set_app_info
     from otel_obs.catalog.cache import update_cache_metrics
     from otel_obs.catalog.detection import record_detection
     from otel_obs.catalog.errors import track_errors
     from otel_obs.catalog.model import record_prediction, set_model_state
+    from otel_obs.http.observe import ExtraLabels
     from otel_obs.track import Timer, track_time
 
 __all__ = [
+    "ExtraLabels",
     "PrometheusMiddleware",
     "Timer",
     "configure",
@@ -29,11 +32,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "PrometheusMiddleware": "_setup",
+    "ExtraLabels": "http.observe",
+    "PrometheusMiddleware": "_applications",
     "Timer": "track",
     "configure": "_setup",
     "get_metrics": "_setup",
-    "instrument": "_setup",
+    "instrument": "_applications",
     "record_detection": "catalog.detection",
     "record_prediction": "catalog.model",
     "set_app_info": "catalog.app",

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined,unused-ignore]
 
-from otel_obs import _setup
+from otel_obs import _applications, _setup
 
 _logger = logging.getLogger("otel_obs")
 
@@ -24,7 +24,7 @@ class Distro(BaseDistro):  # type: ignore[misc]
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         """Load an instrumentor, unless otel_obs measures the same requests."""
-        if entry_point.name not in _MEASURED_BY_US or _setup.leaves_http_upstream():
+        if entry_point.name not in _MEASURED_BY_US or _applications.leaves_http_upstream():
             super().load_instrumentor(entry_point, **kwargs)
 
 
@@ -38,7 +38,7 @@ class Configurator:
         Configurator.is_chosen = True
         try:
             if _setup.prepare():
-                _setup.instrument_all()
+                _applications.instrument_all()
         except Exception:
             _logger.exception("otel_obs could not be set up; this process runs without metrics")
 

@@ -19,7 +19,7 @@ def faulty(code: str, base: Path, timeout_s: float = 60.0) -> Finished:
 def test_a_fork_while_another_thread_holds_the_lock(clean_base: Path) -> None:
     code = """
 import otel_obs._setup as setup
-worker = setup._Running.pipeline.provider.worker
+worker = setup.Running.pipeline.provider.worker
 hit(2)
 inside, leave = threading.Event(), threading.Event()
 thread = threading.Thread(target=lambda: worker.exclusively(lambda: (inside.set(), leave.wait())))
@@ -37,7 +37,7 @@ say([child, total()])
 def test_a_fork_in_the_middle_of_a_scrape(clean_base: Path) -> None:
     code = """
 import otel_obs._setup as setup
-view = setup._Running.pipeline._view
+view = setup.Running.pipeline._view
 hit(2)
 inside, leave = threading.Event(), threading.Event()
 before = view._read_own
@@ -233,3 +233,91 @@ for _ in range(40):
 say([open_files() - before, total()])
 """
     assert faulty(code, clean_base).results == [[0, 43]]
+
+
+UNHOOKED = """
+import ctypes
+c_fork = ctypes.CDLL(None).fork
+def unhooked(work):
+    pid = c_fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+def wait(*pids):
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+"""
+
+
+def test_a_fork_without_hooks_is_noticed_by_a_new_series(clean_base: Path) -> None:
+    code = """
+hit(10, kind="old")
+child = unhooked(lambda: hit(5, kind="new") or hit(7, kind="old"))
+hit(20, kind="old")
+say([wait(child), total(kind="old"), total(kind="new"), family("otel_obs_workers")])
+"""
+    assert faulty(UNHOOKED + code, clean_base).results == [[[0], 37, 5, 1]]
+
+
+def test_a_fork_without_hooks_is_noticed_at_the_next_check(clean_base: Path) -> None:
+    # Both write as fast as they can: on shared cells they would lose a fifth.
+    code = """
+from otel_obs.cells import forks
+bound = counter.bind({"kind": "bound"})
+bound.add(1)
+def child():
+    forks.check()
+    for _ in range(200_000):
+        bound.add(1)
+pids = [unhooked(child) for _ in range(3)]
+for _ in range(200_000):
+    bound.add(1)
+say([wait(*pids), total(kind="bound")])
+"""
+    assert faulty(UNHOOKED + code, clean_base).results == [[[0, 0, 0], 800_001]]
+
+
+def test_a_fork_without_hooks_is_noticed_by_a_scrape(clean_base: Path) -> None:
+    code = """
+hit(3)
+child = unhooked(lambda: say([total(), family("otel_obs_workers")]))
+wait(child)
+hit(1)
+say(total())
+"""
+    # The child has recorded nothing but the scrape itself.
+    assert faulty(UNHOOKED + code, clean_base).results == [[3, 1], 4]
+
+
+def test_a_fork_without_hooks_of_a_fork_without_hooks(clean_base: Path) -> None:
+    code = """
+def nested(depth):
+    hit(depth, kind=str(depth))
+    if depth < 5:
+        assert wait(unhooked(lambda: nested(depth + 1))) == [0]
+    hit(1, kind=str(depth))
+hit(1, kind="0")
+say([wait(unhooked(lambda: nested(1))), total()])
+"""
+    assert faulty(UNHOOKED + code, clean_base).results == [[[0], 1 + sum(range(1, 6)) + 5]]
+
+
+def test_many_threads_of_a_child_without_hooks_start_over_once(clean_base: Path) -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from otel_obs.cells import forks
+hit(1)
+def child():
+    def work(number):
+        forks.check()
+        hit(50, kind=str(number % 3))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(40)))
+    total() == 2001 or sys.exit(3)
+say([wait(unhooked(child)), total()])
+"""
+    assert faulty(UNHOOKED + code, clean_base).results == [[[0], 2001]]

@@ -102,11 +102,10 @@ def declares(owner: Any, path: str) -> bool:
 
 def mounted_applications(owner: Any) -> Iterator[Any]:
     """The applications that are mounted in a Starlette application, at any depth."""
-    for route in _flat(_routes(owner)):
-        inner = getattr(route, "app", None)
+    for route in _flat(_routes(owner), through_hosts=False):
         if _is_mount(route) or hasattr(route, "host_regex"):
-            yield inner
-            yield from mounted_applications(inner)
+            yield route.app
+            yield from mounted_applications(route.app)
 
 
 def _matched(scope: Mapping[str, Any], endpoint: Any, mounted: Mounted) -> str | None:
@@ -161,11 +160,7 @@ def _mounted(routes: Sequence[Any], consumed: str) -> Mounted:
 
 def _resolve(routes: Sequence[Any], consumed: str) -> Mounted | None:
     for route in _flat(routes):
-        if not _is_mount(route):
-            if hasattr(route, "host_regex") and (inside := _resolve(_routes(route), consumed)):
-                return inside
-            continue
-        match = route.path_regex.match(consumed + "/")
+        match = route.path_regex.match(consumed + "/") if _is_mount(route) else None
         if match is None:
             continue
         prefix, rest = _path_format(route).removesuffix("/{path}"), match["path"].rstrip("/")
@@ -184,14 +179,15 @@ def _is_mount(route: Any) -> bool:
     return hasattr(route, "path_regex") and hasattr(route, "app") and not hasattr(route, "endpoint")
 
 
-def _flat(routes: Sequence[Any]) -> Iterator[Any]:
-    """Every route, those of included routers with their prefix."""
+def _flat(routes: Sequence[Any], through_hosts: bool = True) -> Iterator[Any]:
+    """Every route, those of included routers with their prefix; a host takes nothing from the path."""
     for route in routes:
-        contexts = getattr(route, "effective_route_contexts", None)
-        if contexts is None:
-            yield route
+        if hasattr(route, "effective_route_contexts"):
+            yield from (context.starlette_route or context for context in route.effective_route_contexts())
+        elif through_hosts and hasattr(route, "host_regex"):
+            yield from _flat(_routes(route))
         else:
-            yield from (context.starlette_route or context for context in contexts())
+            yield route
 
 
 def _routes(owner: Any) -> Sequence[Any]:

@@ -289,8 +289,8 @@ wait(child)
 hit(1)
 say(total())
 """
-    # The child has recorded nothing but the scrape itself.
-    assert faulty(UNHOOKED + code, clean_base).results == [[3, 1], 4]
+    # The child is a worker since it recorded the first of its scrapes.
+    assert faulty(UNHOOKED + code, clean_base).results == [[3, 2], 4]
 
 
 def test_a_fork_without_hooks_of_a_fork_without_hooks(clean_base: Path) -> None:

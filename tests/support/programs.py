@@ -59,6 +59,8 @@ def finish(program: subprocess.Popen[str], timeout_s: float = 60.0) -> Finished:
     return Finished(program.returncode, out.splitlines(), log)
 
 
-def run(code: str, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 60.0) -> Finished:
+def run(
+    code: str, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 60.0
+) -> Finished:
     """Run a program to its end."""
     return finish(start(code, *arguments, env=env), timeout_s)

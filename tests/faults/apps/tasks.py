@@ -1,0 +1,33 @@
+"""Celery tasks that count, with directories for a broker."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+DIRECTORY = os.environ["CELERY_DIRECTORY"]
+
+celery = Celery("tasks", broker="filesystem://", backend=f"file://{DIRECTORY}/done")
+celery.conf.broker_transport_options = {
+    "data_folder_in": f"{DIRECTORY}/queue",
+    "data_folder_out": f"{DIRECTORY}/queue",
+    "control_folder": f"{DIRECTORY}/control",
+}
+celery.conf.worker_prefetch_multiplier = 1
+
+
+@celery.task(name="hit")
+def hit() -> str:
+    """Count one."""
+    from tests.faults.apps import hurt
+
+    return hurt.hit()
+
+
+@celery.task(name="tell")
+def tell() -> str:
+    """What all workers have counted."""
+    import otel_obs
+
+    return otel_obs.get_metrics()[0].decode()

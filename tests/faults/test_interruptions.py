@@ -1,0 +1,165 @@
+"""Code that comes in the middle of ours: signal handlers, finalisers, exceptions, handlers of the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.programs import Finished, run
+
+PREPARED = """
+from tests.faults.worker import *
+import gc, logging, os, signal, sys, threading, time
+import otel_obs._setup as setup
+worker = setup.Running.pipeline.provider.worker
+"""
+
+
+def faulty(code: str, base: Path) -> Finished:
+    return run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(base)})
+
+
+def test_a_signal_handler_records_while_its_own_thread_holds_the_lock(clean_base: Path) -> None:
+    code = """
+signal.signal(signal.SIGUSR1, lambda *_: (hit(1, kind="new"), hit(2, kind="other"), hit(4)))
+def change():
+    os.kill(os.getpid(), signal.SIGUSR1)
+    hit(8)
+hit(1)
+worker.exclusively(change)
+say([total(), total(kind="new"), total(kind="other")])
+"""
+    assert faulty(code, clean_base).results == [[16, 1, 2]]
+
+
+def test_a_signal_handler_records_while_another_thread_holds_the_lock(clean_base: Path) -> None:
+    code = """
+signal.signal(signal.SIGUSR1, lambda *_: hit(1, kind="new"))
+inside = threading.Event()
+def change():
+    inside.set()
+    os.kill(os.getpid(), signal.SIGUSR1)  # the main thread handles it, and waits for this one
+    time.sleep(0.05)
+thread = threading.Thread(target=lambda: worker.exclusively(change))
+thread.start()
+inside.wait()
+hit(3)
+thread.join()
+say(total())
+"""
+    assert faulty(code, clean_base).results == [4]
+
+
+def test_a_storm_of_signals_that_record(clean_base: Path) -> None:
+    code = """
+handled = 0
+def handle(*_):
+    global handled
+    handled += 1
+    hit(1, kind=str(handled % 300))
+    hit(1)
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+sent = 0
+while handled < 500:
+    hit(1, kind=str(sent % 700))
+    sent += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+say(total() - sent - 2 * handled)
+"""
+    assert faulty(code, clean_base).results == [0]
+
+
+def test_a_finaliser_records_while_the_lock_is_held(clean_base: Path) -> None:
+    code = """
+class Recording:
+    def __init__(self, number):
+        self.number, self.itself = number, self
+    def __del__(self):
+        hit(1, kind=str(self.number))
+def change():
+    for number in range(400):
+        Recording(number)
+    gc.collect()
+worker.exclusively(change)
+say(total())
+"""
+    # Far more than there could be frames: what is put off must not be done in a recursion.
+    assert faulty(code.replace("400", "4000"), clean_base).results == [4000]
+
+
+def test_an_exception_out_of_a_signal_handler_loses_and_mixes_nothing(clean_base: Path) -> None:
+    code = """
+class Late(BaseException):
+    pass
+def handle(*_):
+    raise Late
+signal.signal(signal.SIGALRM, handle)
+meter = metrics.get_meter("many")
+done = {}
+interrupted = 0
+number = 0
+while interrupted < 400:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0003)
+        while True:
+            name = f"c{number % 97}_{number // 2000}"
+            meter.create_counter(name).add(1, {"n": str(number % 5)})
+            number += 1
+            done[name] = done.get(name, 0) + 1
+    except Late:
+        interrupted += 1
+        number += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+from tests.support.samples import parse_samples
+samples = parse_samples(otel_obs.get_metrics()[0].decode())
+# The interrupted call itself may have counted, and the one line after it may not have been reached.
+off = {name: samples.total(f"{name}_total") - count for name, count in done.items()}
+say([min(off.values()), sum(off.values()) <= interrupted, len(done) > 97])
+"""
+    assert faulty(code, clean_base).results == [[0, True, True]]
+
+
+def test_a_log_handler_with_a_lock_of_its_own_records_what_is_logged(
+    clean_base: Path, tmp_path: Path
+) -> None:
+    code = """
+logged = metrics.get_meter("logs").create_counter("log_records")
+class Counting(logging.Handler):
+    def emit(self, record):
+        logged.add(1, {"n": str(time.monotonic_ns())})
+handler = Counting()
+logging.getLogger().addHandler(handler)
+inside, go = threading.Event(), threading.Event()
+def first():
+    hit(1)  # opens the store: there is something to be said about it
+def second():
+    with handler.lock:
+        inside.set()
+        go.wait()
+        time.sleep(0.1)
+        logged.add(1, {"n": "second"})
+threads = [threading.Thread(target=second, daemon=True), threading.Thread(target=first, daemon=True)]
+threads[0].start()
+inside.wait()
+threads[1].start()
+go.set()
+for thread in threads:
+    thread.join(10)
+say([any(thread.is_alive() for thread in threads), family("log_records_total") >= 2])
+"""
+    missing = tmp_path / "missing"
+    assert faulty(code, missing).results == [[False, True]]
+
+
+def test_what_is_recorded_while_the_interpreter_ends_is_counted(clean_base: Path) -> None:
+    code = """
+import atexit
+pid = os.fork()
+if pid == 0:
+    # The first record of this process comes when no more threads can be started.
+    atexit.register(hit, 5)
+    sys.exit(0)
+os.waitpid(pid, 0)
+say(total())
+"""
+    assert faulty(code, clean_base).results == [5]

@@ -1,0 +1,222 @@
+"""How services begin, change and end: none mixes with another, none loses, nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.ledger import ASGI, GUNICORN, UVICORN, WRAPPER, WSGI, assert_exact, hurt
+from tests.faults.test_servers import send
+from tests.support.processes import free_port
+from tests.support.samples import parse_samples
+from tests.support.waiting import until
+
+NOBODY = "nobody"
+
+
+def is_empty(base: Path) -> bool:
+    return not list(base.iterdir())
+
+
+def end(*pids: int) -> None:
+    """Kill processes that nobody else tidies up, and wait until they are gone."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(map(psutil.pid_exists, pids)), f"the end of {pids}")
+
+
+@contextlib.contextmanager
+def ended(pid_file: Path) -> Iterator[None]:
+    """End the daemon of *pid_file*, politely, after the block."""
+    try:
+        yield
+    finally:
+        pid = int(pid_file.read_text())
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: not psutil.pid_exists(pid), "the daemon's end")
+
+
+@pytest.mark.parametrize("way", ["wrapped", "in code"])
+def test_a_daemon(way: str, clean_base: Path, tmp_path: Path) -> None:
+    pid_file, ledger = tmp_path / "pid", tmp_path / "ledger"
+    wrapper = (WRAPPER,) if way == "wrapped" else ()
+    command = (*wrapper, *GUNICORN, "-w", "2", "--preload", "--daemon", "-p", str(pid_file), WSGI)
+    daemon = hurt(*command, base=clean_base, ledger=ledger, log=tmp_path / "log")
+    daemon.ready_path = None
+    with daemon:
+        daemon.process.wait(20)  # what was started has ended; the daemon goes on
+        until(lambda: daemon.get("/health").status == 200, "the daemon's answer")
+        with ended(pid_file):
+            send(daemon)
+            assert assert_exact(daemon.scrape(), ledger) == 80
+            for worker in psutil.Process(int(pid_file.read_text())).children():
+                os.kill(worker.pid, signal.SIGKILL)
+            send(daemon, 20)
+            assert assert_exact(daemon.scrape(), ledger) == 100
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may become nobody")
+@pytest.mark.parametrize(
+    "way", ["wrapped", "wrapped, preloaded", "wrapped, one worker", "in code", "in code, preloaded"]
+)
+def test_workers_of_another_user(way: str, base: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    for path in (tmp_path, *tmp_path.parents):
+        if path.owner() == "root" and path != Path("/tmp"):
+            path.chmod(path.stat().st_mode | 0o055)
+    wrapper = (WRAPPER,) if "wrapped" in way else ()
+    options = (*("-w", "1" if "one" in way else "3"), *(["--preload"] if "preloaded" in way else []))
+    command = (*wrapper, *GUNICORN, *options, "--user", NOBODY, "--max-requests", "30", WSGI)
+    with hurt(*command, base=base, ledger=ledger, log=tmp_path / "log") as service:
+        send(service)
+        owners = {psutil.Process(pid).uids().effective for pid in service.workers()}
+        assert owners == {pwd.getpwnam(NOBODY).pw_uid}
+        assert assert_exact(service.scrape(), ledger) == 80
+        service.kill(service.workers()[0])
+        send(service)
+        assert assert_exact(service.scrape(), ledger) == 160
+    if "wrapped" in way or "preloaded" in way:
+        assert is_empty(base)
+
+
+def test_a_master_that_executes_itself_anew(clean_base: Path, tmp_path: Path) -> None:
+    pid_file, ledger = tmp_path / "pid", tmp_path / "ledger"
+    command = (WRAPPER, *GUNICORN, "-w", "2", "-p", str(pid_file), WSGI)
+    with hurt(*command, base=clean_base, ledger=ledger, log=tmp_path / "log") as service:
+        send(service)
+        os.kill(service.pid, signal.SIGUSR2)
+        new = tmp_path / "pid.2"
+        until(lambda: new.exists() and new.read_text().strip(), "the new master")
+        master = int(new.read_text())
+        until(lambda: len(psutil.Process(master).children()) == 2, "the new master's workers")
+        send(service)  # both masters' workers serve now
+        until(lambda: assert_exact(service.scrape(), ledger) == 160, "all requests counted")
+        os.kill(service.pid, signal.SIGTERM)
+        service.process.wait(20)
+        send(service)
+        for _ in range(4):
+            assert assert_exact(service.scrape(), ledger) == 240
+        os.kill(master, signal.SIGTERM)
+        until(lambda: not psutil.pid_exists(master), "the new master's end")
+
+
+@pytest.mark.parametrize("way", ["wrapped", "in code"])
+def test_a_master_that_is_killed(way: str, clean_base: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    wrapper = (WRAPPER,) if way == "wrapped" else ()
+    command = (*wrapper, *GUNICORN, "-w", "3", WSGI)
+    with hurt(*command, base=clean_base, ledger=ledger, log=tmp_path / "log") as service:
+        send(service)
+        workers = service.workers()
+        os.kill(service.pid, signal.SIGKILL)
+        service.process.wait(20)
+        # gunicorn's workers find out within a second or two, and end.
+        until(lambda: not any(map(psutil.pid_exists, workers)), "the workers' end")
+
+
+def test_a_parent_of_spawned_workers_that_is_killed(base: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    command = (WRAPPER, *UVICORN, "--workers", "2", ASGI)
+    with hurt(*command, base=base, ledger=ledger, log=tmp_path / "log") as service:
+        send(service)
+        assert assert_exact(service.scrape(), ledger) == 80
+        workers = [
+            pid for pid in service.workers() if "spawn_main" in " ".join(psutil.Process(pid).cmdline())
+        ]
+        os.kill(service.pid, signal.SIGKILL)
+        service.process.wait(20)
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        until(lambda: not any(map(psutil.pid_exists, workers)), "the workers' end")
+        until(lambda: is_empty(base), "an empty base")
+
+
+def test_everybody_is_killed_and_a_later_start_tidies_up(clean_base: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    command = (WRAPPER, *GUNICORN, "-w", "2", WSGI)
+    with hurt(*command, base=clean_base, ledger=ledger, log=tmp_path / "log") as service:
+        send(service)
+        victims = [service.pid, *service.workers()]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        service.process.wait(20)
+        until(lambda: not any(map(psutil.pid_exists, victims[1:])), "the end of all")
+    assert not is_empty(clean_base)
+    with hurt(*command, base=clean_base, ledger=tmp_path / "other", log=tmp_path / "log2") as service:
+        send(service, 10)
+        assert assert_exact(service.scrape(), tmp_path / "other") == 10
+        (user,) = clean_base.iterdir()
+        assert len(list(user.iterdir())) == 1
+
+
+def test_two_services_of_one_shell(clean_base: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    other.mkdir()
+    port = free_port()
+    command = " ".join((WRAPPER, *GUNICORN, "-w", "2", WSGI))
+    both = f"{command} & FAULT_LOG={other} {command.replace('{port}', str(port))} & wait"
+    with hurt("/bin/sh", "-c", both, base=clean_base, ledger=one, log=tmp_path / "log") as service:
+        neighbour = hurt("", base=clean_base, ledger=other, log=tmp_path / "log")
+        neighbour.port, neighbour.url = port, f"http://127.0.0.1:{port}"
+        until(lambda: neighbour.get("/health").status == 200, "the other service's answer")
+        send(service, 30)
+        send(neighbour, 50)
+        for _ in range(4):
+            assert assert_exact(service.scrape(), one) == 30
+            assert assert_exact(neighbour.scrape(), other) == 50
+        for master in service.workers():
+            os.kill(master, signal.SIGTERM)
+        service.process.wait(20)
+
+
+def test_a_worker_that_executes_another_program(clean_base: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    command = (WRAPPER, *GUNICORN, "-w", "2", WSGI)
+    with hurt(*command, base=clean_base, ledger=ledger, log=tmp_path / "log") as service:
+        send(service, 20)
+        for _ in range(2):
+            workers = service.wait_for_workers(2)
+            with contextlib.suppress(OSError):  # nobody answers
+                service.get("/exec")
+            until(lambda before=workers: service.workers() != before, "another worker")  # type: ignore[misc]
+        service.wait_for_workers(2)
+        send(service, 20)
+        assert assert_exact(service.scrape(), ledger) == 42
+
+
+def test_a_worker_that_starts_another_instrumented_program(clean_base: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    command = (WRAPPER, *GUNICORN, "-w", "2", WSGI)
+    with hurt(*command, base=clean_base, ledger=ledger, log=tmp_path / "log") as service:
+        send(service, 20)
+        inner = parse_samples(service.get("/start").text)
+        assert inner.total("hits_total") == 1000
+        assert inner.total("http_requests_total") == 0
+        assert assert_exact(service.scrape(), ledger) == 20
+
+
+def test_a_child_that_a_killed_worker_leaves_behind(base: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    command = (WRAPPER, *GUNICORN, "-w", "2", WSGI)
+    with hurt(*command, base=base, ledger=ledger, log=tmp_path / "log") as service:
+        send(service, 20)
+        service.get("/level")
+        child = int(service.get("/fork").text)
+        parent = psutil.Process(child).ppid()
+        until(lambda: assert_exact(service.scrape(), ledger) == 21, "the child's count")
+        service.kill(parent)
+        service.wait_for_workers(2)
+        send(service, 20)
+        assert psutil.pid_exists(child)
+        assert assert_exact(service.scrape(), ledger) == 41
+        end(child)
+        assert assert_exact(service.scrape(), ledger) == 41

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import accumulate
@@ -84,13 +84,20 @@ def families(column: Column, has_created: bool) -> list[Metric]:
     return [family]
 
 
-def add_samples(family: Metric, column: Column, has_created: bool) -> None:
-    """Add the samples of *column* to *family*, in the order of `prometheus_client`."""
+def add_samples(family: Metric, column: Column, has_created: bool, label_names: Sequence[str] = ()) -> None:
+    """Add the samples of *column* to *family*, in the order of `prometheus_client`.
+
+    Args:
+        family: The family, without samples.
+        column: All its series.
+        has_created: Whether series tell when they began.
+        label_names: The labels that come first, in this order.
+    """
     table = column.table
     add = _ADD[family.type]
     for at, attributes in enumerate(table.attributes):
         created_s = table.created_s[at] if has_created else None
-        add(family, _labels(attributes), column, at, created_s)
+        add(family, _labels(attributes, label_names), column, at, created_s)
 
 
 def alone(column: Column) -> Column:
@@ -113,12 +120,12 @@ def _without_worker(table: SeriesTable) -> SeriesTable | None:
     return SeriesTable(table.stream, attributes, table.created_s)
 
 
-def _labels(attributes: Attributes) -> dict[str, str]:
+def _labels(attributes: Attributes, names: Sequence[str]) -> dict[str, str]:
     """The overflow series is the one whose attributes are not labels as they are."""
     labels: dict[str, Any] = dict(attributes)
-    if all(type(value) is str for value in labels.values()):
-        return labels
-    return dict(join_labels(attributes, Naming()))
+    if any(type(value) is not str for value in labels.values()):
+        return dict(join_labels(attributes, Naming()))
+    return {**{name: labels[name] for name in names}, **labels}
 
 
 def _exemplar(exemplars: Iterable[Exemplar], bucket: int) -> ClientExemplar | None:

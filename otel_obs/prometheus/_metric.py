@@ -108,6 +108,7 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
 
     def _record(self, value: float) -> None:
         """Record where the fast way could not."""
+        value = float(value)
         if self._cells is None:
             self.make_series()
         if self._is_removed:
@@ -180,7 +181,7 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         for stream in self._definition.streams():
             column = columns.get(stream) or self._at_rest(stream)
             if self._is_as_declared(stream):
-                _families.add_samples(family, column, has_created)
+                _families.add_samples(family, column, has_created, self._labelnames)
             else:
                 others += _families.families(column, has_created)
         return others or [family]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
+from prometheus_client.metrics_core import Metric
 
 from otel_obs.prometheus._definition import Declaration
 from otel_obs.prometheus._metric import Recorded, defining
@@ -59,11 +60,21 @@ class Info(Recorded, prometheus_client.Info):
             raise ValueError("Label value cannot be None")
         labels = dict(zip(self._labelnames, self._labelvalues, strict=True))
         with self._changing:
+            if self.attributes == {**labels, **val}:
+                return
             if not self._is_removed:
                 self._definition.unmake(self)
                 self._cells = None
             self.attributes = {**labels, **val}
             self._be_there()
+
+    def collect(self) -> list[Metric]:
+        """The family, merged over workers; this worker's series in the order in which they were named."""
+        families = list(super().collect())
+        places = {frozenset(each.attributes.items()): place for place, each in enumerate(self._each())}
+        for family in families:
+            family.samples.sort(key=lambda sample: places.get(frozenset(sample.labels.items()), len(places)))
+        return families
 
     def detach(self) -> None:
         """Find the cells again at the next use, and have a new lock, since its holder may not be here."""

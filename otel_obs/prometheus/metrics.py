@@ -61,7 +61,7 @@ class Counter(Recorded, prometheus_client.Counter):
             ValueError: It is negative, or the metric has labels and this is none of its series.
         """
         try:
-            value = amount + 0.0
+            value = amount * 1.0
             if exemplar is None and 0.0 <= value < _INF and type(value) is float and not current_context():
                 self._cells[self._offset] += value
                 return
@@ -70,7 +70,7 @@ class Counter(Recorded, prometheus_client.Counter):
         self._be_series()
         if amount < 0:
             raise ValueError("Counters can only be incremented by non-negative amounts.")
-        self._record(float(amount))
+        self._record(amount * 1.0)
         if exemplar:
             _check_exemplar(exemplar)
             self._definition.keep_exemplar(self, float(amount), exemplar)
@@ -111,7 +111,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
         """
         if not self._is_most_recent:
             try:
-                value = amount + 0.0
+                value = amount * 1.0
                 if type(value) is float:
                     self._cells[self._offset] += value
                     return
@@ -123,7 +123,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
         """Subtract *amount* from the value of this worker; raises as `inc` does."""
         if not self._is_most_recent:
             try:
-                value = amount + 0.0
+                value = amount * 1.0
                 if type(value) is float:
                     self._cells[self._offset] -= value
                     return
@@ -135,7 +135,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
         if self._is_most_recent:
             raise RuntimeError(f"{verb} must not be used with the mostrecent mode")
         self._be_series()
-        value = float(amount)
+        value = float(amount * 1.0)
         if self._cells is None:
             self.make_series()
         if self._cells is None:
@@ -150,7 +150,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
             ValueError: The metric has labels and this is none of its series.
         """
         try:
-            number = value + 0.0
+            number = value * 1.0
             if type(number) is float:
                 cells, offset = self._cells, self._offset
                 cells[offset] = number
@@ -182,7 +182,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
         """
         self._be_series()
         self._function = f
-        for name in ("inc", "dec", "set"):
+        for name in ("set",) if self._is_most_recent else ("inc", "dec", "set"):
             setattr(self, name, _do_nothing)
         self._definition.computed.add(self)
         if self._cells is not None:
@@ -233,7 +233,7 @@ class Summary(Recorded, prometheus_client.Summary):
             ValueError: The metric has labels and this is none of its series.
         """
         try:
-            value = amount + 0.0
+            value = amount * 1.0
             if type(value) is float and not current_context():
                 cells, offset = self._cells, self._offset
                 cells[offset] += 1.0
@@ -244,7 +244,7 @@ class Summary(Recorded, prometheus_client.Summary):
         except Exception:  # not resolved yet, or an odd amount
             pass
         self._be_series()
-        self._record(float(amount))
+        self._record(amount * 1.0)
 
     def time(self) -> Timer:
         """Observe the seconds of a block or a call, in a `with` or as a decorator."""
@@ -276,7 +276,7 @@ class Histogram(Recorded, prometheus_client.Histogram):
             ValueError: The metric has labels and this is none of its series.
         """
         try:
-            value = amount + 0.0
+            value = amount * 1.0
             if exemplar is None and -_INF <= value <= _INF and type(value) is float and not current_context():
                 cells, offset, bounds = self._cells, self._offset, self._bounds
                 cells[offset + bisect_left(bounds, value)] += 1.0
@@ -288,7 +288,7 @@ class Histogram(Recorded, prometheus_client.Histogram):
         except Exception:  # not resolved yet, or an odd amount
             pass
         self._be_series()
-        value = float(amount)
+        value = float(amount * 1.0)
         if value != value:
             self._sum.inc(value)  # in no bucket, as `prometheus_client` has it
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -224,12 +225,12 @@ def test_another_path() -> None:
 
 
 class Slow:
-    """Steps of a millisecond of pure Python, as an exposition of 120,000 lines has."""
+    """One long step and many of a millisecond of pure Python, as an exposition of 120,000 lines has."""
 
     def collect(self, accept: str, names: Sequence[str]) -> tuple[str, Iterator[bytes]]:
         def parts() -> Iterator[bytes]:
-            for _ in range(60):
-                until = time.perf_counter() + 0.001
+            for step_s in (0.03, *[0.001] * 59):
+                until = time.perf_counter() + step_s
                 while time.perf_counter() < until:
                     pass
                 yield b"metric 1\n" * 2000
@@ -240,6 +241,7 @@ class Slow:
 def test_a_scrape_does_not_hold_up_the_event_loop() -> None:
     app = asgi.Middleware(missing_too, Recorded().observer, Scrape(Slow()))
     lags: list[float] = []
+    interval_s = sys.getswitchinterval()
 
     async def tick() -> None:
         while True:
@@ -258,3 +260,4 @@ def test_a_scrape_does_not_hold_up_the_event_loop() -> None:
     assert bodies == [b"metric 1\n" * 120_000] * 2
     lags.sort()
     assert lags[len(lags) * 9 // 10] < 0.005
+    assert sys.getswitchinterval() == interval_s

@@ -44,6 +44,13 @@ def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Service:
     """A server process that speaks HTTP on a loopback port.
 
@@ -113,8 +120,7 @@ class Service:
 
     def workers(self) -> list[int]:
         """The ids of the first process's live children."""
-        children = psutil.Process(self.pid).children()
-        return sorted(child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE)
+        return sorted(child.pid for child in psutil.Process(self.pid).children() if _is_alive(child))
 
     def wait_for_workers(self, count: int) -> list[int]:
         """Wait until there are *count* workers and return their ids."""

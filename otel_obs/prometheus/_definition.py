@@ -6,7 +6,6 @@ import functools
 import itertools
 import logging
 import math
-import os
 import time
 import weakref
 from _thread import RLock
@@ -14,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from otel_obs.cells import forks
 from otel_obs.cells.layout import CELL_BYTES, Scope, Stream
 from otel_obs.prometheus import _service
 from otel_obs.sdk import Counter, Gauge, Histogram, MeterProvider
@@ -99,6 +99,7 @@ class Definition:
     @property
     def instrument(self) -> Any:
         """The instrument on the provider that is configured."""
+        forks.check()
         provider = _service.current().provider
         if self._provider is not provider:
             with _All.lock:
@@ -361,5 +362,4 @@ def _after_fork_in_child() -> None:
     _All.lock = RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.after_in_child(_after_fork_in_child)

@@ -168,9 +168,8 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         """Where the values of this process are."""
         if self._cells is None:
             self.make_series()
-        if self._cells is not None:
-            return self._cells, self._offset
-        return self._definition.locate(self)
+        cells, offset = self._cells, self._offset
+        return (cells, offset) if cells is not None else self._definition.locate(self)
 
     def collect(self) -> Iterable[Metric]:
         """The family, merged over workers."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from _thread import RLock
 from importlib import import_module
 from typing import Protocol
 
+from otel_obs.cells import forks
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition.plan import Options
@@ -84,5 +84,4 @@ def _after_fork_in_child() -> None:
     _Current.lock = RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.after_in_child(_after_fork_in_child)

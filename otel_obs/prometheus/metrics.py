@@ -138,10 +138,11 @@ class Gauge(Recorded, prometheus_client.Gauge):
         value = float(amount * 1.0)
         if self._cells is None:
             self.make_series()
-        if self._cells is None:
+        cells, offset = self._cells, self._offset
+        if cells is None:
             self._definition.instrument.add_up(self, value)
         else:
-            self._cells[self._offset] += value
+            cells[offset] += value
 
     def set(self, value: float) -> None:
         """Set the value of this worker.

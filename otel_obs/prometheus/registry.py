@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Iterable, Iterator
 from threading import Lock
@@ -12,6 +11,7 @@ import prometheus_client
 from prometheus_client import registry as theirs
 from prometheus_client.metrics_core import Metric
 
+from otel_obs.cells import forks
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._families import one_reading
 
@@ -85,5 +85,4 @@ def _after_fork_in_child() -> None:
         registry._lock = Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.after_in_child(_after_fork_in_child)

@@ -105,12 +105,13 @@ class Labelled(Generic[BoundT]):
 
     def store(self, child: Bound, value: float) -> None:
         """Record *value* as it is, be it infinite, negative or not a number, and teach *child* its cells."""
-        if child._cells is None:
+        cells, offset = child._cells, child._offset
+        if cells is None:
             self._record_whole(value, child.attributes, None)
             self._teach(child)
             return
-        aggregator, offset = self.aggregators()[0], child._offset
-        aggregator.store(child._cells, offset, value)
+        aggregator = self.aggregators()[0]
+        aggregator.store(cells, offset, value)
         if current_context():
             self._owner.offer_exemplar(aggregator, offset, value, child.attributes, None)
 

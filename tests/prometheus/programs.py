@@ -39,6 +39,7 @@ amounts = st.one_of(
 exemplars = st.sampled_from(
     [None, {}, {"trace_id": "abc"}, {"a": "b\n", "b": '"'}, {"x": "y" * 127}, {"x": "y" * 128}, {"__r": "x"}]
 )
+facts = st.sampled_from(["version", "method", "zone"])
 buckets = st.sampled_from(
     [None, (1, 2), [0.5, 1, 5, float("inf")], ["0.1", "1e3"], (-1.0, 0.0, 1.0), (2e6, 3e6)]
 )
@@ -100,7 +101,7 @@ def odd_metrics(draw: st.DrawFn) -> Metric:
     """A metric that is likely to be refused."""
     metric = draw(metrics())
     options: dict[str, Any] = dict(metric.options)
-    odd = draw(
+    odd: dict[str, Any] = draw(
         st.sampled_from(
             [
                 {"unit": "seconds"},
@@ -227,6 +228,10 @@ def _plain(family: Any) -> tuple[Any, ...]:
         for each in family.samples
     ]
     return family.name, family.documentation, family.type, family.unit, samples
+
+
+def _plain_exemplar(exemplar: Any) -> object:
+    return exemplar and (exemplar.labels, repr(float(exemplar.value)), exemplar.timestamp)
 
 
 def _do(library: ModuleType, registry: Any, made: list[Any], step: Step) -> str:

@@ -10,26 +10,25 @@ import sys
 import time
 from _thread import RLock
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from otel_obs.cells import ancestry, forks
-from otel_obs.cells.retire import NEW
 from otel_obs.cells.rundir import (
     RunDir,
     UnusableDirectoryError,
     find_run_dirs,
     has_other_users,
     is_supported,
-    lock,
     open_run_dir,
 )
-from otel_obs.cells.store import Store, StoreFullError, file_store, heap_store
 from otel_obs.cells.tidying import leave, sweep, sweep_other_users
-from otel_obs.cells.view import SUFFIX
 from otel_obs.errors import unwritable_run_dir
 
-_logger = logging.getLogger("otel_obs")
+if TYPE_CHECKING:
+    from otel_obs.cells.store import Store
 
-_ATTEMPTS = 5
+# What opens a store is imported when one is opened: most processes of a service never record.
+_logger = logging.getLogger("otel_obs")
 
 
 class Service:
@@ -101,11 +100,14 @@ class Service:
 
     def open_store(self, worker: bytes) -> Store:
         """A store in the run directory, or in this process's own memory where none can be had."""
+        from otel_obs.cells.opening import open_file_store
+        from otel_obs.cells.store import StoreFullError, heap_store
+
         started_s = time.time()
         run_dir = self._stores_dir = self._find()
         if run_dir is not None:
             try:
-                return _open_file_store(run_dir, started_s, worker)
+                return open_file_store(run_dir, started_s, worker)
             except (OSError, StoreFullError) as error:
                 self._say_later(str(error))
         return heap_store(started_s, worker)
@@ -117,10 +119,12 @@ class Service:
             OSError: There is no directory, or no file can be made in it.
             StoreFullError: There is no room for it.
         """
+        from otel_obs.cells.opening import open_file_store
+
         run_dir = self._find()
         if run_dir is None:
             raise OSError("there is no run directory")
-        store = _open_file_store(run_dir, time.time(), worker, fill)
+        store = open_file_store(run_dir, time.time(), worker, fill)
         self._stores_dir = run_dir
         return store
 
@@ -170,35 +174,3 @@ class Service:
             own = [self._run_dir] if self._run_dir else find_run_dirs(self._bases, self._nonce)
             leave([*own, *self._inherited])
             sweep_other_users(self._bases, self._nonce)
-
-
-def _open_file_store(
-    run_dir: RunDir, started_s: float, worker: bytes, fill: Callable[[Store], None] = lambda store: None
-) -> Store:
-    """Make, lock and only then name the file: whoever lists it finds it locked."""
-    name = worker.hex()
-    for _ in range(_ATTEMPTS):
-        store: Store | None = None
-        try:
-            descriptor = run_dir.open(name + NEW, os.O_CREAT | os.O_EXCL | os.O_RDWR)
-            store = file_store(descriptor, started_s, worker)
-            # Not the descriptor that is mapped: a child's inherited mapping would hold that lock for ever.
-            guard = run_dir.open(name + NEW, os.O_RDONLY)
-            store.own(guard)
-            if lock(guard, exclusive=True):
-                fill(store)
-                run_dir.rename(name + NEW, name + SUFFIX)
-                return store
-        except (OSError, StoreFullError) as error:
-            _give_up(run_dir, name, store)
-            if not isinstance(error, FileNotFoundError) or run_dir.is_removed():
-                raise
-        else:
-            _give_up(run_dir, name, store)
-    raise OSError(f"{run_dir.path}/{name} is taken away again and again")
-
-
-def _give_up(run_dir: RunDir, name: str, store: Store | None) -> None:
-    if store is not None:
-        store.discard()
-    run_dir.unlink(name + NEW)

@@ -1,0 +1,50 @@
+"""Putting a worker's store where the others find it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from otel_obs.cells.retire import NEW
+from otel_obs.cells.rundir import RunDir, lock
+from otel_obs.cells.store import Store, StoreFullError, file_store
+from otel_obs.cells.view import SUFFIX
+
+_ATTEMPTS = 5
+
+
+def open_file_store(
+    run_dir: RunDir, started_s: float, worker: bytes, fill: Callable[[Store], None] = lambda store: None
+) -> Store:
+    """Make, lock, fill and only then name the file: whoever lists it finds it locked and whole.
+
+    Raises:
+        OSError: The file cannot be made.
+        StoreFullError: The file system has no room for it.
+    """
+    name = worker.hex()
+    for _ in range(_ATTEMPTS):
+        store: Store | None = None
+        try:
+            descriptor = run_dir.open(name + NEW, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+            store = file_store(descriptor, started_s, worker)
+            # Not the descriptor that is mapped: a child's inherited mapping would hold that lock for ever.
+            guard = run_dir.open(name + NEW, os.O_RDONLY)
+            store.own(guard)
+            if lock(guard, exclusive=True):
+                fill(store)
+                run_dir.rename(name + NEW, name + SUFFIX)
+                return store
+        except (OSError, StoreFullError) as error:
+            _give_up(run_dir, name, store)
+            if not isinstance(error, FileNotFoundError) or run_dir.is_removed():
+                raise
+        else:
+            _give_up(run_dir, name, store)
+    raise OSError(f"{run_dir.path}/{name} is taken away again and again")
+
+
+def _give_up(run_dir: RunDir, name: str, store: Store | None) -> None:
+    if store is not None:
+        store.discard()
+    run_dir.unlink(name + NEW)

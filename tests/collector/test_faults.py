@@ -69,7 +69,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     tap = Tap()
     with shop(directory, {}) as service, Cloud() as cloud, tap:
         tap.url = service.url
-        env = {**variables(cloud.url), "APP_JOB": "shop", "APP_TARGET": tap.target}
+        env = {**variables(cloud.url), "APP_JOB": "shop", "APP_TARGETS": f"[{tap.target}]"}
         with Collector(directory, env, options=IMPATIENT) as collector:
             use(service)
             running = Running(service, tap, collector, cloud)
@@ -205,7 +205,7 @@ def test_counters_continue_over_a_restart_of_the_collector(tmp_path: Path) -> No
         env = {
             **variables(cloud.url),
             "APP_JOB": "shop",
-            "APP_TARGET": service.url.removeprefix("http://"),
+            "APP_TARGETS": f"[{service.url.removeprefix('http://')}]",
         }
         use(service)
         for number in range(2):

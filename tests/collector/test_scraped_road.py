@@ -67,7 +67,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
             env = {
                 **variables(cloud.url, f"http://127.0.0.1:{traces.http_port}/otlp"),
                 "APP_JOB": "shop",
-                "APP_TARGET": tap.target,
+                "APP_TARGETS": f"[{tap.target}]",
             }
             with tap, Collector(directory, env) as collector:
                 tracing = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_SCHEDULE_DELAY": "100"}

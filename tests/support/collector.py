@@ -69,6 +69,7 @@ class Collector(Service):
             "SELF_PORT": str(self.own_port),
             "QUEUE_DIR": str(directory / "queue"),
             "SCRAPE_INTERVAL": "500ms",
+            "APP_TARGETS": "[]",
         }
         self._env = clean_env({**listening, **env})
 

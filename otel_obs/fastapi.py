@@ -9,7 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
-from otel_obs.http.asgi import Middleware, Receive, Scope, Send
+from otel_obs.http.asgi import Middleware
+from otel_obs.http.asgi_exchange import Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import declares, mounted_applications

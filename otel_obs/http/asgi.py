@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from time import perf_counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
-from opentelemetry.context import attach, detach
-
-from otel_obs.http.departure import is_departure
+from otel_obs.http.asgi_exchange import Exchange, Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.naming import Outcome
-from otel_obs.http.nesting import CURRENT, MARK, Skipped
-from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Handles, Observer, type_name
+from otel_obs.http.nesting import MARK, Skipped
+from otel_obs.http.observe import Observer
 from otel_obs.http.offload import answer_aside
-from otel_obs.http.peer import PATIENCE_S, asgi_has_left
-from otel_obs.http.routes import asgi_route, wsgi_rule
 from otel_obs.http.scrape import Scrape, ScrapeRequest
-from otel_obs.http.sizes import declared_bytes_raw
 from otel_obs.http.websocket import WebSocket
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SEND_BYTES = 256 * 1024
 
 _SKIPPED = Skipped()
-_NOT_STARTED: Message = {"status": 0}
-_GONE: Scope = {}
-"""Takes the scope's place when a request is over: in a cycle with it, only the collector could free it."""
 
 
 class Middleware:
@@ -96,7 +82,7 @@ class Middleware:
                 and scope["path"] not in self._scrape_paths
                 and not scope.get("root_path")
             ):
-                return _Exchange(self.observer, scope, receive, send)
+                return Exchange(self.observer, scope, receive, send)
             return self._begin(scope, receive, send)
         except Exception as error:
             self.observer.failed("the begin", error)
@@ -115,7 +101,7 @@ class Middleware:
             return None
         if kind == "websocket":
             return WebSocket(self.observer, scope, receive, send)
-        exchange = _Exchange(self.observer, scope, receive, send)
+        exchange = Exchange(self.observer, scope, receive, send)
         exchange.is_special = self.observer.has_root
         return exchange
 
@@ -158,241 +144,3 @@ def _path(scope: Scope) -> str:
 def _url(scope: Scope) -> str:
     host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
     return f"{scope.get('scheme', 'http')}://{host}{quote(scope['path'])}"
-
-
-class _Exchange:
-    """One request and its response."""
-
-    # Defaults of the class: what only some requests set.
-    is_done = False
-    error: BaseException | None = None
-    _sent_bytes = _received_bytes = 0
-    _first_byte_s = _stopped_s = 0.0
-    _has_left = _has_wsgi = False
-    _rule: str | None = None
-    _context: Any = None
-    _waiting: list[Message] | None = None
-
-    def __init__(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
-        self._observer = observer
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._start: Message = _NOT_STARTED
-        self.is_special = False
-        if observer.names_connection:
-            key = scope["method"], scope.get("scheme", "http"), scope.get("http_version", "")
-            entry = observer.entries.get(key) or observer.entry(*key)
-        else:
-            entry = observer.entries.get(scope["method"]) or observer.entry(scope["method"])
-        self._entry = entry
-        scope[MARK] = self
-        if observer.has_wsgi:
-            CURRENT.set(self)
-        self._active = entry.active
-        entry.begin(1.0)
-        self._started_s = perf_counter()
-
-    @property
-    def path(self) -> str:
-        """The path of its scope."""
-        path: str = self._scope["path"]
-        return path
-
-    async def receive(self) -> Message:
-        """Pass the client's messages on."""
-        message = self._waiting.pop(0) if self._waiting else await self._receive()
-        if message["type"] == "http.disconnect":
-            self._has_left = self.is_special = True
-        else:
-            self._received_bytes += len(message.get("body", b""))
-        return message
-
-    def send(self, message: Message) -> Awaitable[None]:
-        """Pass the application's messages on.
-
-        The last is recorded before the client can know that it is complete: who has an answer finds it
-        counted, on any worker.
-        """
-        kind = message["type"]
-        if kind == "http.response.body":
-            if message.get("more_body") or self._start.get("trailers"):
-                return self._send_part(message)
-            self._end_with(message)
-        elif kind == "http.response.start":
-            self._start = message
-        elif kind == "http.response.pathsend" or (
-            kind == "http.response.trailers" and not message.get("more_trailers")
-        ):
-            self._end_with(message)
-        return self._send(message)
-
-    async def _send_part(self, message: Message) -> None:
-        try:
-            await self._send(message)
-        except OSError:
-            self._has_left = self.is_special = True
-            raise
-        size = len(message.get("body", b""))
-        self._sent_bytes += size
-        if size and not self._first_byte_s:
-            self._first_byte_s = perf_counter()
-            self.is_special = True
-
-    def _end_with(self, message: Message) -> None:
-        """Record what most requests are, the short way: nothing special, the outcome known by its route."""
-        elapsed_s = perf_counter() - self._started_s
-        scope = self._scope
-        included = scope.get("fastapi")
-        route = (included.get("effective_route_context") if included else None) or scope.get("route")
-        handles = self._entry.handles.get((id(route), self._start["status"]))
-        if (
-            handles is None
-            or self.is_special
-            or elapsed_s > PATIENCE_S
-            or "app_root_path" in scope
-            or handles.active is not self._active
-        ):
-            self._complete(message, elapsed_s)
-            return
-        self.is_done = True
-        self._scope = _GONE
-        handles.end(elapsed_s)
-
-    @property
-    def _status(self) -> int:
-        """The status that was sent; 0 where none was."""
-        status: int = self._start["status"]
-        return status
-
-    def _look_for_client(self) -> None:
-        """A client that has all the declared bytes may go before the end is sent."""
-        if not self._has_left:
-            self._waiting = self._waiting or []
-            if asgi_has_left(self._receive, self._waiting):
-                has_all = self._sent_bytes and self._sent_bytes == declared_bytes_raw(
-                    self._start.get("headers", ())
-                )
-                self._has_left = self.is_special = not has_all
-
-    def _complete(self, message: Message, elapsed_s: float) -> None:
-        """The last byte is about to be sent: background tasks do not count."""
-        if elapsed_s > PATIENCE_S:
-            self._look_for_client()
-        self._sent_bytes += len(message.get("body", b""))
-        if self._has_left:
-            self._end(CLIENT_CLOSED_REQUEST)
-        elif self._status >= SERVER_ERROR and self._observer.names_errors:
-            if not self._stopped_s:
-                # Starlette answers 500 first and raises the exception then; it tells what went wrong.
-                self._stopped_s = perf_counter()
-                self._active(-1.0)
-        else:
-            self._end(0)
-
-    def enter(self, environ: Mapping[str, Any]) -> None:
-        """A WSGI application serves the rest of the path."""
-        self._has_wsgi = self.is_special = True
-
-    def match(self, environ: Mapping[str, Any]) -> None:
-        """A WSGI application inside has matched the rest of the path."""
-        self._rule = wsgi_rule(environ)
-
-    def note_context(self, context: Any) -> None:
-        """Note the context of the request's span, which may be over before the request is."""
-        self._context = context
-        self.is_special = True
-
-    def returned(self) -> None:
-        """The application has returned."""
-        if self._stopped_s:
-            self._end(0)
-        elif self._has_left:
-            self._end(CLIENT_CLOSED_REQUEST)
-        else:
-            self._end(SERVER_ERROR, "RuntimeError")
-
-    def fail(self, error: BaseException) -> None:
-        """The application raised."""
-        has_left = is_departure(error) or (self._has_left and isinstance(error, OSError))
-        if self.is_done:
-            # A last message that could not be sent is nobody's fault.
-            if not has_left and not isinstance(error, ConnectionError):
-                self._observer.count_error(error)
-        elif has_left:
-            self._end(CLIENT_CLOSED_REQUEST, type_name(error))
-        else:
-            self.error = error
-            self._end(SERVER_ERROR, type_name(error))
-
-    def _end(self, status: int, error_type: str = "") -> None:
-        """Record the request, once. *status* is what it came to, 0 for what was sent."""
-        if self.is_done:
-            return
-        self.is_done = True
-        if self._stopped_s:
-            elapsed_s = self._stopped_s - self._started_s
-        else:
-            elapsed_s = perf_counter() - self._started_s
-            self._active(-1.0)
-        token = attach(self._context) if self._context is not None else None
-        try:
-            observer = self._observer
-            route = asgi_route(self._scope, self._has_wsgi, self._rule)
-            root = observer.root(self._scope) if observer.has_root else ""
-            if status or observer.extra is not None:
-                handles = self._end_as(status, error_type, root, route, elapsed_s)
-            else:
-                handles = self._finish(root, route, elapsed_s)
-            if self._first_byte_s:
-                handles.first_byte(self._first_byte_s - self._started_s)
-            if observer.has_sizes:
-                self._record_sizes(handles)
-            if self.error is not None:
-                observer.count_error(self.error)
-        except Exception as error:
-            self._observer.failed("the end", error)
-        finally:
-            self._scope = _GONE
-            if token is not None:
-                detach(token)
-
-    def _finish(self, root: str, template: str | None, elapsed_s: float) -> Handles:
-        observer, scope = self._observer, self._scope
-        included = scope.get("fastapi")
-        route = (included.get("effective_route_context") if included else None) or scope.get("route")
-        is_known_by_route = (
-            observer.is_plain
-            and not root
-            and (self._status < SERVER_ERROR or not observer.names_errors)
-            and "app_root_path" not in scope
-            and getattr(route, "endpoint", None) is scope.get("endpoint")
-        )
-        key = (id(route), self._status) if is_known_by_route else (root, template, self._status)
-        handles = observer.finish(self._entry, key, root, template, self._status, elapsed_s)
-        handles.pinned = route
-        return handles
-
-    def _end_as(
-        self, status: int, error_type: str, root: str, route: str | None, elapsed_s: float
-    ) -> Handles:
-        observer, entry = self._observer, self._entry
-        came_to, sent = status or self._status, self._status or None
-        if status == CLIENT_CLOSED_REQUEST:
-            error_type = error_type or "ConnectionError"
-        elif status == SERVER_ERROR:
-            # An exception before any response makes the server answer 500; an error handler may have
-            # answered with another status.
-            sent = sent or SERVER_ERROR
-            came_to = max(sent, SERVER_ERROR)
-        extra = observer.extra_values(self._scope, came_to, self._start.get("headers", ()))
-        outcome = Outcome(entry.method, entry.scheme, entry.version, root, route, came_to, sent, error_type)
-        return observer.finish_as(entry, outcome, elapsed_s, extra)
-
-    def _record_sizes(self, handles: Handles) -> None:
-        handles.response_size(0 if self._entry.method == "HEAD" else self._sent_bytes)
-        declared = declared_bytes_raw(self._scope.get("headers", ()))
-        if declared is not None:
-            handles.request_size(declared)
-        elif self._received_bytes:
-            handles.request_size(self._received_bytes)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from otel_obs.http.exclusion import Carrier, Exclusion
-from otel_obs.http.naming import KNOWN_METHODS, OTHER, Classic, Connection, Labels, Naming, Outcome
-from otel_obs.sdk.together import beginning, ending
+from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing
+from otel_obs.http.naming import KNOWN_METHODS, OTHER, Classic, Connection, Naming, Outcome
+from otel_obs.sdk.together import beginning
+
+__all__ = ["Entry", "ExtraLabels", "HttpInstruments", "Observer", "type_name"]
 
 REMEMBERED = 10_000
 MOST_ROOTS = 16
@@ -19,55 +22,6 @@ CLIENT_CLOSED_REQUEST = 499
 SERVER_ERROR = 500
 
 _log = logging.getLogger("otel_obs")
-
-Record = Callable[[float], None]
-
-
-class Adder(Protocol):
-    """A counter or updowncounter with its attributes bound."""
-
-    def add(self, amount: float, /) -> None:
-        """Add *amount*."""
-
-
-class Recorder(Protocol):
-    """A histogram with its attributes bound."""
-
-    def record(self, amount: float, /) -> None:
-        """Record *amount*."""
-
-
-class Addable(Protocol):
-    """A counter or updowncounter."""
-
-    def bind(self, attributes: Labels, /) -> Adder:
-        """Resolve a series once."""
-
-
-class Recordable(Protocol):
-    """A histogram."""
-
-    def bind(self, attributes: Labels, /) -> Recorder:
-        """Resolve a series once."""
-
-
-class HttpInstruments(NamedTuple):
-    """The instruments of HTTP; those that are None are not recorded.
-
-    Durations are in seconds, sizes in bytes.
-    """
-
-    requests: Addable | None = None
-    duration: Recordable | None = None
-    in_progress: Addable | None = None
-    first_byte: Recordable | None = None
-    request_size: Recordable | None = None
-    response_size: Recordable | None = None
-    errors: Addable | None = None
-    websocket_open: Addable | None = None
-    websocket_connections: Addable | None = None
-    websocket_duration: Recordable | None = None
-    websocket_messages: Addable | None = None
 
 
 @dataclass(frozen=True)
@@ -82,51 +36,6 @@ class ExtraLabels:
 
     names: tuple[str, ...]
     of: Callable[[Carrier, int, Iterable[tuple[Any, Any]]], Mapping[str, object]]
-
-
-class Handles:
-    """The bound instruments of one outcome.
-
-    `end` records one less in progress, one more request, and its duration; it goes with `active`, the `add`
-    that the request began with. `pinned` keeps alive what the key tells by its identity.
-    """
-
-    __slots__ = (
-        "_instruments",
-        "_labels",
-        "active",
-        "count",
-        "duration",
-        "end",
-        "first_byte",
-        "pinned",
-        "request_size",
-        "response_size",
-    )
-
-    def __init__(self, instruments: HttpInstruments, active: Record, total: Labels, measured: Labels) -> None:
-        self._instruments, self._labels = instruments, measured
-        self.pinned: object = None
-        self.count = adder(instruments.requests, total)
-        self.duration = recorder(instruments.duration, measured)
-        self.active = active
-        self.end = ending(active, self.count, self.duration)
-        # Bound when they are first needed: binding may make a series.
-        self.first_byte: Record = self._bind_first_byte
-        self.request_size: Record = self._bind_request_size
-        self.response_size: Record = self._bind_response_size
-
-    def _bind_first_byte(self, value: float) -> None:
-        self.first_byte = recorder(self._instruments.first_byte, self._labels)
-        self.first_byte(value)
-
-    def _bind_request_size(self, value: float) -> None:
-        self.request_size = recorder(self._instruments.request_size, self._labels)
-        self.request_size(value)
-
-    def _bind_response_size(self, value: float) -> None:
-        self.response_size = recorder(self._instruments.response_size, self._labels)
-        self.response_size(value)
 
 
 class Entry:
@@ -354,26 +263,3 @@ def type_name(error: BaseException) -> str:
     """The name of an exception's class, with its module unless that is `builtins`."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def adder(instrument: Addable | None, labels: Labels) -> Record:
-    """The bound `add` of an instrument, or a function that does nothing."""
-    return nothing if instrument is None else instrument.bind(labels).add
-
-
-def recorder(instrument: Recordable | None, labels: Labels) -> Record:
-    """The bound `record` of an instrument, or a function that does nothing."""
-    return nothing if instrument is None else instrument.bind(labels).record
-
-
-def bound(instrument: Addable | Recordable | None, labels: Labels) -> Record:
-    """The bound `add` or `record` of an instrument, or a function that does nothing."""
-    if instrument is None:
-        return nothing
-    handle: Any = instrument.bind(labels)
-    record: Record = getattr(handle, "record", None) or handle.add
-    return record
-
-
-def nothing(_: float) -> None:
-    """Record nothing."""

@@ -7,9 +7,10 @@ from time import perf_counter
 from typing import Any
 
 from otel_obs.http.departure import is_departure
+from otel_obs.http.instruments import Record, nothing
 from otel_obs.http.naming import OTHER, Connection
 from otel_obs.http.nesting import MARK
-from otel_obs.http.observe import Observer, Record, nothing
+from otel_obs.http.observe import Observer
 from otel_obs.http.routes import asgi_route
 
 Message = MutableMapping[str, Any]

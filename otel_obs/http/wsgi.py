@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from time import perf_counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import request_uri
 
-from opentelemetry.context import attach, detach
-
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.naming import Outcome
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
-from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Handles, Observer, type_name
-from otel_obs.http.peer import PATIENCE_S, has_left
-from otel_obs.http.routes import wsgi_route
+from otel_obs.http.observe import Observer
 from otel_obs.http.scrape import Scrape, ScrapeRequest
-from otel_obs.http.sizes import CountingInput, declared_bytes
+from otel_obs.http.wsgi_exchange import Exchange
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _SKIPPED = Skipped()
-_GONE: WSGIEnvironment = {}
-"""Takes the environ's place when a request is over: in a cycle with it, only the collector could free it."""
-_WITHOUT_BODY = frozenset({204, 304})
-_CODES: dict[str, int] = {}
-_MOST_CODES = 500
-_LEAVING = frozenset({"GeneratorExit", "GreenletExit"})
 _REASONS = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 Owns = Callable[[str], bool]
@@ -93,7 +80,7 @@ class Middleware:
                     return self._pass(outer, app, environ, start_response)
                 if path in self._scrape_paths:
                     return self._serve(environ, start_response)
-            exchange = _Exchange(self.observer, environ, start_response)
+            exchange = Exchange(self.observer, environ, start_response)
         except Exception as error:
             self.observer.failed("the begin", error)
             return app(environ, start_response)
@@ -151,259 +138,3 @@ class Middleware:
             headers.append(("Content-Length", str(len(body))))
         start_response(f"{status} {_REASONS.get(status, 'Internal Server Error')}", headers)
         return [body]
-
-
-class _Exchange:
-    """One request and its response; the server gets it as the response's body."""
-
-    # Defaults of the class: what only some requests set.
-    is_done = False
-    error: BaseException | None = None
-    route: str | None = None
-    _headers: list[tuple[str, str]] = []  # noqa: RUF012
-    _status = _sent_bytes = 0
-    _first_byte_s = 0.0
-    _input: CountingInput | None = None
-    _context: Any = None
-    _result: Iterable[bytes] = ()
-
-    def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
-        self._observer = observer
-        self.environ = environ
-        self._start_response = start_response
-        if observer.names_connection:
-            key = environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], environ.get("SERVER_PROTOCOL", "")
-            entry = observer.entries.get(key) or observer.entry(*key)
-        else:
-            method = environ["REQUEST_METHOD"]
-            entry = observer.entries.get(method) or observer.entry(method)
-        self._entry = entry
-        if observer.has_sizes and "CONTENT_LENGTH" not in environ:
-            self._input = environ["wsgi.input"] = CountingInput(environ["wsgi.input"])
-        environ[MARK] = self
-        self._active = entry.active
-        entry.begin(1.0)
-        self._started_s = perf_counter()
-
-    def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], object]:
-        """Note the status on its way to the server."""
-        self._status = _CODES.get(status) or _code(status)
-        self._headers = headers
-        self.route = wsgi_route(self.environ)
-        if exc_info is not None:
-            self.error = exc_info[1]
-            return self._start_response(status, headers, exc_info)
-        write = self._start_response(status, headers)
-        return self._counting(write) if self._observer.has_sizes else write
-
-    def enter(self, environ: Any) -> None:
-        """A layer inside may have got another environ."""
-        if not self.is_done:
-            self.environ = environ
-
-    def match(self, environ: Mapping[str, Any]) -> None:
-        """Note the route while the framework still knows it."""
-        self.route = wsgi_route(environ)
-
-    def note_context(self, context: Any) -> None:
-        """Note the context of the request's span, which is over before the request is."""
-        self._context = context
-
-    def _counting(self, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
-        def counting(data: bytes) -> object:
-            self._sent_bytes += len(data)
-            return write(data)
-
-        return counting
-
-    def finish_in_memory(self, result: Any) -> bool:
-        """Record what most requests are, the short way: all is there, nothing is special, all is known.
-
-        Returns:
-            False where something is special; then nothing was recorded.
-        """
-        elapsed_s = perf_counter() - self._started_s
-        try:
-            kind = type(result._callbacks[-1].__self__.response)
-        except (AttributeError, LookupError):
-            return False
-        handles = self._entry.handles.get((self.route, self._status))
-        if (
-            handles is None
-            or kind is not list
-            or elapsed_s > PATIENCE_S
-            or self.error is not None
-            or self._context is not None
-            or handles.active is not self._active
-        ):
-            return False
-        self.is_done = True
-        self.environ = _GONE
-        handles.end(elapsed_s)
-        return True
-
-    def attach(self, result: Iterable[bytes]) -> Iterable[bytes]:
-        """Give the server what it needs to send *result*: as little as possible around it."""
-        try:
-            if self._status in _WITHOUT_BODY or (self._status and self._entry.method == "HEAD"):
-                self._finish()
-                return result
-            body = _body_in_memory(result)
-            if body is not None:
-                if self._observer.has_sizes:
-                    self._sent_bytes += sum(map(len, body))
-                self._finish()
-                return result
-            file_wrapper = self.environ.get("wsgi.file_wrapper")
-            if file_wrapper is not None and _is_file(result, file_wrapper):
-                return self._attach_file(result)
-        except Exception as error:
-            self._observer.failed("the response", error)
-        self._result = result
-        return self
-
-    def _attach_file(self, file: Any) -> Iterable[bytes]:
-        """Leave a file as it is, for the server's sendfile, and learn of its end by its `close`."""
-        self._sent_bytes = declared_bytes(self._headers) or 0
-        self._first_byte_s = perf_counter()
-        close = getattr(file, "close", None)
-
-        def close_and_finish() -> None:
-            failure = sys.exc_info()[0]
-            try:
-                if close is not None:
-                    close()
-            finally:
-                self._end(CLIENT_CLOSED_REQUEST if failure and issubclass(failure, OSError) else 0)
-
-        try:
-            file.close = close_and_finish
-        except (AttributeError, TypeError):
-            self._finish()
-        result: Iterable[bytes] = file
-        return result
-
-    def __iter__(self) -> Iterator[bytes]:
-        declared: int | None = None
-        try:
-            for chunk in self._result:
-                size = len(chunk)
-                if size and not self._sent_bytes:
-                    declared = declared_bytes(self._headers)
-                    if size != declared:
-                        self._first_byte_s = perf_counter()
-                self._sent_bytes += size
-                if self._sent_bytes == declared:
-                    # Not every server asks for more than was declared, and test clients read no further.
-                    self._finish()
-                yield chunk
-        except GeneratorExit:
-            self._end(CLIENT_CLOSED_REQUEST)
-            raise
-        except BaseException as error:
-            self.fail(error)
-            raise
-        self._finish()
-
-    def close(self) -> None:
-        """Close the response; what was not sent by now will not be."""
-        try:
-            close = getattr(self._result, "close", None)
-            if close is not None:
-                close()
-        finally:
-            self._end(CLIENT_CLOSED_REQUEST)
-
-    def fail(self, error: BaseException) -> None:
-        """The application raised."""
-        left = type(error).__name__ in _LEAVING
-        if not left:
-            self.error = error
-        self._end(CLIENT_CLOSED_REQUEST if left else SERVER_ERROR, type_name(error))
-
-    def _finish(self) -> None:
-        self._end(0)
-
-    def _end(self, status: int, error_type: str = "") -> None:
-        """Record the request, once. *status* is what it came to, 0 for what was sent."""
-        if self.is_done:
-            return
-        self.is_done = True
-        elapsed_s = perf_counter() - self._started_s
-        self._active(-1.0)
-        token = attach(self._context) if self._context is not None else None
-        try:
-            observer, route = self._observer, self.route
-            if not status and elapsed_s > PATIENCE_S and has_left(self.environ):
-                status = CLIENT_CLOSED_REQUEST
-            if status or observer.extra is not None:
-                handles = self._end_as(status, error_type, route, elapsed_s)
-            else:
-                # Only what needs nothing more is found under the short key.
-                key = (route, self._status) if observer.is_plain else ("", route, self._status)
-                handles = observer.finish(self._entry, key, "", route, self._status, elapsed_s)
-            if self._first_byte_s:
-                handles.first_byte(self._first_byte_s - self._started_s)
-            if observer.has_sizes:
-                self._record_sizes(handles)
-            if self.error is not None:
-                observer.count_error(self.error)
-        except Exception as error:
-            self._observer.failed("the end", error)
-        finally:
-            self.environ = _GONE
-            if token is not None:
-                detach(token)
-
-    def _end_as(self, status: int, error_type: str, route: str | None, elapsed_s: float) -> Handles:
-        observer, entry = self._observer, self._entry
-        if status == CLIENT_CLOSED_REQUEST and not error_type:
-            error_type = "ConnectionError"
-        # An exception before any response makes the server answer 500.
-        sent = self._status or (SERVER_ERROR if status == SERVER_ERROR else None)
-        extra = observer.extra_values(self.environ, status or self._status, self._headers)
-        outcome = Outcome(
-            entry.method, entry.scheme, entry.version, "", route, status or self._status, sent, error_type
-        )
-        return observer.finish_as(entry, outcome, elapsed_s, extra)
-
-    def _record_sizes(self, handles: Handles) -> None:
-        handles.response_size(self._sent_bytes)
-        if self._input is not None:
-            if self._input.bytes:
-                handles.request_size(self._input.bytes)
-        elif (length := self.environ.get("CONTENT_LENGTH") or "").isdecimal():
-            handles.request_size(int(length))
-
-
-def _code(status: str) -> int:
-    """The number of a WSGI status, remembered: to parse it costs more than to look it up."""
-    try:
-        code = int(status[:3])
-    except (TypeError, ValueError):
-        return SERVER_ERROR
-    if len(_CODES) < _MOST_CODES:
-        _CODES[status] = code
-    return code
-
-
-def _body_in_memory(result: Any) -> Sequence[bytes] | None:
-    """The body, if all of it is there already: nothing need be put around it to see its end.
-
-    Werkzeug hands out an iterator whose last callback is the response's `close`.
-    """
-    kind = type(result)
-    if kind is not list and kind is not tuple:
-        try:
-            result = result._callbacks[-1].__self__.response
-        except (AttributeError, LookupError):
-            return None
-        kind = type(result)
-    return result if kind is list or kind is tuple else None
-
-
-def _is_file(result: object, file_wrapper: Any) -> bool:
-    """Whether *result* came from the server's `wsgi.file_wrapper`, a class or (uWSGI) a function."""
-    return isinstance(result, file_wrapper) if isinstance(file_wrapper, type) else hasattr(result, "read")

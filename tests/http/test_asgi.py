@@ -245,7 +245,7 @@ async def _ask(app: Any, cycle: Any) -> None:
 def test_a_client_that_only_the_server_saw_leave_is_499(
     messages: list[Message], expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otel_obs.http.asgi.PATIENCE_S", 0)
+    monkeypatch.setattr("otel_obs.http.asgi_exchange.PATIENCE_S", 0)
     recorded, cycle = Recorded(), Cycle()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -261,7 +261,7 @@ def test_a_client_that_only_the_server_saw_leave_is_499(
 def test_what_was_looked_at_in_a_queue_is_still_given_to_the_application(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("otel_obs.http.asgi.PATIENCE_S", 0)
+    monkeypatch.setattr("otel_obs.http.asgi_exchange.PATIENCE_S", 0)
     recorded, given = Recorded(), []
 
     async def run() -> None:

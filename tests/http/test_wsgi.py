@@ -268,7 +268,7 @@ def test_a_file_whose_sending_broke_is_499() -> None:
 
 
 def test_a_client_that_left_while_the_application_worked_is_499(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otel_obs.http.wsgi.PATIENCE_S", 0)
+    monkeypatch.setattr("otel_obs.http.wsgi_exchange.PATIENCE_S", 0)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         stays, leaves = Recorded(), Recorded()

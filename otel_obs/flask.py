@@ -175,7 +175,8 @@ def _change_class() -> None:
     ) -> Iterable[bytes]:
         outer: Outer | None = environ.get(MARK)
         if outer is not None:
-            outer.enter(environ)
+            if outer.environ is not environ:
+                outer.enter(environ)
             return wsgi_app(self, environ, start_response)
         measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
         if measuring is None:
@@ -207,5 +208,5 @@ def _note_exception(sender: Flask, exception: BaseException, **_: object) -> Non
     """Flask answers an exception with a 500 and says here what it was."""
     outer: Outer | None = request.environ.get(MARK)
     if outer is not None and not outer.is_done:
-        outer.error = exception
+        outer.note_error(exception)
         outer.match(request.environ)

@@ -32,7 +32,8 @@ class Exchange:
 
     # Defaults of the class: what only some requests set.
     is_done = False
-    error: BaseException | None = None
+    environ: Any = None
+    _error: BaseException | None = None
     _sent_bytes = _received_bytes = 0
     _first_byte_s = _stopped_s = 0.0
     _has_left = _has_wsgi = False
@@ -157,6 +158,11 @@ class Exchange:
         else:
             self._end(0)
 
+    def note_error(self, error: BaseException) -> None:
+        """Note what will be counted with the request."""
+        self._error = error
+        self.is_special = True
+
     def enter(self, environ: Mapping[str, Any]) -> None:
         """A WSGI application serves the rest of the path."""
         self._has_wsgi = self.is_special = True
@@ -189,7 +195,7 @@ class Exchange:
         elif has_left:
             self._end(CLIENT_CLOSED_REQUEST, type_name(error))
         else:
-            self.error = error
+            self._error = error
             self._end(SERVER_ERROR, type_name(error))
 
     def _end(self, status: int, error_type: str = "") -> None:
@@ -215,8 +221,8 @@ class Exchange:
                 handles.first_byte(self._first_byte_s - self._started_s)
             if observer.has_sizes:
                 self._record_sizes(handles)
-            if self.error is not None:
-                observer.count_error(self.error)
+            if self._error is not None:
+                observer.count_error(self._error)
         except Exception as error:
             self._observer.failed("the end", error)
         finally:

@@ -15,8 +15,11 @@ class Outer(Protocol):
 
     is_done: bool
     """Whether it has been recorded."""
-    error: BaseException | None
-    """What a framework caught and answered with a 500, where it says so."""
+    environ: Any
+    """The environ that the innermost WSGI layer got, so far as this one knows; None in ASGI."""
+
+    def note_error(self, error: BaseException) -> None:
+        """Note what a framework caught and answered with a 500, where it says so."""
 
     def enter(self, environ: Mapping[str, Any]) -> None:
         """A WSGI layer inside has been reached, with this environ."""
@@ -40,7 +43,10 @@ class Skipped:
     """Stands for a request that is not measured, so that no layer inside measures it either."""
 
     is_done = True
-    error: BaseException | None = None
+    environ: Any = None
+
+    def note_error(self, error: BaseException) -> None:
+        """Do nothing."""
 
     def enter(self, environ: Mapping[str, Any]) -> None:
         """Do nothing."""

@@ -27,6 +27,8 @@ class WebSocket:
     HTTP status. A code that only the client chose is `_OTHER` unless the protocol defines it.
     """
 
+    environ: Any = None
+
     __slots__ = (
         "_accepted_s",
         "_code",
@@ -37,7 +39,6 @@ class WebSocket:
         "_receive",
         "_scope",
         "_send",
-        "error",
         "is_done",
     )
 
@@ -54,7 +55,6 @@ class WebSocket:
         self._open: Record = nothing
         self._in: Record = nothing
         self._out: Record = nothing
-        self.error: BaseException | None = None
         self.is_done = False
         scope[MARK] = self
 
@@ -117,6 +117,9 @@ class WebSocket:
             self._observer.websocket("websocket_connections", self._connection(self._code or code))(1)
         except Exception as error:
             self._observer.failed("the end of a websocket", error)
+
+    def note_error(self, error: BaseException) -> None:
+        """Do nothing."""
 
     def enter(self, environ: Mapping[str, Any]) -> None:
         """Do nothing: no WSGI application serves a websocket."""

@@ -33,7 +33,7 @@ class Exchange:
 
     # Defaults of the class: what only some requests set.
     is_done = False
-    error: BaseException | None = None
+    _error: BaseException | None = None
     route: str | None = None
     _headers: list[tuple[str, str]] = []  # noqa: RUF012
     _status = _sent_bytes = 0
@@ -46,6 +46,7 @@ class Exchange:
         self._observer = observer
         self.environ = environ
         self._start_response = start_response
+        self.is_special = False
         if observer.names_connection:
             key = environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], environ.get("SERVER_PROTOCOL", "")
             entry = observer.entries.get(key) or observer.entry(*key)
@@ -68,10 +69,15 @@ class Exchange:
         self._headers = headers
         self.route = wsgi_route(self.environ)
         if exc_info is not None:
-            self.error = exc_info[1]
+            self.note_error(exc_info[1])
             return self._start_response(status, headers, exc_info)
         write = self._start_response(status, headers)
         return self._counting(write) if self._observer.has_sizes else write
+
+    def note_error(self, error: BaseException) -> None:
+        """Note what will be counted with the request."""
+        self._error = error
+        self.is_special = True
 
     def enter(self, environ: Any) -> None:
         """A layer inside may have got another environ."""
@@ -85,6 +91,7 @@ class Exchange:
     def note_context(self, context: Any) -> None:
         """Note the context of the request's span, which is over before the request is."""
         self._context = context
+        self.is_special = True
 
     def _counting(self, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
         def counting(data: bytes) -> object:
@@ -109,8 +116,7 @@ class Exchange:
             handles is None
             or kind is not list
             or elapsed_s > PATIENCE_S
-            or self.error is not None
-            or self._context is not None
+            or self.is_special
             or handles.active is not self._active
         ):
             return False
@@ -195,7 +201,7 @@ class Exchange:
         """The application raised."""
         left = type(error).__name__ in _LEAVING
         if not left:
-            self.error = error
+            self._error = error
         self._end(CLIENT_CLOSED_REQUEST if left else SERVER_ERROR, type_name(error))
 
     def _finish(self) -> None:
@@ -223,8 +229,8 @@ class Exchange:
                 handles.first_byte(self._first_byte_s - self._started_s)
             if observer.has_sizes:
                 self._record_sizes(handles)
-            if self.error is not None:
-                observer.count_error(self.error)
+            if self._error is not None:
+                observer.count_error(self._error)
         except Exception as error:
             self._observer.failed("the end", error)
         finally:

@@ -131,6 +131,12 @@ def instrument_all() -> None:
         Running.sending.trace_frameworks()
 
 
+def trace_client(module: str, load: Callable[..., None]) -> None:
+    """Have *load* instrument an HTTP client's module once it is imported, where there is tracing."""
+    if Running.sending is not None:
+        Running.sending.trace_client(module, load)
+
+
 def _configure_for(module: object) -> None:
     """The application imports metrics of the catalog: it is going to record."""
     configure()

@@ -33,6 +33,8 @@ class Sending:
             self._tracing = _tracing(settings, resource)
         # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
         self._traces_requests = self._tracing is not None and settings.http != "upstream"
+        self._clients: list[tuple[str, Callable[..., None]]] = []
+        self._is_loading = False
         atexit.register(self._end)
         at_sigterm(self._end)
 
@@ -43,6 +45,31 @@ class Sending:
 
             register_post_import_hook(lambda module: _trace("flask"), "flask")
             register_post_import_hook(lambda module: _trace("fastapi"), "fastapi")
+
+    def trace_client(self, module: str, load: Callable[..., None]) -> None:
+        """Have *load* instrument an HTTP client's module once it is imported; its metrics stay off."""
+        if self._traces_requests:
+            from wrapt import register_post_import_hook
+
+            def instrument(_: object) -> None:
+                self._clients.append((module, load))
+                if not self._is_loading:
+                    self._load_clients()
+
+            register_post_import_hook(instrument, module)
+
+    def _load_clients(self) -> None:
+        """Load what is to be loaded; to load one instrumentation may import the client of another."""
+        from opentelemetry.metrics import NoOpMeterProvider
+
+        self._is_loading = True
+        while self._clients:
+            module, load = self._clients.pop()
+            try:
+                load(meter_provider=NoOpMeterProvider())
+            except Exception as error:
+                _logger.warning("requests that are sent with %s are not traced: %r", module, error)
+        self._is_loading = False
 
     def trace(self, app: object) -> None:
         """Have a Flask or FastAPI application traced."""

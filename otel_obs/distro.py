@@ -14,6 +14,15 @@ _logger = logging.getLogger("otel_obs")
 
 _MEASURED_BY_US = frozenset(("flask", "fastapi", "starlette", "asgi", "wsgi"))
 """Instrumentors whose requests otel_obs counts itself: loading them would import their frameworks."""
+_CLIENTS = {
+    "aiohttp-client": "aiohttp",
+    "httpx": "httpx",
+    "httpx2": "httpx2",
+    "requests": "requests",
+    "urllib": "urllib.request",
+    "urllib3": "urllib3",
+}
+"""Instrumentors that carry a trace on to other services, and the modules that they instrument."""
 
 
 class Distro(BaseDistro):  # type: ignore[misc]
@@ -23,9 +32,17 @@ class Distro(BaseDistro):  # type: ignore[misc]
         pass
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
-        """Load an instrumentor, unless otel_obs measures the same requests."""
-        if entry_point.name not in _MEASURED_BY_US or _applications.leaves_http_upstream():
-            super().load_instrumentor(entry_point, **kwargs)
+        """Load an instrumentor, unless otel_obs measures the same requests.
+
+        Those of HTTP clients are loaded for their spans: where there is tracing, when the client is imported.
+        """
+        name, load = entry_point.name, super().load_instrumentor
+        if name not in (*_MEASURED_BY_US, *_CLIENTS) or _applications.leaves_http_upstream():
+            load(entry_point, **kwargs)
+        elif name in _CLIENTS:
+            _applications.trace_client(
+                _CLIENTS[name], lambda **options: load(entry_point, **options, **kwargs)
+            )
 
 
 class Configurator:

@@ -94,6 +94,8 @@ class Aggregator:
         self._by_offset: dict[int, Series] = {}
         self.worker = worker
         self._apply = _APPLY[plan.stream.kind]
+        rule, _, key = plan.stream.merge.partition(":")
+        self._worker_key = key or "worker" if rule == "per_worker" else ""
 
     def identify(self, attributes: Mapping[str, Any] | None) -> bytes:
         """The identity of the series that *attributes* belong to."""
@@ -103,8 +105,8 @@ class Aggregator:
             kept = translate(kept)
         if keys is not None:
             kept = {key: value for key, value in kept.items() if key in keys}
-        if self.stream.merge == "per_worker":
-            kept = {**kept, "worker": str(os.getpid())}
+        if self._worker_key:
+            kept = {**kept, self._worker_key: str(os.getpid())}
         return encode_attributes(canonical(kept))
 
     def find(self, key: bytes, first: float = 0.0, created_s: float | None = None) -> Series:

@@ -172,6 +172,7 @@ def _build(
     from otel_obs.catalog import metric
     from otel_obs.catalog.naming import Naming
     from otel_obs.cells.worker import Worker
+    from otel_obs.http.naming import RIVAL_SCOPES
     from otel_obs.sdk import MeterProvider
     from otel_obs.sdk.refresh import Refresher
 
@@ -184,6 +185,7 @@ def _build(
         views=views,
         worker=Worker(service.open_store, service),
         cardinality_limit=settings.cardinality_limit,
+        ignored_scopes=sorted(RIVAL_SCOPES) if settings.http == "on" else (),
         measures_itself=True,
         is_worker=identity.joined or (settings.sends and not is_first(sys.orig_argv)),
     )

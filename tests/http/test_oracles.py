@@ -17,10 +17,12 @@ from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+import otel_obs
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
 from otel_obs.http.naming import Semconv
 from tests.http.recorded import Recorded
+from tests.support.samples import parse_samples
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would have us install another client
@@ -201,3 +203,22 @@ def test_fastapi(ask: Ask, base: str, oracle: str) -> None:
     ask_fastapi(app, ask, base)
     (ours,), active = seen_by_us(recorded)
     assert Seen([{**ours, **ask.differences.get(oracle, {})}], active) == seen_by(reader)
+
+
+def test_the_oracles_are_silent_where_ours_are_on() -> None:
+    pipeline = otel_obs.configure(profile="semconv")
+    try:
+        assert pipeline is not None
+        app, instrumentor = flask_app(), FlaskInstrumentor()
+        instrumentor.instrument_app(app, meter_provider=pipeline.provider)  # type: ignore[no-untyped-call]
+        client = otel_obs.instrument(app).test_client()
+        api = fastapi_app(telemetry={"meter_provider": pipeline.provider})
+        FastAPIInstrumentor.instrument_app(api, meter_provider=pipeline.provider)
+        client.get("/items/1")
+        ask_fastapi(otel_obs.instrument(api), Ask("GET", "/items/1"), "http://localhost")
+        samples = parse_samples(otel_obs.get_metrics()[0].decode())
+    finally:
+        otel_obs.shutdown()
+    assert samples.total("http_server_request_duration_seconds_count") == 2
+    assert samples.total("http_server_active_requests") == 0
+    assert samples.labels("http_server_duration_milliseconds_count") == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +33,7 @@ class Sending:
         resource = provider.resource
         if settings.traces_exporters:
             self._tracing = _tracing(settings, resource)
+            _after_fork_in_child(self._describe)
         # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
         self._traces_requests = self._tracing is not None and settings.http != "upstream"
         self._clients: list[tuple[str, Callable[..., None]]] = []
@@ -78,6 +81,11 @@ class Sending:
             if self._traces_requests and framework in modules:
                 _trace(framework, app)
 
+    def _describe(self) -> None:
+        """Give the spans of a child the resource that its metrics have."""
+        if self._tracing is not None:
+            self._tracing.describe(self._provider.resource)
+
     def shutdown(self) -> None:
         """Send the spans that are left; metrics are their provider's."""
         atexit.unregister(self._end)
@@ -92,6 +100,19 @@ class Sending:
             self._tracing.shutdown(EXIT_MS)
         if not self._provider.is_shut_down:
             self._provider.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
+
+
+def _after_fork_in_child(method: Callable[[], None]) -> None:
+    """Call a method in children from now on, for as long as its object lives."""
+    reference = weakref.WeakMethod(method)
+
+    def act() -> None:
+        alive = reference()
+        if alive is not None:
+            alive()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=act)
 
 
 def _tracing(settings: Settings, resource: Any) -> Any:

@@ -25,11 +25,19 @@ _CLIENTS = {
 """Instrumentors that carry a trace on to other services, and the modules that they instrument."""
 
 
+_LOADER = "opentelemetry.instrumentation.auto_instrumentation._load"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Configuration of %s not loaded")
+
+
 class Distro(BaseDistro):  # type: ignore[misc]
     """Chooses which of the installed instrumentors are loaded."""
 
     def _configure(self, **kwargs: Any) -> None:
-        pass
+        """Keep the loader quiet about the other distribution: it is not used on purpose."""
+        logging.getLogger(_LOADER).addFilter(_is_news)
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         """Load an instrumentor, unless otel_obs measures the same requests.

@@ -109,6 +109,12 @@ class Aggregator:
             kept = {**kept, self._worker_key: str(os.getpid())}
         return encode_attributes(canonical(kept))
 
+    def own_attributes(self, series: Series) -> dict[str, Any]:
+        """Those of *series* without the one that tells workers apart, which a push says by its resource."""
+        attributes = series.attributes
+        attributes.pop(self._worker_key, None)
+        return attributes
+
     def find(self, key: bytes, first: float = 0.0, created_s: float | None = None) -> Series:
         """The series of an identity, made if it is new, or the overflow series if there are too many.
 

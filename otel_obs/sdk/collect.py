@@ -153,7 +153,8 @@ class Collector:
                 started_ns = max(series.created_ns, self._collected_ns)
                 values = previous.advance(aggregator.stream, values)
             exemplars = self._exemplars(series)
-            points.append(_point(aggregator, series.attributes, started_ns, now_ns, values, exemplars))
+            attributes = aggregator.own_attributes(series)
+            points.append(_point(aggregator, attributes, started_ns, now_ns, values, exemplars))
         return points
 
     def _at(self, aggregator: Aggregator, key: bytes, started_ns: int, values: list[float]) -> _Previous:

@@ -43,7 +43,7 @@ def read() -> Columns:
         return under_way
     sweep()
     compute_all()
-    return {column.table.stream: alone(column) for column in _service.current().snapshot().columns}
+    return {column.table.stream: column for column in _service.current().snapshot().columns}
 
 
 @contextmanager

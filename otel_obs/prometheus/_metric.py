@@ -178,7 +178,7 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         family: Metric = self._get_metric()  # type: ignore[no-untyped-call]
         others: list[Metric] = []
         for stream in self._definition.streams():
-            column = columns.get(stream) or self._at_rest(stream)
+            column = _families.alone(columns.get(stream) or self._at_rest(stream))
             if self._is_as_declared(stream):
                 _families.add_samples(family, column, has_created, self._labelnames)
             else:

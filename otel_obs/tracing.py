@@ -199,6 +199,12 @@ class Tracing:
                 "the application has set a tracer provider of its own: spans go where that sends them"
             )
 
+    def describe(self, resource: Resource) -> None:
+        """Say what the spans describe: after a fork, the SDK has an idea of its own of that."""
+        update = getattr(self._provider, "_update_resource", None)
+        if update is not None:
+            update(resource)
+
     def shutdown(self, timeout_ms: int) -> None:
         """Send what there is, and stop, once."""
         if self._is_shut_down:

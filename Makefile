@@ -73,3 +73,15 @@ $(STAMP): $(VENV)/.made
 .PHONY: prometheus
 prometheus:
 	@scripts/install-prometheus
+
+.PHONY: collector
+collector: ## The OpenTelemetry Collector of collector/builder.yaml: build it once, print where it is
+	@scripts/collector
+
+.PHONY: prometheus3
+prometheus3: ## Prometheus 3, which tests want beside Debian's: build it once, print where it is
+	@scripts/prometheus3
+
+.PHONY: outage
+outage: $(STAMP) collector ## The test of an outage of the cloud at its full length, a minute
+	OUTAGE_S=60 $(BIN)/python -m pytest tests/collector/test_faults.py -k down_and_comes_back $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -185,7 +186,25 @@ def _make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observ
             metric.extend(*extra.names)
     families = http.families(naming)
     profile = Semconv(families) if settings.profile == "semconv" else Classic(families)
-    return Observer(HttpInstruments(**recorded), profile, exclude=_exclusion("", exclude), extra=extra)
+    observer = Observer(HttpInstruments(**recorded), profile, exclude=_exclusion("", exclude), extra=extra)
+    _give_way(observer)
+    return observer
+
+
+def _give_way(observer: Observer) -> None:
+    """Record no family that the application defines by `otel_obs.prometheus`: both would be pushed."""
+    from wrapt import register_post_import_hook
+
+    reference = weakref.WeakMethod(observer.disown)
+
+    def disown(family: str) -> None:
+        method = reference()
+        if method is not None and method(family):
+            from otel_obs.exposition.plan import warn_of_owner
+
+            warn_of_owner(family)
+
+    register_post_import_hook(lambda module: module.tell_names(disown), "otel_obs.prometheus")
 
 
 def _exclusion(framework: str, matches: Exclude | None = None) -> Exclusion:

@@ -185,11 +185,16 @@ def _owners(name: str, columns: list[Column], options: Options, others: Collecti
     firm = [column for column in columns if column.table.stream.scope.name not in options.yielding_scopes]
     if len(firm) == len(columns) or not (firm or name in others):
         return columns
+    warn_of_owner(name)
+    return firm
+
+
+def warn_of_owner(name: str) -> None:
+    """Say once that the application has a family of its own under a name of ours."""
     warn_once(
         f"{name!r} is defined by the application; the one of otel_obs is not exposed; "
         "to see both, rename the application's"
     )
-    return firm
 
 
 def _family(name: str, columns: list[Column], options: Options) -> Iterator[Family]:

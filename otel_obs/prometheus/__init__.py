@@ -31,7 +31,7 @@ from prometheus_client import (
     write_to_textfile,
 )
 
-from otel_obs.prometheus._definition import install, uninstall
+from otel_obs.prometheus._definition import install, tell_names, uninstall
 from otel_obs.prometheus.metrics import (
     Counter,
     Enum,
@@ -74,6 +74,7 @@ __all__ = [
     "pushadd_to_gateway",
     "start_http_server",
     "start_wsgi_server",
+    "tell_names",
     "uninstall",
     "write_to_textfile",
 ]

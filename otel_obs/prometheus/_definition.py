@@ -78,6 +78,11 @@ class Declaration(NamedTuple):
     merge: str = "latest"
     bounds: tuple[float, ...] | None = None
 
+    @property
+    def exposed_name(self) -> str:
+        """The name of the family, with the suffix of its type."""
+        return f"{self.name}_total" if self.type == "counter" else self.name
+
 
 class Definition:
     """One metric's part in OpenTelemetry.
@@ -251,6 +256,7 @@ class _All:
     dropped: ClassVar[deque[Definition]] = deque()
     """Those whose metric is gone. A finaliser may run anywhere, so it takes no lock."""
     providers: ClassVar[weakref.WeakSet[MeterProvider]] = weakref.WeakSet()
+    listeners: ClassVar[list[Callable[[str], None]]] = []
 
 
 def _every() -> list[Definition]:
@@ -280,6 +286,9 @@ def define(definition: Definition, owner: Owner, is_default: bool) -> None:
         taken[definition.number] = definition
     if displaced is not None:
         displaced.withdraw()
+    if is_default:
+        for listener in _All.listeners:
+            listener(definition.declaration.exposed_name)
     weakref.finalize(owner, _All.dropped.append, definition).atexit = False
     service = _service.known()
     if service is not None:
@@ -338,6 +347,14 @@ def _join(provider: MeterProvider) -> None:
     together = _Together()
     provider.refreshed.append(together)
     provider.worker.on_open.append(together.make_series)
+
+
+def tell_names(listener: Callable[[str], None]) -> None:
+    """Call *listener* with the exposed name of every metric of the default registry, now and to come."""
+    _All.listeners.append(listener)
+    for definition in _every():
+        if not definition.number:
+            listener(definition.declaration.exposed_name)
 
 
 def install(service: _service.Service) -> None:

@@ -110,11 +110,15 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         """Record where the fast way could not."""
         value = float(value)
         if self._cells is None:
-            self.make_series()
+            self._make_for(value)
         if self._is_removed:
             self._definition.apply(self._cells, value)
         else:
             self._definition.instrument.store(self, value)
+
+    def _make_for(self, value: float) -> None:
+        """Make the series for its first value."""
+        self.make_series()
 
     def handles(self) -> Iterator[Any]:
         """Everything that knows cells."""

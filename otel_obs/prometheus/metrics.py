@@ -189,6 +189,10 @@ class Gauge(Recorded, prometheus_client.Gauge):
         if self._cells is not None:
             self.compute()
 
+    def _make_for(self, value: float) -> None:
+        """Hold the value from the start: no reader ever sees the 0 before it."""
+        self._definition.instrument.make(self, value, self._created)
+
     def compute(self) -> None:
         """Ask the function, and show every worker what it returned."""
         try:

@@ -144,9 +144,13 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
     def make_series(self) -> None:
         """Make this process's series, and learn where their cells are."""
         for series in self._each():
-            if not series._is_removed:
+            if series._is_there():
                 for handle in series._own_handles():
                     series._definition.instrument.make(handle, handle._first, series._created)
+
+    def _is_there(self) -> bool:
+        """Whether there is a series from the start."""
+        return not self._is_removed
 
     def retire(self) -> None:
         """Go on as a series of nobody's: whoever holds it may still record to it, and nobody reads that."""
@@ -182,7 +186,10 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         family: Metric = self._get_metric()  # type: ignore[no-untyped-call]
         others: list[Metric] = []
         for stream in self._definition.streams():
-            column = _families.alone(columns.get(stream) or self._at_rest(stream))
+            column = columns.get(stream)
+            if column is None:
+                column = self._at_rest(stream)
+            column = _families.alone(column)
             if self._is_as_declared(stream):
                 _families.add_samples(family, column, has_created, self._labelnames)
             else:
@@ -195,7 +202,12 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
 
     def _at_rest(self, stream: Stream) -> Column:
         """This process's series, where no worker has recorded anything yet."""
-        found = [(handle, series) for series in self._each() for handle in series._own_handles()]
+        found = [
+            (handle, series)
+            for series in self._each()
+            if series._is_there()
+            for handle in series._own_handles()
+        ]
         table = SeriesTable(
             stream,
             [canonical(handle.attributes) for handle, _ in found],

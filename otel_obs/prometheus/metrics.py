@@ -99,6 +99,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
     """A value that goes up and down. See `prometheus_client.Gauge`."""
 
     __doc__ = prometheus_client.Gauge.__doc__
+    _function: Callable[[], float] | None = None
     if not TYPE_CHECKING:
         __init__ = defining(prometheus_client.Gauge)
 
@@ -189,6 +190,10 @@ class Gauge(Recorded, prometheus_client.Gauge):
         if self._cells is not None:
             self.compute()
 
+    def _is_there(self) -> bool:
+        """Whether there is a series from the start: a function's is there once it has returned."""
+        return self._function is None and super()._is_there()
+
     def _make_for(self, value: float) -> None:
         """Hold the value from the start: no reader ever sees the 0 before it."""
         self._definition.instrument.make(self, value, self._created)
@@ -196,7 +201,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
     def compute(self) -> None:
         """Ask the function, and show every worker what it returned."""
         try:
-            value = float(self._function())
+            value = float(self._function())  # type: ignore[misc]
         except Exception as error:
             message = f"the function of the gauge {self._name!r} failed; its series is not exposed"
             self._definition.log_once(message, error)

@@ -1,10 +1,12 @@
+# mypy: ignore-errors
 """The agent platform: FastAPI with the metrics application mounted."""
 
 import asyncio
 
-import metrics
 from fastapi import FastAPI, HTTPException
 from prometheus_client import make_asgi_app
+
+import metrics
 
 app = FastAPI()
 app.mount("/metrics", make_asgi_app(registry=metrics.registry))

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Prometheus metrics of the agent platform, in a registry of their own."""
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Summary

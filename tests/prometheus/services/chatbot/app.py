@@ -1,10 +1,12 @@
+# mypy: ignore-errors
 """The review chatbot: FastAPI, a middleware of Starlette's, and a route for Prometheus."""
 
 import asyncio
 
-import metrics
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+import metrics
 
 app = FastAPI()
 app.add_middleware(metrics.PrometheusMiddleware)

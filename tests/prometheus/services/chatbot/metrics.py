@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Prometheus metrics of the review chatbot."""
 
 import functools

@@ -1,9 +1,11 @@
+# mypy: ignore-errors
 """The image classifier: Flask, with the metrics of `prometheus_client` mounted beside it."""
 
-import metrics
 from flask import Flask, jsonify
 from prometheus_client import make_wsgi_app
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+import metrics
 
 app = Flask(__name__)
 cache = set()
@@ -32,6 +34,4 @@ def text():
     return body, 200, {"Content-Type": content_type}
 
 
-app.wsgi_app = metrics.PrometheusMiddleware(
-    DispatcherMiddleware(app.wsgi_app, {"/metrics": make_wsgi_app()})
-)
+app.wsgi_app = metrics.PrometheusMiddleware(DispatcherMiddleware(app.wsgi_app, {"/metrics": make_wsgi_app()}))

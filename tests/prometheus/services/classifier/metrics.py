@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Prometheus metrics of the image classifier."""
 
 import time

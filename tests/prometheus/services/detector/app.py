@@ -1,10 +1,12 @@
+# mypy: ignore-errors
 """The camera detector: Flask under a gunicorn that loads it before it forks."""
 
 import os
 
-import metrics
 from flask import Flask, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST
+
+import metrics
 
 app = Flask(__name__)
 

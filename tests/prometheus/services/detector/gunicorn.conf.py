@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 from prometheus_client import multiprocess
 
 preload_app = True

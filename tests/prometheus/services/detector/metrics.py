@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Prometheus metrics of the camera detector, for several workers."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess

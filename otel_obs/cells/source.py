@@ -218,7 +218,8 @@ def open_file(run_dir: RunDir, name: str) -> FileSource | None:
     Raises:
         OSError: It cannot be opened; `FileNotFoundError` where it was folded in the meantime.
     """
-    descriptor = run_dir.open(name, os.O_RDONLY)
+    # Not blocking: what bears the name may be a pipe.
+    descriptor = run_dir.open(name, os.O_RDONLY | os.O_NONBLOCK)
     try:
         header = unpack_header(os.pread(descriptor, HEADER_BYTES, 0))
     except (OSError, struct.error):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import request_uri
 
+from otel_obs.cells.forks import check as check_fork
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import Observer
@@ -73,6 +74,8 @@ class Middleware:
             environ[MARK].enter(environ)
             return app(environ, start_response)
         try:
+            # uWSGI forks without Python's hooks, unless it is told otherwise.
+            check_fork()
             path = environ.get("PATH_INFO", "")
             if self.observer.has_asgi or self._has_exclusions or path in self._scrape_paths:
                 outer = self._outer(environ, path)

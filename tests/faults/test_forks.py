@@ -18,8 +18,7 @@ def faulty(code: str, base: Path, timeout_s: float = 60.0) -> Finished:
 
 def test_a_fork_while_another_thread_holds_the_lock(clean_base: Path) -> None:
     code = """
-import otel_obs._setup as setup
-worker = setup.Running.pipeline.provider.worker
+worker = pipeline.provider.worker
 hit(2)
 inside, leave = threading.Event(), threading.Event()
 thread = threading.Thread(target=lambda: worker.exclusively(lambda: (inside.set(), leave.wait())))
@@ -36,8 +35,7 @@ say([child, total()])
 
 def test_a_fork_in_the_middle_of_a_scrape(clean_base: Path) -> None:
     code = """
-import otel_obs._setup as setup
-view = setup.Running.pipeline._view
+view = pipeline._view
 hit(2)
 inside, leave = threading.Event(), threading.Event()
 before = view._read_own
@@ -237,7 +235,9 @@ say([open_files() - before, total()])
 
 UNHOOKED = """
 import ctypes
-c_fork = ctypes.CDLL(None).fork
+# Without hooks Python's own state survives a fork only where no other thread waits for its lock.
+pipeline.provider.worker.on_open.clear()
+c_fork = ctypes.PyDLL(None).fork  # which holds the GIL, as a server would
 def unhooked(work):
     pid = c_fork()
     if pid == 0:

@@ -9,8 +9,7 @@ from tests.support.programs import Finished, run
 PREPARED = """
 from tests.faults.worker import *
 import gc, logging, os, signal, sys, threading, time
-import otel_obs._setup as setup
-worker = setup.Running.pipeline.provider.worker
+worker = pipeline.provider.worker
 """
 
 

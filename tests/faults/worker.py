@@ -12,7 +12,7 @@ from opentelemetry import metrics
 import otel_obs
 from tests.support.samples import parse_samples
 
-otel_obs.configure(runtime_metrics=False)
+pipeline: Any = otel_obs.configure(runtime_metrics=False)
 
 counter = metrics.get_meter("faults").create_counter("hits")
 

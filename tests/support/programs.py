@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -40,6 +43,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -49,14 +53,24 @@ def finish(program: subprocess.Popen[str], timeout_s: float = 60.0) -> Finished:
     Raises:
         AssertionError: It failed, or it did not end; what it said is in the message.
     """
+    end = ""
     try:
         out, log = program.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        program.kill()
+        end = f"the program did not end within {timeout_s:g} s"
+        _kill_family(program)
         out, log = program.communicate()
-        raise AssertionError(f"the program did not end within {timeout_s:g} s:\n{out}\n{log}") from None
+    finally:
+        _kill_family(program)
+    assert not end, f"{end}:\n{out}\n{log}"
     assert program.returncode == 0, f"the program ended with {program.returncode}:\n{out}\n{log}"
     return Finished(program.returncode, out.splitlines(), log)
+
+
+def _kill_family(program: subprocess.Popen[str]) -> None:
+    """Kill the program and whatever it has left behind, which may hold its pipes open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL)
 
 
 def run(

@@ -24,22 +24,29 @@ durations = metrics.get_meter("hurt").create_histogram("took", "s")
 gauge = metrics.get_meter("hurt").create_gauge("level")
 
 
+if "FAULT_EARLY" in os.environ:
+    durations.record(0.5)
+
+
 class Life:
     """One process from its fork to its end: a name that is never used again, and its log."""
 
     def __init__(self) -> None:
         self.pid = 0
         self.lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self.lock = threading.Lock()
 
     def begin(self) -> None:
         """Start over in a process that is new."""
         if self.pid != os.getpid():
-            self.pid = os.getpid()
-            self.lock = threading.Lock()
             self.name = secrets.token_hex(4)
             path = os.path.join(os.environ["FAULT_LOG"], self.name)
             self.log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             self.bound = counter.bind({"life": self.name})  # type: ignore[attr-defined]
+            self.pid = os.getpid()
 
 
 LIFE = Life()

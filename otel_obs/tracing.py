@@ -19,6 +19,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, Status, StatusCode
 
 from otel_obs.errors import MissingPackageError
+from otel_obs.http.exemplars import UNTRACED
 from otel_obs.http.nesting import MARK
 from otel_obs.sdk.blocks import wrap
 
@@ -312,7 +313,7 @@ def trace_fastapi(app: Any = None) -> None:
 
 def _note_span(span: Span, carrier: Any) -> None:
     """Tell what measures the request which span it is: it records when that span is no longer current."""
-    if span.get_span_context().trace_flags.sampled:
-        outer = carrier.get(MARK)
-        if outer is not None and not outer.is_done:
-            outer.note_context(trace.set_span_in_context(span))
+    outer = carrier.get(MARK)
+    if outer is not None and not outer.is_done:
+        is_sampled = span.get_span_context().trace_flags.sampled
+        outer.note_context(trace.set_span_in_context(span, UNTRACED) if is_sampled else UNTRACED)

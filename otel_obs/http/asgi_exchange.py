@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
@@ -125,7 +125,12 @@ class Exchange:
             return
         self.is_done = True
         self._scope = _GONE
-        handles.end(elapsed_s)
+        if self._context is None:
+            handles.end(elapsed_s)
+        else:
+            token = attach(self._recording_context(id(route), elapsed_s))
+            handles.end(elapsed_s)
+            detach(token)
 
     @property
     def _status(self) -> int:
@@ -174,7 +179,9 @@ class Exchange:
     def note_context(self, context: Any) -> None:
         """Note the context of the request's span, which may be over before the request is."""
         self._context = context
-        self.is_special = True
+
+    def _recording_context(self, route: Hashable, elapsed_s: float) -> Any:
+        return self._observer.pace.context(self._context, (route, self._status), elapsed_s)
 
     def returned(self) -> None:
         """The application has returned."""
@@ -208,10 +215,12 @@ class Exchange:
         else:
             elapsed_s = perf_counter() - self._started_s
             self._active(-1.0)
-        token = attach(self._context) if self._context is not None else None
+        token = None
         try:
             observer = self._observer
             route = asgi_route(self._scope, self._has_wsgi, self._rule)
+            if self._context is not None:
+                token = attach(self._recording_context(route, elapsed_s))
             root = observer.root(self._scope) if observer.has_root else ""
             if status or observer.extra is not None:
                 handles = self._end_as(status, error_type, root, route, elapsed_s)

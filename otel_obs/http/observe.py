@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otel_obs.http.exclusion import Carrier, Exclusion
+from otel_obs.http.exemplars import Pace
 from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing
 from otel_obs.http.naming import KNOWN_METHODS, OTHER, Classic, Connection, Naming, Outcome
 from otel_obs.sdk.together import beginning
@@ -89,6 +90,8 @@ class Observer:
         """Whether scheme and protocol version tell requests apart, or the method alone."""
         self.entries: dict[object, Entry] = {}
         """What `entry` gave, by the method, or where `names_connection` by method, scheme and protocol."""
+        self.pace = Pace()
+        """Which traced requests become exemplars."""
         self.has_wsgi = self.has_asgi = False
         """Which kinds of layers record here: one looks for the other only where there is one."""
         self._known_methods = known_methods

@@ -91,7 +91,9 @@ class Exchange:
     def note_context(self, context: Any) -> None:
         """Note the context of the request's span, which is over before the request is."""
         self._context = context
-        self.is_special = True
+
+    def _recording_context(self, elapsed_s: float) -> Any:
+        return self._observer.pace.context(self._context, (self.route, self._status), elapsed_s)
 
     def _counting(self, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
         def counting(data: bytes) -> object:
@@ -122,7 +124,12 @@ class Exchange:
             return False
         self.is_done = True
         self.environ = _GONE
-        handles.end(elapsed_s)
+        if self._context is None:
+            handles.end(elapsed_s)
+        else:
+            token = attach(self._recording_context(elapsed_s))
+            handles.end(elapsed_s)
+            detach(token)
         return True
 
     def attach(self, result: Iterable[bytes]) -> Iterable[bytes]:
@@ -214,7 +221,7 @@ class Exchange:
         self.is_done = True
         elapsed_s = perf_counter() - self._started_s
         self._active(-1.0)
-        token = attach(self._context) if self._context is not None else None
+        token = attach(self._recording_context(elapsed_s)) if self._context is not None else None
         try:
             observer, route = self._observer, self.route
             if not status and elapsed_s > PATIENCE_S and has_left(self.environ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client import metrics as theirs
 from prometheus_client.metrics_core import Metric
 
 from otel_obs.cells.snapshot import Snapshot
@@ -35,16 +34,16 @@ class MultiProcessCollector:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The families, merged over workers and registries."""
+        """The families, merged over workers and registries, without the times at which series began."""
         columns = _families.read()
         merged: dict[str, Metric] = {}
         for stream, column in columns.items():
             if _families.is_ours(stream):
-                for family in _families.families(column, theirs._use_created):
+                for family in _families.families(column, has_created=False):
                     _merge(merged.setdefault(family.name, family), family)
         yield from merged.values()
         rest = [column for stream, column in columns.items() if not _families.is_ours(stream)]
-        for family in to_prometheus_client(Snapshot(rest, 0, 0), _service.current().options):
+        for family in to_prometheus_client(Snapshot(rest, 0, 0), _service.current().options, False):
             if family.name not in merged:
                 yield family
 
@@ -58,7 +57,7 @@ def _merge(family: Metric, other: Metric) -> None:
         at = places.get((sample.name, *sorted(sample.labels.items())))
         if at is None:
             family.samples.append(sample)
-        elif family.type in _ADDED and not sample.name.endswith("_created"):
+        elif family.type in _ADDED:
             known = family.samples[at]
             family.samples[at] = known._replace(value=known.value + sample.value)
 

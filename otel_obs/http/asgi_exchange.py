@@ -38,7 +38,6 @@ class Exchange:
     _first_byte_s = _stopped_s = 0.0
     _has_left = _has_wsgi = False
     _rule: str | None = None
-    _context: Any = None
     _waiting: list[Message] | None = None
 
     def __init__(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +47,7 @@ class Exchange:
         self._send = send
         self._start: Message = _NOT_STARTED
         self.is_special = False
+        self._context: Any = None
         if observer.names_connection:
             key = scope["method"], scope.get("scheme", "http"), scope.get("http_version", "")
             entry = observer.entries.get(key) or observer.entry(*key)

@@ -39,14 +39,14 @@ class Exchange:
     _status = _sent_bytes = 0
     _first_byte_s = 0.0
     _input: CountingInput | None = None
-    _context: Any = None
     _result: Iterable[bytes] = ()
 
     def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
         self._observer = observer
         self.environ = environ
         self._start_response = start_response
-        self.is_special = False
+        self._context: Any = None
+        self.is_special = not observer.is_plain
         if observer.names_connection:
             key = environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], environ.get("SERVER_PROTOCOL", "")
             entry = observer.entries.get(key) or observer.entry(*key)
@@ -54,7 +54,7 @@ class Exchange:
             method = environ["REQUEST_METHOD"]
             entry = observer.entries.get(method) or observer.entry(method)
         self._entry = entry
-        if observer.has_sizes and "CONTENT_LENGTH" not in environ:
+        if self.is_special and observer.has_sizes and "CONTENT_LENGTH" not in environ:
             self._input = environ["wsgi.input"] = CountingInput(environ["wsgi.input"])
         environ[MARK] = self
         self._active = entry.active
@@ -72,7 +72,7 @@ class Exchange:
             self.note_error(exc_info[1])
             return self._start_response(status, headers, exc_info)
         write = self._start_response(status, headers)
-        return self._counting(write) if self._observer.has_sizes else write
+        return self._counting(write) if self.is_special else write
 
     def note_error(self, error: BaseException) -> None:
         """Note what will be counted with the request."""

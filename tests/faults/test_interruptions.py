@@ -8,7 +8,7 @@ from tests.support.programs import Finished, run
 
 PREPARED = """
 from tests.faults.worker import *
-import gc, logging, os, signal, sys, threading, time
+import gc, logging, os, random, signal, sys, threading, time
 worker = pipeline.provider.worker
 """
 
@@ -97,9 +97,10 @@ meter = metrics.get_meter("many")
 done = {}
 interrupted = 0
 number = 0
-while interrupted < 400:
+chance = random.Random(3)
+while interrupted < 300 or len(done) < 100:
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0003)
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0002, 0.003))
         while True:
             name = f"c{number % 97}_{number // 2000}"
             meter.create_counter(name).add(1, {"n": str(number % 5)})
@@ -113,9 +114,9 @@ from tests.support.samples import parse_samples
 samples = parse_samples(otel_obs.get_metrics()[0].decode())
 # The interrupted call itself may have counted, and the one line after it may not have been reached.
 off = {name: samples.total(f"{name}_total") - count for name, count in done.items()}
-say([min(off.values()), sum(off.values()) <= interrupted, len(done) > 97])
+say([min(off.values()), sum(off.values()) <= interrupted])
 """
-    assert faulty(code, clean_base).results == [[0, True, True]]
+    assert faulty(code, clean_base).results == [[0, True]]
 
 
 def test_a_log_handler_with_a_lock_of_its_own_records_what_is_logged(

@@ -1,0 +1,143 @@
+"""A crash, or a full device, at every single step: what was counted is counted after the next scrape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import run
+
+PREPARED = """
+import os, sys
+from tests.faults.worker import *
+from tests.faults.inject import CRASHED, at_step, crash, no_room
+import otel_obs.cells.retire as retire
+retire.KEEP_IDS_S = 0.0  # or every round would have more steps than the one before
+hit(1)
+expected = 1
+durations = metrics.get_meter("faults").create_histogram("took")
+durations.record(0.3)
+observed = 1
+def dead(number):
+    global expected, observed
+    def work():
+        hit(number, kind=str(number % 3))
+        durations.record(0.1 * number)
+    assert forked(work) == 0
+    expected += number
+    observed += 1
+def is_exact():
+    return total() == expected and family("took_count") == observed
+wrong = []
+"""
+
+
+def test_a_crash_at_every_step_of_folding(clean_base: Path) -> None:
+    code = """
+def scrape(step):
+    # Not the scrape itself: its own record would be counted among the steps.
+    def look():
+        with at_step(step, crash):
+            pipeline.snapshot()
+    return forked(look)
+step, code = 0, CRASHED
+while code == CRASHED:
+    step += 1
+    dead(step)
+    dead(step + 1)
+    code = scrape(step)
+    if not is_exact() or not is_exact():
+        wrong.append([step, total(), expected])
+say([code, wrong, step > 60])
+"""
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    assert done.results == [[0, [], True]]
+    assert done.log == ""
+
+
+def test_a_full_device_at_every_step_of_folding(clean_base: Path) -> None:
+    code = """
+step, steps = 0, [1]
+while step <= steps[0]:
+    step += 1
+    dead(step)
+    with at_step(step, no_room) as steps:
+        try:
+            pipeline.snapshot()
+        except OSError as error:
+            wrong.append([step, repr(error)])
+    if not is_exact() or not is_exact():
+        wrong.append([step, total(), expected])
+say([wrong, step > 5])
+"""
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    assert done.results == [[[], True]]
+
+
+def test_a_worker_is_killed_at_every_step_of_its_first_record(clean_base: Path) -> None:
+    code = """
+step, code, counted = 0, CRASHED, 0
+while code == CRASHED:
+    step += 1
+    def first():
+        with at_step(step, crash):
+            hit(1, kind="first")
+    code = forked(first)
+    now = total(kind="first")
+    if now not in (counted, counted + 1):
+        wrong.append([step, now])
+    counted = now
+say([code, wrong, step > 10, family("otel_obs_worker_files_skipped_total")])
+"""
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    assert done.results == [[0, [], True, 0]]
+
+
+def test_a_full_device_at_every_step_of_a_first_record(clean_base: Path) -> None:
+    code = """
+step, last = 0, None
+while last != 0:
+    step += 1
+    def first():
+        with at_step(step, no_room) as steps:
+            hit(1, kind="first")
+            bound = counter.bind({"kind": "first"})
+            bound.add(1)
+        if total(kind="first") < 2:
+            sys.exit(3)  # the process itself has its numbers in any case
+        os._exit(0 if steps[0] < step else 4)
+    last = forked(first)
+    if last not in (0, 4):
+        wrong.append([step, last])
+say([wrong, step > 3])
+"""
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    assert done.results == [[[], True]]
+
+
+@pytest.mark.parametrize("what", ["crash", "no_room"])
+def test_every_step_of_a_move_to_a_new_store(what: str, clean_base: Path) -> None:
+    code = f"""
+what = {what}
+step, last = 0, None
+while last not in (0, 1):
+    step += 1
+    def move():
+        hit(5, kind="moved")
+        worker = pipeline.provider.worker
+        store = worker.store()
+        with at_step(step, what) as steps:
+            worker.exclusively(lambda: worker._move(store))
+        hit(2, kind="moved")
+        total(kind="moved") >= 7 or os._exit(3)
+        os._exit(0 if steps[0] < step else 4)
+    before = total(kind="moved")
+    last = forked(move)
+    gained = total(kind="moved") - before
+    if gained != (5 if last == CRASHED else 7) or last not in (0, 4, CRASHED):
+        wrong.append([step, last, gained])
+say([wrong, last, step > 3])
+"""
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    assert done.results == [[[], 0, True]]

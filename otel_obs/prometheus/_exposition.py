@@ -60,7 +60,7 @@ def _registered() -> dict[Stream, Any]:
         stream: metric
         for metric in list(REGISTRY._collector_to_names)
         if isinstance(metric, Recorded)
-        for stream in metric._definition.streams()
+        for stream in metric.streams()
     }
 
 

@@ -179,13 +179,17 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         cells, offset = self._cells, self._offset
         return (cells, offset) if cells is not None else self._definition.locate(self)
 
+    def streams(self) -> list[Stream]:
+        """What OpenTelemetry exports of it; nothing where the constructor of an old version failed late."""
+        return self._definition.streams() if "_definition" in self.__dict__ else []
+
     def collect(self) -> Iterable[Metric]:
         """The family, merged over workers."""
         columns = _families.read()
         has_created = theirs._use_created
         family: Metric = self._get_metric()  # type: ignore[no-untyped-call]
         others: list[Metric] = []
-        for stream in self._definition.streams():
+        for stream in self.streams():
             column = columns.get(stream)
             if column is None:
                 column = self._at_rest(stream)

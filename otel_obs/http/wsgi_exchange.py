@@ -67,7 +67,14 @@ class Exchange:
         """Note the status on its way to the server."""
         self._status = _CODES.get(status) or _code(status)
         self._headers = headers
-        self.route = wsgi_route(self.environ)
+        environ = self.environ
+        try:
+            # What `wsgi_route` gives, without a call where nothing is mounted.
+            self.route = environ["werkzeug.request"].url_rule.rule
+            if environ.get("SCRIPT_NAME"):
+                self.route = wsgi_route(environ)
+        except (KeyError, AttributeError):
+            self.route = None
         if exc_info is not None:
             self.note_error(exc_info[1])
             return self._start_response(status, headers, exc_info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -258,6 +259,6 @@ def test_a_scrape_does_not_hold_up_the_event_loop() -> None:
 
     bodies = [client.body for client in asyncio.run(run())]
     assert bodies == [b"metric 1\n" * 120_000] * 2
-    lags.sort()
-    assert lags[len(lags) * 9 // 10] < 0.005
+    assert len(lags) > 20  # in 180 ms of work
+    assert statistics.median(lags) < 0.005
     assert sys.getswitchinterval() == interval_s

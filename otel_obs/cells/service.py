@@ -171,6 +171,8 @@ class Service:
         # Without it a worker that is replaced, and is the only one just then, would take the totals along.
         is_root = self._root is None or self._root.pid == os.getpid()
         if is_root or self._root is None or not ancestry.is_alive(self._root):
-            own = [self._run_dir] if self._run_dir else find_run_dirs(self._bases, self._nonce)
-            leave([*own, *self._inherited])
+            present = self._run_dir
+            if present is None or present.is_removed():
+                leave(find_run_dirs(self._bases, self._nonce))
+            leave([run_dir for run_dir in (present, *self._inherited) if run_dir is not None])
             sweep_other_users(self._bases, self._nonce)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -20,6 +21,8 @@ _logger = logging.getLogger("otel_obs")
 
 SUFFIX = ".cells"
 _SPARE_DECODED = 1000
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""A scrape fails then: without a worker the totals would fall, and who reads them would see a restart."""
 
 
 class MergedView:
@@ -106,6 +109,8 @@ class MergedView:
         except FileNotFoundError:
             return None
         except OSError as error:
+            if error.errno in _PASSING:
+                raise
             self._skip(name, error.strerror or str(error))
             return None
         if source is None:
@@ -149,7 +154,7 @@ class MergedView:
                 self._retired.refresh()
                 if self._retired.damage.reason:
                     self._skip(RETIRED, self._retired.damage.reason)
-        except OSError:
+        except FileNotFoundError:
             return None
         return self._retired
 

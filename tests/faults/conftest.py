@@ -1,4 +1,4 @@
-"""What the fault suite shares: a place for run directories that must be empty in the end, and its long form."""
+"""What the fault suite shares: a place for run directories, which must be empty in the end; its long form."""
 
 from __future__ import annotations
 

@@ -1,15 +1,8 @@
-"""Files that are damaged: a scrape answers, leaves out what cannot be read, counts it, and nothing crashes."""
+"""Damaged files: a scrape answers, leaves out what cannot be read, counts it, and nothing crashes."""
 
 from __future__ import annotations
 
-import os
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-
-import pytest
 
 from otel_obs.cells.layout import HEADER_BYTES
 from tests.support.programs import run

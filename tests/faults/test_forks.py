@@ -107,7 +107,8 @@ assert forked(lambda: hit(1)) == 0
 hit(1)
 total()
 def held():
-    found = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
+    files = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    found = [os.readlink(file) for file in files if os.path.lexists(file)]
     return sorted(os.path.basename(each) for each in found if os.environ["OTEL_OBS_RUN_DIR"] in each)
 def child():
     say(held())

@@ -94,7 +94,7 @@ class Stream(NamedTuple):
         if self.kind is Kind.HISTOGRAM:
             return len(self.bounds) + 4  # buckets, +Inf, sum, min, max
         if self.kind is Kind.GAUGE:
-            return 2  # value, unix seconds
+            return 2  # value, and when it was set: on the monotonic clock, which nobody sets
         if self.kind is Kind.EXPONENTIAL:
             return exponential.cells_of(int(self.bounds[0]))
         return 1

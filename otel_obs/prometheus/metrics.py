@@ -157,7 +157,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
                 cells, offset = self._cells, self._offset
                 cells[offset] = number
                 if self._is_most_recent:
-                    cells[offset + 1] = clock.time()
+                    cells[offset + 1] = clock.monotonic()
                 return
         except Exception:  # not resolved yet, or an odd value
             pass

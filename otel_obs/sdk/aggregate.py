@@ -134,9 +134,9 @@ class Aggregator:
 
     def _new(self, key: bytes, first: float, created_s: float | None) -> Series:
         now_ns = time.time_ns()
-        set_s = now_ns / 1e9 if created_s is None else 0.0
+        set_s = time.monotonic() if created_s is None else 0.0
         if created_s is None:
-            created_s = set_s
+            created_s = now_ns / 1e9
         series = Series(key, min(now_ns, int(created_s * 1e9)))
         store = self.worker.store()
         initial = (first, set_s) if self.stream.kind is Kind.GAUGE else ()
@@ -246,7 +246,7 @@ def _apply_sum(plan: Plan, cells: Any, offset: int, value: float) -> None:
 
 
 def _apply_last(plan: Plan, cells: Any, offset: int, value: float) -> None:
-    now_s = time.time()
+    now_s = time.monotonic()
     cells[offset] = value
     cells[offset + 1] = now_s
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from opentelemetry import metrics
@@ -189,7 +189,7 @@ class BoundGauge(Bound):
         try:
             value = amount + 0.0
             if -INF < value < INF and type(value) is float and not current_context():
-                now_s = time()
+                now_s = monotonic()
                 cells, offset = self._cells, self._offset
                 cells[offset] = value
                 cells[offset + 1] = now_s
@@ -203,7 +203,7 @@ class BoundGauge(Bound):
         try:
             value = amount + 0.0
             if -INF < value < INF and type(value) is float:
-                now_s = time()
+                now_s = monotonic()
                 cells, offset = self._cells, self._offset
                 cells[offset] += value
                 cells[offset + 1] = now_s
@@ -244,7 +244,7 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
                 value = amount + 0.0
                 offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
                 if -INF < value < INF and type(value) is float:
-                    now_s = time()
+                    now_s = monotonic()
                     cells = self._cells
                     cells[offset] = value
                     cells[offset + 1] = now_s  # type: ignore[operator]

@@ -160,7 +160,7 @@ def total(aggregator: Aggregator, observed: Iterable[Observed]) -> dict[bytes, f
 def _set(series: Series, value: float, kind: Kind) -> None:
     value = float(value)
     if kind is Kind.GAUGE:
-        now_s = time.time()
+        now_s = time.monotonic()
         series.cells[series.offset + 1] = now_s
     series.cells[series.offset] = value
 

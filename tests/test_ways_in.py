@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_a_killed_worker_takes_nothing_with_it(way: str, tmp_path: Path) -> None
         assert service.scrape().value("http_requests_total", **labels) == 2 * SENT
 
 
+def test_a_service_that_another_one_has_started_is_none_of_it(tmp_path: Path) -> None:
+    """Its workers inherit the variable in which the other one has noted its name."""
+    command, endpoint = WAYS["uvicorn, in code"]
+    env = {"_OTEL_OBS_RUN": f"0123456789abcdef:00000000:{os.getpid()}"}
+    with Service(*command, cwd=ROOT, env=env, log_file=tmp_path / "log", ready_path="/health") as service:
+        for number in range(20):
+            service.get(f"/items/{number}")
+        samples = service.scrape()
+        assert samples.value("http_requests_total", endpoint=endpoint, method="GET", status_code="200") == 20
+    assert not list(Path("/dev/shm").glob("otel-obs-*/0123456789abcdef"))
+
+
 def test_gauges_of_a_killed_worker_vanish(tmp_path: Path) -> None:
     command, _ = WAYS["wrapped gunicorn"]
     with Service(*command, cwd=ROOT, log_file=tmp_path / "log", ready_path="/health") as service:
@@ -126,10 +139,11 @@ def test_an_unwritable_run_directory_leaves_each_worker_alone(tmp_path: Path) ->
         samples = service.scrape()
         assert samples.value("http_requests_total", endpoint=endpoint, method="GET", status_code="200") == 1
         said = [each for each in service.log.splitlines() if str(missing) in each]
-        assert said == [
+        line = (
             f"OTEL_OBS_RUN_DIR='{missing}' is not a writable directory; create it, or unset it to let "
             "otel_obs choose one; metrics of this process are not merged with those of other workers"
-        ]
+        )
+        assert said == [line]
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
-from otel_obs.cells.ancestry import inline_script, is_multiprocessing_child, service_name
+from otel_obs.cells.ancestry import inline_script, is_multiprocessing_child, root_of, service_name
 
 try:
     import fcntl as _fcntl
@@ -56,8 +56,9 @@ def identify(environ: MutableMapping[str, str], command: Sequence[str]) -> Ident
     """Find out which service this process is a worker of, and note it for the workers to come.
 
     Every Python subprocess inherits the variable, so it is not enough to join: only the workers of
-    the same service do, that is children of multiprocessing and a re-execution of the same command.
-    Workers whose server never loaded otel_obs find no variable, but have an ancestor in common.
+    the same service do, that is a re-execution of the same command, and children of multiprocessing
+    whose own ancestor has set it. Workers whose server never loaded otel_obs find none, or one of
+    whoever started that server; they have an ancestor in common.
 
     Args:
         environ: The process's environment; the private variable is read and written.
@@ -69,12 +70,16 @@ def identify(environ: MutableMapping[str, str], command: Sequence[str]) -> Ident
     script = inline_script(command)
     if "multiprocessing.resource_tracker" in script or "multiprocessing.semaphore_tracker" in script:
         return None
-    nonce, _, digest = environ.get(RUN_VARIABLE, "").partition(":")
+    nonce, digest, first_pid = (*environ.get(RUN_VARIABLE, "").split(":"), "", "")[:3]
     own_digest = f"{zlib.crc32(chr(0).join(command[1:]).encode(errors='surrogateescape')):08x}"
-    if _is_nonce(nonce) and (is_multiprocessing_child(command) or digest == own_digest):
+    root = root_of(command)
+    is_child = is_multiprocessing_child(command)
+    has_set_it = first_pid == str(root.pid if root is not None else os.getppid())
+    if _is_nonce(nonce) and (digest == own_digest or (is_child and has_set_it)):
         return Identity(nonce, True)
     nonce = service_name(command)
-    environ[RUN_VARIABLE] = f"{nonce}:{own_digest}"
+    if not is_child:
+        environ[RUN_VARIABLE] = f"{nonce}:{own_digest}:{os.getpid()}"
     return Identity(nonce, False)
 
 

@@ -44,7 +44,7 @@ def medians(calls: dict[str, Callable[[], object]], number: int = CALLS) -> dict
 def compare_calls() -> list[Result]:
     """One call on one series."""
     with tempfile.TemporaryDirectory(dir=_memory_backed()) as base:
-        shared = MeterProvider(worker=Worker(Service([base], "0" * 16).open_store)).get_meter("bench")
+        shared: Any = MeterProvider(worker=Worker(Service([base], "0" * 16).open_store)).get_meter("bench")
         heap = MeterProvider().get_meter("bench")
         sdk = SdkMeterProvider([InMemoryMetricReader()]).get_meter("bench")
         registry = prometheus_client.CollectorRegistry()

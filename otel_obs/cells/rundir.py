@@ -188,6 +188,8 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
 
 def has_other_users(bases: Sequence[str], nonce: str) -> bool:
     """Whether another user has a directory of that name; only root can see that."""
+    if not is_supported():
+        return False
     own = f"{PREFIX}{os.geteuid()}"
     for base in bases:
         with contextlib.suppress(OSError):

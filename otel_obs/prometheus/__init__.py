@@ -22,7 +22,6 @@ from prometheus_client import (
     delete_from_gateway,
     generate_latest,
     instance_ip_grouping_key,
-    make_asgi_app,
     make_wsgi_app,
     push_to_gateway,
     pushadd_to_gateway,
@@ -32,6 +31,7 @@ from prometheus_client import (
 )
 
 from otel_obs.prometheus._definition import install, tell_names, uninstall
+from otel_obs.prometheus.asgi import make_asgi_app
 from otel_obs.prometheus.metrics import (
     Counter,
     Enum,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import accumulate
@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar as ClientExemplar
+from prometheus_client.samples import Sample
 
 from otel_obs.cells.exemplar import labels_of
 from otel_obs.cells.layout import Attributes, Kind, Stream
@@ -94,10 +95,14 @@ def add_samples(family: Metric, column: Column, has_created: bool, label_names: 
         label_names: The labels that come first, in this order.
     """
     table = column.table
-    add = _ADD[family.type]
-    for at, attributes in enumerate(table.attributes):
-        created_s = table.created_s[at] if has_created else None
-        add(family, _labels(attributes, label_names), column, at, created_s)
+    samples_of = _SAMPLES[family.type](family.name, table.stream.bounds)
+    created = f"{family.name}_created" if has_created and family.type in _WITH_CREATED else ""
+    samples = family.samples
+    for at, (attributes, value) in enumerate(zip(table.attributes, column.values, strict=True)):
+        labels = _labels(attributes, label_names)
+        samples.extend(samples_of(labels, value, column.exemplars.get(at, ())))
+        if created:
+            samples.append(Sample(created, labels, table.created_s[at]))
 
 
 def alone(column: Column) -> Column:
@@ -135,61 +140,60 @@ def _exemplar(exemplars: Iterable[Exemplar], bucket: int) -> ClientExemplar | No
     return None
 
 
-def _add_counter(
-    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
-) -> None:
-    exemplar = _exemplar(column.exemplars.get(at, ()), 0)
-    family.add_sample(f"{family.name}_total", labels, column.values[at], exemplar=exemplar)
-    _add_created(family, labels, created_s)
+_Samples = Callable[[dict[str, str], Any, Iterable[Exemplar]], list[Sample]]
 
 
-def _add_scalar(
-    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
-) -> None:
-    family.add_sample(family.name, labels, column.values[at])
+def _counter(name: str, bounds: tuple[float, ...]) -> _Samples:
+    total = f"{name}_total"
+
+    def samples(labels: dict[str, str], value: float, exemplars: Iterable[Exemplar]) -> list[Sample]:
+        return [Sample(total, labels, value, None, _exemplar(exemplars, 0))]
+
+    return samples
 
 
-def _add_info(
-    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
-) -> None:
-    family.add_sample(f"{family.name}_info", labels, column.values[at])
+def _scalar(name: str, bounds: tuple[float, ...]) -> _Samples:
+    return lambda labels, value, exemplars: [Sample(name, labels, value)]
 
 
-def _add_summary(
-    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
-) -> None:
-    row = column.values[at]
-    family.add_sample(f"{family.name}_count", labels, sum(row[:-1]))
-    family.add_sample(f"{family.name}_sum", labels, row[-1])
-    _add_created(family, labels, created_s)
+def _info(name: str, bounds: tuple[float, ...]) -> _Samples:
+    return _scalar(f"{name}_info", bounds)
 
 
-def _add_histogram(
-    family: Metric, labels: dict[str, str], column: Column, at: int, created_s: float | None
-) -> None:
-    row, bounds = column.values[at], column.table.stream.bounds
-    exemplars = column.exemplars.get(at, ())
-    counts = list(accumulate(row[:-1]))
-    for bucket, (bound, count) in enumerate(zip((*bounds, inf), counts, strict=True)):
-        with_bound = {**labels, "le": number(bound)}
-        exemplar = _exemplar(exemplars, bucket)
-        family.add_sample(f"{family.name}_bucket", with_bound, count, exemplar=exemplar)
-    family.add_sample(f"{family.name}_count", labels, counts[-1])
-    if (*bounds, inf)[0] >= 0:
-        family.add_sample(f"{family.name}_sum", labels, row[-1])
-    _add_created(family, labels, created_s)
+def _summary(name: str, bounds: tuple[float, ...]) -> _Samples:
+    count, total = f"{name}_count", f"{name}_sum"
+
+    def samples(labels: dict[str, str], row: Sequence[float], exemplars: Iterable[Exemplar]) -> list[Sample]:
+        return [Sample(count, labels, sum(row[:-1])), Sample(total, labels, row[-1])]
+
+    return samples
 
 
-def _add_created(family: Metric, labels: dict[str, str], created_s: float | None) -> None:
-    if created_s is not None:
-        family.add_sample(f"{family.name}_created", labels, created_s)
+def _histogram(name: str, bounds: tuple[float, ...]) -> _Samples:
+    bucket, count, total = f"{name}_bucket", f"{name}_count", f"{name}_sum"
+    les = [number(bound) for bound in (*bounds, inf)]
+    has_sum = (*bounds, inf)[0] >= 0
+
+    def samples(labels: dict[str, str], row: Sequence[float], exemplars: Iterable[Exemplar]) -> list[Sample]:
+        counts = list(accumulate(row[:-1]))
+        found = [
+            Sample(bucket, {**labels, "le": le}, below, None, _exemplar(exemplars, at))
+            for at, (le, below) in enumerate(zip(les, counts, strict=True))
+        ]
+        found.append(Sample(count, labels, counts[-1]))
+        if has_sum:
+            found.append(Sample(total, labels, row[-1]))
+        return found
+
+    return samples
 
 
-_ADD = {
-    "counter": _add_counter,
-    "gauge": _add_scalar,
-    "stateset": _add_scalar,
-    "info": _add_info,
-    "summary": _add_summary,
-    "histogram": _add_histogram,
+_WITH_CREATED = ("counter", "summary", "histogram")
+_SAMPLES: dict[str, Callable[[str, tuple[float, ...]], _Samples]] = {
+    "counter": _counter,
+    "gauge": _scalar,
+    "stateset": _scalar,
+    "info": _info,
+    "summary": _summary,
+    "histogram": _histogram,
 }

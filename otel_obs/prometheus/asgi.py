@@ -1,8 +1,102 @@
-"""`prometheus_client.asgi`, as it is."""
+"""`make_asgi_app`: the application of `prometheus_client`, which here does not hold up the event loop."""
 
-import sys
+from __future__ import annotations
 
-from prometheus_client import asgi
-from prometheus_client.asgi import *  # noqa: F403
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from time import perf_counter
+from typing import Any
 
-sys.modules[__name__] = asgi
+from prometheus_client import asgi as theirs
+
+from otel_obs.prometheus.registry import REGISTRY, Collector
+
+__all__ = ["make_asgi_app"]
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+LONG_S = 0.005
+"""A collection that took longer the last time gets a thread of its own; shorter ones are not worth it."""
+
+
+def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = False) -> Application:
+    """Create an ASGI application that serves the metrics of *registry*.
+
+    Args:
+        registry: What to collect.
+        disable_compression: Whether no answer is compressed.
+    """
+    application: Application = theirs.make_asgi_app(registry, disable_compression)
+
+    last_s = 0.0
+
+    def answer_it(scope: Scope) -> list[Message]:
+        nonlocal last_s
+        started_s = perf_counter()
+        try:
+            return _answer(application, scope)
+        finally:
+            last_s = perf_counter() - started_s
+
+    async def prometheus_app(scope: Scope, receive: Receive, send: Send) -> None:
+        if last_s > LONG_S:
+            answer = await _aside(lambda: answer_it(scope))
+        else:
+            answer = answer_it(scope)
+        payload = await receive()
+        if payload.get("type") == "http.request":
+            for message in answer:
+                await send(message)
+
+    return prometheus_app
+
+
+def _answer(application: Application, scope: Scope) -> list[Message]:
+    """What *application* sends; it never waits for anything but a request that is there."""
+    answer: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    try:
+        application(scope, receive, send).send(None)
+    except StopIteration:
+        return answer
+    raise RuntimeError("the application of prometheus_client waits for something")
+
+
+async def _aside(work: Callable[[], list[Message]]) -> list[Message]:
+    """Run *work* on a thread of its own: a busy pool of threads may not keep a scrape waiting."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return work()  # trio's loop
+    done: asyncio.Future[list[Message]] = loop.create_future()
+
+    def run() -> None:
+        try:
+            answer = work()
+        except Exception as error:
+            loop.call_soon_threadsafe(_resolve, done, error, [])
+        else:
+            loop.call_soon_threadsafe(_resolve, done, None, answer)
+
+    threading.Thread(target=run, name="otel-obs-prometheus", daemon=True).start()
+    return await done
+
+
+def _resolve(done: asyncio.Future[list[Message]], error: Exception | None, answer: list[Message]) -> None:
+    if done.done():
+        return
+    if error is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(answer)

@@ -16,7 +16,6 @@ from prometheus_client.exposition import (
     generate_latest,
     gzip_accepted,
     instance_ip_grouping_key,
-    make_asgi_app,
     make_wsgi_app,
     passthrough_redirect_handler,
     push_to_gateway,
@@ -26,6 +25,8 @@ from prometheus_client.exposition import (
     tls_auth_handler,
     write_to_textfile,
 )
+
+from otel_obs.prometheus.asgi import make_asgi_app
 
 __all__ = [
     "CONTENT_TYPE_LATEST",

@@ -109,7 +109,8 @@ class Settings:
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         parse.HISTOGRAMS,
         "explicit_bucket_histogram",
-        "What `otlp` makes of histograms: `explicit_bucket_histogram` or `base2_exponential_bucket_histogram`.",
+        "What `otlp` makes of histograms: `explicit_bucket_histogram` or "
+        "`base2_exponential_bucket_histogram`.",
     )
     export_interval_ms: int = _setting(
         "OTEL_METRIC_EXPORT_INTERVAL",

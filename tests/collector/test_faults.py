@@ -28,6 +28,8 @@ from tests.support.web import request
 pytestmark = needs_collector
 
 OUTAGE_S = float(os.environ.get("OUTAGE_S", "3"))
+NOBODY = {"APP_TARGETS": "[127.0.0.1:9]"}
+"""A target that does not answer: what is sent is that it is down."""
 IMPATIENT = (
     "--set=processors.batch.timeout=50ms",
     "--set=exporters.prometheus_remote_write/cloud.retry_on_failure.initial_interval=200ms",
@@ -148,7 +150,11 @@ def test_a_bad_request_is_dropped_and_explained(running: Running) -> None:
 
 def test_credentials_that_are_wrong_are_named_with_their_remedy(tmp_path: Path) -> None:
     with OtlpReceiver(authorize=lambda header: False) as traces, Cloud() as cloud:
-        env = {**variables(cloud.url, f"http://127.0.0.1:{traces.http_port}/otlp"), "GC_TOKEN": "glc_wrong"}
+        env = {
+            **variables(cloud.url, f"http://127.0.0.1:{traces.http_port}/otlp"),
+            "GC_TOKEN": "glc_wrong",
+            **NOBODY,
+        }
         with Collector(tmp_path, env, options=IMPATIENT) as collector:
             line = until(lambda: remedy_for(collector, "401"), "the remedy")
     assert line == (
@@ -172,7 +178,7 @@ def test_credentials_that_are_wrong_for_traces_only_are_named_too(tmp_path: Path
 
 def test_an_address_with_nothing_behind_it_is_named(tmp_path: Path) -> None:
     with Cloud() as cloud:
-        env = variables(cloud.url.replace("/api/prom/push", "/other/api/prom/push"))
+        env = {**variables(cloud.url.replace("/api/prom/push", "/other/api/prom/push")), **NOBODY}
         with Collector(tmp_path, env, options=IMPATIENT) as collector:
             line = until(lambda: remedy_for(collector, "404"), "the remedy")
     assert line == (
@@ -183,7 +189,8 @@ def test_an_address_with_nothing_behind_it_is_named(tmp_path: Path) -> None:
 
 def test_a_stop_while_the_endpoint_is_down_takes_no_longer_than_it_may(tmp_path: Path) -> None:
     with Cloud() as cloud:
-        collector = Collector(tmp_path, {**variables(cloud.url), "STOP_S": "1"}, options=IMPATIENT)
+        env = {**variables(cloud.url), "STOP_S": "1", **NOBODY}
+        collector = Collector(tmp_path, env, options=IMPATIENT)
         with collector:
             until(lambda: cloud.samples("up"), "a scrape")
             cloud.go_down()

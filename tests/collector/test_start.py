@@ -147,6 +147,17 @@ def test_the_example_has_every_variable_with_its_default() -> None:
         assert not default or example[name] == default.removeprefix(":-")
 
 
+def test_alloy_has_the_same_variables_and_no_loose_ends() -> None:
+    alloy = (DIRECTORY / "config.alloy").read_text()
+    example = re.findall(r"^([A-Z_]+)=", (DIRECTORY / "env.example").read_text(), re.MULTILINE)
+    assert set(re.findall(r'sys\.env\("(\w+)"\)', alloy)) <= {*example, "APP_TARGET"}
+
+    declared = {".".join(parts) for parts in re.findall(r'^([a-z_.]+) "(\w+)" {$', alloy, re.MULTILINE)}
+    referred = set(re.findall(r"\b((?:otelcol|prometheus)\.[a-z_.]+)\.(?:input|receiver|handler)\b", alloy))
+    assert len(declared) == 8
+    assert referred == declared - {"prometheus.scrape.apps", "otelcol.receiver.otlp.services"}
+
+
 @needs_collector
 @pytest.mark.parametrize("config", CONFIGURATIONS)
 def test_the_collector_finds_every_configuration_valid(config: str) -> None:

@@ -30,7 +30,7 @@ def add_rows(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def split(terms: Sequence[float]) -> tuple[float, float]:
-    """The rounded sum of *terms*, and what it was rounded by."""
+    """The rounded sum of *terms*, and what it was rounded by: together 106 bits of it."""
     total = add(terms)
     rest = add((*terms, -total))
     return total, rest if rest - rest == 0.0 else 0.0

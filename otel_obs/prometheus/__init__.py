@@ -30,7 +30,7 @@ from prometheus_client import (
     write_to_textfile,
 )
 
-from otel_obs.prometheus._definition import install, tell_names, uninstall
+from otel_obs.prometheus._definitions import install, tell_names, uninstall
 from otel_obs.prometheus.asgi import make_asgi_app
 from otel_obs.prometheus.metrics import (
     Counter,

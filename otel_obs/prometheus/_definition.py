@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
 import math
 import time
 import weakref
 from _thread import RLock
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from otel_obs.cells import forks
 from otel_obs.cells.layout import CELL_BYTES, Scope, Stream
@@ -84,6 +82,12 @@ class Declaration(NamedTuple):
         return f"{self.name}_total" if self.type == "counter" else self.name
 
 
+class _Making:
+    """One thread makes an instrument; whoever holds the lock waits for no worker's."""
+
+    lock = RLock()
+
+
 class Definition:
     """One metric's part in OpenTelemetry.
 
@@ -107,7 +111,7 @@ class Definition:
         forks.check()
         provider = _service.current().provider
         if self._provider is not provider:
-            with _All.lock:
+            with _Making.lock:
                 if self._provider is not provider:
                     self._instrument = self._make(provider)
                     self._provider = provider
@@ -228,7 +232,6 @@ class Definition:
 
     def _make(self, provider: MeterProvider) -> SdkInstrument:
         """Make the instrument; a meter would change or refuse some of Prometheus' names."""
-        _join(provider)
         declared = self.declaration
         instrument = declared.kind(
             owner=provider,
@@ -247,136 +250,8 @@ class Definition:
         return () if owner is None else list(owner.handles())
 
 
-class _All:
-    """Every definition of this process, by name and number."""
-
-    lock = RLock()
-    """Nobody who holds it waits for a worker's lock."""
-    definitions: ClassVar[dict[str, dict[int, Definition]]] = {}
-    dropped: ClassVar[deque[Definition]] = deque()
-    """Those whose metric is gone. A finaliser may run anywhere, so it takes no lock."""
-    providers: ClassVar[weakref.WeakSet[MeterProvider]] = weakref.WeakSet()
-    listeners: ClassVar[list[Callable[[str], None]]] = []
-
-
-def _every() -> list[Definition]:
-    return [each for taken in list(_All.definitions.values()) for each in list(taken.values())]
-
-
-def define(definition: Definition, owner: Owner, is_default: bool) -> None:
-    """Give a metric its place.
-
-    Args:
-        definition: What it records to.
-        owner: The metric.
-        is_default: Whether it is in the default registry, which lets no two metrics of a name in.
-    """
-    sweep()
-    displaced = None
-    with _All.lock:
-        taken = _All.definitions.setdefault(definition.declaration.name, {})
-        if is_default:
-            # Whoever has the place has left the registry since, and moves on.
-            displaced = taken.get(0)
-            if displaced is not None:
-                displaced.number = _free_number(taken)
-                taken[displaced.number] = displaced
-        else:
-            definition.number = _free_number(taken)
-        taken[definition.number] = definition
-    if displaced is not None:
-        displaced.withdraw()
-    if is_default:
-        for listener in _All.listeners:
-            listener(definition.declaration.exposed_name)
-    weakref.finalize(owner, _All.dropped.append, definition).atexit = False
-    service = _service.known()
-    if service is not None:
-        _join(service.provider)
-        if service.provider.worker.opened is not None:
-            definition.make_series()
-
-
-def _free_number(taken: dict[int, Definition]) -> int:
-    return next(number for number in itertools.count(1) if number not in taken)
-
-
-def sweep() -> None:
-    """Take away the series of metrics that are gone, and give their numbers back."""
-    while _All.dropped:
-        definition = _All.dropped.popleft()
-        taken = _All.definitions.get(definition.declaration.name, {})
-        if taken.get(definition.number) is definition:
-            del taken[definition.number]
-        definition.withdraw()
-
-
-def known_streams() -> dict[Stream, Definition]:
-    """The streams of this process's metrics."""
-    return {stream: each for each in _every() for stream in each.streams()}
-
-
-def compute_all() -> None:
-    """Ask every function that gives a gauge its value."""
-    for definition in _every():
-        for computed in list(definition.computed):
-            computed.compute()
-
-
-class _Together:
-    """All metrics, as their provider sees them: made together, with functions to ask before a reading."""
-
-    def __init__(self) -> None:
-        self.observed_s = -math.inf
-
-    def make_series(self) -> None:
-        """This process has recorded something: all its metrics are there from now on, at 0."""
-        for definition in _every():
-            definition.make_series()
-
-    def refresh(self) -> None:
-        """Ask every function."""
-        self.observed_s = time.monotonic()
-        compute_all()
-
-
-def _join(provider: MeterProvider) -> None:
-    if provider in _All.providers:
-        return
-    _All.providers.add(provider)
-    together = _Together()
-    provider.refreshed.append(together)
-    provider.worker.on_open.append(together.make_series)
-
-
-def tell_names(listener: Callable[[str], None]) -> None:
-    """Call *listener* with the exposed name of every metric of the default registry, now and to come."""
-    _All.listeners.append(listener)
-    for definition in _every():
-        if not definition.number:
-            listener(definition.declaration.exposed_name)
-
-
-def install(service: _service.Service) -> None:
-    """Record to *service*, which has been configured just now."""
-    _service.set_current(service)
-    for definition in _every():
-        definition.detach()
-    _join(service.provider)
-    if service.provider.worker.opened is not None:
-        for definition in _every():
-            definition.make_series()
-
-
-def uninstall() -> None:
-    """Record to nothing any more; the next use configures anew, and starts at 0."""
-    _service.set_current(None)
-    for definition in _every():
-        definition.withdraw()
-
-
 def _after_fork_in_child() -> None:
-    _All.lock = RLock()
+    _Making.lock = RLock()
 
 
 forks.after_in_child(_after_fork_in_child)

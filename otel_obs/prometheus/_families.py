@@ -21,7 +21,8 @@ from otel_obs.exposition.lexical import number
 from otel_obs.exposition.names import Naming, join_labels, unit_word
 from otel_obs.exposition.plan import Options
 from otel_obs.prometheus import _service
-from otel_obs.prometheus._definition import PER_WORKER, PID, SCOPE, TYPE_KEY, compute_all, sweep
+from otel_obs.prometheus._definition import PER_WORKER, PID, SCOPE, TYPE_KEY
+from otel_obs.prometheus._definitions import compute_all, sweep
 
 _ALONE = "without the label of the worker"
 _OPTIONS = Options(has_target_info=False)

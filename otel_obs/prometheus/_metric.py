@@ -15,7 +15,8 @@ from otel_obs.cells.layout import Kind, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable
 from otel_obs.exposition.names import UNITS, unit_word
 from otel_obs.prometheus import _families
-from otel_obs.prometheus._definition import Declaration, Definition, SdkInstrument, define
+from otel_obs.prometheus._definition import Declaration, Definition, SdkInstrument
+from otel_obs.prometheus._definitions import define
 from otel_obs.prometheus._labels import Labelled
 
 T = TypeVar("T", bound="Recorded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from _thread import RLock
+from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
@@ -48,15 +49,21 @@ class _Current:
     lock = RLock()
 
 
+listeners: list[Callable[[Service], None]] = []
+"""Told of every service before it is used."""
+
+
 def current() -> Service:
     """What is configured; configured now, from the environment, if nobody has done it."""
     service = _Current.service
     if service is not None:
         return service
     with _Current.lock:
-        if _Current.service is None:
-            _Current.service = _configured() or _Alone()
-        return _Current.service
+        service = _Current.service
+        if service is None:
+            service = _configured() or _Alone()
+            set_current(service)
+        return service
 
 
 def known() -> Service | None:
@@ -67,6 +74,9 @@ def known() -> Service | None:
 def set_current(service: Service | None) -> None:
     """Record to *service* from now on; None asks again at the next use."""
     _Current.service = service
+    if service is not None:
+        for listener in listeners:
+            listener(service)
 
 
 def _configured() -> Service | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.otlp import OtlpReceiver
 from tests.support.processes import Service, tool
 from tests.support.waiting import until
 from tests.support.web import request
@@ -154,3 +155,23 @@ def test_under_the_wrapper_a_request_is_counted_once(service_name: str, tmp_path
         said = [line for line in service.log.splitlines() if "'http_requests_total'" in line]
         assert set(said) == {OWNED}
         assert len(said) <= 2  # by a worker each
+
+
+def test_under_the_wrapper_a_request_is_pushed_once(tmp_path: Path) -> None:
+    with OtlpReceiver() as receiver:
+        env = {
+            **receiver.environment("http/protobuf"),
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_METRIC_EXPORT_INTERVAL": "100",
+        }
+        with run("chatbot", tmp_path, WRAPPER, *UVICORN, "--workers", "2", env=env) as service:
+            assert post(service, "/chat/7") == [200] * SENT
+            chats = {"method": "POST", "endpoint": "/chat/{session_id}", "status": "200"}
+            until(
+                lambda: receiver.latest().total("http_requests", **chats) == SENT,
+                "every request",
+            )
+            assert {"status_code" in labels for labels in receiver.latest().labels("http_requests")} == {
+                False
+            }
+            assert receiver.latest().value("dialogue_sessions", category="robot_cleaner") == SENT

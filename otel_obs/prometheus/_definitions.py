@@ -1,0 +1,152 @@
+"""All metrics of this process: their numbers, and what happens to them together."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+import weakref
+from _thread import RLock
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar
+
+from otel_obs.cells import forks
+from otel_obs.cells.layout import Stream
+from otel_obs.prometheus import _service
+from otel_obs.prometheus._definition import Definition, Owner
+from otel_obs.sdk import MeterProvider
+
+
+class _All:
+    """Every definition of this process, by name and number."""
+
+    lock = RLock()
+    """Whoever holds it waits for no worker's."""
+    definitions: ClassVar[dict[str, dict[int, Definition]]] = {}
+    dropped: ClassVar[deque[Definition]] = deque()
+    """Those whose metric is gone. A finaliser may run anywhere, so it takes no lock."""
+    providers: ClassVar[weakref.WeakSet[MeterProvider]] = weakref.WeakSet()
+    listeners: ClassVar[list[Callable[[str], None]]] = []
+
+
+def _every() -> list[Definition]:
+    return [each for taken in list(_All.definitions.values()) for each in list(taken.values())]
+
+
+def define(definition: Definition, owner: Owner, is_default: bool) -> None:
+    """Give a metric its place.
+
+    Args:
+        definition: What it records to.
+        owner: The metric.
+        is_default: Whether it is in the default registry, which lets no two metrics of a name in.
+    """
+    sweep()
+    displaced = None
+    with _All.lock:
+        taken = _All.definitions.setdefault(definition.declaration.name, {})
+        if is_default:
+            # Whoever has the place has left the registry since, and moves on.
+            displaced = taken.get(0)
+            if displaced is not None:
+                displaced.number = _free_number(taken)
+                taken[displaced.number] = displaced
+        else:
+            definition.number = _free_number(taken)
+        taken[definition.number] = definition
+    if displaced is not None:
+        displaced.withdraw()
+    if is_default:
+        for listener in _All.listeners:
+            listener(definition.declaration.exposed_name)
+    weakref.finalize(owner, _All.dropped.append, definition).atexit = False
+    if definition.is_open:
+        definition.make_series()
+
+
+def _free_number(taken: dict[int, Definition]) -> int:
+    return next(number for number in itertools.count(1) if number not in taken)
+
+
+def sweep() -> None:
+    """Take away the series of metrics that are gone, and give their numbers back."""
+    while _All.dropped:
+        definition = _All.dropped.popleft()
+        taken = _All.definitions.get(definition.declaration.name, {})
+        if taken.get(definition.number) is definition:
+            del taken[definition.number]
+        definition.withdraw()
+
+
+def known_streams() -> dict[Stream, Definition]:
+    """The streams of this process's metrics."""
+    return {stream: each for each in _every() for stream in each.streams()}
+
+
+def compute_all() -> None:
+    """Ask every function that gives a gauge its value."""
+    for definition in _every():
+        for computed in list(definition.computed):
+            computed.compute()
+
+
+class _Together:
+    """All metrics, as their provider sees them: made together, with functions to ask before a reading."""
+
+    def __init__(self) -> None:
+        self.observed_s = -math.inf
+
+    def make_series(self) -> None:
+        """This process has recorded something: all its metrics are there from now on, at 0."""
+        for definition in _every():
+            definition.make_series()
+
+    def refresh(self) -> None:
+        """Ask every function."""
+        self.observed_s = time.monotonic()
+        compute_all()
+
+
+def _join(service: _service.Service) -> None:
+    """Be asked by a provider, from its first use on."""
+    provider = service.provider
+    if provider in _All.providers:
+        return
+    _All.providers.add(provider)
+    together = _Together()
+    provider.refreshed.append(together)
+    provider.worker.on_open.append(together.make_series)
+
+
+def tell_names(listener: Callable[[str], None]) -> None:
+    """Call *listener* with the exposed name of every metric of the default registry, now and to come."""
+    _All.listeners.append(listener)
+    for definition in _every():
+        if not definition.number:
+            listener(definition.declaration.exposed_name)
+
+
+def install(service: _service.Service) -> None:
+    """Record to *service*, which has been configured just now."""
+    _service.set_current(service)
+    for definition in _every():
+        definition.detach()
+    if service.provider.worker.opened is not None:
+        for definition in _every():
+            definition.make_series()
+
+
+def uninstall() -> None:
+    """Record to nothing any more; the next use configures anew, and starts at 0."""
+    _service.set_current(None)
+    for definition in _every():
+        definition.withdraw()
+
+
+def _after_fork_in_child() -> None:
+    _All.lock = RLock()
+
+
+forks.after_in_child(_after_fork_in_child)
+_service.listeners.append(_join)

@@ -22,6 +22,7 @@ from otel_obs.prometheus import (
     write_to_textfile,
 )
 from otel_obs.prometheus.asgi import LONG_S
+from tests.prometheus.programs import IS_OLD
 from tests.support.processes import free_port
 from tests.support.web import request
 
@@ -73,7 +74,8 @@ def test_an_asgi_application_answers_as_that_of_prometheus_client_does(registry:
     _, headers, body = ask(make_asgi_app(registry), accept_encoding="gzip")
     assert headers["content-encoding"] == "gzip"
     assert b"orders_total 3.0\n" in gzip.decompress(body)
-    assert ask(make_asgi_app(registry), "/?name[]=other")[2] == b""
+    if not IS_OLD:  # older ones look for a name among bytes
+        assert ask(make_asgi_app(registry), "/?name[]=other")[2] == b""
 
 
 def test_the_event_loop_goes_on_while_a_collection_takes_long(registry: CollectorRegistry) -> None:

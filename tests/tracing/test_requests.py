@@ -51,6 +51,18 @@ def exemplars(served: Service, family: str, **labels: str) -> set[str]:
     }
 
 
+def wait_for_exemplar(served: Service, path: str, family: str, **labels: str) -> str:
+    """Ask for *path* until the family's exemplar is of what was asked for; the trace."""
+
+    def is_there() -> str:
+        # Not every request leaves its trace, if another did just before.
+        trace_id, _, headers = traceparent()
+        served.get(path, headers=headers)
+        return trace_id if trace_id in exemplars(served, family, **labels) else ""
+
+    return until(is_there, f"an exemplar of {family}")
+
+
 def framework_of(served: Service) -> str:
     """Which of the two it is."""
     return "flask" if any("gunicorn" in part for part in served.command) else "fastapi"
@@ -84,18 +96,13 @@ def test_a_request_that_is_passed_on_is_one_trace_over_both_services(
 
 
 def test_an_exemplar_of_a_bucket_leads_to_the_trace(served: Service) -> None:
-    framework = framework_of(served)
-    trace_id, _, headers = traceparent()
-    served.get("/items/7", headers=headers)
-    found = exemplars(served, "http_request_duration_seconds", endpoint=ROUTES[framework])
-    assert trace_id in found
+    endpoint = ROUTES[framework_of(served)]
+    assert wait_for_exemplar(served, "/items/7", "http_request_duration_seconds", endpoint=endpoint)
 
 
 def test_a_request_that_fails_has_its_exemplar_too(served: Service, receiver: OtlpReceiver) -> None:
-    trace_id, _, headers = traceparent()
-    assert served.get("/fail", headers=headers).status == 500
-    assert trace_id in exemplars(served, "http_request_duration_seconds", endpoint="/fail")
-    assert trace_id in exemplars(served, "http_requests", endpoint="/fail", status_code="500")
+    wait_for_exemplar(served, "/fail", "http_request_duration_seconds", endpoint="/fail")
+    trace_id = wait_for_exemplar(served, "/fail", "http_requests", endpoint="/fail", status_code="500")
     (request,) = spans_of(receiver, trace_id, 1)
     assert request.name == "GET /fail"
 
@@ -153,7 +160,7 @@ def test_an_application_that_is_instrumented_in_code_is_traced_too(
         served.get("/items/7", headers=headers)
         request, _ = spans_of(receiver, trace_id, 2)
         assert (request.name, request.parent_id) == (f"GET {ROUTES[framework]}", parent_id)
-        assert trace_id in exemplars(served, "http_request_duration_seconds", endpoint=ROUTES[framework])
+        wait_for_exemplar(served, "/items/7", "http_request_duration_seconds", endpoint=ROUTES[framework])
 
 
 @pytest.mark.parametrize("framework", SERVERS)
@@ -178,7 +185,7 @@ def test_spans_and_metrics_of_a_worker_are_of_one_instance(tmp_path: Path) -> No
         "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=pod-1",
     }
     with OtlpReceiver() as receiver, service(tmp_path, "flask", receiver, env) as served:
-        expected = {f"pod-1/{pid}" for pid in served.workers()}
+        expected = {f"pod-1/{pid}" for pid in served.wait_for_workers(2)}
 
         def both() -> bool:
             served.get("/items/7")

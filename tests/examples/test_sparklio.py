@@ -19,6 +19,7 @@ from tests.support.postgres import MISSING, binary, postgres_server
 from tests.support.processes import Service
 from tests.support.samples import Samples, parse_samples
 from tests.support.systems import EXAMPLES, OfflineLlm, label_names, uvicorn, when
+from tests.support.waiting import until
 
 NOTES = [
     "Green tea is steeped at 80 degrees. It is not fermented.",
@@ -293,10 +294,14 @@ def test_on_postgresql_two_workers_start_at_once_and_count_the_same(tmp_path: Pa
         env = {"DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://")}
         with uvicorn("sparklio", tmp_path / "log", env) as service:
             samples = drive(service)
+            # Another worker's pool is looked at every few seconds.
+            until(
+                lambda: service.scrape().value("sparklio_db_connections", state="idle") >= 1,
+                "a connection at rest",
+            )
 
     assert samples.value("otel_obs_workers") == 2
     assert samples.value("sparklio_db_queries_total", operation="CREATE", status="success") == 6
     assert samples.value("sparklio_db_queries_total", operation="INSERT", status="success") >= RUNS + 1
     assert samples.value("sparklio_db_queries_total", operation="INSERT", status="error") == 1
-    assert samples.value("sparklio_db_connections", state="idle") >= 1
     assert samples.value("sparklio_workflows_total", workflow="brief", status="success") == BRIEFS

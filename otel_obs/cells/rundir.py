@@ -75,12 +75,12 @@ def identify(environ: MutableMapping[str, str], command: Sequence[str]) -> Ident
     root = root_of(command)
     is_child = is_multiprocessing_child(command)
     has_set_it = first_pid == str(root.pid if root is not None else os.getppid())
-    if _is_nonce(nonce) and (digest == own_digest or (is_child and has_set_it)):
-        return Identity(nonce, True)
-    nonce = service_name(command)
+    joined = _is_nonce(nonce) and (digest == own_digest or (is_child and has_set_it))
+    if not joined:
+        nonce = service_name(command)
     if not is_child:
         environ[RUN_VARIABLE] = f"{nonce}:{own_digest}:{os.getpid()}"
-    return Identity(nonce, False)
+    return Identity(nonce, joined)
 
 
 def _is_nonce(text: str) -> bool:
@@ -113,7 +113,6 @@ class RunDir:
         self.path = path
         self.descriptor = descriptor
         self.members = members
-        self.is_made_here = False
         self._opened = [os.fstat(descriptor), os.fstat(members)]
 
     def open(self, name: str, flags: int) -> int:
@@ -128,6 +127,14 @@ class RunDir:
         """Remove a file in here, if it is there."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.descriptor)
+
+    def claim(self, name: str) -> bool:
+        """Make an empty file, unless another process has done so before."""
+        try:
+            os.close(self.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except OSError:
+            return False
+        return True
 
     def names(self) -> list[str]:
         """The files in here."""
@@ -210,14 +217,11 @@ def _open_under(base: str, nonce: str) -> RunDir:
         os.mkdir(user_path, 0o700)
     user = open_private(user_path, None)
     try:
-        is_made_here = False
         for _ in range(_ATTEMPTS):
             joined = _join(user, user_path, nonce)
             if joined is not None:
-                joined.is_made_here = is_made_here
                 return joined
-            is_made_here = _make(user, nonce)
-            if not is_made_here:
+            if not _make(user, nonce):
                 time.sleep(_PAUSE_S)  # somebody else is making it, or removing one that had no members left
     finally:
         os.close(user)

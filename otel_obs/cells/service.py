@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # What opens a store is imported when one is opened: most processes of a service never record.
 _logger = logging.getLogger("otel_obs")
 
+_MOVED = "moved"
+"""Made by whoever says that the workers had to move here, so that the others need not."""
+
 
 class Service:
     """Opens this process's store where the service's other workers find it.
@@ -84,7 +87,7 @@ class Service:
                 return self._run_dir
         if present is None:
             sweep(self._bases)
-        elif opened.is_made_here:
+        elif opened.claim(_MOVED):
             self._unsaid.append(
                 f"{present.path} was removed; the workers that live go on in {opened.path}, and what others "
                 "have counted is lost"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otel_obs.cells.layout import Stream, canonical, encode_attributes
-from otel_obs.cells.rundir import RunDir, open_run_dir
+from otel_obs.cells.rundir import RunDir
 from otel_obs.cells.service import Service
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.store import Store
@@ -70,10 +70,3 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     for store in fleet.stores:
         store.discard()
     fleet.run_dir.close()
-
-
-@pytest.fixture
-def run_dir(tmp_path: Path) -> Iterator[RunDir]:
-    opened = open_run_dir([str(tmp_path)], NONCE)
-    yield opened
-    opened.close()

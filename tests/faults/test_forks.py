@@ -213,6 +213,8 @@ code = forked(worker)
 child = int(os.read(reading, 100))
 before = [family("level"), total(), family("otel_obs_workers")]
 os.kill(child, signal.SIGKILL)
+while os.path.exists(f"/proc/{child}/fd/1"):  # it is a member of the service until it is gone
+    time.sleep(0.01)
 say([code, before, total()])
 """
     # The worker's gauge is gone although its child lives; it is counted no more among the workers.

@@ -1,0 +1,125 @@
+"""What the dead have counted stays, once, in one file."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
+from otel_obs.cells.retire import KEEP_IDS_S, RETIRED, fold
+from otel_obs.cells.rundir import lock
+from otel_obs.cells.source import FileSource, open_file
+from tests.cells.conftest import Fleet, record
+
+COUNTER = Stream(Kind.COUNTER, "c")
+UPDOWN = Stream(Kind.UPDOWN, "u")
+GAUGE = Stream(Kind.GAUGE, "g")
+HISTOGRAM = Stream(Kind.HISTOGRAM, "h", bounds=(1.0,))
+NONE: tuple[object, ...] = ()
+
+
+def retired(fleet: Fleet) -> FileSource:
+    source = open_file(fleet.run_dir, RETIRED)
+    assert source is not None
+    source.refresh()
+    source.close()
+    return source
+
+
+def test_counters_and_histograms_stay_and_the_rest_vanishes(fleet: Fleet) -> None:
+    for _ in range(3):
+        store = fleet.worker()
+        record(store, COUNTER, [2.0], created_s=5.0)
+        record(store, UPDOWN, [4.0])
+        record(store, GAUGE, [1.0, 1.0])
+        record(store, HISTOGRAM, [1.0, 2.0, 3.5])
+        fleet.die(store)
+    for _ in range(3):
+        assert fleet.values() == {"c": {NONE: 6.0}, "h": {NONE: [3.0, 6.0, 10.5]}}
+    assert sorted(name for name in fleet.run_dir.names() if name != "members") == ["fold.lock", RETIRED]
+    source = retired(fleet)
+    assert source.worker == RETIRED_WORKER
+    assert list(source.streams[COUNTER].created_s.values()) == [5.0]
+
+
+def test_a_reader_that_has_read_a_workers_file_leaves_it_out_of_its_sum_when_it_was_folded(
+    fleet: Fleet,
+) -> None:
+    store = fleet.worker()
+    record(store, COUNTER, [5.0])
+    fleet.die(store)
+    name = f"{store.header.worker.hex()}.cells"
+    read = fleet.view._read_retired
+
+    def slowly(run_dir: object) -> FileSource | None:
+        fold(fleet.run_dir, [name])
+        return read(fleet.run_dir)
+
+    fleet.view._read_retired = slowly  # type: ignore[method-assign]
+    assert fleet.values() == {"c": {NONE: 5.0}}
+
+
+def test_ids_are_kept_longer_than_any_scrape_lasts_and_no_longer(fleet: Fleet) -> None:
+    now_s = 1000.0
+    for at_s in (0.0, 1.0, KEEP_IDS_S - 1, KEEP_IDS_S + 0.5):
+        store = fleet.worker()
+        record(store, COUNTER, [1.0])
+        fleet.die(store)
+        fold(fleet.run_dir, [f"{store.header.worker.hex()}.cells"], lambda at_s=at_s: now_s + at_s)  # type: ignore[misc]
+    assert [at_s - now_s for at_s in retired(fleet).folded.values()] == [
+        1.0,
+        KEEP_IDS_S - 1,
+        KEEP_IDS_S + 0.5,
+    ]
+
+
+def test_a_file_that_was_folded_and_not_removed_is_removed_and_not_added_again(fleet: Fleet) -> None:
+    store = fleet.worker()
+    record(store, COUNTER, [5.0])
+    fleet.die(store)
+    name = f"{store.header.worker.hex()}.cells"
+    os.link(name, "kept", src_dir_fd=fleet.run_dir.descriptor, dst_dir_fd=fleet.run_dir.descriptor)
+    fold(fleet.run_dir, [name])
+    fleet.run_dir.rename("kept", name)
+    assert fleet.values() == {"c": {NONE: 5.0}}
+    assert name not in fleet.run_dir.names()
+    assert fleet.values() == {"c": {NONE: 5.0}}
+
+
+def test_only_one_folds_at_a_time(fleet: Fleet) -> None:
+    store = fleet.worker()
+    record(store, COUNTER, [5.0])
+    fleet.die(store)
+    descriptor = fleet.run_dir.open("fold.lock", os.O_CREAT | os.O_RDWR)
+    assert lock(descriptor, exclusive=True)
+    assert fleet.values() == {"c": {NONE: 5.0}}
+    assert RETIRED not in fleet.run_dir.names()
+    os.close(descriptor)
+    assert fleet.values() == {"c": {NONE: 5.0}}
+    assert RETIRED in fleet.run_dir.names()
+
+
+@pytest.mark.parametrize("age_s", [0.0, 3600.0])
+def test_what_a_worker_left_unfinished_is_removed_when_it_is_old(age_s: float, fleet: Fleet) -> None:
+    descriptor = fleet.run_dir.open("dead.new", os.O_CREAT | os.O_RDWR)
+    status = os.fstat(descriptor)
+    os.utime(descriptor, (status.st_mtime - age_s, status.st_mtime - age_s))
+    os.close(descriptor)
+    store = fleet.worker()
+    record(store, COUNTER, [5.0])
+    fleet.die(store)
+    assert fleet.values() == {"c": {NONE: 5.0}}
+    assert ("dead.new" in fleet.run_dir.names()) == (age_s == 0.0)
+
+
+def test_an_unfinished_file_that_is_locked_has_a_maker(fleet: Fleet) -> None:
+    descriptor = fleet.run_dir.open("slow.new", os.O_CREAT | os.O_RDWR)
+    lock(descriptor, exclusive=True)
+    os.utime(descriptor, (0, 0))
+    store = fleet.worker()
+    record(store, COUNTER, [5.0])
+    fleet.die(store)
+    fleet.values()
+    assert "slow.new" in fleet.run_dir.names()
+    os.close(descriptor)

@@ -1,0 +1,149 @@
+"""The run directory is private, joined by those who belong to it, and removed by the last one out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from otel_obs.cells import ancestry
+from otel_obs.cells.rundir import (
+    MEMBERS,
+    RUN_VARIABLE,
+    UnusableDirectoryError,
+    find_run_dirs,
+    identify,
+    open_run_dir,
+)
+from otel_obs.cells.tidying import leave, sweep
+
+NONCE = "0123456789abcdef"
+COMMAND = ["python", "-m", "gunicorn", "app:app"]
+SPAWNED = ["python", "-c", "from multiprocessing.spawn import spawn_main", "--multiprocessing-fork"]
+TRACKER = ["python", "-c", "from multiprocessing.resource_tracker import main;main(5)"]
+
+
+def test_a_directory_is_private_and_has_its_members(tmp_path: Path) -> None:
+    run_dir = open_run_dir([str(tmp_path)], NONCE)
+    path = tmp_path / f"otel-obs-{os.geteuid()}" / NONCE
+    assert run_dir.path == str(path)
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (path.parent, path)] == [0o700, 0o700]
+    assert run_dir.names() == [MEMBERS]
+    assert [run_dir.claim("once"), run_dir.claim("once")] == [True, False]
+    assert not run_dir.is_removed()
+    leave([run_dir])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_one_out_removes_the_directory(tmp_path: Path) -> None:
+    first, second = (open_run_dir([str(tmp_path)], NONCE) for _ in range(2))
+    leave([first])
+    assert os.path.isdir(second.path)
+    leave([second])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_membership_that_a_fork_has_inherited_counts(tmp_path: Path) -> None:
+    run_dir = open_run_dir([str(tmp_path)], NONCE)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(0)
+    os.close(reading)
+    leave([run_dir])
+    assert os.path.isdir(run_dir.path)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    sweep([str(tmp_path)])
+    assert os.listdir(tmp_path / f"otel-obs-{os.geteuid()}") == []
+
+
+def test_descriptors_that_a_daemon_has_closed_are_left_alone(tmp_path: Path) -> None:
+    run_dir = open_run_dir([str(tmp_path)], NONCE)
+    os.close(run_dir.members)
+    os.close(run_dir.descriptor)
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+    assert {run_dir.members, run_dir.descriptor} <= set(others)
+    leave([run_dir])
+    run_dir.close()
+    for descriptor in others:
+        os.close(descriptor)  # which fails where it was closed before
+
+
+def test_a_sweep_removes_what_has_no_members_and_leaves_the_rest(tmp_path: Path) -> None:
+    alive = open_run_dir([str(tmp_path)], NONCE)
+    dead = open_run_dir([str(tmp_path)], "f" * 16)
+    os.close(os.open("left.cells", os.O_CREAT | os.O_RDWR, dir_fd=dead.descriptor))
+    dead.close()
+    user = Path(alive.path).parent
+    (user / ".unfinished").mkdir()
+    (user / ".gone-1").mkdir()
+    (user / ".gone-1" / "file").touch()
+    (user / "not ours").mkdir()
+    (user / "not ours" / "file").touch()
+    sweep([str(tmp_path)])
+    assert sorted(os.listdir(user)) == [NONCE, "not ours"]
+    alive.close()
+
+
+def test_a_directory_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    user = tmp_path / f"otel-obs-{os.geteuid()}"
+    user.mkdir()
+    user.chmod(0o755)
+    with pytest.raises(UnusableDirectoryError, match=f"^{user} does not belong to this user alone$"):
+        open_run_dir([str(tmp_path)], NONCE)
+    assert find_run_dirs([str(tmp_path)], NONCE) == []
+
+
+def test_no_place_at_all(tmp_path: Path) -> None:
+    with pytest.raises(UnusableDirectoryError, match="^there is no writable directory for it$"):
+        open_run_dir([], NONCE)
+    with pytest.raises(UnusableDirectoryError, match="missing: No such file or directory$"):
+        open_run_dir([str(tmp_path / "missing")], NONCE)
+
+
+def test_a_directory_that_was_taken_away_is_noticed(tmp_path: Path) -> None:
+    run_dir = open_run_dir([str(tmp_path)], NONCE)
+    os.rename(run_dir.path, run_dir.path + "-away")
+    assert run_dir.is_removed()
+    other = open_run_dir([str(tmp_path)], NONCE)
+    assert run_dir.is_removed()
+    assert not other.is_removed()
+    run_dir.close()
+    other.close()
+
+
+def test_who_joins_whom() -> None:
+    first: dict[str, str] = {}
+    root = identify(first, COMMAND)
+    assert root is not None
+    assert not root.joined
+    again, other = (identify(dict(first), command) for command in (COMMAND, ["python", "x.py"]))
+    assert again == (root.nonce, True)
+    assert other is not None
+    assert not other.joined
+    assert identify(dict(first), TRACKER) is None
+
+
+@pytest.mark.parametrize("variable", ["", ":", "../../etc:0", "0123456789abcdeX:0", "0" * 17 + ":0"])
+def test_a_variable_that_is_no_name_is_not_joined(variable: str) -> None:
+    identity = identify({RUN_VARIABLE: variable}, SPAWNED)
+    assert identity is not None
+    assert not identity.joined
+    assert len(identity.nonce) == 16
+
+
+def test_forks_share_the_name_of_their_service() -> None:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, ancestry.service_name(COMMAND).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reading, 100).decode() == ancestry.service_name(COMMAND)
+    os.close(reading)
+    os.close(writing)

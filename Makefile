@@ -82,6 +82,10 @@ collector: ## The OpenTelemetry Collector of collector/builder.yaml: build it on
 prometheus3: ## Prometheus 3, which tests want beside Debian's: build it once, print where it is
 	@scripts/prometheus3
 
+.PHONY: faults-long
+faults-long: $(STAMP) ## The fault suite at its full length: storms of 30 s, a thousand workers
+	FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
+
 .PHONY: outage
 outage: $(STAMP) collector ## The test of an outage of the cloud at its full length, a minute
 	OUTAGE_S=60 $(BIN)/python -m pytest tests/collector/test_faults.py -k down_and_comes_back $(ARGS)

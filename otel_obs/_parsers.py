@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from math import inf, isfinite
 from typing import Generic, TypeVar
@@ -169,3 +169,22 @@ HISTOGRAMS = _one_of("explicit_bucket_histogram", "base2_exponential_bucket_hist
 INTERVAL = _whole(1, inf, "an interval; expected a whole number of milliseconds, 1 or more")
 HTTP = _one_of("on", "off", "upstream")
 SCOPE_LABELS = _one_of("auto", "on", "off")
+
+
+def as_text(value: object) -> str:
+    """What a variable would say for a Python value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        separator = "," if all(isinstance(item, str) for item in value.values()) else ";"
+        return separator.join(f"{key}={as_text(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like *name*; empty where none is."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(known), 1, 0.5)), "")

@@ -263,7 +263,8 @@ class Settings:
                 found[row.field] = _parse(row, row.variable, text)
         unknown = (name for name in env if name.startswith(PREFIX) and name not in _VARIABLES)
         return cls(
-            **found, warnings=tuple(unknown_variable(name, _nearest(name, _VARIABLES)) for name in unknown)
+            **found,
+            warnings=tuple(unknown_variable(name, parse.nearest(name, _VARIABLES)) for name in unknown),
         )
 
     def with_options(self, **options: Any) -> Settings:
@@ -280,8 +281,8 @@ class Settings:
         for name, value in options.items():
             row = _FIELDS.get(name)
             if row is None:
-                raise unknown_option(name, _nearest(name, _FIELDS))
-            found[name] = row.default if value is None else _parse(row, name, _text(value).strip())
+                raise unknown_option(name, parse.nearest(name, _FIELDS))
+            found[name] = row.default if value is None else _parse(row, name, parse.as_text(value).strip())
         return replace(self, **found)
 
     @property
@@ -339,23 +340,6 @@ def _parse(row: Setting, subject: str, text: str) -> Any:
     except ValueError:
         shown = "…" if row.parser is parse.TOKEN else text
         raise SettingError(subject, shown, row.parser.expected) from None
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        separator = "," if all(isinstance(item, str) for item in value.values()) else ";"
-        return separator.join(f"{key}={_text(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(map(str, value))
-    return str(value)
-
-
-def _nearest(name: str, known: Mapping[str, object]) -> str:
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(name, known, 1, 0.5)), "")
 
 
 SETTINGS = tuple(Setting(item.name, *item.metadata["row"]) for item in fields(Settings) if item.metadata)

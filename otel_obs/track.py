@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import perf_counter
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from otel_obs.errors import not_a_timer
-from otel_obs.sdk.blocks import wrap
+from otel_obs.sdk.blocks import AlsoAsync, Timing, wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -16,7 +14,7 @@ Labels = Mapping[str, Any]
 Record = Callable[[float], object]
 
 
-class Timer:
+class Timer(AlsoAsync, Timing):
     """Times a block, in a `with` or an `async with`, and records the seconds also where it raises.
 
     One timer times one block at a time.
@@ -30,47 +28,8 @@ class Timer:
         DeclarationError: The instrument cannot take a duration, or does not declare the labels.
     """
 
-    __slots__ = ("_record", "_started", "elapsed_s")
-
     def __init__(self, instrument: Any, labels: Labels | None = None) -> None:
-        self._record = recorder(instrument, labels)
-        self._started = 0.0
-        self.elapsed_s = 0.0
-
-    def __enter__(self) -> Timer:
-        self._started = perf_counter()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.elapsed_s = perf_counter() - self._started
-        self._record(self.elapsed_s)
-
-    async def __aenter__(self) -> Timer:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(exc_type, exc, traceback)
-
-
-class _Timing(Timer):
-    """A timer that is told how to record."""
-
-    __slots__ = ()
-
-    def __init__(self, record: Record) -> None:
-        self._record = record
-        self._started = 0.0
-        self.elapsed_s = 0.0
+        super().__init__(recorder(instrument, labels))
 
 
 def recorder(instrument: Any, labels: Labels | None = None) -> Record:
@@ -117,13 +76,13 @@ def track_time(
         recorder(instrument)
         compute = labels
 
-        def late(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Timer:
-            return _Timing(_computed(instrument, compute, args, kwargs))
+        def late(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Timing:
+            return Timing(_computed(instrument, compute, args, kwargs))
 
         return lambda function: wrap(function, late)
 
     record = recorder(instrument, labels)
-    return lambda function: wrap(function, lambda args, kwargs: _Timing(record))
+    return lambda function: wrap(function, lambda args, kwargs: Timing(record))
 
 
 def _computed(

@@ -5,6 +5,7 @@ A handle may be made before there is an instrument; it is reset when there is on
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from otel_obs.track import Timer
 Record = Callable[..., None]
 
 
-class Handle:
+class Handle(ABC):
     """What all kinds have in common.
 
     Args:
@@ -40,8 +41,9 @@ class Handle:
         if self._record is not None:
             self._record(amount)
 
+    @abstractmethod
     def _delegate(self, record: Record) -> None:
-        raise NotImplementedError
+        """Let the recording methods of this kind be *record*."""
 
 
 class CounterHandle(Handle):

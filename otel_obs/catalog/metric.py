@@ -7,6 +7,7 @@ replaces by those of the instrument, so that the way through a metric costs noth
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -102,7 +103,7 @@ class _NoInstrument:
 _NO_INSTRUMENT = _NoInstrument()
 
 
-class Metric(Generic[HandleT]):
+class Metric(ABC, Generic[HandleT]):
     """What all kinds of metrics have in common.
 
     Args:
@@ -122,7 +123,7 @@ class Metric(Generic[HandleT]):
 
     declaration: Declaration
     _kind: ClassVar[Kind]
-    _handle_type: ClassVar[type[Handle]] = Handle
+    _handle_type: ClassVar[Callable[..., Handle]]
     _is_observable: ClassVar[bool] = False
 
     def __init__(
@@ -311,6 +312,6 @@ class Metric(Generic[HandleT]):
             self._delegate(record)
             record(amount, attributes, context)
 
+    @abstractmethod
     def _delegate(self, record: Callable[..., None]) -> None:
         """Let the recording method of this kind be *record*."""
-        raise NotImplementedError

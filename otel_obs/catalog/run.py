@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from time import perf_counter
 from types import TracebackType
 from typing import TypeVar
+
+from otel_obs.sdk.blocks import AlsoAsync
 
 RunT = TypeVar("RunT", bound="Run")
 
@@ -12,7 +15,7 @@ SUCCESS = "success"
 ERROR = "error"
 
 
-class Run:
+class Run(ABC, AlsoAsync):
     """A block that is counted when it ends, in a `with` or an `async with`.
 
     Attributes:
@@ -36,9 +39,9 @@ class Run:
     def _begin(self) -> None:
         """Record the start."""
 
+    @abstractmethod
     def _end(self) -> None:
         """Record the end; `status` and `elapsed_s` are known."""
-        raise NotImplementedError
 
     def __enter__(self: RunT) -> RunT:
         self._begin()
@@ -56,14 +59,3 @@ class Run:
             self.status = ERROR
             self.error_type = exc_type.__qualname__
         self._end()
-
-    async def __aenter__(self: RunT) -> RunT:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(exc_type, exc, traceback)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import cast
 
@@ -47,7 +48,7 @@ class Series:
         self.version = 0
 
 
-class Source:
+class Source(ABC):
     """An index, read as far as it is committed, and the cells that it tells of."""
 
     def __init__(self, header: Header) -> None:
@@ -121,8 +122,9 @@ class Source:
         )
         return [exemplar for exemplar in found if exemplar is not None]
 
+    @abstractmethod
     def _read_bytes(self, at: int, cells: int) -> bytes:
-        raise NotImplementedError
+        """The bytes of *cells* cells from the one at *at*."""
 
     def whole(self, stream: Stream, at: int) -> list[float]:
         """The cells of an exponential histogram, copied again where a change of scale was under way."""

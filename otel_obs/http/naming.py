@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -202,22 +202,3 @@ class Semconv(Classic):
     def message(self, connection: Connection, direction: str) -> Labels:
         """Of a websocket's messages."""
         return {**self.connection(connection), "websocket.direction": direction}
-
-
-def owned_elsewhere(families: Mapping[str, str], registered: Iterable[str]) -> list[str]:
-    """The families of *families* that somebody else has registered too.
-
-    Args:
-        families: Our families, by instrument, as exposed.
-        registered: Names that another registry holds, with or without the suffixes of their samples.
-
-    Returns:
-        Our family names that clash, sorted: the other definition wins, so `Observer.disown` each.
-    """
-    taken = {base_name(name) for name in registered}
-    return sorted(family for family in set(families.values()) if base_name(family) in taken)
-
-
-def base_name(name: str) -> str:
-    """*name* without the suffix of a counter's sample: two families that differ only there cannot coexist."""
-    return name.removesuffix("_created").removesuffix("_total")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from _thread import RLock
+from abc import abstractmethod
 from typing import Any, ClassVar, TypeVar
 
 T = TypeVar("T", bound="Labelled")
@@ -32,24 +33,25 @@ class Labelled:
         if self._labelnames:
             self._lock: Any = RLock()
 
+    @abstractmethod
     def _metric_init(self) -> None:
-        raise NotImplementedError
+        """Make what the kind of metric needs."""
 
+    @abstractmethod
     def _be_there(self) -> None:
         """Be a series from now on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _is_full(self) -> bool:
         """Whether there are as many series as there may be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _overflow(self: T) -> T:
         """The series that stands for those that are too many."""
-        raise NotImplementedError
 
+    @abstractmethod
     def retire(self) -> None:
         """Be a series no more."""
-        raise NotImplementedError
 
     def labels(self: T, *labelvalues: Any, **labelkwargs: Any) -> T:
         """The series with these labels, given in their declared order or by name.

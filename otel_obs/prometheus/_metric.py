@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
 
@@ -85,9 +86,9 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         others: T = self._others
         return others
 
+    @abstractmethod
     def _declare(self) -> Declaration:
         """What the metric is to OpenTelemetry."""
-        raise NotImplementedError
 
     def _declaration(self, kind: type[SdkInstrument], name: str, **options: Any) -> Declaration:
         unit: str = self._unit or ""

@@ -37,6 +37,23 @@ class Block:
         return self
 
 
+class AlsoAsync:
+    """Lets an `async with` do what a `with` does."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        return self.__enter__()  # type: ignore[attr-defined]
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(exc_type, exc, traceback)  # type: ignore[attr-defined]
+
+
 class Timing(Block):
     """Gives the seconds of a block to *record*, also where it raises. `elapsed_s` has them after it."""
 

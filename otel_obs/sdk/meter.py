@@ -41,6 +41,10 @@ class Meter(metrics.Meter):
         self._making = Lock()
         self.made: dict[str, AnyInstrument] = {}
 
+    def after_fork_in_child(self) -> None:
+        """Have a new lock: the thread that held the parent's is not here."""
+        self._making = Lock()
+
     def create_counter(self, name: str, unit: str = "", description: str = "", **options: Any) -> Counter:
         """A sum that only grows."""
         return self._make(Counter, name, unit, description, options)

@@ -324,6 +324,8 @@ class MeterProvider(metrics.MeterProvider):
 
     def _after_fork_in_child(self) -> None:
         self._lock = Lock()
+        for meter in self._meters.values():
+            meter.after_fork_in_child()
         self.dropped.clear()
         self.overflowed.clear()
         for collector in self._collectors.values():

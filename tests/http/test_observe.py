@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from otel_obs.http import observe
-from otel_obs.http.naming import CLASSIC_FAMILIES, Outcome, Semconv, owned_elsewhere
+from otel_obs.http.naming import Outcome, Semconv
 from otel_obs.http.wsgi import Middleware
 from tests.http import drive
 from tests.http.recorded import Recorded
@@ -64,14 +64,14 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_error_has_the_conventions_attributes() -> None:
     recorded = Recorded(Semconv())
     entry = recorded.observer.entry("GET", "https", "HTTP/1.1")
-    outcome = Outcome("GET", "https", "1.1", "/root", "/x/{y}", 500, 500, "mine.Error")
+    outcome = Outcome("GET", "https", "1.1", "/prefix", "/x/{y}", 500, 500, "mine.Error")
     recorded.observer.finish_as(entry, outcome, 0.1)
     assert [labels for labels, _ in recorded.of("duration")] == [
         {
             "http.request.method": "GET",
             "url.scheme": "https",
             "network.protocol.version": "1.1",
-            "http.route": "/root/x/{y}",
+            "http.route": "/prefix/x/{y}",
             "http.response.status_code": 500,
             "error.type": "mine.Error",
         }
@@ -101,23 +101,6 @@ def test_a_gauge_that_somebody_else_owns_ends_balanced() -> None:
     drive.wsgi(measured)
     drive.wsgi(measured)
     assert recorded.in_progress() == 0
-
-
-@pytest.mark.parametrize(
-    ("registered", "expected"),
-    [
-        (["python_info", "http_requests_total_x"], []),
-        (["http_requests"], ["http_requests_total"]),
-        (["http_requests_total", "http_requests_created"], ["http_requests_total"]),
-        (["http_request_duration_seconds_bucket"], []),
-        (
-            ["http_request_duration_seconds", "http_requests_in_progress"],
-            ["http_request_duration_seconds", "http_requests_in_progress"],
-        ),
-    ],
-)
-def test_who_owns_a_family_is_told_by_its_name(registered: list[str], expected: list[str]) -> None:
-    assert owned_elsewhere(CLASSIC_FAMILIES, registered) == expected
 
 
 def test_a_method_in_progress_has_its_name_once_a_route_has_answered_it() -> None:

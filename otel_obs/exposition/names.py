@@ -33,7 +33,7 @@ Translation = Literal[
 """The specification's `translation_strategy`; the first is its default."""
 
 Labels = tuple[tuple[str, str], ...]
-"""Label names and values, sorted by name, each name once."""
+"""Label names and values, each name once; sorted by name, but for a family with an order of its own."""
 
 UNITS = {
     "d": "days",

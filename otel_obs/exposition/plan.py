@@ -7,7 +7,7 @@ Instrumentation Scope.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -26,6 +26,11 @@ TARGET_INFO = "target_info"
 logger = logging.getLogger(__name__)
 
 
+def by_name(stream: Stream) -> tuple[str, ...]:
+    """The order of labels that nobody has chosen another for."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Options:
     """What a service chooses about its expositions; the default is what most want.
@@ -40,6 +45,7 @@ class Options:
         has_target_info: Whether `target_info` is exposed.
         yielding_scopes: Scopes whose families give way where anybody else defines a family of that name,
             through OpenTelemetry or prometheus_client: a library that counts on an application's behalf.
+        label_order: Gives the labels of a stream that come first, in order; the others follow by name.
     """
 
     resource: Attributes = ()
@@ -48,6 +54,7 @@ class Options:
     translation: Translation = "UnderscoreEscapingWithSuffixes"
     has_target_info: bool = True
     yielding_scopes: frozenset[str] = frozenset()
+    label_order: Callable[[Stream], tuple[str, ...]] = by_name
 
 
 DEFAULT_OPTIONS = Options()
@@ -62,13 +69,17 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What goes under one `# TYPE` line. `name` has all suffixes: `http_requests_total`, `target_info`."""
+    """What goes under one `# TYPE` line. `name` has all suffixes: `http_requests_total`, `target_info`.
+
+    The labels in `label_order` come first, in that order; the others follow by name.
+    """
 
     name: str
     type: FamilyType
     unit: str
     help: str
     members: tuple[Member, ...]
+    label_order: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -209,6 +220,7 @@ def _family(name: str, columns: list[Column], options: Options) -> Iterator[Fami
         _first("UNIT", name, (unit_word(stream.unit) for stream in streams)),
         _first("HELP", name, (stream.description for stream in streams)),
         tuple(Member(column, _extra(column.table.stream, streams, options)) for column in columns),
+        next(filter(None, map(options.label_order, streams)), ()),
     )
 
 

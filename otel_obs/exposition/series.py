@@ -50,7 +50,7 @@ def prepare(family: Family, naming: Naming, coder: LabelCoder[T]) -> Iterator[by
         if key not in scratch:
             coded: list[T] = []
             distinct: set[T] = set()
-            for labels in _label_sets(member, naming, key[-1]):
+            for labels in _label_sets(member, naming, *key[-2:]):
                 coded.append(coder(labels))
                 if len(coded) % _PREPARED_AT_ONCE == 0:
                     distinct.update(coded[-_PREPARED_AT_ONCE:])
@@ -82,10 +82,10 @@ def parts(family: Family, naming: Naming, coder: LabelCoder[T]) -> list[Part[T]]
 
 
 def _key(member: Member, family: Family, naming: Naming, coder: LabelCoder[T]) -> tuple[Any, ...]:
-    return coder, naming, member.extra, "le" if family.type == "histogram" else ""
+    return coder, naming, member.extra, "le" if family.type == "histogram" else "", family.label_order
 
 
-def _label_sets(member: Member, naming: Naming, reserved: str) -> Iterator[Labels]:
+def _label_sets(member: Member, naming: Naming, reserved: str, first: tuple[str, ...]) -> Iterator[Labels]:
     """The labels of each series; names are worked out once for each set of keys, of which there are few."""
     shapes: dict[tuple[str, ...], list[tuple[str, int]] | None] = {}
     extra = member.extra
@@ -94,20 +94,28 @@ def _label_sets(member: Member, naming: Naming, reserved: str) -> Iterator[Label
             attributes = (*attributes, *extra)
         keys = tuple([key for key, _ in attributes])
         if keys not in shapes:
-            shapes[keys] = _shape(attributes, naming, reserved)
+            shapes[keys] = _shape(attributes, naming, reserved, first)
         shape = shapes[keys]
         if shape is None:
-            yield join_labels(attributes, naming, reserved)
+            yield _ordered(join_labels(attributes, naming, reserved), first)
         else:
             yield tuple([(name, _string(attributes[at][1])) for name, at in shape])
 
 
-def _shape(attributes: Attributes, naming: Naming, reserved: str) -> list[tuple[str, int]] | None:
+def _shape(
+    attributes: Attributes, naming: Naming, reserved: str, first: tuple[str, ...]
+) -> list[tuple[str, int]] | None:
     """Label names with the position of their attribute; None where two attributes become one label."""
     labels = join_labels([(key, str(at)) for at, (key, _) in enumerate(attributes)], naming, reserved)
     if len(labels) < len(attributes):
         return None
-    return [(name, int(at)) for name, at in labels]
+    return [(name, int(at)) for name, at in _ordered(labels, first)]
+
+
+def _ordered(labels: Labels, first: tuple[str, ...]) -> Labels:
+    """Labels that are sorted by name, with those of *first* before the others."""
+    ranks = {name: rank for rank, name in enumerate(first)}
+    return tuple(sorted(labels, key=lambda label: ranks.get(label[0], len(first))))
 
 
 def _string(value: Any) -> str:

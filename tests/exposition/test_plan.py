@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from otel_obs.cells.layout import Kind, Scope, canonical
-from otel_obs.exposition import OPENMETRICS, PROTOBUF, Options
+from otel_obs.cells.layout import Kind, Scope, Stream, canonical
+from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options
 from tests.exposition.build import column, counter, exemplar, gauge, histogram, rendered
 from tests.exposition.schema import decode
 
@@ -178,3 +178,33 @@ def test_every_format_merges_alike() -> None:
     (family,) = decode(rendered(columns, PROTOBUF))
     assert len(family.metric) == 1
     assert samples(rendered(columns)) == ['a_b{x_y="1"} 1.0']
+
+
+@pytest.mark.parametrize("format", [TEXT, OPENMETRICS], ids=["text", "openmetrics"])
+def test_labels_may_have_an_order_of_their_own(format: Format) -> None:
+    columns = [
+        counter("requests", [({"a": "1", "code": "200", "method": "GET", "z": "2"}, 1), ({"a": "3"}, 2)]),
+        counter("other", [({"method": "GET", "code": "200"}, 3)]),
+    ]
+
+    def order(stream: Stream) -> tuple[str, ...]:
+        return ("method", "code") if stream.name == "requests" else ()
+
+    shown = samples(rendered(columns, format, Options(label_order=order)))
+    assert [line for line in shown if "_created" not in line] == [
+        'requests_total{method="GET",code="200",a="1",z="2"} 1.0',
+        'requests_total{a="3"} 2.0',
+        'other_total{code="200",method="GET"} 3.0',
+    ]
+
+
+def test_series_that_are_equal_but_for_an_order_are_one() -> None:
+    columns = [
+        counter("requests", [({"code": "200", "method": "GET"}, 1)], scope=Scope("a")),
+        counter("requests", [({"method": "GET", "code": "200"}, 2)], scope=Scope("b")),
+    ]
+    options = Options(
+        scope_labels="off",
+        label_order=lambda stream: ("method", "code") if stream.scope.name == "b" else (),
+    )
+    assert samples(rendered(columns, options=options)) == ['requests_total{method="GET",code="200"} 3.0']

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, Literal, cast
 
 from otel_obs._registered import divide, registered
+from otel_obs.catalog.label_order import DeclaredOrder
 from otel_obs.catalog.metric import SCOPE, STANDARD_SCOPE
 from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
@@ -96,6 +97,7 @@ class Pipeline:
                 resource_labels=self.settings.resource_labels,
                 yielding_scopes=frozenset({SCOPE}),
                 scope_labels=cast("ScopeLabels", self.settings.scope_labels),
+                label_order=DeclaredOrder(),
             )
         return self._options
 

@@ -72,6 +72,11 @@ def uninstall() -> None:
     _reset()
 
 
+def declared() -> list[Metric[Any]]:
+    """Every metric that this process has declared so far, of ours and of the application."""
+    return _metrics
+
+
 def current_naming() -> Naming:
     """The naming that is installed, or that the environment asks for."""
     if _installation is not None:

@@ -1,0 +1,40 @@
+"""In which order a scrape shows the labels of the catalog's metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_obs.catalog import metrics
+from otel_obs.catalog.metric import SCOPE, STANDARD_SCOPE, Metric, declared
+from otel_obs.cells.layout import Stream
+
+
+class DeclaredOrder:
+    """Gives the labels of a stream of ours as its row declares them, and nothing for any other stream."""
+
+    def __init__(self) -> None:
+        self._metrics: dict[str, Metric[Any]] = {}
+        self._learnt = 0
+        self._has_every_group = False
+
+    def __call__(self, stream: Stream) -> tuple[str, ...]:
+        """The labels that a scrape shows of *stream*, in order."""
+        if stream.scope.name not in (SCOPE, STANDARD_SCOPE):
+            return ()
+        metric = self._find(stream.name)
+        return metric.named.labels if metric is not None else ()
+
+    def _find(self, name: str) -> Metric[Any] | None:
+        if name not in self._metrics:
+            self._learn()
+        if name not in self._metrics and not self._has_every_group:
+            self._has_every_group = True
+            list(metrics())  # another worker has used a group that this one has not imported
+            self._learn()
+        return self._metrics.get(name)
+
+    def _learn(self) -> None:
+        rows = declared()
+        if len(rows) != self._learnt:
+            self._metrics = {metric.named.name.lower(): metric for metric in rows}
+            self._learnt = len(rows)

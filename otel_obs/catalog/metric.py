@@ -8,7 +8,7 @@ replaces by those of the instrument, so that the way through a metric costs noth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from weakref import WeakSet
@@ -227,19 +227,33 @@ class Metric(ABC, Generic[HandleT]):
         texts = {key: str(value) for key, value in named.items()}
         return self._keep((*texts, *texts.values()), texts)
 
-    def remove(self, attributes: Attributes | None = None) -> None:
-        """Drop a series; what is recorded to it afterwards starts at 0."""
+    def remove(self, attributes: Attributes | None = None, *, until_s: float | None = None) -> None:
+        """Drop a series, as the instrument's own `remove` does; what is recorded afterwards starts at 0."""
         given = attributes or {}
+        self._remove(given, lambda instrument: instrument.remove(given, until_s=until_s))
+        self._let_go([(*given, *given.values())])
+
+    def remove_matching(self, attributes: Attributes) -> None:
+        """Drop every series that has at least *attributes*, as `remove` drops one."""
+        self._remove(attributes, lambda instrument: instrument.remove_matching(attributes))
+        wanted = attributes.items()
+        self._let_go([key for key, handle in self._handles.items() if wanted <= handle.attributes.items()])
+
+    def _remove(self, attributes: Attributes, remove: Callable[[Any], None]) -> None:
         instrument = self._instrument()
         if instrument is not None:
             try:
-                self.translate(given)
-                instrument.remove(given)
+                self.translate(attributes)
+                remove(instrument)
             except DeclarationError as error:
                 self.drop("attributes", str(error))
-        handle = self._handles.pop((*given, *given.values()), None)
-        if handle is not None:
-            self._others.add(handle)
+
+    def _let_go(self, keys: Iterable[tuple[Any, ...]]) -> None:
+        """Keep the handles of removed series no longer than their users do."""
+        for key in keys:
+            handle = self._handles.pop(key, None)
+            if handle is not None:
+                self._others.add(handle)
 
     def drop(self, reason: str, detail: str) -> None:
         """Count a measurement that is refused, and log the first of its kind."""

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
 
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Gauge, Histogram
@@ -77,7 +76,7 @@ class _Sessions:
 
     def touch(self, session_id: str, category: str, now_s: float) -> None:
         """Note that a session is alive, and end those that are not."""
-        ended = []
+        ended: list[tuple[tuple[str, str], float]] = []
         with self._lock:
             self._seen[session_id, category] = now_s
             self._seen.move_to_end((session_id, category))
@@ -85,22 +84,18 @@ class _Sessions:
                 oldest, at_s = next(iter(self._seen.items()))
                 if len(self._seen) <= MAX_SESSIONS and now_s - at_s <= MAX_IDLE_S:
                     break
-                ended.append(oldest)
+                ended.append((oldest, at_s))
                 del self._seen[oldest]
-        _remove(ended)
+        for (ended_id, its_category), at_s in ended:
+            # Another worker may have heard of it since.
+            active_evidence_gauge.remove({"category": its_category, "session_id": ended_id}, until_s=at_s)
 
     def end(self, session_id: str) -> None:
-        """Remove every series of a session."""
+        """Remove every series of a session, whichever workers it has been with."""
         with self._lock:
-            ended = [key for key in self._seen if key[0] == session_id]
-            for key in ended:
+            for key in [key for key in self._seen if key[0] == session_id]:
                 del self._seen[key]
-        _remove(ended)
-
-
-def _remove(sessions: Iterable[tuple[str, str]]) -> None:
-    for session_id, category in sessions:
-        active_evidence_gauge.remove({"category": category, "session_id": session_id})
+        active_evidence_gauge.remove_matching({"session_id": session_id})
 
 
 _sessions = _Sessions()

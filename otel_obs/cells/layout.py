@@ -44,14 +44,10 @@ _SERIES = struct.Struct("<BIQd")
 _LENGTH_BITS = 40
 _LENGTH_MASK = (1 << _LENGTH_BITS) - 1
 
-_STREAM_RECORD, _SERIES_RECORD, _REMOVED_RECORD, _FOLDED_RECORD, _EXEMPLARS_RECORD = (
-    b"i",
-    b"s",
-    b"d",
-    b"f",
-    b"e",
-)
+_STREAM_RECORD, _SERIES_RECORD, _REMOVED_RECORD = b"i", b"s", b"d"
+_FOLDED_RECORD, _EXEMPLARS_RECORD, _ENDED_RECORD = b"f", b"e", b"x"
 _EXEMPLARS = struct.Struct("<QQ")
+_ENDED = struct.Struct("<Id")
 
 
 class Kind(IntEnum):
@@ -169,6 +165,17 @@ class ExemplarsRecord(NamedTuple):
     at: int
 
 
+class EndedRecord(NamedTuple):
+    """The series of this stream that have at least these attributes ended, in every worker.
+
+    `at_s` is on the monotonic clock; `attributes` are canonical JSON.
+    """
+
+    stream: int
+    at_s: float
+    attributes: bytes
+
+
 class FoldedRecord(NamedTuple):
     """In a retired store: this worker's numbers are in here, since that time."""
 
@@ -176,7 +183,7 @@ class FoldedRecord(NamedTuple):
     at_s: float
 
 
-Record = SeriesRecord | StreamRecord | RemovedRecord | ExemplarsRecord | FoldedRecord
+Record = SeriesRecord | StreamRecord | RemovedRecord | ExemplarsRecord | EndedRecord | FoldedRecord
 
 
 @dataclass(slots=True)
@@ -236,6 +243,8 @@ def pack_record(record: Record) -> bytes:
         tag, body = _REMOVED_RECORD, record.offset.to_bytes(8, "little")
     elif isinstance(record, ExemplarsRecord):
         tag, body = _EXEMPLARS_RECORD, _EXEMPLARS.pack(*record)
+    elif isinstance(record, EndedRecord):
+        tag, body = _ENDED_RECORD, _ENDED.pack(record.stream, record.at_s) + record.attributes
     else:
         tag, body = _FOLDED_RECORD, record.worker + struct.pack("<d", record.at_s)
     payload = tag + body
@@ -288,6 +297,8 @@ def _unpack_payload(payload: bytes) -> Record:
         return RemovedRecord(int.from_bytes(body, "little"))
     if tag == _EXEMPLARS_RECORD:
         return ExemplarsRecord(*_EXEMPLARS.unpack(body))
+    if tag == _ENDED_RECORD:
+        return EndedRecord(*_ENDED.unpack_from(body), body[_ENDED.size :])
     if tag == _FOLDED_RECORD:
         return FoldedRecord(body[:-8], struct.unpack("<d", body[-8:])[0])
     raise ValueError(tag)

@@ -34,11 +34,13 @@ class MergedStream:
         self.table = SeriesTable(stream, [], [])
         self.parts: Parts = []
         self._keys: list[bytes] = []
-        self._signature: list[tuple[bytes, bool, int]] = []
+        self._signature: list[tuple[bytes, bool, int, frozenset[bytes]]] = []
 
     def update(self, sources: list[tuple[Source, Series]], decoded: dict[bytes, Attributes]) -> None:
         """Find the series of all *sources*."""
-        signature = [(source.worker, source.is_dead, series.version) for source, series in sources]
+        signature = [
+            (source.worker, source.is_dead, series.version, series.ended) for source, series in sources
+        ]
         if signature == self._signature and all(map(operator.is_, self._part_sources(), _first(sources))):
             return
         self._signature = signature
@@ -46,7 +48,7 @@ class MergedStream:
         starts = _starts(keys, sources)
         if keys != self._keys or starts != self.table.created_s:
             self._keys = keys
-            self.table = SeriesTable(self.stream, [_decode(key, decoded) for key in keys], starts)
+            self.table = SeriesTable(self.stream, [decoded_from(key, decoded) for key in keys], starts)
         self.parts = [
             (source, list(map(series.offsets.get, keys, repeat(_ABSENT)))) for source, series in sources
         ]
@@ -74,7 +76,8 @@ def _first(sources: list[tuple[Source, Series]]) -> list[Source]:
     return [source for source, _ in sources]
 
 
-def _decode(key: bytes, decoded: dict[bytes, Attributes]) -> Attributes:
+def decoded_from(key: bytes, decoded: dict[bytes, Attributes]) -> Attributes:
+    """The attributes that *key* encodes, looked up in *decoded* or put there."""
     attributes = decoded.get(key)
     if attributes is None:
         attributes = decoded[key] = decode_attributes(key)

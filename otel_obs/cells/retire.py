@@ -112,6 +112,7 @@ def _fill(descriptor: int, sources: list[FileSource], folded: dict[bytes, float]
                     store.write_exemplar(at, each.bucket, pack(each.value, each.unix_s, labels_of(each)))
         for worker, at_s in folded.items():
             store.note_folded(worker, at_s)
+        store.note_newest(end for source in sources for end in source.ends)
     finally:
         store.discard()
 

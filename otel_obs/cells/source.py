@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import cast
 
+from otel_obs.cells.ends import End
 from otel_obs.cells.exemplar import SLOT_CELLS, unpack
 from otel_obs.cells.exponential import is_whole
 from otel_obs.cells.layout import (
@@ -17,6 +18,7 @@ from otel_obs.cells.layout import (
     MOVED,
     RETIRED_WORKER,
     Damage,
+    EndedRecord,
     ExemplarsRecord,
     FoldedRecord,
     Header,
@@ -39,13 +41,24 @@ _COPIES = 100
 class Series:
     """The live series of one stream in one source: canonical attributes to offset and start."""
 
-    __slots__ = ("created_s", "exemplars", "offsets", "version")
+    __slots__ = ("created_s", "ended", "exemplars", "offsets", "version")
 
     def __init__(self) -> None:
         self.offsets: dict[bytes, int] = {}
         self.created_s: dict[bytes, float] = {}
         self.exemplars: dict[bytes, int] = {}
         self.version = 0
+        self.ended: frozenset[bytes] = frozenset()
+        """Those that are left out, since the whole service has ended them."""
+
+    def without(self, ended: frozenset[bytes]) -> Series:
+        """The same series but for *ended*."""
+        left = Series()
+        left.offsets = {key: offset for key, offset in self.offsets.items() if key not in ended}
+        left.created_s = {key: self.created_s[key] for key in left.offsets}
+        left.exemplars = self.exemplars
+        left.version, left.ended = self.version, ended
+        return left
 
 
 class Source(ABC):
@@ -59,6 +72,8 @@ class Source(ABC):
         self.cells: list[float] = []
         self.streams: dict[Stream, Series] = {}
         self.folded: dict[bytes, float] = {}
+        self.ends: list[End] = []
+        """Whoever looks after ends takes them out of here."""
         self.damage = Damage()
         self._numbered: list[Stream] = []
         self._at: dict[int, tuple[Stream, bytes]] = {}
@@ -78,6 +93,8 @@ class Source(ABC):
                 self._remove(record.offset)
             elif isinstance(record, ExemplarsRecord):
                 self._add_exemplars(record)
+            elif isinstance(record, EndedRecord):
+                self._end(record)
             elif isinstance(record, FoldedRecord):
                 self.folded[record.worker] = record.at_s
 
@@ -102,6 +119,12 @@ class Source(ABC):
         for stream, series in self.streams.items():
             for attributes, offset in series.offsets.items():
                 yield stream, attributes, offset, series.created_s[attributes]
+
+    def _end(self, record: EndedRecord) -> None:
+        if record.stream >= len(self._numbered):
+            self.damage.reason = "an end belongs to no stream"
+            return
+        self.ends.append(End(self._numbered[record.stream], record.attributes, record.at_s))
 
     def _add_exemplars(self, record: ExemplarsRecord) -> None:
         found = self._at.get(record.offset)

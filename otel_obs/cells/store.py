@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
+from otel_obs.cells.ends import End, newest
 from otel_obs.cells.exemplar import SLOT_CELLS
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import (
     CELL_BYTES,
     COMMIT_AT,
     HEADER_BYTES,
     MOVED,
+    EndedRecord,
     ExemplarsRecord,
     FoldedRecord,
     Header,
@@ -33,6 +36,8 @@ CELLS_BYTES = 40 << 20
 QUARANTINE_S = 60.0
 _STEP_BYTES = 64 << 10
 _LONG = 0.25
+_ENDS = 0.125
+"""Shares of an index: from where on it is long, and how much of it ends of another store may take."""
 
 Reserve = Callable[[int, int], None]
 """Back `length` bytes at `start` with real storage; raises OSError where there is no room."""
@@ -59,6 +64,7 @@ class _Region:
         try:
             self._reserve(self._start + self._ready, ready - self._ready)
         except OSError as error:
+            raise_interruption(error)
             raise StoreFullError(str(error)) from error
         self._ready = ready
 
@@ -138,16 +144,21 @@ class Store:
         Returns:
             The offset of its first cell.
         """
-        number = self.streams.get(stream)
-        if number is None:
-            number = self._streams_written
-            self._append(StreamRecord(stream))
-            self.streams[stream] = number
+        number = self._number(stream)
         offset = self._allocate(max(stream.cells, len(initial)))
         for position, value in enumerate(initial or stream.initial_cells):
             self.cells[offset + position] = value
         self._append(SeriesRecord(number, offset, created_s, attributes))
         return offset
+
+    def _number(self, stream: Stream) -> int:
+        """The number of *stream* in the index, where it is declared if it is new."""
+        number = self.streams.get(stream)
+        if number is None:
+            number = self._streams_written
+            self._append(StreamRecord(stream))
+            self.streams[stream] = number
+        return number
 
     def restart_series(self, stream: Stream, offset: int, attributes: bytes, created_s: float) -> None:
         """Have the series at *offset* begin anew, with its initial cells, at Unix time *created_s*."""
@@ -185,6 +196,20 @@ class Store:
     def _release(self, offset: int, cells: int) -> None:
         self._released.setdefault(cells, deque()).append((self._clock() + QUARANTINE_S, offset))
 
+    def note_ended(self, end: End) -> None:
+        """Have the series that *end* speaks of be gone in every worker, as far as they were set by then."""
+        self._append(EndedRecord(self._number(end.stream), end.at_s, end.attributes))
+
+    def note_newest(self, ends: Iterable[End]) -> None:
+        """Take over *ends* of another store, without filling the index, or wearing it out, with them."""
+        size, removals = self.header.index_bytes, self._removals
+        room = min(self._index_end + size * _ENDS, size * (1 - _ENDS))
+        for end in newest(ends):
+            if self._index_end > room:
+                break
+            self.note_ended(end)
+        self._removals = removals
+
     def note_folded(self, worker: bytes, at_s: float) -> None:
         """In a retired store: record that *worker*'s numbers are in here."""
         self._append(FoldedRecord(worker, at_s))
@@ -215,7 +240,7 @@ class Store:
 
     @property
     def is_worn(self) -> bool:
-        """Whether the index is long, and most of it tells of series that were removed."""
+        """Whether the index is long, and much of it tells of series that were removed."""
         is_long = self._index_end > self.header.index_bytes * _LONG
         return is_long and 4 * self._removals > self._records
 
@@ -254,7 +279,7 @@ class Store:
         self._index_end = end
         self._streams_written = streams
         self._records += 1
-        self._removals += isinstance(record, RemovedRecord)
+        self._removals += isinstance(record, (RemovedRecord, EndedRecord))
 
 
 def heap_store(started_s: float, worker: bytes) -> Store:

@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable
 from threading import Lock
 
+from otel_obs.cells.ends import StreamEnds
 from otel_obs.cells.layout import Attributes, Kind, Stream
-from otel_obs.cells.merge import MergedStream, is_counted
+from otel_obs.cells.merge import MergedStream, decoded_from, is_counted
 from otel_obs.cells.retire import RETIRED, fold
 from otel_obs.cells.rundir import RunDir
 from otel_obs.cells.snapshot import Column, Snapshot
@@ -54,6 +55,7 @@ class MergedView:
         self._unsaid: list[tuple[str, str]] = []
         self._merged: dict[Stream, MergedStream] = {}
         self._decoded: dict[bytes, Attributes] = {}
+        self._ends: dict[Stream, StreamEnds] = {}
         self.skipped = 0
 
     def snapshot(self) -> Snapshot:
@@ -78,8 +80,11 @@ class MergedView:
             retired = self._read_retired(run_dir)
         if retired is not None:
             folded = retired.folded
+            sources.append(retired)
         kept = [source for source in sources if source.worker not in folded]
-        columns = self._merge([*kept, retired] if retired is not None else kept)
+        for source in sources:
+            self._note_ends(source)
+        columns = self._merge(kept)
         if run_dir is not None:
             self._fold_dead(run_dir)
         spare = self._worker.spare_opened
@@ -163,12 +168,32 @@ class MergedView:
         if dead:
             fold(run_dir, dead)
 
+    def _note_ends(self, source: Source) -> None:
+        """Take over what *source* says of ends; it may be gone before what it has ended is."""
+        for end in source.ends:
+            self._ends.setdefault(end.stream, StreamEnds()).add(end)
+        source.ends.clear()
+
+    def _lasting(self, stream: Stream, source: Source, series: Series) -> Series:
+        """The *series* of a source but for those that ended after they were set there last."""
+        ends, cells = self._ends.get(stream), source.cells
+        if ends is None:
+            return series
+        ended = frozenset(
+            key
+            for key, offset in series.offsets.items()
+            if cells[offset + 1] <= ends.of(key, decoded_from(key, self._decoded))
+        )
+        return series.without(ended) if ended else series
+
     def _merge(self, sources: list[Source]) -> list[Column]:
         per_stream: dict[Stream, list[tuple[Source, Series]]] = {}
         for source in sources:
             for stream, series in source.streams.items():
                 if series.offsets and is_counted(stream, source):
-                    per_stream.setdefault(stream, []).append((source, series))
+                    lasting = self._lasting(stream, source, series)
+                    if lasting.offsets:
+                        per_stream.setdefault(stream, []).append((source, lasting))
         for stream in self._merged.keys() - per_stream.keys():
             del self._merged[stream]
         columns = []

@@ -141,7 +141,7 @@ class Worker:
         source.refresh()
         moved: dict[int, int] = {}
         try:
-            new = self._reopen(self.id, lambda store: moved.update(old.copy_to(store, source.series())))
+            new = self._reopen(self.id, lambda store: moved.update(_copy(old, source, store)))
         except (OSError, StoreFullError):
             return  # it goes on where it is, which is as good as before
         self._store = new
@@ -207,6 +207,11 @@ class Worker:
     def _detach_handles(self) -> None:
         for handle in list(self._handles):
             handle.detach()
+
+
+def _copy(old: Store, source: OwnSource, new: Store) -> dict[int, int]:
+    new.note_newest(source.ends)
+    return old.copy_to(new, source.series())
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()

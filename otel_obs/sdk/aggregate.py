@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from otel_obs.cells import exponential
+from otel_obs.cells.ends import End, can_end
 from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import Kind, Stream, canonical, decode_attributes, encode_attributes
 from otel_obs.cells.store import Store, StoreFullError
@@ -202,6 +203,20 @@ class Aggregator:
             store.remove_series(self.stream, series.offset)
         return series
 
+    def end(self, attributes: bytes, at_s: float) -> None:
+        """Have every worker's series with at least these attributes be gone, as far as set by *at_s*.
+
+        Raises:
+            StoreFullError: There is no room to say so.
+        """
+        if can_end(self.stream) and self.plan.reader is None:
+            self.worker.store().note_ended(End(self.stream, attributes, at_s))
+
+    def matching(self, attributes: bytes) -> list[bytes]:
+        """The identities of the series that have at least these attributes."""
+        wanted = _pairs(attributes)
+        return [key for key in self.series if all(pair in key for pair in wanted) and wanted <= _pairs(key)]
+
     def _store_of(self, series: Series) -> Store | None:
         """The store that a series is in; None where its cells are nobody else's business."""
         if series.is_shared:
@@ -239,6 +254,11 @@ class Aggregator:
         """Drop all series without a trace: they belong to the parent process."""
         self.series.clear()
         self._by_offset.clear()
+
+
+def _pairs(attributes: bytes) -> set[bytes]:
+    """Each attribute by itself, as it is written among others."""
+    return {encode_attributes((pair,))[1:-1] for pair in decode_attributes(attributes)}
 
 
 def _apply_sum(plan: Plan, cells: Any, offset: int, value: float) -> None:

@@ -7,13 +7,15 @@ and backward jumps: `cells[offset] += amount`, with *amount* already a plain flo
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from opentelemetry.context import _RUNTIME_CONTEXT
 
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind, canonical, encode_attributes
-from otel_obs.cells.store import Store
+from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Series
@@ -146,6 +148,7 @@ class Recorder:
             self._owner.drop(self.name, "attributes", str(error))
             return False
         except Exception as error:
+            raise_interruption(error)
             self._owner.drop(self.name, "error", repr(error))
             return False
         return True
@@ -163,7 +166,8 @@ class Recorder:
         except OverflowError:
             self._owner.drop(self.name, "not_finite", f"{amount!r} is no float")
             return None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError) as error:
+            raise_interruption(error)
             self._owner.drop(self.name, "not_a_number", f"{amount!r} is not a number")
             return None
         if not math.isfinite(value):
@@ -236,17 +240,44 @@ class Recorder:
             return
         self._cells = series.cells
 
-    def remove(self, attributes: Mapping[str, Any] | None = None) -> None:
-        """Drop the series of *attributes*; what is recorded to it afterwards starts a new one at 0."""
+    def remove(self, attributes: Mapping[str, Any] | None = None, *, until_s: float | None = None) -> None:
+        """Drop the series of *attributes*; what is recorded to it afterwards starts a new one at 0.
+
+        Of a gauge of which the latest value counts, the series is gone in every worker of the service; of
+        any other instrument, this worker's part is.
+
+        Args:
+            attributes: All attributes of the series.
+            until_s: What another worker has set later than that, on the monotonic clock, stays; by default
+                the time of the call.
+        """
+        self._remove(attributes, lambda aggregator, key: [key], until_s)
+
+    def remove_matching(self, attributes: Mapping[str, Any]) -> None:
+        """Drop every series that has at least *attributes*, as `remove` drops one."""
+        self._remove(attributes, Aggregator.matching, None)
+
+    def _remove(
+        self,
+        attributes: Mapping[str, Any] | None,
+        matching: Callable[[Aggregator, bytes], list[bytes]],
+        until_s: float | None,
+    ) -> None:
+        at_s = time.monotonic() if until_s is None else until_s
         for aggregator in self.aggregators():
-            key = aggregator.identify(attributes)
+            given = aggregator.identify(attributes)
 
-            def change(aggregator: Aggregator = aggregator, key: bytes = key) -> None:
-                removed = aggregator.remove(key)
-                if removed is not None:
-                    self._unlearn(removed)
+            def change(aggregator: Aggregator = aggregator, given: bytes = given) -> None:
+                for key in matching(aggregator, given):
+                    removed = aggregator.remove(key)
+                    if removed is not None:
+                        self._unlearn(removed)
+                aggregator.end(given, at_s)
 
-            self._owner.worker.exclusively(change)
+            try:
+                self._owner.worker.exclusively(change)
+            except StoreFullError as error:
+                self._owner.drop(self.name, "full", f"a series cannot be removed: {error}")
 
     def _unlearn(self, removed: Series) -> None:
         for key in [key for key, offset in self._offsets.items() if offset == removed.offset]:

@@ -12,6 +12,7 @@ import pytest
 from otel_obs.catalog import (
     api_keys,
     cache,
+    pipeline,
     record_api_key,
     record_prediction,
     set_app_info,
@@ -26,6 +27,7 @@ from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker
 from otel_obs.exposition import TEXT, render
 from otel_obs.sdk import MeterProvider
+from tests.support.waiting import until
 
 Work = Callable[[], object]
 
@@ -48,7 +50,8 @@ class Workers:
             try:
                 work()
                 os.write(write_end, b"done")
-                signal.pause()
+                while True:
+                    signal.pause()
             finally:
                 os._exit(0)
         os.close(write_end)
@@ -62,6 +65,10 @@ class Workers:
         os.kill(self._pids[number], signal.SIGKILL)
         os.waitpid(self._pids[number], 0)
         self._pids[number] = 0
+
+    def send(self, number: int, what: signal.Signals) -> None:
+        """Send a worker a signal."""
+        os.kill(self._pids[number], what)
 
     def stop(self) -> None:
         """Kill all."""
@@ -162,3 +169,42 @@ def test_what_a_parent_recorded_is_not_its_childrens(workers: Workers) -> None:
     assert workers.samples("predictions_total") == ['predictions_total{status="success"} 2.0']
     assert workers.samples("cache_hits_total") == ["cache_hits_total 12.0"]
     cache._totals = cache._Totals()
+
+
+def test_a_session_that_one_worker_ends_is_gone_in_all(workers: Workers) -> None:
+    workers.start(lambda: pipeline.evidence("robot_cleaner", 3, "s1"))
+    workers.start(
+        lambda: (pipeline.evidence("robot_cleaner", 5, "s1"), pipeline.evidence("robot_cleaner", 1, "s2"))
+    )
+    assert workers.samples("active_evidence_gauge") == [
+        'active_evidence_gauge{category="robot_cleaner",session_id="s1"} 5.0',
+        'active_evidence_gauge{category="robot_cleaner",session_id="s2"} 1.0',
+    ]
+    ender = workers.start(lambda: pipeline.end_session("s1"))
+    left = ['active_evidence_gauge{category="robot_cleaner",session_id="s2"} 1.0']
+    assert workers.samples("active_evidence_gauge") == left
+    workers.kill(ender)
+    assert workers.samples("active_evidence_gauge") == left
+    assert workers.samples("active_evidence_gauge") == left
+    workers.start(lambda: pipeline.evidence("robot_cleaner", 2, "s1"))
+    assert workers.samples("active_evidence_gauge")[1].endswith('session_id="s1"} 2.0')
+
+
+def test_a_worker_that_forgets_an_idle_session_leaves_what_another_has_heard_since(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "MAX_SESSIONS", 1)
+
+    def begins() -> None:
+        pipeline.evidence("x", 1, "s1")
+        signal.signal(signal.SIGUSR1, lambda number, frame: pipeline.evidence("x", 3, "s2"))
+
+    workers.start(lambda: pipeline.evidence("x", 7, "s0"))
+    first = workers.start(lambda: (pipeline.evidence("x", 8, "s0"), begins()))
+    workers.start(lambda: pipeline.evidence("x", 2, "s1"))
+    workers.send(first, signal.SIGUSR1)
+    until(lambda: 's2"' in str(workers.samples("active_evidence_gauge")), "the second session")
+    assert workers.samples("active_evidence_gauge") == [
+        'active_evidence_gauge{category="x",session_id="s1"} 2.0',
+        'active_evidence_gauge{category="x",session_id="s2"} 3.0',
+    ]

@@ -169,6 +169,8 @@ def test_a_worn_index_is_begun_anew_and_nothing_is_lost(
                 keep.append(moving.worker.store())
             stores.add(id(moving.worker.store()))
             assert fleet.values()["hits"][(("kind", "plain"),)] == number + 1
+        if number % 3 == 0:
+            sessions.remove({"session": f"another worker's {number}"})  # type: ignore[attr-defined]
     sessions.set(7, {"session": "last"})
     values = fleet.values()
     assert len(stores) > 3

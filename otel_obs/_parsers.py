@@ -38,10 +38,12 @@ def _bool(text: str) -> bool:
 
 
 def _one_of(*words: str) -> Parser[str]:
+    known = {word.lower(): word for word in words}
+
     def read(text: str) -> str:
-        if text.lower() not in words:
+        if text.lower() not in known:
             raise ValueError(text)
-        return text.lower()
+        return known[text.lower()]
 
     return Parser(read, "is not known; expected " + ", ".join(words[:-1]) + " or " + words[-1])
 
@@ -169,6 +171,12 @@ HISTOGRAMS = _one_of("explicit_bucket_histogram", "base2_exponential_bucket_hist
 INTERVAL = _whole(1, inf, "an interval; expected a whole number of milliseconds, 1 or more")
 HTTP = _one_of("on", "off", "upstream")
 SCOPE_LABELS = _one_of("auto", "on", "off")
+TRANSLATION = _one_of(
+    "UnderscoreEscapingWithSuffixes",
+    "UnderscoreEscapingWithoutSuffixes",
+    "NoUTF8EscapingWithSuffixes",
+    "NoTranslation",
+)
 
 
 def as_text(value: object) -> str:

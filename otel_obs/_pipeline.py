@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Literal, cast
 
-from otel_obs._registered import divide, registered
+from otel_obs._registered import CLIENT_SCOPE, divide, registered
 from otel_obs.catalog.label_order import DeclaredOrder
 from otel_obs.catalog.metric import SCOPE, STANDARD_SCOPE
 from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import Options, family_name, negotiate, render
+from otel_obs.exposition.names import Translation
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.provider import SELF_SCOPE
 from otel_obs.sdk.resources import INSTANCE, instance_of_service
@@ -97,6 +98,8 @@ class Pipeline:
                 resource_labels=self.settings.resource_labels,
                 yielding_scopes=frozenset({SCOPE}),
                 scope_labels=cast("ScopeLabels", self.settings.scope_labels),
+                translation=cast("Translation", self.settings.translation),
+                prometheus_scopes=_prometheus_scopes(self.settings.profile),
                 label_order=DeclaredOrder(),
             )
         return self._options
@@ -118,6 +121,12 @@ class Pipeline:
             stream = Stream(kind, name, "", help, Scope(SELF_SCOPE))
             table = self._tables[name] = SeriesTable(stream, [()], [time.time()])
         return Column(table, [float(value)], {})
+
+
+def _prometheus_scopes(profile: str) -> frozenset[str]:
+    """Whose names Prometheus users know; those of the conventions are OpenTelemetry's."""
+    catalog = (SCOPE, STANDARD_SCOPE) if profile == "classic" else ()
+    return frozenset((SELF_SCOPE, CLIENT_SCOPE, *catalog))
 
 
 def _registered(snapshot: Snapshot) -> Iterator[Any]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 IS_OURS = "is_from_otel_obs"
 """The attribute of a collector of ours, which says nothing that a snapshot has not."""
 
-_PROMETHEUS = "otel_obs.prometheus"
+CLIENT_SCOPE = "otel_obs.prometheus"
 """The package, and the scope of the metrics that are made with it."""
 
 
@@ -23,7 +23,7 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Any]]:
         What is left, and the families of what is not and yet is to be exposed.
     """
     scopes = (column.table.stream.scope.name for column in snapshot.columns)
-    if _PROMETHEUS not in sys.modules and _PROMETHEUS not in scopes:
+    if CLIENT_SCOPE not in sys.modules and CLIENT_SCOPE not in scopes:
         return snapshot, []
     from otel_obs.prometheus import _exposition
 
@@ -44,7 +44,7 @@ def registered() -> Iterator[Any]:
 
 def _metric_check() -> Callable[[object], bool]:
     """How to tell a metric of `otel_obs.prometheus`, which a snapshot has too."""
-    if _PROMETHEUS not in sys.modules:
+    if CLIENT_SCOPE not in sys.modules:
         return lambda collector: False
     from otel_obs.prometheus import _exposition
 

@@ -21,6 +21,7 @@ OTEL_OBS_RESOURCE_LABELS = "OTEL_OBS_RESOURCE_LABELS"
 OTEL_OBS_RUNTIME_METRICS = "OTEL_OBS_RUNTIME_METRICS"
 OTEL_OBS_RUN_DIR = "OTEL_OBS_RUN_DIR"
 OTEL_OBS_SCOPE_LABELS = "OTEL_OBS_SCOPE_LABELS"
+OTEL_OBS_TRANSLATION = "OTEL_OBS_TRANSLATION"
 
 # `opentelemetry-instrument` loads this module before it executes the program. Where another distribution
 # is installed too, whichever comes first would be loaded, by chance; a choice of the user's stays.

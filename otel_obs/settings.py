@@ -113,10 +113,7 @@ class Settings:
         "`base2_exponential_bucket_histogram`.",
     )
     export_interval_ms: int = _setting(
-        "OTEL_METRIC_EXPORT_INTERVAL",
-        parse.INTERVAL,
-        60_000,
-        "Milliseconds between two pushes of metrics.",
+        "OTEL_METRIC_EXPORT_INTERVAL", parse.INTERVAL, 60_000, "Milliseconds between two pushes of metrics."
     )
     exemplar_filter: str = _setting(
         "OTEL_METRICS_EXEMPLAR_FILTER",
@@ -217,6 +214,12 @@ class Settings:
         parse.TEXT,
         "",
         "A file that holds the bearer token that a scrape must show.",
+    )
+    translation: str = _setting(
+        "OTEL_OBS_TRANSLATION",
+        parse.TRANSLATION,
+        "UnderscoreEscapingWithSuffixes",
+        "How [OpenTelemetry's names](getting-started.md#opentelemetrys-names) are spelt in Prometheus.",
     )
     scope_labels: str = _setting(
         "OTEL_OBS_SCOPE_LABELS",

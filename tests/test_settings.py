@@ -73,6 +73,8 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("OTEL_OBS_HTTP", "upstream", "http", "upstream"),
         ("OTEL_OBS_METRICS_PATH", "/internal/metrics/", "metrics_path", "/internal/metrics"),
         ("OTEL_OBS_SCOPE_LABELS", "on", "scope_labels", "on"),
+        ("OTEL_OBS_TRANSLATION", "NoUTF8EscapingWithSuffixes", "translation", "NoUTF8EscapingWithSuffixes"),
+        ("OTEL_OBS_TRANSLATION", "notranslation", "translation", "NoTranslation"),
         (
             "OTEL_OBS_RESOURCE_LABELS",
             "service.name,service.version",
@@ -94,6 +96,12 @@ def test_a_variable_sets_its_field(variable: str, text: str, field: str, value: 
         ("OTEL_OBS_ENABLED", "flase", "is not a switch; expected true or false"),
         ("OTEL_OBS_PROFILE", "modern", "is not known; expected classic or semconv"),
         ("OTEL_OBS_HTTP", "yes", "is not known; expected on, off or upstream"),
+        (
+            "OTEL_OBS_TRANSLATION",
+            "dots",
+            "is not known; expected UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, "
+            "NoUTF8EscapingWithSuffixes or NoTranslation",
+        ),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "70000", "is not a port; expected a number from 0 to 65535"),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "http", "is not a port; expected a number from 0 to 65535"),
         (

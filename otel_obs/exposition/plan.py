@@ -42,6 +42,8 @@ class Options:
         scope_labels: When series get `otel_scope_name` and its like: "on" is the specification's default,
             "off" is never, "auto" where two scopes define one family and only the labels tell them apart.
         translation: The specification's `translation_strategy`.
+        prometheus_scopes: Scopes whose families were declared by their Prometheus names, which no
+            translation changes.
         has_target_info: Whether `target_info` is exposed.
         yielding_scopes: Scopes whose families give way where anybody else defines a family of that name,
             through OpenTelemetry or prometheus_client: a library that counts on an application's behalf.
@@ -52,6 +54,7 @@ class Options:
     resource_labels: tuple[str, ...] = ()
     scope_labels: Literal["auto", "on", "off"] = "auto"
     translation: Translation = "UnderscoreEscapingWithSuffixes"
+    prometheus_scopes: frozenset[str] = frozenset()
     has_target_info: bool = True
     yielding_scopes: frozenset[str] = frozenset()
     label_order: Callable[[Stream], tuple[str, ...]] = by_name
@@ -147,7 +150,7 @@ def plan(snapshot: Snapshot, options: Options, naming: Naming, others: Collectio
         others: Names of families that somebody else exposes beside these; only yielding scopes mind.
     """
     families = list(_target_info(options.resource, naming) if options.has_target_info else ())
-    for name, columns in _by_name(snapshot, naming).items():
+    for name, columns in _by_name(snapshot, naming, options.prometheus_scopes).items():
         families.extend(_family(name, _owners(name, columns, options, others), options))
     return families
 
@@ -182,10 +185,13 @@ def warn_once(message: str) -> None:
     logger.warning("%s", message)
 
 
-def _by_name(snapshot: Snapshot, naming: Naming) -> dict[str, list[Column]]:
+def _by_name(snapshot: Snapshot, naming: Naming, fixed: frozenset[str]) -> dict[str, list[Column]]:
+    declared = Naming(escaping=naming.escaping)
     columns: dict[str, list[Column]] = {}
     for column in snapshot.columns:
-        columns.setdefault(naming.family(column.table.stream), []).append(column)
+        stream = column.table.stream
+        name = (declared if stream.scope.name in fixed else naming).family(stream)
+        columns.setdefault(name, []).append(column)
     return columns
 
 

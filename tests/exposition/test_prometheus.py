@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -30,7 +29,7 @@ from tests.exposition.build import (
     rendered,
     snapshot,
 )
-from tests.support.prometheus import BINARY, PrometheusServer
+from tests.support.prometheus import BINARY, PrometheusServer, prometheus_3
 from tests.support.waiting import until
 
 PROMTOOL = shutil.which("promtool")
@@ -174,15 +173,6 @@ def prometheus(
             until(lambda: len(server.query("up == 1")) == len(jobs), "jobs that are up")
             until(lambda: len(server.query("sent_bytes_total")) == len(jobs), "samples of every job")
             yield server
-
-
-def prometheus_3() -> str:
-    """Prometheus 3 where it has been built already."""
-    script = Path(__file__).parents[2] / "scripts" / "prometheus3"
-    found = subprocess.run([script, "--find"], capture_output=True, text=True, timeout=30)
-    if found.returncode != 0:
-        pytest.skip("Prometheus 3 is not built; build it with: scripts/prometheus3")
-    return str(Path(found.stdout.strip()) / "prometheus")
 
 
 @pytest.mark.prometheus

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+import pytest
 
 from tests.support.processes import Service
 
@@ -46,6 +49,15 @@ def prometheus_server(
         log_file=directory / "prometheus.log",
         ready_path="/-/ready",
     )
+
+
+def prometheus_3() -> str:
+    """Prometheus 3 where it has been built already; skips the test where it has not."""
+    script = Path(__file__).parents[2] / "scripts" / "prometheus3"
+    found = subprocess.run([script, "--find"], capture_output=True, text=True, timeout=30)
+    if found.returncode != 0:
+        pytest.skip("Prometheus 3 is not built; build it with: scripts/prometheus3")
+    return str(Path(found.stdout.strip()) / "prometheus")
 
 
 class PrometheusServer(Service):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from otel_obs.cells import forks
+from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import CELL_BYTES, Scope, Stream
 from otel_obs.prometheus import _service
 from otel_obs.sdk import Counter, Gauge, Histogram, MeterProvider
@@ -188,7 +189,7 @@ class Definition:
         def keep(aggregator: Aggregator, key: bytes) -> None:
             series = aggregator.series.get(key)
             if series is not None:
-                aggregator.keep_exemplar(series, value, now_s, labels)
+                aggregator.keep_exemplar(series, value, pack(value, now_s, labels))
 
         self._change(handle, keep)
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from otel_obs.cells import exponential
 from otel_obs.cells.ends import End, can_end
-from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import Kind, Stream, canonical, decode_attributes, encode_attributes
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.cells.worker import Worker
@@ -95,6 +94,7 @@ class Aggregator:
         self._by_offset: dict[int, Series] = {}
         self.worker = worker
         self._apply = _APPLY[plan.stream.kind]
+        self.has_exemplars = plan.stream.exemplar_slots > 0
         rule, _, key = plan.stream.merge.partition(":")
         self._worker_key = key or "worker" if rule == "per_worker" else ""
 
@@ -176,9 +176,9 @@ class Aggregator:
             series = self._by_offset.get(offset)
         return series
 
-    def keep_exemplar(self, series: Series, value: float, unix_s: float, labels: Mapping[str, str]) -> None:
-        """Make a measurement the latest exemplar of its bucket, for every worker to see."""
-        if not series.is_shared or not self.stream.exemplar_slots:
+    def keep_exemplar(self, series: Series, value: float, packed: bytes) -> None:
+        """Make a measurement, packed, the latest exemplar of its bucket, for every worker to see."""
+        if not series.is_shared or not self.has_exemplars:
             return
         store = self.worker.store()
         if series.exemplars_at < 0:
@@ -186,9 +186,10 @@ class Aggregator:
                 series.exemplars_at = store.add_exemplars(self.stream, series.offset)
             except StoreFullError:
                 return
-        store.write_exemplar(series.exemplars_at, self._slot(value), pack(value, unix_s, labels))
+        store.write_exemplar(series.exemplars_at, self.slot(value), packed)
 
-    def _slot(self, value: float) -> int:
+    def slot(self, value: float) -> int:
+        """Which of the series' exemplars a measurement would be: the number of its bucket."""
         if self.stream.kind is Kind.HISTOGRAM:
             return bisect_left(self.stream.bounds, value)
         if self.stream.kind is Kind.EXPONENTIAL and value:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+from collections.abc import Collection
+from time import monotonic, time_ns
 from typing import Any
 
-from opentelemetry import trace
 from opentelemetry.context import get_current
+from opentelemetry.trace import get_current_span
 
+from otel_obs.cells.exemplar import pack, pack_span
 from otel_obs.cells.layout import Kind
 from otel_obs.sdk.aggregate import Aggregator, Series
 
@@ -19,6 +20,33 @@ _SDK_CLASSES = {
     Kind.HISTOGRAM: "_ExplicitBucketHistogramAggregation",
     Kind.EXPONENTIAL: "_ExponentialBucketHistogramAggregation",
 }
+_PERIOD_S = 1.0
+_MOST_A_PERIOD = 50
+
+
+class Pace:
+    """How often the latest exemplar of a bucket is replaced: at most so many times a second.
+
+    Nobody can see more of them, and to write one takes ten times as long as to count the measurement. Below
+    that rate the latest exemplar is that of the latest measurement.
+    """
+
+    def __init__(self) -> None:
+        self._until_s: dict[int, float] = {}
+        self._left: dict[int, int] = {}
+
+    def is_spent(self, bucket: int) -> bool:
+        """Whether *bucket* has had its share of this second."""
+        return self._left.get(bucket, 1) <= 0 and monotonic() < self._until_s[bucket]
+
+    def spend(self, bucket: int) -> None:
+        """Count an exemplar of *bucket*."""
+        now_s = monotonic()
+        if now_s >= self._until_s.get(bucket, 0.0):
+            self._left[bucket] = _MOST_A_PERIOD - 1
+            self._until_s[bucket] = now_s + _PERIOD_S
+        else:
+            self._left[bucket] -= 1
 
 
 class Exemplars:
@@ -33,10 +61,11 @@ class Exemplars:
         self._filter = None if name in ("NoneType", "TraceBasedExemplarFilter") else exemplar_filter
         self._is_off = name == "AlwaysOffExemplarFilter"
         self.is_always_on = self._filter is not None and not self._is_off
+        self._pace = Pace()
 
     def offer(
         self,
-        readers: Iterable[Any],
+        readers: Collection[Any],
         aggregator: Aggregator,
         series: Series | int,
         value: float,
@@ -44,43 +73,55 @@ class Exemplars:
         context: Any,
     ) -> None:
         """Keep the measurement for every worker and each reader's reservoir, if the filter says so."""
-        if self._is_off:
+        if self._is_off or not (readers or aggregator.has_exemplars):
+            return
+        offset = series if isinstance(series, int) else series.offset
+        bucket = offset + aggregator.slot(value)
+        is_spent = self._pace.is_spent(bucket)
+        if is_spent and not readers:
             return
         context = context or get_current()
-        now_ns = time.time_ns()
-        if self._filter is not None:
-            if not self._filter.should_sample(value, now_ns, attributes, context):
+        span = get_current_span(context).get_span_context()
+        now_ns = time_ns()
+        if self._filter is None:
+            if not span.trace_flags.sampled:
                 return
-        elif not _is_sampled(context):
+        elif not self._filter.should_sample(value, now_ns, attributes, context):
             return
-        if isinstance(series, int):
-            found = aggregator.at(series)
-            if found is None:
-                return
-            series = found
-        if series.reservoirs is None:
-            series.reservoirs = {}
-        span = trace.get_current_span(context).get_span_context()
-        labels = _filtered(series, attributes)
-        if span.is_valid:
-            labels |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
-        aggregator.worker.exclusively(lambda: aggregator.keep_exemplar(series, value, now_ns / 1e9, labels))
+        found = aggregator.at(series) if isinstance(series, int) else series
+        if found is None:
+            return
+        if not is_spent:
+            self._pace.spend(bucket)
+            self._keep(aggregator, found, value, now_ns / 1e9, span, _dropped(aggregator, attributes))
         for reader in readers:
-            reservoir = series.reservoirs.get(reader)
+            if found.reservoirs is None:
+                found.reservoirs = {}
+            reservoir = found.reservoirs.get(reader)
             if reservoir is None:
-                reservoir = series.reservoirs[reader] = _reservoir(aggregator)
+                reservoir = found.reservoirs[reader] = _reservoir(aggregator)
             reservoir.offer(value, now_ns, attributes, context)
 
+    @staticmethod
+    def _keep(
+        aggregator: Aggregator, series: Series, value: float, unix_s: float, span: Any, labels: dict[str, str]
+    ) -> None:
+        if span.is_valid and not labels:
+            packed = pack_span(value, unix_s, span.trace_id, span.span_id)
+        elif span.is_valid:
+            ids = {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
+            packed = pack(value, unix_s, labels | ids)
+        else:
+            packed = pack(value, unix_s, labels)
+        aggregator.worker.exclusively(lambda: aggregator.keep_exemplar(series, value, packed))
 
-def _filtered(series: Series, attributes: Any) -> dict[str, str]:
+
+def _dropped(aggregator: Aggregator, attributes: Any) -> dict[str, str]:
     """What was recorded and is no attribute of the series, since a view has dropped it."""
-    kept = series.attributes
-    return {str(key): str(value) for key, value in (attributes or {}).items() if key not in kept}
-
-
-def _is_sampled(context: Any) -> bool:
-    span = trace.get_current_span(context)
-    return span is not trace.INVALID_SPAN and span.get_span_context().trace_flags.sampled
+    keys = aggregator.plan.keys
+    if keys is None or not attributes:
+        return {}
+    return {str(key): str(value) for key, value in attributes.items() if key not in keys}
 
 
 def _reservoir(aggregator: Aggregator) -> Any:

@@ -167,10 +167,19 @@ def _change_class() -> None:
         measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
         if measuring is None:
             return call(self, environ, start_response)
+        exchange = measuring.begin(environ, start_response)
         inner: Any = self.wsgi_app
-        if getattr(inner, "__func__", None) is measured_wsgi_app:
-            inner = MethodType(wsgi_app, self)  # nobody is in between: one look less
-        return measuring(environ, start_response, inner)
+        if exchange is None:
+            return measuring.pass_by(environ, start_response, inner)
+        try:
+            if type(inner) is MethodType and inner.__func__ is measured_wsgi_app:
+                result = wsgi_app(self, environ, exchange.start_response)  # nobody is in between
+            else:
+                result = inner(environ, exchange.start_response)
+        except BaseException as error:
+            measuring.fail(exchange, environ, error)
+            raise
+        return result if exchange.finish_in_memory(result) else exchange.attach(result)
 
     @wraps(wsgi_app)
     def measured_wsgi_app(

@@ -69,10 +69,26 @@ class Middleware:
             start_response: The server's.
             app: What to call in place of the middleware's application.
         """
-        app = app or self.app
+        exchange = self.begin(environ, start_response)
+        if exchange is None:
+            return self.pass_by(environ, start_response, app or self.app)
+        try:
+            result = (app or self.app)(environ, exchange.start_response)
+        except BaseException as error:
+            self.fail(exchange, environ, error)
+            raise
+        return result if exchange.finish_in_memory(result) else exchange.attach(result)
+
+    def begin(self, environ: WSGIEnvironment, start_response: StartResponse) -> Exchange | None:
+        """Begin to measure.
+
+        Returns:
+            None where nothing is measured here; then `pass_by` goes on. Otherwise an exchange: call the
+            application with its `start_response`, have it `attach` the result unless it can
+            `finish_in_memory`, or `fail`.
+        """
         if MARK in environ:
-            environ[MARK].enter(environ)
-            return app(environ, start_response)
+            return None
         try:
             # uWSGI forks without Python's hooks, unless it is told otherwise.
             check_fork()
@@ -80,21 +96,44 @@ class Middleware:
             if self.observer.has_asgi or self._has_exclusions or path in self._scrape_paths:
                 outer = self._outer(environ, path)
                 if outer is not None:
-                    return self._pass(outer, app, environ, start_response)
+                    environ[MARK] = outer
+                    return None
                 if path in self._scrape_paths:
-                    return self._serve(environ, start_response)
-            exchange = Exchange(self.observer, environ, start_response)
+                    return None
+            exchange = Exchange()
+            exchange.begin(self.observer, environ, start_response)
+            return exchange
         except Exception as error:
+            environ[MARK] = _SKIPPED
             self.observer.failed("the begin", error)
+            return None
+
+    def fail(self, exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:
+        """The application raised before it had answered."""
+        if exchange.route is None and self._match is not None:
+            exchange.route = self._match(environ)
+        exchange.fail(error)
+
+    def pass_by(
+        self, environ: WSGIEnvironment, start_response: StartResponse, app: WSGIApplication
+    ) -> Iterable[bytes]:
+        """Serve a request that is not measured here: a scrape, or what another layer measures or skips."""
+        outer: Outer | None = environ.get(MARK)
+        if outer is None:
+            return self._serve(environ, start_response)
+        if outer.is_done:
             return app(environ, start_response)
-        try:
-            result = app(environ, exchange.start_response)
-        except BaseException as error:
-            if exchange.route is None and self._match is not None:
-                exchange.route = self._match(environ)
-            exchange.fail(error)
-            raise
-        return result if exchange.finish_in_memory(result) else exchange.attach(result)
+        outer.enter(environ)
+        if type(outer) is Exchange:
+            return app(environ, start_response)
+
+        def announcing(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> Callable[[bytes], object]:
+            outer.match(environ)
+            return start_response(status, headers, exc_info)
+
+        return app(environ, announcing)
 
     def _outer(self, environ: WSGIEnvironment, path: str) -> Outer | None:
         """What measures the request, or stands for none doing so, if it is not we."""
@@ -108,22 +147,6 @@ class Middleware:
         ):
             return _SKIPPED
         return None
-
-    def _pass(
-        self, outer: Outer, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        environ[MARK] = outer
-        if outer.is_done:
-            return app(environ, start_response)
-        outer.enter(environ)
-
-        def announcing(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None
-        ) -> Callable[[bytes], object]:
-            outer.match(environ)
-            return start_response(status, headers, exc_info)
-
-        return app(environ, announcing)
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert self.scrape is not None

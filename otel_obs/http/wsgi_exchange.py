@@ -32,7 +32,8 @@ class Exchange:
     """One request and its response; the server gets it as the response's body."""
 
     # Defaults of the class: what only some requests set.
-    is_done = False
+    is_done = is_special = False
+    _context: Any = None
     _error: BaseException | None = None
     route: str | None = None
     _headers: list[tuple[str, str]] = []  # noqa: RUF012
@@ -41,21 +42,22 @@ class Exchange:
     _input: CountingInput | None = None
     _result: Iterable[bytes] = ()
 
-    def __init__(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
+    def begin(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
+        """Begin to measure: not in `__init__`, which C would call, and that costs a tenth of it all."""
         self._observer = observer
         self.environ = environ
         self._start_response = start_response
-        self._context: Any = None
-        self.is_special = not observer.is_plain
+        method = environ["REQUEST_METHOD"]
         if observer.names_connection:
-            key = environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], environ.get("SERVER_PROTOCOL", "")
+            key = method, environ["wsgi.url_scheme"], environ.get("SERVER_PROTOCOL", "")
             entry = observer.entries.get(key) or observer.entry(*key)
         else:
-            method = environ["REQUEST_METHOD"]
             entry = observer.entries.get(method) or observer.entry(method)
         self._entry = entry
-        if self.is_special and observer.has_sizes and "CONTENT_LENGTH" not in environ:
-            self._input = environ["wsgi.input"] = CountingInput(environ["wsgi.input"])
+        if not observer.is_plain:
+            self.is_special = True
+            if observer.has_sizes and "CONTENT_LENGTH" not in environ:
+                self._input = environ["wsgi.input"] = CountingInput(environ["wsgi.input"])
         environ[MARK] = self
         self._active = entry.active
         entry.begin(1.0)
@@ -117,17 +119,15 @@ class Exchange:
         """
         elapsed_s = perf_counter() - self._started_s
         try:
-            kind = type(result._callbacks[-1].__self__.response)
+            handles = self._entry.handles[self.route, self._status]
+            if (
+                type(result._callbacks[-1].__self__.response) is not list
+                or elapsed_s > PATIENCE_S
+                or self.is_special
+                or handles.active is not self._active
+            ):
+                return False
         except (AttributeError, LookupError):
-            return False
-        handles = self._entry.handles.get((self.route, self._status))
-        if (
-            handles is None
-            or kind is not list
-            or elapsed_s > PATIENCE_S
-            or self.is_special
-            or handles.active is not self._active
-        ):
             return False
         self.is_done = True
         self.environ = _GONE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import string
 from typing import Any
 
 import pytest
@@ -18,28 +16,6 @@ from tests.http.recorded import Recorded
 def unmatched(environ: Any, start_response: Any) -> list[bytes]:
     start_response("404 Not Found", [])
     return [b""]
-
-
-def noise(length: int = 8) -> str:
-    return "".join(random.choices(string.ascii_letters + string.digits + "-_", k=length))
-
-
-@pytest.mark.parametrize("naming", [None, Semconv()], ids=["classic", "semconv"])
-def test_noise_adds_at_most_20_series(naming: Any) -> None:
-    recorded = Recorded(naming)
-    app = Middleware(unmatched, recorded.observer)
-    methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
-    for _ in range(3000):
-        drive.wsgi(
-            app,
-            f"/{noise()}/{noise()}?{noise()}={noise()}",
-            random.choice([*methods, noise().upper()]),
-            HTTP_HOST=noise(),
-            SCRIPT_NAME="/" + noise(),
-            HTTP_X_FORWARDED_PREFIX=noise(),
-            **{"wsgi.url_scheme": random.choice(["http", noise()])},
-        )
-    assert len(list(recorded.series())) <= 20
 
 
 def test_protocol_versions_are_the_few_that_exist() -> None:

@@ -1,4 +1,4 @@
-"""Whatever clients send, it does not become series: a hundred thousand requests of noise add at most twenty."""
+"""Whatever clients send does not become series: a hundred thousand requests of noise add at most twenty."""
 
 from __future__ import annotations
 

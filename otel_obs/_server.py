@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from otel_obs.cells.rundir import lock
 from otel_obs.cells.service import Service
+from otel_obs.http.polite import run_politely
 from otel_obs.http.scrape import Scrape, ScrapeRequest
 
 _logger = logging.getLogger("otel_obs")
@@ -174,10 +175,12 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         scrape = self.server.scrape
         if parts.path not in scrape.paths:
-            self._send(404, [("Content-Type", "text/plain; charset=utf-8")], f"see {scrape.path}\n".encode())
+            self._send(
+                404, [("Content-Type", "text/plain; charset=utf-8")], [f"see {scrape.path}\n".encode()]
+            )
             return
         header = self.headers.get
-        answer = scrape.answer(
+        steps = scrape.steps(
             ScrapeRequest(
                 self.command,
                 parts.query,
@@ -187,16 +190,21 @@ class _Handler(BaseHTTPRequestHandler):
                 header("X-Prometheus-Scrape-Timeout-Seconds", ""),
             )
         )
-        self._send(answer.status, answer.headers, answer.body)
+        answer = run_politely(steps)  # beside an event loop, perhaps
+        if answer is not None:
+            self._send(answer.status, answer.headers, answer.parts)
 
-    def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _send(self, status: int, headers: list[tuple[str, str]], parts: list[bytes]) -> None:
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.command == "HEAD":
+            self.end_headers()
+            return
+        self.send_header("Content-Length", str(sum(map(len, parts))))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        for part in parts:
+            self.wfile.write(part)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import repeat
@@ -12,12 +13,14 @@ from otel_obs.cells.exact import add_rows
 from otel_obs.cells.exemplar import latest
 from otel_obs.cells.exponential import ExponentialValue, combine, decode
 from otel_obs.cells.layout import Attributes, Kind, Stream, decode_attributes
+from otel_obs.cells.pace import pieces
 from otel_obs.cells.retire import LASTING
-from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable
+from otel_obs.cells.snapshot import Column, Exemplar, Rows, SeriesTable
 from otel_obs.cells.source import Series, Source
 
 _ABSENT = -1
 Parts = list[tuple[Source, list[int]]]
+"""Where the cells of each series are in each source."""
 
 
 class MergedStream:
@@ -47,28 +50,41 @@ class MergedStream:
         keys = list(dict.fromkeys(key for _, series in sources for key in series.offsets))
         starts = _starts(keys, sources)
         if keys != self._keys or starts != self.table.created_s:
-            self._keys = keys
-            self.table = SeriesTable(self.stream, [decoded_from(key, decoded) for key in keys], starts)
-        self.parts = [
-            (source, list(map(series.offsets.get, keys, repeat(_ABSENT)))) for source, series in sources
-        ]
+            self._replace_table(keys, starts, decoded)
+        self.parts = [(source, _offsets(keys, series)) for source, series in sources]
+
+    def _replace_table(
+        self, keys: list[bytes], starts: list[float], decoded: dict[bytes, Attributes]
+    ) -> None:
+        places: dict[bytes, int] = {}
+        for piece in pieces(len(self._keys)):
+            places.update(zip(self._keys[piece], range(piece.start, piece.stop), strict=False))
+        kept: list[int] = []
+        attributes: list[Attributes] = []
+        for piece in pieces(len(keys)):
+            kept += map(places.get, keys[piece], repeat(_ABSENT))
+            attributes += [decoded_from(key, decoded) for key in keys[piece]]
+        self._keys = keys
+        self.table = SeriesTable(self.stream, attributes, starts, self.table, kept)
 
     def _part_sources(self) -> Iterable[Source]:
         return [source for source, _ in self.parts]
 
     def column(self) -> Column:
         """The merged values as they are now."""
-        return Column(self.table, _MERGE[self.stream.kind](self.stream, self.parts), self._exemplars())
+        values = _histograms if self.stream.kind is Kind.HISTOGRAM else _values
+        return Column(self.table, values(self.stream, self.parts), self._exemplars())
 
     def _exemplars(self) -> dict[int, list[Exemplar]]:
         """The latest exemplar of each bucket, by the position of the series."""
         found: dict[int, list[Exemplar]] = {}
         for source, _ in self.parts:
             if source.streams[self.stream].exemplars:
-                for position, key in enumerate(self._keys):
-                    exemplars = source.exemplars(self.stream, key)
-                    if exemplars:
-                        found[position] = latest([*found.get(position, ()), *exemplars])
+                for piece in pieces(len(self._keys)):
+                    for position, key in enumerate(self._keys[piece], piece.start):
+                        exemplars = source.exemplars(self.stream, key)
+                        if exemplars:
+                            found[position] = latest([*found.get(position, ()), *exemplars])
         return found
 
 
@@ -85,7 +101,39 @@ def decoded_from(key: bytes, decoded: dict[bytes, Attributes]) -> Attributes:
 
 
 def _starts(keys: list[bytes], sources: list[tuple[Source, Series]]) -> list[float]:
+    if len(sources) == 1:
+        created_s = sources[0][1].created_s
+        return [created_s[key] for key in keys]
     return [min(series.created_s[key] for _, series in sources if key in series.created_s) for key in keys]
+
+
+def _offsets(keys: list[bytes], series: Series) -> list[int]:
+    """Where in a source the cells of each series are."""
+    offsets: list[int] = []
+    for piece in pieces(len(keys)):
+        offsets += map(series.offsets.get, keys[piece], repeat(_ABSENT))
+    return offsets
+
+
+def _values(stream: Stream, parts: Parts) -> list[Any]:
+    """One value a series."""
+    merge = _MERGE[stream.kind]
+    values: list[Any] = []
+    for piece in pieces(len(parts[0][1])):
+        values += merge(stream, [(source, offsets[piece]) for source, offsets in parts])
+    return values
+
+
+def _histograms(stream: Stream, parts: Parts) -> Rows:
+    """One row a series: its buckets, and its sum."""
+    (source, starts), *others = parts
+    width = len(stream.bounds) + 2
+    if not others and not source.is_retired:
+        return Rows(source.cells, starts, width)
+    cells = array("d")
+    for piece in pieces(len(starts)):
+        cells.fromlist(_merge_histograms(stream, [(source, offsets[piece]) for source, offsets in parts]))
+    return Rows(cells, range(0, len(starts) * width, width), width)
 
 
 def _numbers(source: Source, offsets: list[int], shift: int = 0) -> list[float]:
@@ -107,20 +155,20 @@ def _add(left: list[float], right: list[float]) -> list[float]:
     return [mine + theirs for mine, theirs in zip(left, right, strict=True)]
 
 
-def _merge_histograms(stream: Stream, parts: Parts) -> list[list[float]]:
-    # One addition over all rows of a source is several times faster than one for each row.
+def _merge_histograms(stream: Stream, parts: Parts) -> list[float]:
+    """Row after row: one addition over all rows of a source is several times faster than one for each row."""
     width = len(stream.bounds) + 2
     total = reduce(_add, (_row_after_row(source, offsets, width) for source, offsets in parts))
     total[stream.sum_at :: width] = _merge_sums(stream, parts)
-    return [total[start : start + width] for start in range(0, len(total), width)]
+    return total
 
 
 def _row_after_row(source: Source, offsets: list[int], width: int) -> list[float]:
-    cells, empty = source.cells, [0.0] * width
-    rows: list[float] = []
+    cells, empty = source.cells, array("d", [0.0] * width)
+    rows = array("d")
     for at in offsets:
         rows += cells[at : at + width] if at >= 0 else empty
-    return rows
+    return rows.tolist()
 
 
 def _merge_exponentials(stream: Stream, parts: Parts) -> list[ExponentialValue]:
@@ -176,7 +224,6 @@ _MERGE: dict[Kind, Callable[[Stream, Parts], list[Any]]] = {
     Kind.COUNTER: _merge_sums,
     Kind.UPDOWN: _merge_sums,
     Kind.GAUGE: _merge_gauges,
-    Kind.HISTOGRAM: _merge_histograms,
     Kind.EXPONENTIAL: _merge_exponentials,
 }
 

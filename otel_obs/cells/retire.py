@@ -11,7 +11,7 @@ import contextlib
 import operator
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from otel_obs.cells.exact import split
@@ -136,7 +136,7 @@ class _Total(NamedTuple):
     """One series over several sources; `terms` add up to its sum, exactly."""
 
     created_s: float
-    cells: list[float]
+    cells: Sequence[float]
     terms: tuple[float, ...]
     exemplars: list[Exemplar]
 
@@ -161,7 +161,7 @@ def _sum(sources: list[FileSource]) -> dict[tuple[Stream, bytes], _Total]:
     return totals
 
 
-def _cells(source: FileSource, stream: Stream, offset: int) -> list[float]:
+def _cells(source: FileSource, stream: Stream, offset: int) -> Sequence[float]:
     if stream.kind is Kind.EXPONENTIAL:
         return source.whole(stream, offset)
     return source.cells[offset : offset + max(stream.cells, stream.rest_at + 1)]

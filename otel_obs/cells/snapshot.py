@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, overload
 
 from otel_obs.cells.exponential import ExponentialValue
 from otel_obs.cells.layout import Attributes, Stream
 
-__all__ = ["Column", "Exemplar", "ExponentialValue", "SeriesTable", "Snapshot"]
+__all__ = ["Column", "Exemplar", "ExponentialValue", "Rows", "SeriesTable", "Snapshot"]
 
 
 class Exemplar(NamedTuple):
@@ -21,20 +23,79 @@ class Exemplar(NamedTuple):
     attributes: Attributes = ()
 
 
+class Rows(Sequence[list[float]]):
+    """Rows of numbers, each made when it is asked for.
+
+    As lists they would be what the garbage collector goes over, in the middle of the service's work.
+
+    Args:
+        cells: What rows are cut from; nobody changes it.
+        starts: Where each row begins; shape (n,).
+        width: How many numbers a row has.
+    """
+
+    __slots__ = ("_cells", "_starts", "_width")
+
+    def __init__(self, cells: array[float], starts: Sequence[int], width: int) -> None:
+        self._cells, self._starts, self._width = cells, starts, width
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[list[float]]:
+        cells, width = self._cells, self._width
+        for at in self._starts:
+            yield cells[at : at + width].tolist()
+
+    @overload
+    def __getitem__(self, at: int) -> list[float]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Rows: ...
+
+    def __getitem__(self, at: int | slice) -> list[float] | Rows:
+        if isinstance(at, slice):
+            return Rows(self._cells, self._starts[at], self._width)
+        start = self._starts[at]
+        return self._cells[start : start + self._width].tolist()
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
 class SeriesTable:
     """The series of one stream over all workers.
 
     The object stays the same from scrape to scrape as long as no series came or went, so encoders keep
     what they derive from it (names, label blocks) in `scratch`, which goes with the table.
+
+    Args:
+        stream: The stream.
+        attributes: Of each series.
+        created_s: When each began, in Unix seconds.
+        before: The table that this one takes the place of; what encoders derived from it is in `left`.
+        kept: Where each series was in `before`; -1 for a new one.
     """
 
-    __slots__ = ("attributes", "created_s", "scratch", "stream")
+    __slots__ = ("attributes", "created_s", "kept", "left", "scratch", "stream")
 
-    def __init__(self, stream: Stream, attributes: list[Attributes], created_s: list[float]) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        attributes: list[Attributes],
+        created_s: list[float],
+        before: SeriesTable | None = None,
+        kept: Sequence[int] = (),
+    ) -> None:
         self.stream = stream
         self.attributes = attributes
         self.created_s = created_s
         self.scratch: dict[Any, Any] = {}
+        self.left: dict[Any, Any] = dict(before.scratch) if before is not None else {}
+        self.kept = kept
 
 
 class Column(NamedTuple):
@@ -46,7 +107,7 @@ class Column(NamedTuple):
     """
 
     table: SeriesTable
-    values: list[Any]
+    values: Sequence[Any]
     exemplars: dict[int, list[Exemplar]]
 
 

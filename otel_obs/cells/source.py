@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import cast
+from array import array
+from collections.abc import Iterator, Sequence
 
 from otel_obs.cells.ends import End
 from otel_obs.cells.exemplar import SLOT_CELLS, unpack
@@ -30,9 +30,13 @@ from otel_obs.cells.layout import (
     unpack_commit,
     unpack_header,
 )
+from otel_obs.cells.pace import AT_ONCE, breathe
 from otel_obs.cells.rundir import RunDir, lock
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.store import Store
+
+_STEP_CELLS = 32 * 1024
+"""So many cells are copied at a time: the copy holds the interpreter's lock."""
 
 _COPIES = 100
 """A change of scale takes microseconds; a worker that died in the middle of one never completes it."""
@@ -69,21 +73,24 @@ class Source(ABC):
         self.worker = header.worker
         self.is_retired = header.worker == RETIRED_WORKER
         self.is_dead = False
-        self.cells: list[float] = []
+        self.cells: array[float] = array("d")
+        """A new one after each refresh: whoever has read the one before may keep it."""
         self.streams: dict[Stream, Series] = {}
         self.folded: dict[bytes, float] = {}
         self.ends: list[End] = []
         """Whoever looks after ends takes them out of here."""
         self.damage = Damage()
         self._numbered: list[Stream] = []
-        self._at: dict[int, tuple[Stream, bytes]] = {}
+        self._at: dict[int, tuple[int, bytes]] = {}
         self._read_to = 0
         self._used = 0
 
     def _take(self, index: bytes) -> None:
         """Apply the records that are new since the last time."""
         self._read_to += len(index)
-        for record in read_records(index, self.damage):
+        for number, record in enumerate(read_records(index, self.damage), 1):
+            if number % AT_ONCE == 0:
+                breathe()
             if isinstance(record, SeriesRecord):
                 self._add(record)
             elif isinstance(record, StreamRecord):
@@ -111,7 +118,8 @@ class Source(ABC):
         series.offsets[record.attributes] = record.offset
         series.created_s[record.attributes] = record.created_s
         series.version += 1
-        self._at[record.offset] = stream, record.attributes
+        # The number and not the stream: what holds no objects is none of the garbage collector's business.
+        self._at[record.offset] = record.stream, record.attributes
         self._used = max(self._used, end)
 
     def series(self) -> Iterator[tuple[Stream, bytes, int, float]]:
@@ -129,7 +137,7 @@ class Source(ABC):
     def _add_exemplars(self, record: ExemplarsRecord) -> None:
         found = self._at.get(record.offset)
         if found is not None:
-            stream, attributes = found
+            stream, attributes = self._numbered[found[0]], found[1]
             if (record.at + stream.exemplar_slots * SLOT_CELLS) * CELL_BYTES <= self.header.cells_bytes:
                 self.streams[stream].exemplars[attributes] = record.at
 
@@ -149,22 +157,22 @@ class Source(ABC):
     def _read_bytes(self, at: int, cells: int) -> bytes:
         """The bytes of *cells* cells from the one at *at*."""
 
-    def whole(self, stream: Stream, at: int) -> list[float]:
+    def whole(self, stream: Stream, at: int) -> Sequence[float]:
         """The cells of an exponential histogram, copied again where a change of scale was under way."""
         max_size = int(stream.bounds[0])
-        cells = self.cells[at : at + stream.cells]
+        cells: Sequence[float] = self.cells[at : at + stream.cells].tolist()
         for _ in range(_COPIES):
             if is_whole(cells, max_size):
                 break
-            cells = _as_floats(self._read_bytes(at, stream.cells))
+            cells = memoryview(self._read_bytes(at, stream.cells)).cast("d").tolist()
         return cells
 
     def _remove(self, offset: int) -> None:
         found = self._at.pop(offset, None)
         if found is None:
             return
-        stream, attributes = found
-        series = self.streams[stream]
+        number, attributes = found
+        series = self.streams[self._numbered[number]]
         if series.offsets.get(attributes) == offset:
             del series.offsets[attributes], series.created_s[attributes]
             series.exemplars.pop(attributes, None)
@@ -181,7 +189,10 @@ class OwnSource(Source):
     def refresh(self) -> None:
         """Read what is new, and the cells as they are now."""
         self._take(self.store.read_index(self._read_to))
-        self.cells = self.store.read_cells()
+        cells, used = array("d"), self.store.used_cells
+        for at in range(0, used, _STEP_CELLS):
+            cells.frombytes(self.store.cells[at : min(at + _STEP_CELLS, used)].cast("B"))
+        self.cells = cells
 
     def _read_bytes(self, at: int, cells: int) -> bytes:
         return self.store.read_bytes(at, cells)
@@ -221,13 +232,16 @@ class FileSource(Source):
     def _read_bytes(self, at: int, cells: int) -> bytes:
         return os.pread(self.descriptor, cells * CELL_BYTES, self.header.cells_at + at * CELL_BYTES)
 
-    def _read_cells(self) -> list[float]:
-        wanted = self._used * CELL_BYTES
-        data = os.pread(self.descriptor, wanted, self.header.cells_at)
-        if len(data) != wanted:
-            self.damage.reason = "the cells are cut"
-            data = data.ljust(wanted, b"\0")
-        return _as_floats(data)
+    def _read_cells(self) -> array[float]:
+        cells = array("d")
+        for at in range(0, self._used, _STEP_CELLS):
+            wanted = min(_STEP_CELLS, self._used - at) * CELL_BYTES
+            data = self._read_bytes(at, wanted // CELL_BYTES)
+            if len(data) != wanted:
+                self.damage.reason = "the cells are cut"
+                data = data.ljust(wanted, b"\0")
+            cells.frombytes(data)
+        return cells
 
     def check_alive(self) -> None:
         """See whether the worker still holds its lock: a process id would prove nothing."""
@@ -253,7 +267,3 @@ def open_file(run_dir: RunDir, name: str) -> FileSource | None:
         os.close(descriptor)
         return None
     return FileSource(descriptor, header)
-
-
-def _as_floats(data: bytes) -> list[float]:
-    return cast("list[float]", memoryview(data).cast("d").tolist())

@@ -11,6 +11,7 @@ from threading import Lock
 from otel_obs.cells.ends import StreamEnds
 from otel_obs.cells.layout import Attributes, Kind, Stream
 from otel_obs.cells.merge import MergedStream, decoded_from, is_counted
+from otel_obs.cells.pace import AT_ONCE, breathe
 from otel_obs.cells.retire import RETIRED, fold
 from otel_obs.cells.rundir import RunDir
 from otel_obs.cells.snapshot import Column, Snapshot
@@ -205,8 +206,16 @@ class MergedView:
             columns.append(merged.column())
         live = sum(len(column.table.attributes) for column in columns)
         if len(self._decoded) > 2 * live + _SPARE_DECODED:
-            self._decoded.clear()
+            self._forget_decoded()
         return _with_shares(columns)
+
+    def _forget_decoded(self) -> None:
+        """Forget attributes, in pieces: a dictionary that is cleared at once lets go of all at once."""
+        forgotten, self._decoded = self._decoded, {}
+        while forgotten:
+            for _ in range(min(AT_ONCE, len(forgotten))):
+                forgotten.popitem()
+            breathe()
 
 
 def _with_shares(columns: list[Column]) -> list[Column]:

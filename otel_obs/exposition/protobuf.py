@@ -29,6 +29,7 @@ _TYPES: dict[FamilyType, int] = {
     "gaugehistogram": _GAUGE_HISTOGRAM,
 }
 _SERIES_A_CHUNK = 100
+_SERIES_A_JOIN = 2000
 _INFINITY = float("inf")
 _DOUBLE = struct.Struct("<d").pack
 
@@ -88,7 +89,8 @@ def label_pairs(labels: Labels) -> bytes:
 def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Naming) -> Iterator[bytes]:
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty.
 
-    A family is one chunk, since its length comes first; empty chunks let an event loop breathe meanwhile.
+    A family's length comes first, so that it is written whole before its first chunk; empty chunks let an
+    event loop breathe meanwhile.
     """
     for family in families:
         yield from prepare(family, naming, label_pairs)
@@ -98,21 +100,24 @@ def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Na
                 metrics.append(nested(4, metric))
                 if len(metrics) % _SERIES_A_CHUNK == 0:
                     yield b""
-        yield _delimited(family, metrics)
+        yield from _delimited(family, metrics)
     for other in others:
-        yield _delimited(other, [nested(4, metric) for metric in _other_metrics(other, naming)])
+        yield from _delimited(other, [nested(4, metric) for metric in _other_metrics(other, naming)])
 
 
-def _delimited(family: Family | OtherFamily, metrics: Sequence[bytes]) -> bytes:
+def _delimited(family: Family | OtherFamily, metrics: Sequence[bytes]) -> Iterator[bytes]:
     if not metrics:
-        return b""
+        return
     head = nested(1, to_utf8(family.name))
     if family.help:
         head += nested(2, to_utf8(family.help))
     head += unsigned(3, _TYPES.get(family.type, _GAUGE))
     unit = nested(5, to_utf8(family.unit)) if family.unit else b""
     size = len(head) + sum(map(len, metrics)) + len(unit)
-    return b"".join([varint(size), head, *metrics, unit])
+    yield varint(size) + head
+    for start in range(0, len(metrics), _SERIES_A_JOIN):
+        yield b"".join(metrics[start : start + _SERIES_A_JOIN])
+    yield unit
 
 
 def _metrics(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ class Part(Generic[T]):
     kind: Kind
     bounds: tuple[float, ...]
     labels: list[T]
-    values: list[Any]
+    values: Sequence[Any]
     created_s: list[float]
     exemplars: dict[int, list[Exemplar]]
 
@@ -46,17 +46,26 @@ class _Coded(Generic[T]):
 def prepare(family: Family, naming: Naming, coder: LabelCoder[T]) -> Iterator[bytes]:
     """Encode the labels of *family* where they are not yet; yields empty chunks to breathe at."""
     for member in family.members:
-        scratch, key = member.column.table.scratch, _key(member, family, naming, coder)
-        if key not in scratch:
+        table, key = member.column.table, _key(member, family, naming, coder)
+        if key not in table.scratch:
+            before: _Coded[T] | None = table.left.pop(key, None)
+            labels_of = _Labels(member.extra, naming, *key[-2:])
             coded: list[T] = []
             distinct: set[T] = set()
-            for labels in _label_sets(member, naming, *key[-2:]):
-                coded.append(coder(labels))
-                if len(coded) % _PREPARED_AT_ONCE == 0:
-                    distinct.update(coded[-_PREPARED_AT_ONCE:])
-                    yield b""
-            distinct.update(coded[len(distinct) :])
-            scratch[key] = _Coded(coded, len(distinct) == len(coded))
+            for start in range(0, len(table.attributes), _PREPARED_AT_ONCE):
+                some = table.attributes[start : start + _PREPARED_AT_ONCE]
+                if before is None:
+                    fresh = [coder(labels_of(attributes)) for attributes in some]
+                else:
+                    known, kept = before.labels, table.kept[start : start + _PREPARED_AT_ONCE]
+                    fresh = [
+                        known[place] if place >= 0 else coder(labels_of(attributes))
+                        for place, attributes in zip(kept, some, strict=True)
+                    ]
+                coded += fresh
+                distinct.update(fresh)
+                yield b""
+            table.scratch[key] = _Coded(coded, len(distinct) == len(coded))
 
 
 def parts(family: Family, naming: Naming, coder: LabelCoder[T]) -> list[Part[T]]:
@@ -85,21 +94,23 @@ def _key(member: Member, family: Family, naming: Naming, coder: LabelCoder[T]) -
     return coder, naming, member.extra, "le" if family.type == "histogram" else "", family.label_order
 
 
-def _label_sets(member: Member, naming: Naming, reserved: str, first: tuple[str, ...]) -> Iterator[Labels]:
-    """The labels of each series; names are worked out once for each set of keys, of which there are few."""
-    shapes: dict[tuple[str, ...], list[tuple[str, int]] | None] = {}
-    extra = member.extra
-    for attributes in member.column.table.attributes:
-        if extra:
-            attributes = (*attributes, *extra)
+class _Labels:
+    """The labels of a series; names are worked out once for each set of keys, of which there are few."""
+
+    def __init__(self, extra: Attributes, naming: Naming, reserved: str, first: tuple[str, ...]) -> None:
+        self._extra, self._naming, self._reserved, self._first = extra, naming, reserved, first
+        self._shapes: dict[tuple[str, ...], list[tuple[str, int]] | None] = {}
+
+    def __call__(self, attributes: Attributes) -> Labels:
+        if self._extra:
+            attributes = (*attributes, *self._extra)
         keys = tuple([key for key, _ in attributes])
-        if keys not in shapes:
-            shapes[keys] = _shape(attributes, naming, reserved, first)
-        shape = shapes[keys]
+        if keys not in self._shapes:
+            self._shapes[keys] = _shape(attributes, self._naming, self._reserved, self._first)
+        shape = self._shapes[keys]
         if shape is None:
-            yield _ordered(join_labels(attributes, naming, reserved), first)
-        else:
-            yield tuple([(name, _string(attributes[at][1])) for name, at in shape])
+            return _ordered(join_labels(attributes, self._naming, self._reserved), self._first)
+        return tuple([(name, _string(attributes[at][1])) for name, at in shape])
 
 
 def _shape(
@@ -139,33 +150,33 @@ def _without_infinite_bound(part: Part[T]) -> Part[T]:
 def _merged(found: Sequence[Part[T]], name: str) -> list[Part[T]]:
     """Add up series that have the same labels, since a scraper would take one of them and lose the rest."""
     result: list[Part[T]] = []
-    places: dict[T, tuple[Part[T], int]] = {}
+    places: dict[T, tuple[Part[T], list[Any], int]] = {}
     for part in found:
-        merged = replace(part, labels=[], values=[], created_s=[], exemplars={})
+        values: list[Any] = []
+        merged = replace(part, labels=[], values=values, created_s=[], exemplars={})
         result.append(merged)
-        for at, labels in enumerate(part.labels):
-            value, exemplars = part.values[at], part.exemplars.get(at, [])
+        for at, (labels, value) in enumerate(zip(part.labels, part.values, strict=True)):
+            exemplars = part.exemplars.get(at, [])
             if labels in places:
-                target, place = places[labels]
-                _add(target, place, part, value, name)
+                target, known, place = places[labels]
+                known[place] = _sum(target, known[place], part, value, name)
                 target.created_s[place] = min(target.created_s[place], part.created_s[at])
             else:
-                target, place = places[labels] = merged, len(merged.labels)
+                target, _, place = places[labels] = merged, values, len(values)
                 merged.labels.append(labels)
-                merged.values.append(value)
+                values.append(value)
                 merged.created_s.append(part.created_s[at])
             if exemplars:
                 target.exemplars[place] = target.exemplars.get(place, []) + exemplars
     return result
 
 
-def _add(target: Part[T], place: int, part: Part[T], value: Any, name: str) -> None:
-    old = target.values[place]
+def _sum(target: Part[T], old: Any, part: Part[T], value: Any, name: str) -> Any:
     if part.kind in (Kind.COUNTER, Kind.UPDOWN) and target.kind is part.kind:
-        target.values[place] = old + value
-    elif part.kind is Kind.HISTOGRAM and target.kind is part.kind and target.bounds == part.bounds:
-        target.values[place] = [a + b for a, b in zip(old, value, strict=True)]
-    elif part.kind is Kind.GAUGE and target.kind is part.kind:
-        target.values[place] = value
-    else:
-        warn_once(f"{name!r} has series with equal labels that cannot be added up; the first is exposed")
+        return old + value
+    if part.kind is Kind.HISTOGRAM and target.kind is part.kind and target.bounds == part.bounds:
+        return [a + b for a, b in zip(old, value, strict=True)]
+    if part.kind is Kind.GAUGE and target.kind is part.kind:
+        return value
+    warn_once(f"{name!r} has series with equal labels that cannot be added up; the first is exposed")
+    return old

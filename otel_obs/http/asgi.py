@@ -112,7 +112,7 @@ class Middleware:
         """Answer a scrape."""
         assert self.scrape is not None
         given = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        status, headers, body = await answer_aside(
+        answer = await answer_aside(
             self.scrape,
             ScrapeRequest(
                 scope["method"],
@@ -123,14 +123,16 @@ class Middleware:
                 given.get(b"x-prometheus-scrape-timeout-seconds", ""),
             ),
         )
+        headers = answer.headers
         if scope["method"] != "HEAD":
-            headers.append(("Content-Length", str(len(body))))
+            headers.append(("Content-Length", str(answer.size_bytes)))
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        # In slices, so that the server may wait for the client between them.
-        for start in range(0, len(body), SEND_BYTES):
-            part = body[start : start + SEND_BYTES]
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+        for part in answer.parts:
+            # In slices, so that the server may wait for the client between them.
+            for start in range(0, len(part), SEND_BYTES):
+                piece = part[start : start + SEND_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

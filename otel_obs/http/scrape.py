@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 WORTH_COMPRESSING_BYTES = 1400
 SLICE_BYTES = 64 * 1024
+PART_BYTES = 128 * 1024
 GZIP = 31
 """zlib's window for a gzip header."""
 
@@ -53,7 +54,24 @@ class Answer(NamedTuple):
     body: bytes
 
 
-Steps = Generator[None, None, Answer]
+class PartedAnswer(NamedTuple):
+    """What to send, as it was made: to join a large body takes milliseconds in which nothing else runs."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    parts: list[bytes]
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the body."""
+        return sum(map(len, self.parts))
+
+    def joined(self) -> Answer:
+        """The same in one piece."""
+        return Answer(self.status, self.headers, b"".join(self.parts))
+
+
+Steps = Generator[None, None, PartedAnswer]
 """Work in steps of about a millisecond: run it to its end, doing something else between the steps or not."""
 
 
@@ -92,7 +110,7 @@ class Scrape:
             content_type, chunks = self._source.collect(request.accept, names)
             headers = [("Content-Type", _with_charset(content_type)), ("Vary", "Accept, Accept-Encoding")]
             if request.method == "HEAD":
-                return Answer(200, headers, b"")
+                return PartedAnswer(200, headers, [])
             body = _Body(accepts_gzip(request.accept_encoding))
             yield
             for chunk in chunks:
@@ -104,13 +122,13 @@ class Scrape:
         except Exception:
             _log.exception("a scrape failed")
             return _text(500, "collecting failed; the service's log says why\n")
-        return Answer(200, headers + body.headers, body.finish())
+        return PartedAnswer(200, headers + body.headers, body.finish())
 
     def answer(self, request: ScrapeRequest) -> Answer:
         """Answer *request* in one go."""
-        return run(self.steps(request))
+        return run(self.steps(request)).joined()
 
-    def _refusal(self, request: ScrapeRequest) -> Answer | None:
+    def _refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
         if request.method not in ("GET", "HEAD"):
             return _text(405, "a scrape is a GET\n", ("Allow", "GET, HEAD"))
         if self._token and not self._is_authorized(request.authorization):
@@ -130,13 +148,13 @@ class Scrape:
         return self._clock() + seconds if 0 < seconds < 3600 else None
 
 
-def run(steps: Steps) -> Answer:
+def run(steps: Steps) -> PartedAnswer:
     """Run *steps* to their end."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            answer: Answer = end.value
+            answer: PartedAnswer = end.value
             return answer
 
 
@@ -154,22 +172,22 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 class _Body:
-    """Joins the parts of a body, compressed as they come where that is allowed and worth it."""
+    """Gathers the parts of a body, compressed as they come where that is allowed and worth it."""
 
     def __init__(self, may_compress: bool) -> None:
         self._may_compress = may_compress
         self._parts: list[bytes] = []
-        self._bytes = 0
+        self._small: list[bytes] = []
+        self._small_bytes = 0
         self._gzip: zlib._Compress | None = None
 
     def append(self, chunk: bytes) -> Iterator[None]:
         if self._gzip is not None:
             yield from self._compress(chunk)
             return
-        self._parts.append(chunk)
-        self._bytes += len(chunk)
-        if self._may_compress and self._bytes > WORTH_COMPRESSING_BYTES:
-            waiting, self._parts = self._parts, []
+        self._add(chunk)
+        if self._may_compress and (self._parts or self._small_bytes > WORTH_COMPRESSING_BYTES):
+            waiting, self._parts = self.finish(), []
             self._gzip = zlib.compressobj(1, zlib.DEFLATED, GZIP)
             for part in waiting:
                 yield from self._compress(part)
@@ -177,17 +195,30 @@ class _Body:
     def _compress(self, chunk: bytes) -> Iterator[None]:
         assert self._gzip is not None
         for start in range(0, len(chunk), SLICE_BYTES):
-            self._parts.append(self._gzip.compress(chunk[start : start + SLICE_BYTES]))
+            self._add(self._gzip.compress(chunk[start : start + SLICE_BYTES]))
             yield
+
+    def _add(self, piece: bytes) -> None:
+        self._small.append(piece)
+        self._small_bytes += len(piece)
+        if self._small_bytes >= PART_BYTES:
+            self._gather()
+
+    def _gather(self) -> None:
+        if self._small_bytes:
+            self._parts.append(b"".join(self._small))
+        self._small, self._small_bytes = [], 0
 
     @property
     def headers(self) -> list[tuple[str, str]]:
         return [("Content-Encoding", "gzip")] if self._gzip is not None else []
 
-    def finish(self) -> bytes:
+    def finish(self) -> list[bytes]:
+        """The parts of the body; none of them is empty."""
         if self._gzip is not None:
-            self._parts.append(self._gzip.flush())
-        return b"".join(self._parts)
+            self._add(self._gzip.flush())
+        self._gather()
+        return self._parts
 
 
 def _with_charset(content_type: str) -> str:
@@ -196,5 +227,5 @@ def _with_charset(content_type: str) -> str:
     return f"{content_type}; charset=utf-8" if is_text and "charset" not in content_type else content_type
 
 
-def _text(status: int, body: str, *headers: tuple[str, str]) -> Answer:
-    return Answer(status, [("Content-Type", "text/plain; charset=utf-8"), *headers], body.encode())
+def _text(status: int, body: str, *headers: tuple[str, str]) -> PartedAnswer:
+    return PartedAnswer(status, [("Content-Type", "text/plain; charset=utf-8"), *headers], [body.encode()])

@@ -27,7 +27,7 @@ def read(store: Store) -> dict[tuple[str, bytes], list[float]]:
     source.refresh()
     assert source.damage.reason == ""
     return {
-        (stream.name, attributes): source.cells[offset : offset + stream.cells]
+        (stream.name, attributes): source.cells[offset : offset + stream.cells].tolist()
         for stream, attributes, offset, _ in source.series()
     }
 

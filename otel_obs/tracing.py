@@ -18,6 +18,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, Status, StatusCode
 
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.errors import MissingPackageError
 from otel_obs.http.exemplars import UNTRACED
 from otel_obs.http.nesting import MARK
@@ -99,6 +100,7 @@ class _Start:
         try:
             return self._attributes(*args, **kwargs)
         except Exception as error:
+            raise_interruption(error)
             _logger.warning("the attributes of span %r could not be made: %r", self._name, error)
             return None
 

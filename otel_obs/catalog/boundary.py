@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from otel_obs.catalog.metric import Metric
+from otel_obs.cells.interruptions import raise_interruption
 
 P = ParamSpec("P")
 
@@ -20,6 +21,7 @@ def safely(metric: Metric[Any]) -> Callable[[Callable[P, None]], Callable[P, Non
             try:
                 function(*args, **kwargs)
             except Exception as error:
+                raise_interruption(error)
                 metric.drop("error", f"{function.__name__}() got {error!r}")
 
         return guarded

@@ -13,6 +13,8 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from otel_obs.cells.interruptions import raise_interruption
+
 _IMAGE_FIELDS = slice(25, 28)  # startcode, endcode, startstack; proc(5) counts from 1
 _PARENT_FIELD, _START_FIELD = 3, 21
 
@@ -109,12 +111,14 @@ def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except OSError:
+    except OSError as error:
+        raise_interruption(error)
         return ""
 
 
 def _read_link(path: str) -> str:
     try:
         return os.readlink(path)
-    except OSError:
+    except OSError as error:
+        raise_interruption(error)
         return ""

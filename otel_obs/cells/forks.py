@@ -17,6 +17,8 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
+from otel_obs.cells.interruptions import is_interruption
+
 _logger = logging.getLogger("otel_obs")
 
 _WIPE_ON_FORK = 18
@@ -78,14 +80,23 @@ def _catch_up() -> None:
 
 
 def _run_hooks() -> None:
-    for hook in _hooks:
+    interruption: Exception | None = None
+    left = list(_hooks)
+    while left:
         try:
-            hook()
-        except Exception:
+            left[0]()
+        except Exception as error:
+            if is_interruption(error):
+                # A child that goes on with half of its parent's state would be worse than one that is late.
+                interruption = error
+                continue
             _logger.exception("otel_obs could not start over in a child process")
+        del left[0]
     # In this order: a thread that comes in between finds either the mark or who is at it.
     _mark[0] = 1
     _taken.clear()
+    if interruption is not None:
+        raise interruption
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,9 +7,10 @@ the application miss it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import signal
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 
@@ -34,6 +35,20 @@ def raise_interruption(error: BaseException) -> None:
         raise error
 
 
+class tolerate(contextlib.suppress):
+    """`contextlib.suppress`, but of our own errors only: a `TimeoutError` is an `OSError`."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Suppress *error*, if it is one of those that were named, and is ours."""
+        is_named = bool(super().__exit__(kind, error, trace))
+        return is_named and error is not None and not is_interruption(error)
+
+
 def _is_called_as_handler(frame: FrameType) -> bool:
     """Whether *frame* was given the frame that it interrupts: a handler may have uninstalled itself."""
     interrupted = frame.f_back
@@ -53,6 +68,6 @@ def _code_of(handler: Any) -> CodeType | None:
     while isinstance(handler, functools.partial):
         handler = handler.func
     if not hasattr(handler, "__code__") and not hasattr(handler, "__func__"):
-        handler = getattr(type(handler), "__call__", None)
+        handler = getattr(type(handler), "__call__", None)  # noqa: B004
     code = getattr(getattr(handler, "__func__", handler), "__code__", None)
     return code if isinstance(code, CodeType) else None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from otel_obs.cells.retire import NEW
 from otel_obs.cells.rundir import RunDir, lock
-from otel_obs.cells.store import Store, StoreFullError, file_store
+from otel_obs.cells.store import Store, file_store
 from otel_obs.cells.view import SUFFIX
 
 _ATTEMPTS = 5
@@ -35,9 +35,10 @@ def open_file_store(
                 fill(store)
                 run_dir.rename(name + NEW, name + SUFFIX)
                 return store
-        except (OSError, StoreFullError) as error:
+        except BaseException as error:
             _give_up(run_dir, name, store)
-            if not isinstance(error, FileNotFoundError) or run_dir.is_removed():
+            # There already: an attempt of this process that a signal handler has ended.
+            if not isinstance(error, (FileNotFoundError, FileExistsError)) or run_dir.is_removed():
                 raise
         else:
             _give_up(run_dir, name, store)

@@ -18,6 +18,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_obs.cells.ancestry import inline_script, is_multiprocessing_child, root_of, service_name
+from otel_obs.cells.interruptions import raise_interruption, tolerate
 
 try:
     import fcntl as _fcntl
@@ -97,7 +98,8 @@ def lock(descriptor: int, *, exclusive: bool) -> bool:
     """Try to take a whole-file lock that belongs to the open file, without waiting."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        raise_interruption(error)
         return False
     return True
 
@@ -132,7 +134,8 @@ class RunDir:
         """Make an empty file, unless another process has done so before."""
         try:
             os.close(self.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except OSError:
+        except OSError as error:
+            raise_interruption(error)
             return False
         return True
 
@@ -145,13 +148,15 @@ class RunDir:
         try:
             return not os.path.samestat(os.stat(self.path, follow_symlinks=False), self._opened[0])
         except OSError as error:
+            raise_interruption(error)
             return error.errno in (errno.ENOENT, errno.ENOTDIR)
 
     def has_descriptors(self) -> bool:
         """Whether they are open still: a daemon may have closed them, and others may have the numbers."""
         try:
             now = [os.fstat(self.descriptor), os.fstat(self.members)]
-        except OSError:
+        except OSError as error:
+            raise_interruption(error)
             return False
         return all(map(os.path.samestat, now, self._opened))
 
@@ -174,6 +179,7 @@ def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
         try:
             return _open_under(base, nonce)
         except OSError as error:
+            raise_interruption(error)
             reason = f"{base}: {error.strerror or error}"
         except UnusableDirectoryError as error:
             reason = str(error)
@@ -184,7 +190,7 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
     """Join the service's directory where workers have made it; make none."""
     found = []
     for base in bases:
-        with contextlib.suppress(OSError, UnusableDirectoryError):
+        with tolerate(OSError, UnusableDirectoryError):
             user = open_private(user_path_of(base), None)
             joined = _join(user, user_path_of(base), nonce)
             os.close(user)
@@ -199,7 +205,7 @@ def has_other_users(bases: Sequence[str], nonce: str) -> bool:
         return False
     own = f"{PREFIX}{os.geteuid()}"
     for base in bases:
-        with contextlib.suppress(OSError):
+        with tolerate(OSError):
             others = (name for name in os.listdir(base) if name.startswith(PREFIX) and name != own)
             if any(os.path.isdir(os.path.join(base, name, nonce)) for name in others):
                 return True
@@ -296,7 +302,7 @@ def _make(user: int, nonce: str) -> bool:
 def remove_tree(parent: int, name: str) -> None:
     """Move a directory aside, so that nobody joins it any more, and remove it with its files."""
     aside = f"{ASIDE}{secrets.token_hex(4)}"
-    with contextlib.suppress(OSError):
+    with tolerate(OSError):
         os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
         # By its descriptor: a path could be made to lead elsewhere in the meantime.
         descriptor = os.open(aside, DIRECTORY_FLAGS, dir_fd=parent)

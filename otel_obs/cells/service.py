@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from otel_obs.cells import ancestry, forks
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.rundir import (
     RunDir,
     UnusableDirectoryError,
@@ -112,6 +113,7 @@ class Service:
             try:
                 return open_file_store(run_dir, started_s, worker)
             except (OSError, StoreFullError) as error:
+                raise_interruption(error)
                 self._say_later(str(error))
         return heap_store(started_s, worker)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 
+from otel_obs.cells.interruptions import raise_interruption, tolerate
 from otel_obs.cells.rundir import (
     ASIDE,
     DIRECTORY_FLAGS,
@@ -26,7 +26,7 @@ def leave(run_dirs: Sequence[RunDir]) -> None:
     for run_dir in run_dirs:
         if run_dir.has_descriptors() and _is_last(run_dir):
             parent_path, name = os.path.split(run_dir.path)
-            with contextlib.suppress(OSError):
+            with tolerate(OSError):
                 parent = os.open(parent_path, DIRECTORY_FLAGS)
                 if is_same(parent, name, run_dir.descriptor):
                     remove_tree(parent, name)
@@ -38,7 +38,8 @@ def _is_last(run_dir: RunDir) -> bool:
     """Close our share of the lock, then see on a fresh open of the file whether anybody else has one."""
     try:
         fresh = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        raise_interruption(error)
         return False
     os.close(run_dir.members)
     return lock(fresh, exclusive=True)
@@ -47,7 +48,7 @@ def _is_last(run_dir: RunDir) -> bool:
 def sweep(bases: Sequence[str]) -> None:
     """Remove this user's run directories that have no member left."""
     for base in bases:
-        with contextlib.suppress(OSError, UnusableDirectoryError):
+        with tolerate(OSError, UnusableDirectoryError):
             user = open_private(user_path_of(base), None)
             for name in os.listdir(user):
                 _sweep_one(user, name)
@@ -60,10 +61,10 @@ def sweep_other_users(bases: Sequence[str], nonce: str) -> None:
     if os.geteuid() != 0:
         return
     for base in bases:
-        with contextlib.suppress(OSError):
+        with tolerate(OSError):
             for name in os.listdir(base):
                 if name.startswith(PREFIX) and name != own:
-                    with contextlib.suppress(OSError):
+                    with tolerate(OSError):
                         user = os.open(os.path.join(base, name), DIRECTORY_FLAGS)
                         _sweep_one(user, nonce)
                         os.close(user)
@@ -74,7 +75,7 @@ def _sweep_one(user: int, name: str) -> None:
     if name.startswith(ASIDE):
         remove_tree(user, name)
         return
-    with contextlib.suppress(OSError):
+    with tolerate(OSError):
         directory = os.open(name, DIRECTORY_FLAGS, dir_fd=user)
         try:
             if _is_abandoned(directory):

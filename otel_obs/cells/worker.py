@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from otel_obs.cells import forks
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.source import OwnSource
 from otel_obs.cells.store import Store, StoreFullError, heap_store
 
@@ -142,7 +143,8 @@ class Worker:
         moved: dict[int, int] = {}
         try:
             new = self._reopen(self.id, lambda store: moved.update(_copy(old, source, store)))
-        except (OSError, StoreFullError):
+        except (OSError, StoreFullError) as error:
+            raise_interruption(error)
             return  # it goes on where it is, which is as good as before
         self._store = new
         for handle in handles:

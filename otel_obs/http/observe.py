@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from otel_obs.cells.interruptions import is_interruption
 from otel_obs.http.exclusion import Carrier, Exclusion
 from otel_obs.http.exemplars import Pace
 from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing
@@ -219,8 +220,8 @@ class Observer:
         return bool(recorded)
 
     def failed(self, where: str, error: Exception) -> None:
-        """Take note of an error of ours: log it once, or raise it where the observer is strict."""
-        if self.is_strict:
+        """Take note of an error: log it once, or raise it where the observer is strict or the error is not ours."""
+        if self.is_strict or is_interruption(error):
             raise error
         self._log_once(f"{where} of a request could not be recorded; the request was served", error)
 

@@ -17,6 +17,7 @@ from prometheus_client.metrics import (
     enable_created_metrics,
 )
 
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.worker import GIL_IS_ON
 from otel_obs.prometheus._definition import PER_WORKER, PID, Declaration
 from otel_obs.prometheus._metric import Recorded, defining
@@ -65,8 +66,8 @@ class Counter(Recorded, prometheus_client.Counter):
             if exemplar is None and 0.0 <= value < _INF and type(value) is float and not current_context():
                 self._cells[self._offset] += value
                 return
-        except Exception:  # not resolved yet, or an odd amount
-            pass
+        except Exception as error:  # not resolved yet, or an odd amount
+            raise_interruption(error)
         self._be_series()
         if amount < 0:
             raise ValueError("Counters can only be incremented by non-negative amounts.")
@@ -116,8 +117,8 @@ class Gauge(Recorded, prometheus_client.Gauge):
                 if type(value) is float:
                     self._cells[self._offset] += value
                     return
-            except Exception:  # not resolved yet, or an odd amount
-                pass
+            except Exception as error:  # not resolved yet, or an odd amount
+                raise_interruption(error)
         self._inc_slowly("inc", amount)
 
     def dec(self, amount: float = 1) -> None:
@@ -128,8 +129,8 @@ class Gauge(Recorded, prometheus_client.Gauge):
                 if type(value) is float:
                     self._cells[self._offset] -= value
                     return
-            except Exception:  # not resolved yet, or an odd amount
-                pass
+            except Exception as error:  # not resolved yet, or an odd amount
+                raise_interruption(error)
         self._inc_slowly("dec", -amount)
 
     def _inc_slowly(self, verb: str, amount: float) -> None:
@@ -159,8 +160,8 @@ class Gauge(Recorded, prometheus_client.Gauge):
                 if self._is_most_recent:
                     cells[offset + 1] = clock.monotonic()
                 return
-        except Exception:  # not resolved yet, or an odd value
-            pass
+        except Exception as error:  # not resolved yet, or an odd value
+            raise_interruption(error)
         self._be_series()
         self._record(float(value))
 
@@ -203,6 +204,7 @@ class Gauge(Recorded, prometheus_client.Gauge):
         try:
             value = float(self._function())  # type: ignore[misc]
         except Exception as error:
+            raise_interruption(error)
             message = f"the function of the gauge {self._name!r} failed; its series is not exposed"
             self._definition.log_once(message, error)
             self._definition.unmake(self)
@@ -251,8 +253,8 @@ class Summary(Recorded, prometheus_client.Summary):
                 if self._has_extremes:
                     note_extremes(cells, offset + 1, value)
                 return
-        except Exception:  # not resolved yet, or an odd amount
-            pass
+        except Exception as error:  # not resolved yet, or an odd amount
+            raise_interruption(error)
         self._be_series()
         self._record(amount * 1.0)
 
@@ -289,14 +291,15 @@ class Histogram(Recorded, prometheus_client.Histogram):
             value = amount * 1.0
             if exemplar is None and -_INF <= value <= _INF and type(value) is float and not current_context():
                 cells, offset, bounds = self._cells, self._offset, self._bounds
-                cells[offset + bisect_left(bounds, value)] += 1.0
-                offset += len(bounds) + 1
-                cells[offset] += value
+                bucket, sum_at = offset + bisect_left(bounds, value), offset + len(bounds) + 1
+                # No call between these two: what a signal handler raises comes before both or after both.
+                cells[bucket] += 1.0
+                cells[sum_at] += value
                 if self._has_extremes:
-                    note_extremes(cells, offset, value)
+                    note_extremes(cells, sum_at, value)
                 return
-        except Exception:  # not resolved yet, or an odd amount
-            pass
+        except Exception as error:  # not resolved yet, or an odd amount
+            raise_interruption(error)
         self._be_series()
         value = float(amount * 1.0)
         if value != value:

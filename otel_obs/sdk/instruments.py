@@ -11,6 +11,7 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import _Gauge as ApiGauge
 
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind, Scope
 from otel_obs.sdk.aggregate import Aggregator, Translate, note_extremes
 from otel_obs.sdk.blocks import ExceptionCounting, InProgress, Timing
@@ -84,8 +85,8 @@ class BoundCounter(Bound):
             ):
                 self._cells[self._offset] += amount
                 return
-        except Exception:  # not resolved yet, or an odd amount
-            pass
+        except Exception as error:  # not resolved yet, or an odd amount
+            raise_interruption(error)
         self._slow(amount)
 
     inc = add
@@ -116,8 +117,8 @@ class Counter(Instrument[BoundCounter], metrics.Counter):
                 key = (*attributes, *attributes.values()) if attributes else ()
                 self._cells[self._offsets[key]] += amount
                 return
-        except Exception:  # a new series, an odd amount, odd attributes
-            pass
+        except Exception as error:  # a new series, an odd amount, odd attributes
+            raise_interruption(error)
         self._slow(amount, attributes, context)
 
     def bind(self, attributes: Attributes | None = None) -> BoundCounter:
@@ -137,8 +138,8 @@ class BoundUpDownCounter(Bound):
             if -INF < value < INF and type(value) is float and not current_context():
                 self._cells[self._offset] += value
                 return
-        except Exception:  # not resolved yet, or an odd amount
-            pass
+        except Exception as error:  # not resolved yet, or an odd amount
+            raise_interruption(error)
         self._slow(amount)
 
     inc = add
@@ -169,8 +170,8 @@ class UpDownCounter(Instrument[BoundUpDownCounter], metrics.UpDownCounter):
                 if -INF < value < INF and type(value) is float:
                     self._cells[offset] += value
                     return
-        except Exception:  # a new series, an odd amount, odd attributes
-            pass
+        except Exception as error:  # a new series, an odd amount, odd attributes
+            raise_interruption(error)
         self._slow(amount, attributes, context)
 
     def bind(self, attributes: Attributes | None = None) -> BoundUpDownCounter:
@@ -194,8 +195,8 @@ class BoundGauge(Bound):
                 cells[offset] = value
                 cells[offset + 1] = now_s
                 return
-        except Exception:  # not resolved yet, or an odd amount
-            pass
+        except Exception as error:  # not resolved yet, or an odd amount
+            raise_interruption(error)
         self._slow(amount)
 
     def inc(self, amount: float = 1) -> None:
@@ -208,8 +209,8 @@ class BoundGauge(Bound):
                 cells[offset] += value
                 cells[offset + 1] = now_s
                 return
-        except Exception:  # not resolved yet, or an odd amount
-            pass
+        except Exception as error:  # not resolved yet, or an odd amount
+            raise_interruption(error)
         self._recorder.increase(self, amount)
 
     def dec(self, amount: float = 1) -> None:
@@ -249,8 +250,8 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
                     cells[offset] = value
                     cells[offset + 1] = now_s  # type: ignore[operator]
                     return
-        except Exception:  # a new series, an odd amount, odd attributes
-            pass
+        except Exception as error:  # a new series, an odd amount, odd attributes
+            raise_interruption(error)
         self._slow(amount, attributes, context)
 
     def bind(self, attributes: Attributes | None = None) -> BoundGauge:
@@ -288,14 +289,15 @@ class BoundHistogram(Bound):
             value = amount + 0.0
             if 0.0 <= value < INF and type(value) is float and not current_context():
                 cells, offset, bounds = self._cells, self._offset, self._bounds
-                cells[offset + bisect_left(bounds, value)] += 1.0
-                offset += len(bounds) + 1
-                cells[offset] += value
+                bucket, sum_at = offset + bisect_left(bounds, value), offset + len(bounds) + 1
+                # No call between these two: what a signal handler raises comes before both or after both.
+                cells[bucket] += 1.0
+                cells[sum_at] += value
                 if self._has_extremes:
-                    note_extremes(cells, offset, value)
+                    note_extremes(cells, sum_at, value)
                 return
-        except Exception:  # not resolved yet, or an odd amount
-            pass
+        except Exception as error:  # not resolved yet, or an odd amount
+            raise_interruption(error)
         self._slow(amount)
 
     observe = record
@@ -320,14 +322,16 @@ class Histogram(Instrument[BoundHistogram], metrics.Histogram):
                 offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
                 if 0.0 <= value < INF and type(value) is float:
                     cells, bounds = self._cells, self._bounds
-                    cells[offset + bisect_left(bounds, value)] += 1.0  # type: ignore[operator]
-                    offset += len(bounds) + 1  # type: ignore[operator]
-                    cells[offset] += value
+                    bucket = offset + bisect_left(bounds, value)  # type: ignore[operator]
+                    sum_at = offset + len(bounds) + 1  # type: ignore[operator]
+                    # No call between these two, as above.
+                    cells[bucket] += 1.0
+                    cells[sum_at] += value
                     if self._has_extremes:
-                        note_extremes(cells, offset, value)
+                        note_extremes(cells, sum_at, value)
                     return
-        except Exception:  # a new series, an odd amount, odd attributes
-            pass
+        except Exception as error:  # a new series, an odd amount, odd attributes
+            raise_interruption(error)
         self._slow(amount, attributes, context)
 
     def bind(self, attributes: Attributes | None = None) -> BoundHistogram:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, CallbackT
 
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind, Scope
 from otel_obs.cells.store import Store
 from otel_obs.sdk.aggregate import Aggregator, Series, Translate
@@ -114,7 +115,8 @@ class Observable:
                         )
                     else:
                         self._owner.drop(self.name, "not_finite", f"{observation.value!r} is not finite")
-            except Exception:
+            except Exception as error:
+                raise_interruption(error)
                 _logger.exception("a callback of %r failed", self.name)
         return observed
 

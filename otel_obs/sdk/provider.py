@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from opentelemetry import metrics
 from opentelemetry.metrics import NoOpMeter
 
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Scope, canonical
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk.aggregate import Aggregator, Plan, Series
@@ -318,6 +319,7 @@ class MeterProvider(metrics.MeterProvider):
                     raise TimeoutError(f"nothing is left of {timeout_millis} ms")
                 getattr(reader, action)(timeout_millis=left_ms)
             except Exception as error:
+                raise_interruption(error)
                 failures.append(f"{type(reader).__name__}: {error!r}")
         if failures:
             raise RuntimeError(f"MeterProvider.{action} failed: " + "; ".join(failures))

@@ -67,14 +67,17 @@ def ending(active: Record, count: Record, duration: Record) -> Record:
         if cells is None or cells is not updown._cells or cells is not histogram._cells or current_context():
             each(amount)
             return
-        cells[updown._offset] -= 1.0
-        cells[counter._offset] += 1.0
         offset, bounds = histogram._offset, histogram._bounds
         # Most are in the first bucket, and to look at one bound is cheaper than at four.
-        cells[offset if bounds and amount <= bounds[0] else offset + bisect_left(bounds, amount)] += 1.0
-        cells[offset + len(bounds) + 1] += amount
+        bucket = offset if bounds and amount <= bounds[0] else offset + bisect_left(bounds, amount)
+        sum_at = offset + len(bounds) + 1
+        # No call between these: what a signal handler raises comes before all or after all.
+        cells[updown._offset] -= 1.0
+        cells[counter._offset] += 1.0
+        cells[bucket] += 1.0
+        cells[sum_at] += amount
         if histogram._has_extremes:
-            note_extremes(cells, offset + len(bounds) + 1, amount)
+            note_extremes(cells, sum_at, amount)
 
     return end
 

@@ -119,6 +119,105 @@ say([min(off.values()), sum(off.values()) <= interrupted])
     assert faulty(code, clean_base).results == [[0, True]]
 
 
+RAISING = """
+import functools
+class Late(Exception):
+    pass
+class LateAsTimeout(TimeoutError):
+    pass
+raised = [0]
+def late(kind):
+    raised[0] += 1
+    raise kind
+def plain(number, frame):
+    late(Late)
+class Limits:
+    def method(self, number, frame):
+        late(LateAsTimeout)
+    def __call__(self, *_):
+        late(Late)
+def once(number, frame):
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    late(Late)
+def partly(more, number, frame):
+    late(Late)
+def forgetful(number, frame):
+    frame = None
+    late(LateAsTimeout)
+handlers = [plain, Limits().method, Limits(), once, functools.partial(partly, 1), forgetful]
+chance = random.Random(7)
+meter = metrics.get_meter("many")
+"""
+
+
+def test_an_error_that_a_signal_handler_raises_while_we_record_reaches_the_application(
+    clean_base: Path,
+) -> None:
+    # As celery's SoftTimeLimitExceeded does, which is an Exception like any other.
+    code = """
+begun = ended = seen = 0
+bound = counter.bind({"kind": "bound"})
+latency = meter.create_histogram("latency")
+level = meter.create_gauge("level")
+while seen < 1200:
+    signal.signal(signal.SIGALRM, handlers[seen % len(handlers)])
+    try:
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.001))
+        while True:
+            begun += 1
+            counter.add(1, {"kind": str(begun % 1500)})
+            bound.add(1)
+            latency.record(2.0, {"kind": str(begun % 500)})
+            level.set(begun, {"kind": str(begun % 500)})
+            ended += 1
+    except (Late, LateAsTimeout):
+        seen += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+count, amount = family("latency_count"), family("latency_sum")
+say([
+    raised[0] == seen,
+    all(ended <= times <= begun for times in (total(kind="bound"), total() - total(kind="bound"), count)),
+    amount == 2 * count,
+    pipeline.provider.dropped,
+])
+"""
+    assert faulty(RAISING + code, clean_base).results == [[True, True, True, {}]]
+
+
+def test_an_error_that_a_signal_handler_raises_reaches_the_application_also_while_it_opens_its_store(
+    clean_base: Path,
+) -> None:
+    code = """
+begun = ended = seen = 0
+def work():
+    global begun, ended, seen
+    signal.signal(signal.SIGALRM, handlers[number % len(handlers)])
+    try:
+        signal.setitimer(signal.ITIMER_REAL, number * 0.00001)
+        while True:
+            begun += 1
+            hit(1)
+            ended += 1
+    except (Late, LateAsTimeout):
+        seen += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    os.write(pipe, b"%d %d %d %d\\n" % (begun, ended, raised[0], seen))
+reading, pipe = os.pipe()
+hit(1)
+for number in range(1, 301):
+    assert forked(work) == 0
+os.close(pipe)
+ends = [list(map(int, line.split())) for line in open(reading)]
+say([
+    len(ends),
+    sum(end[2] for end in ends),
+    sum(end[3] for end in ends),
+    1 + sum(end[1] for end in ends) <= total() <= 1 + sum(end[0] for end in ends),
+])
+"""
+    assert faulty(RAISING + code, clean_base).results == [[300, 300, 300, True]]
+
+
 def test_a_log_handler_with_a_lock_of_its_own_records_what_is_logged(
     clean_base: Path, tmp_path: Path
 ) -> None:

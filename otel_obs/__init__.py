@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from otel_obs.catalog.errors import track_errors
     from otel_obs.catalog.model import record_prediction, set_model_state
     from otel_obs.http.observe import ExtraLabels
-    from otel_obs.track import Timer, track_time
+    from otel_obs.sdk.timing import Timer, track_time
 
 __all__ = [
     "ExtraLabels",
@@ -34,7 +34,7 @@ __all__ = [
 _MODULES = {
     "ExtraLabels": "http.observe",
     "PrometheusMiddleware": "_applications",
-    "Timer": "track",
+    "Timer": "sdk.timing",
     "configure": "_setup",
     "get_metrics": "_setup",
     "instrument": "_applications",
@@ -44,7 +44,7 @@ _MODULES = {
     "set_model_state": "catalog.model",
     "shutdown": "_setup",
     "track_errors": "catalog.errors",
-    "track_time": "track",
+    "track_time": "sdk.timing",
     "update_cache_metrics": "catalog.cache",
 }
 

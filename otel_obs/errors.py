@@ -81,10 +81,27 @@ def forbidden_value(instrument: str, key: str, value: object, allowed: Iterable[
     return DeclarationError(instrument, f"got {key}={value!r}; it declares {list(allowed)}")
 
 
+def secret_value(key: str) -> DeclarationError:
+    """The id of a secret looks like the secret itself, which the message does not show."""
+    return DeclarationError(key, "looks like a key", "give an id of the key, such as a number")
+
+
 def not_a_timer(instrument: object) -> DeclarationError:
     """Something is to take durations that cannot."""
     return DeclarationError(
         getattr(instrument, "name", "") or type(instrument).__name__,
         "cannot take a duration",
         "give a histogram or a gauge",
+    )
+
+
+def not_a_function(given: object) -> DeclarationError:
+    """Something is to be decorated that cannot be called."""
+    return DeclarationError(type(given).__name__, "cannot be measured", "decorate a function or a method")
+
+
+def not_a_text(parameter: str, value: object) -> DeclarationError:
+    """A label has a value that is no text."""
+    return DeclarationError(
+        parameter, f"is {value!r}", "give a text, or a function that makes one from the call"
     )

@@ -212,3 +212,32 @@ def test_a_callable_object_with_an_async_call_is_a_coroutine_function() -> None:
     tracked = track_time(seconds)(Agent())
     assert asyncio.run(tracked()) == 1
     assert seconds.seen == [None]
+
+
+def test_a_class_or_static_method_stays_one() -> None:
+    seconds = Seconds()
+
+    class Engine:
+        @track_time(seconds, lambda cls, category: {"category": category})
+        @classmethod
+        def retrieve(cls, category: str) -> str:
+            return cls.__name__ + category
+
+        @track_time(seconds)
+        @staticmethod
+        async def score(number: int) -> int:
+            return number
+
+    assert Engine.retrieve("a") == Engine().retrieve("a") == "Enginea"
+    assert asyncio.run(Engine().score(7)) == 7
+    assert seconds.seen == [{"category": "a"}, {"category": "a"}, None]
+
+
+def test_labels_are_those_at_the_time_of_the_declaration() -> None:
+    seconds = Seconds()
+    labels = {"category": "a"}
+    timer = Timer(seconds, labels)
+    labels["category"] = "b"
+    with timer:
+        pass
+    assert seconds.seen == [{"category": "a"}]

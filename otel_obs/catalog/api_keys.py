@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import os
-import re
 
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Counter, Gauge
 from otel_obs.catalog.naming import ANY
-from otel_obs.errors import DeclarationError
+from otel_obs.catalog.secrets import looks_secret
+from otel_obs.errors import secret_value
 
 __all__ = ["api_key_failures_total", "api_key_success_rate", "api_key_successes_total", "record_api_key"]
 
-_KEY = {"key_id": ANY}
+_KEY: dict[str, tuple[str, ...]] = {"key_id": ANY}
+_IDS = ("key_id",)
 
 api_key_successes_total = Counter(
-    "api_key_successes_total", "Total successful calls by API key", unit="{call}", attributes=_KEY
+    "api_key_successes_total", "Total successful calls by API key", unit="{call}", attributes=_KEY, ids=_IDS
 )
 api_key_failures_total = Counter(
-    "api_key_failures_total", "Total failed calls by API key", unit="{call}", attributes=_KEY
+    "api_key_failures_total", "Total failed calls by API key", unit="{call}", attributes=_KEY, ids=_IDS
 )
 api_key_success_rate = Gauge(
     "api_key_success_rate",
     "Share of successful calls by API key (0.0 to 1.0)",
     attributes=_KEY,
+    ids=_IDS,
     share=(api_key_successes_total, api_key_failures_total),
 )
 
-_PREFIXES = re.compile(
-    r"(sk|pk|rk|xai|gsk|hf|r8|pplx|ghp|gho|ghs|glpat|xox[a-z])[-_]\S{8,}|AIza|ya29\.|AKIA|ASIA|eyJ|Bearer\s|Basic\s"
-)
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_LONG = 24
 _MAX_KEYS = 2000
 _counts: dict[str, list[int]] = {}
-
-
-def looks_secret(text: str) -> bool:
-    """Whether *text* looks like a key rather than like the id of one."""
-    if _PREFIXES.match(text):
-        return True
-    is_mixed = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
-    return len(text) >= _LONG and is_mixed and not _UUID.fullmatch(text)
 
 
 class api_key:
@@ -58,7 +47,7 @@ class api_key:
 
     def __init__(self, key_id: str) -> None:
         if looks_secret(str(key_id)):
-            raise DeclarationError("key_id", "looks like a key", "give an id of the key, such as a number")
+            raise secret_value("key_id")
         self._key_id = str(key_id)
 
     def success(self) -> None:

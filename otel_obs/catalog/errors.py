@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import TracebackType
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any, ParamSpec, TypeVar
 
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Counter
 from otel_obs.catalog.naming import ANY
+from otel_obs.errors import not_a_text
 from otel_obs.sdk.blocks import wrap
 
 __all__ = ["errors_total", "record_error", "track_errors"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+FromCall = str | Callable[..., str]
+"""A label, or what makes it from the arguments of a call."""
 
 errors_total = Counter(
     "errors_total",
@@ -31,12 +34,19 @@ def record_error(error_type: str, component: str) -> None:
 
 
 class _Errors:
-    """Counts the exception that leaves a block; cancellation and the closing of a generator are none."""
+    """Counts the exception that leaves a call; cancellation and the closing of a generator are none."""
 
-    __slots__ = ("_component", "_error_type")
+    __slots__ = ("_args", "_component", "_error_type", "_kwargs")
 
-    def __init__(self, error_type: str | None, component: str) -> None:
+    def __init__(
+        self,
+        error_type: FromCall | None,
+        component: FromCall,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._error_type, self._component = error_type, component
+        self._args, self._kwargs = args, kwargs
 
     def __enter__(self) -> None:
         """Nothing is recorded at the start."""
@@ -48,20 +58,42 @@ class _Errors:
         traceback: TracebackType | None,
     ) -> None:
         if exc_type is not None and issubclass(exc_type, Exception):
-            record_error(self._error_type or exc_type.__name__, self._component)
+            self._count(exc_type.__name__)
+
+    @safely(errors_total)
+    def _count(self, name: str) -> None:
+        error_type = self._error_type and self._make(self._error_type)
+        record_error(error_type or name, self._make(self._component))
+
+    def _make(self, label: FromCall) -> str:
+        return label(*self._args, **self._kwargs) if callable(label) else label
 
 
-def track_errors(error_type: str | None, component: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def track_errors(
+    error_type: FromCall | None, component: FromCall
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function, coroutine function, generator or async generator to count what it raises.
 
     The exception goes on as it was.
 
     Args:
-        error_type: What the errors are called; None takes the name of the exception's class.
-        component: The part of the application that they happen in.
+        error_type: What the errors are called, or a function that makes it from the arguments of the call;
+            None takes the name of the exception's class.
+        component: The part of the application that they happen in, or a function that makes it.
 
     Returns:
         A decorator that keeps the signature.
+
+    Raises:
+        DeclarationError: One is neither a text nor a function.
     """
+    for parameter, value in (("error_type", error_type or None), ("component", component)):
+        is_left_out = value is None and parameter == "error_type"
+        if not (is_left_out or callable(value) or (value and isinstance(value, str))):
+            raise not_a_text(parameter, value)
+    if callable(error_type) or callable(component):
+        return lambda function: wrap(
+            function, lambda args, kwargs: _Errors(error_type, component, args, kwargs)
+        )
     errors = _Errors(error_type, component)
     return lambda function: wrap(function, lambda args, kwargs: errors)

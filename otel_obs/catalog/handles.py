@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs.track import Timer
+from otel_obs.sdk.timing import Timer
 
 Record = Callable[..., None]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from otel_obs.catalog.handles import CounterHandle, GaugeHandle, Handle, HistogramHandle, UpDownCounterHandle
 from otel_obs.catalog.metric import Metric
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind
-from otel_obs.track import Timer
+from otel_obs.sdk.timing import Timer
 
 Record = Callable[..., None]
 Callback = Callable[[], Iterable[tuple[float, Mapping[str, Any]]]]
@@ -140,6 +141,7 @@ class _Observable(Metric[Handle]):
                 for value, attributes in callback():
                     yield Observation(value, attributes)
             except Exception as error:
+                raise_interruption(error)
                 self.drop("callback", f"a callback raised {error!r}")
 
 

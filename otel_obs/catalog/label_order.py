@@ -34,7 +34,6 @@ class DeclaredOrder:
         return self._metrics.get(name)
 
     def _learn(self) -> None:
-        rows = declared()
-        if len(rows) != self._learnt:
-            self._metrics = {metric.named.name.lower(): metric for metric in rows}
-            self._learnt = len(rows)
+        if len(declared) != self._learnt:
+            self._metrics = {metric.named.name.lower(): metric for metric in declared}
+            self._learnt = len(declared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import NamedTuple, TypeVar, overload
@@ -33,7 +34,22 @@ _SEMCONV = {
     "operation": "gen_ai.operation.name",
     "error_type": "error.type",
 }
-# Source: OpenTelemetry semantic conventions for generative AI, metrics.
+# Source: OpenTelemetry semantic conventions for generative AI, metrics; they want these names of providers.
+_PROVIDERS = {
+    "provider": {
+        "azure": "azure.ai.openai",
+        "bedrock": "aws.bedrock",
+        "claude": "anthropic",
+        "gemini": "gcp.gemini",
+        "google": "gcp.gen_ai",
+        "grok": "x_ai",
+        "mistral": "mistral_ai",
+        "moonshot": "moonshot_ai",
+        "vertex": "gcp.vertex_ai",
+        "watsonx": "ibm.watsonx.ai",
+        "xai": "x_ai",
+    }
+}
 _SEMCONV_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _SEMCONV_TOKENS = tuple(float(4**power) for power in range(14))
 
@@ -43,7 +59,7 @@ llm_duration_seconds = Histogram(
     unit="s",
     attributes=_PROVIDER,
     bounds=(0.5, 1, 2, 5, 10, 20, 30),
-    semconv=Semconv("gen_ai.client.operation.duration", _SEMCONV, "s", bounds=_SEMCONV_S),
+    semconv=Semconv("gen_ai.client.operation.duration", _SEMCONV, "s", bounds=_SEMCONV_S, values=_PROVIDERS),
 )
 llm_calls_total = Counter(
     "llm_calls_total",
@@ -52,6 +68,7 @@ llm_calls_total = Counter(
     attributes={**_PROVIDER, "status": (SUCCESS, ERROR, FALLBACK)},
     semconv=Semconv(
         attributes={"provider": "gen_ai.provider.name", "status": "error.type"},
+        values=_PROVIDERS,
         count_of=llm_duration_seconds.declaration,
     ),
 )
@@ -66,7 +83,7 @@ llm_tokens_total = Counter(
         "{token}",
         Kind.HISTOGRAM,
         _SEMCONV_TOKENS,
-        {"type": {"prompt": "input", "completion": "output"}},
+        {"type": {"prompt": "input", "completion": "output"}, **_PROVIDERS},
     ),
 )
 llm_time_to_first_token_seconds = Histogram(
@@ -76,7 +93,11 @@ llm_time_to_first_token_seconds = Histogram(
     attributes=_PROVIDER,
     bounds=(0.1, 0.25, 0.5, 1, 2, 5, 10),
     semconv=Semconv(
-        "gen_ai.client.operation.time_to_first_chunk", {**_SEMCONV, "error_type": ""}, "s", bounds=_SEMCONV_S
+        "gen_ai.client.operation.time_to_first_chunk",
+        {**_SEMCONV, "error_type": ""},
+        "s",
+        bounds=_SEMCONV_S,
+        values=_PROVIDERS,
     ),
 )
 llm_cost_usd_total = Counter(
@@ -101,21 +122,29 @@ def set_prices(prices: Mapping[str, Price | tuple[float, float]]) -> None:
         prices: By model, as `call` is given it: US dollars for a million prompt and completion tokens.
 
     Raises:
-        DeclarationError: A price is not a pair of numbers that are not negative.
+        DeclarationError: It is no table, or a price is not a pair of numbers that are not negative.
     """
-    table = {}
-    for model, price in prices.items():
-        try:
-            prompt, completion = map(float, price)
-        except (TypeError, ValueError):
-            prompt = completion = -1.0
-        if not (prompt >= 0 and completion >= 0):
-            raise DeclarationError(
-                model, f"has the price {price!r}", "give dollars for a million prompt and completion tokens"
-            )
-        table[model] = Price(prompt, completion)
+    if not isinstance(prices, Mapping):
+        raise DeclarationError(
+            "prices", f"are {prices!r}", "give a price for each model: {'gpt-4o': (2.5, 10)}"
+        )
+    table = {model: _price(model, price) for model, price in prices.items()}
     _prices.clear()
     _prices.update(table)
+
+
+def _price(model: str, price: object) -> Price:
+    """The price of a model as numbers."""
+    if isinstance(price, (tuple, list)) and len(price) == 2:
+        try:
+            made = Price(*map(float, price))
+        except (TypeError, ValueError):
+            made = Price(-1, -1)
+        if 0 <= made.prompt < math.inf and 0 <= made.completion < math.inf:
+            return made
+    raise DeclarationError(
+        model, f"has the price {price!r}", "give dollars for a million prompt and completion tokens"
+    )
 
 
 @safely(llm_calls_total)
@@ -181,16 +210,18 @@ class call(Run):
     def __init__(
         self, provider: str, model: str = "", *, fallback: bool = False, operation: str = "chat"
     ) -> None:
-        super().__init__()
-        self.status = FALLBACK if fallback else SUCCESS
+        super().__init__(FALLBACK if fallback else SUCCESS)
         self._provider, self._model, self._operation = provider, model, operation
+        self._begin()
+
+    def _begin(self) -> None:
         self._prompt = self._completion = 0
         self._has_first = False
 
-    def tokens(self, prompt: int = 0, completion: int = 0) -> None:
-        """Add tokens that were used; a stream may do so many times."""
-        self._prompt += prompt or 0
-        self._completion += completion or 0
+    @safely(llm_tokens_total)
+    def tokens(self, prompt: int | None = 0, completion: int | None = 0) -> None:
+        """Add tokens that were used; a stream may do so many times. None, as of an SDK, is 0."""
+        self._prompt, self._completion = self._prompt + (prompt or 0), self._completion + (completion or 0)
 
     def fallback(self) -> None:
         """Count the call as one that stood in for another."""
@@ -198,7 +229,7 @@ class call(Run):
 
     def first_token(self) -> None:
         """Note that the first token is there; further calls do nothing."""
-        if not self._has_first:
+        if not self._has_first and self._started:
             self._has_first = True
             self._record_first(perf_counter() - self._started)
 
@@ -218,14 +249,28 @@ class call(Run):
         return self._astream(chunks) if isinstance(chunks, AsyncIterable) else self._stream(chunks)
 
     def _stream(self, chunks: Iterable[T]) -> Iterator[T]:
-        for chunk in chunks:
-            self.first_token()
-            yield chunk
+        iterator = iter(chunks)
+        try:
+            for chunk in iterator:
+                self.first_token()
+                yield chunk
+        except GeneratorExit:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+            raise
 
     async def _astream(self, chunks: AsyncIterable[T]) -> AsyncIterator[T]:
-        async for chunk in chunks:
-            self.first_token()
-            yield chunk
+        iterator = aiter(chunks)
+        try:
+            async for chunk in iterator:
+                self.first_token()
+                yield chunk
+        except GeneratorExit:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+            raise
 
     def _end(self) -> None:
         record_llm_call(

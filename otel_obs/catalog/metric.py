@@ -43,7 +43,8 @@ class _Installation(NamedTuple):
 
 
 _installation: _Installation | None = None
-_metrics: list[Metric[Any]] = []
+declared: list[Metric[Any]] = []
+"""Every metric that this process has declared so far, of ours and of the application."""
 
 
 def install(provider: Any, naming: Naming) -> None:
@@ -59,7 +60,7 @@ def install(provider: Any, naming: Naming) -> None:
     global _installation
     if naming.labels:
         list(metrics())  # so that labels that collide are found now and not when their group is first used
-    for metric in _metrics:
+    for metric in declared:
         naming.apply(metric.declaration)
     _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
     _reset()
@@ -70,11 +71,6 @@ def uninstall() -> None:
     global _installation
     _installation = None
     _reset()
-
-
-def declared() -> list[Metric[Any]]:
-    """Every metric that this process has declared so far, of ours and of the application."""
-    return _metrics
 
 
 def current_naming() -> Naming:
@@ -88,7 +84,7 @@ def current_naming() -> Naming:
 
 
 def _reset() -> None:
-    for metric in _metrics:
+    for metric in declared:
         metric._reset()
 
 
@@ -121,6 +117,7 @@ class Metric(ABC, Generic[HandleT]):
         share: For a gauge that is the first counter's share of all of these, over all workers.
         semconv: The counterpart; None where the conventions have none.
         is_standard: Whether every Python service names it so, and no namespace goes before it.
+        ids: Attributes that hold the id of a secret; what looks like the secret itself is refused.
 
     Raises:
         DeclarationError: The name lacks a suffix, or the buckets do not ascend.
@@ -143,6 +140,7 @@ class Metric(ABC, Generic[HandleT]):
         share: tuple[Metric[Any], ...] = (),
         semconv: Semconv | None = None,
         is_standard: bool = False,
+        ids: tuple[str, ...] = (),
     ) -> None:
         self.declaration = Declaration(
             self._kind,
@@ -156,16 +154,22 @@ class Metric(ABC, Generic[HandleT]):
             semconv,
             self._is_observable,
             is_standard,
+            ids,
         )
         self._named: Named | None = None
         self._made: Any = None
         self._handles: dict[tuple[Any, ...], HandleT] = {}
         self._others: WeakSet[HandleT] = WeakSet()
         self._reset()
-        _metrics.append(self)
+        declared.append(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.declaration.family}>"
+
+    @property
+    def name(self) -> str:
+        """The family, as it is declared."""
+        return self.declaration.family
 
     @property
     def named(self) -> Named:
@@ -227,9 +231,18 @@ class Metric(ABC, Generic[HandleT]):
         texts = {key: str(value) for key, value in named.items()}
         return self._keep((*texts, *texts.values()), texts)
 
-    def remove(self, attributes: Attributes | None = None, *, until_s: float | None = None) -> None:
-        """Drop a series, as the instrument's own `remove` does; what is recorded afterwards starts at 0."""
-        given = attributes or {}
+    def remove(self, *labels: Any, until_s: float | None = None) -> None:
+        """Drop a series, as the instrument's own `remove` does; what is recorded afterwards starts at 0.
+
+        Args:
+            labels: Its attributes, or all their values in the declared order, as `prometheus_client` has it.
+            until_s: As of the instrument.
+        """
+        declared = self.named.declared
+        given = labels[0] or {} if len(labels) == 1 else dict(zip(declared, map(str, labels), strict=False))
+        if not isinstance(given, Mapping) or len(given) < len(labels):
+            self.drop("attributes", str(undeclared_attributes(self.name, map(str, labels), declared)))
+            return
         self._remove(given, lambda instrument: instrument.remove(given, until_s=until_s))
         self._let_go([(*given, *given.values())])
 

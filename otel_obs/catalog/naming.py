@@ -6,8 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from otel_obs.catalog.secrets import looks_secret
 from otel_obs.cells.layout import Kind, Stream
-from otel_obs.errors import DeclarationError, SettingError, forbidden_value, undeclared_attributes
+from otel_obs.errors import (
+    DeclarationError,
+    SettingError,
+    forbidden_value,
+    secret_value,
+    undeclared_attributes,
+)
 from otel_obs.exposition.names import TOTAL, family_name, sanitize_label, unit_word
 from otel_obs.settings import Settings
 
@@ -54,6 +61,7 @@ class Declaration:
         semconv: The counterpart; None where the conventions have none.
         is_observable: Whether callbacks give the values.
         is_standard: Whether every Python service names it so, and no namespace goes before it.
+        ids: Attributes that hold the id of a secret; what looks like the secret itself is refused.
     """
 
     kind: Kind
@@ -67,6 +75,7 @@ class Declaration:
     semconv: Semconv | None = None
     is_observable: bool = False
     is_standard: bool = False
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be exposed under its own name.
@@ -89,6 +98,7 @@ class Exposed(NamedTuple):
     name: str
     allowed: tuple[str, ...]
     values: Mapping[str, str]
+    is_id: bool = False
 
 
 class Named(NamedTuple):
@@ -134,6 +144,8 @@ class Named(NamedTuple):
                 raise undeclared_attributes(self.family, attributes, self.declared)
             if exposed.allowed and value not in exposed.allowed:
                 raise forbidden_value(self.family, key, value, exposed.allowed)
+            if exposed.is_id and looks_secret(str(value)):
+                raise secret_value(key)
             if exposed.name:
                 result[exposed.name] = exposed.values.get(value, value) if exposed.values else value
         return result
@@ -225,7 +237,8 @@ class Naming(NamedTuple):
                 raise SettingError("OTEL_OBS_LABELS", pairs, f"gives {row.family} the label {name!r} twice")
             values = semconv.values.get(key, {}) if semconv is not None else {}
             allowed = row.attributes.get(key, ANY)
-            accepts[key] = Exposed(name, allowed and (*allowed, *values.values()), values)
+            allowed = allowed and (*allowed, *values.values())
+            accepts[key] = Exposed(name, allowed, values, key in row.ids)
             if name:
                 taken.add(name)
                 aliases[name] = aliases[own] = accepts[key]

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Gauge, Histogram
 from otel_obs.catalog.naming import ANY
-from otel_obs.track import Timer
+from otel_obs.sdk.timing import Timer
 
 __all__ = [
     "active_evidence_gauge",

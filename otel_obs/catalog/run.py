@@ -18,16 +18,21 @@ ERROR = "error"
 class Run(ABC, AlsoAsync):
     """A block that is counted when it ends, in a `with` or an `async with`.
 
+    A generator that is closed in the block has not failed: whoever reads it has enough.
+
+    Args:
+        status: What it counts as if nothing else is said.
+
     Attributes:
-        status: What it counts as. It is `success` until it is set, and `error` where the block raises.
+        status: What it counts as: as at first until it is set, and `error` where the block raises.
         error_type: The class of the exception that left the block, "" without one.
         elapsed_s: The seconds that the block took.
     """
 
-    __slots__ = ("_started", "elapsed_s", "error_type", "status")
+    __slots__ = ("_first_status", "_started", "elapsed_s", "error_type", "status")
 
-    def __init__(self) -> None:
-        self.status = SUCCESS
+    def __init__(self, status: str = SUCCESS) -> None:
+        self.status = self._first_status = status
         self.error_type = ""
         self.elapsed_s = 0.0
         self._started = 0.0
@@ -44,6 +49,7 @@ class Run(ABC, AlsoAsync):
         """Record the end; `status` and `elapsed_s` are known."""
 
     def __enter__(self: RunT) -> RunT:
+        self.status, self.error_type = self._first_status, ""
         self._begin()
         self._started = perf_counter()
         return self
@@ -55,7 +61,7 @@ class Run(ABC, AlsoAsync):
         traceback: TracebackType | None,
     ) -> None:
         self.elapsed_s = perf_counter() - self._started
-        if exc_type is not None:
+        if exc_type is not None and not issubclass(exc_type, GeneratorExit):
             self.status = ERROR
             self.error_type = exc_type.__qualname__
         self._end()

@@ -10,8 +10,12 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
+from otel_obs.errors import not_a_function
+
 P = ParamSpec("P")
 R = TypeVar("R")
+AlsoAsyncT = TypeVar("AlsoAsyncT", bound="AlsoAsync")
+TimingT = TypeVar("TimingT", bound="Timing")
 
 
 class Block:
@@ -38,12 +42,12 @@ class Block:
 
 
 class AlsoAsync:
-    """Lets an `async with` do what a `with` does."""
+    """Lets an `async with` do what a `with` does, which gives the block itself."""
 
     __slots__ = ()
 
-    async def __aenter__(self) -> Any:
-        return self.__enter__()  # type: ignore[attr-defined]
+    async def __aenter__(self: AlsoAsyncT) -> AlsoAsyncT:
+        return self.__enter__()  # type: ignore[attr-defined, no-any-return]
 
     async def __aexit__(
         self,
@@ -62,7 +66,7 @@ class Timing(Block):
         self._started_s = 0.0
         self.elapsed_s = 0.0
 
-    def __enter__(self) -> Timing:
+    def __enter__(self: TimingT) -> TimingT:
         self._started_s = perf_counter()
         return self
 
@@ -139,8 +143,15 @@ def wrap(
         around: Gives a context manager for one call, which must not raise of its own.
 
     Returns:
-        A function of the same sort and signature.
+        A function of the same sort and signature; of a class or static method, again one.
+
+    Raises:
+        DeclarationError: It is no function.
     """
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(wrap(function.__func__, around))
+    if not callable(function):
+        raise not_a_function(function)
     called = cast("Callable[..., Any]", function)
     wrapper: Callable[..., Any]
     if _is(inspect.iscoroutinefunction, called):

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from otel_obs.catalog import api_keys, record_api_key
+from otel_obs.catalog import api_key_success_rate, api_key_successes_total, api_keys, record_api_key
+from otel_obs.catalog.secrets import looks_secret
 from otel_obs.errors import DeclarationError
 from tests.catalog.conftest import Service
 
@@ -50,9 +51,24 @@ def test_what_looks_like_a_key_is_never_shown(
     assert key not in caplog.text
 
 
+def test_what_looks_like_a_key_is_refused_by_the_metrics_too(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = {"key_id": "sk-proj-1234567890abcdef"}
+    with pytest.raises(DeclarationError) as caught:
+        api_key_successes_total.bind(labels)
+    assert str(caught.value) == "'key_id' looks like a key; give an id of the key, such as a number"
+    api_key_successes_total.add(1, labels)
+    api_key_successes_total.labels(**labels).inc()
+    api_key_success_rate.set(1, labels)
+    assert service.samples() == []
+    assert service.provider.dropped == {"attributes": 3}
+    assert "sk-proj" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "key_id",
     ["1", "gemini-primary", "key_3f2a", "6f1c0c52-6a5b-4d6c-9f53-0a5f0d5a2b11", "backup key number 2"],
 )
 def test_an_id_of_a_key_is_none(key_id: str) -> None:
-    assert not api_keys.looks_secret(key_id)
+    assert not looks_secret(key_id)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 
 import pytest
 
@@ -93,13 +93,96 @@ def test_a_call_costs_what_the_table_says(service: Service) -> None:
     assert service.samples("llm_cost") == ['llm_cost_usd_total{provider="openai"} 3.5']
 
 
-@pytest.mark.parametrize("price", [(1,), (-1, 1), ("a", 1), None, (1, float("nan"))])
+@pytest.mark.parametrize("price", [(1,), (-1, 1), ("a", 1), None, "12", (1, float("nan")), (float("inf"), 1)])
 def test_a_wrong_price_is_refused(price: object) -> None:
     with pytest.raises(DeclarationError) as caught:
         llm.set_prices({"gpt-4o": price})  # type: ignore[dict-item]
     assert str(caught.value) == (
         f"'gpt-4o' has the price {price!r}; give dollars for a million prompt and completion tokens"
     )
+
+
+def test_what_is_no_table_of_prices_is_refused() -> None:
+    with pytest.raises(DeclarationError) as caught:
+        llm.set_prices([1])  # type: ignore[arg-type]
+    assert str(caught.value) == "'prices' are [1]; give a price for each model: {'gpt-4o': (2.5, 10)}"
+
+
+def test_tokens_that_are_none_or_no_number_do_not_break_the_call(service: Service) -> None:
+    with llm.call("openai") as call:
+        call.tokens(prompt=None, completion=3)
+        call.tokens(prompt="many")  # type: ignore[arg-type]
+    assert service.samples("llm_calls") == ['llm_calls_total{provider="openai",status="success"} 1.0']
+    assert service.samples("llm_tokens") == ['llm_tokens_total{provider="openai",type="completion"} 3.0']
+    assert service.provider.dropped == {"error": 1}
+
+
+def test_a_call_that_is_used_twice_counts_each(service: Service) -> None:
+    call = llm.call("openai")
+
+    def ask(tokens: int, error: Exception | None = None) -> None:
+        with call:
+            call.tokens(prompt=tokens)
+            if error:
+                raise error
+
+    with pytest.raises(TimeoutError):
+        ask(1, TimeoutError())
+    ask(2)
+    assert service.samples("llm_calls") == [
+        'llm_calls_total{provider="openai",status="error"} 1.0',
+        'llm_calls_total{provider="openai",status="success"} 1.0',
+    ]
+    assert service.samples("llm_tokens") == ['llm_tokens_total{provider="openai",type="prompt"} 3.0']
+
+
+def test_a_generator_that_is_closed_early_has_not_failed(service: Service) -> None:
+    def answer() -> Generator[str]:
+        with llm.call("openai") as call:
+            yield from call.stream(["a", "b"])
+
+    stream = answer()
+    assert next(stream) == "a"
+    stream.close()
+    assert service.samples("llm_calls") == ['llm_calls_total{provider="openai",status="success"} 1.0']
+
+
+def test_what_is_no_exception_of_the_application_passes_untouched(service: Service) -> None:
+    for error in (KeyboardInterrupt(1), SystemExit(2), asyncio.CancelledError(3)):
+        with pytest.raises(type(error)) as caught, llm.call("openai"):
+            raise error
+        assert caught.value is error
+        assert error.__context__ is None
+    assert service.samples("llm_calls") == ['llm_calls_total{provider="openai",status="error"} 3.0']
+
+
+def test_closing_a_stream_closes_what_it_streams(service: Service) -> None:
+    closed = []
+
+    def chunks() -> Generator[str]:
+        try:
+            yield "a"
+        finally:
+            closed.append("chunks")
+
+    async def achunks() -> AsyncGenerator[str]:
+        try:
+            yield "a"
+        finally:
+            closed.append("achunks")
+
+    async def run() -> None:
+        stream = llm.call("openai").stream(achunks())
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+        assert closed == ["achunks"]
+
+    asyncio.run(run())
+    source = chunks()
+    stream = llm.call("openai").stream(source)
+    assert next(stream) == "a"
+    stream.close()  # type: ignore[attr-defined]
+    assert closed == ["achunks", "chunks"]
 
 
 def test_a_call_can_be_recorded_when_it_has_ended(service: Service) -> None:
@@ -130,3 +213,19 @@ def test_semconv_knows_the_model_and_what_went_wrong(start: Callable[..., Servic
         f'gen_ai_client_operation_duration_seconds_count{{error_type="TimeoutError",{labels}}} 1.0',
         f'gen_ai_client_token_usage_count{{{labels},gen_ai_token_type="input"}} 1.0',
     ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "well_known"),
+    [("openai", "openai"), ("gemini", "gcp.gemini"), ("claude", "anthropic"), ("our own", "our own")],
+)
+def test_semconv_has_the_well_known_names_of_providers(
+    start: Callable[..., Service], provider: str, well_known: str
+) -> None:
+    service = start(Naming(profile="semconv"))
+    with llm.call(provider) as call:
+        call.first_token()
+        call.tokens(prompt=1)
+    shown = [line for line in service.samples() if "_count" in line]
+    assert len(shown) == 3
+    assert all(f'gen_ai_provider_name="{well_known}"' in line for line in shown)

@@ -151,6 +151,9 @@ def test_wrong_labels_are_refused_when_they_are_declared(service: Service) -> No
         detection_total.labels(camera_id="1")
     with pytest.raises(DeclarationError):
         Timer(retrieval_duration_seconds, {"categry": "toys"})
+    with pytest.raises(DeclarationError) as caught:
+        Timer(errors_total, {"error_type": "timeout"})
+    assert str(caught.value) == "'errors_total' cannot take a duration; give a histogram or a gauge"
     with pytest.raises(DeclarationError):
         track_time(retrieval_duration_seconds, {"categry": "toys"})
     with pytest.raises(DeclarationError):
@@ -185,6 +188,17 @@ def test_wrong_labels_at_run_time_are_a_counted_drop(
         "'detection': 'detection_total' got attributes ['camera']",
         "'llm_calls': 'llm_calls_total' got status='ok'",
     ]
+
+
+def test_a_series_may_be_removed_by_the_values_of_its_labels(service: Service) -> None:
+    for session_id in "s1", "s2":
+        active_evidence_gauge.labels("toys", session_id).set(3)
+    active_evidence_gauge.remove("toys", "s1")
+    assert service.samples() == ['active_evidence_gauge{category="toys",session_id="s2"} 3.0']
+    active_evidence_gauge.remove("toys")
+    active_evidence_gauge.remove("toys", "s2", "more")
+    assert service.samples() == ['active_evidence_gauge{category="toys",session_id="s2"} 3.0']
+    assert service.provider.dropped == {"attributes": 2}
 
 
 def test_a_removed_series_is_gone_and_starts_at_0_again(service: Service) -> None:

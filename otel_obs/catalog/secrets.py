@@ -1,0 +1,19 @@
+"""How a secret is told from the id of one, so that no key becomes a label."""
+
+from __future__ import annotations
+
+import re
+
+_PREFIXES = re.compile(
+    r"(sk|pk|rk|xai|gsk|hf|r8|pplx|ghp|gho|ghs|glpat|xox[a-z])[-_]\S{8,}|AIza|ya29\.|AKIA|ASIA|eyJ|Bearer\s|Basic\s"
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LONG = 24
+
+
+def looks_secret(text: str) -> bool:
+    """Whether *text* looks like a key rather than like the id of one."""
+    if _PREFIXES.match(text):
+        return True
+    is_mixed = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+    return len(text) >= _LONG and is_mixed and not _UUID.fullmatch(text)

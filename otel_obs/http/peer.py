@@ -6,16 +6,16 @@ A response that nobody waits for is still produced, and most servers throw it aw
 from __future__ import annotations
 
 import _socket
-import asyncio
 import socket
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 PATIENCE_S = 0.05
 """A client is not looked after that waited for a shorter time: looking costs microseconds."""
 
 _FLAGS = ("disconnected", "_closed")
-"""What uvicorn's and gunicorn's owners of `receive` call it; hypercorn's is a queue."""
+"""What uvicorn's and gunicorn's owners of `receive` call it; hypercorn's is a queue, or trio's channel."""
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 _PEEK = socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)
 
@@ -41,9 +41,11 @@ def asgi_has_left(receive: Any, waiting: list[MutableMapping[str, Any]]) -> bool
         left = getattr(owner, flag, None)
         if isinstance(left, bool):
             return left
-    if isinstance(owner, asyncio.Queue):
-        while not owner.empty():
-            waiting.append(owner.get_nowait())
+    take = getattr(owner, "get_nowait", None) or getattr(owner, "receive_nowait", None)
+    if take is not None:
+        with suppress(Exception):  # each has an exception of its own for "nothing there"
+            while True:
+                waiting.append(take())
     return any(message["type"] == "http.disconnect" for message in waiting)
 
 

@@ -1,8 +1,8 @@
 """A FastAPI application whose clients do not always wait."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
+import anyio
 from fastapi import FastAPI, Response, WebSocket
 from fastapi.responses import FileResponse, StreamingResponse
 
@@ -18,7 +18,7 @@ async def health() -> str:
 
 @app.get("/slow")
 async def slow() -> Response:
-    await asyncio.sleep(0.6)
+    await anyio.sleep(0.6)
     return Response("at last")
 
 
@@ -27,7 +27,7 @@ async def stream(name: str) -> StreamingResponse:
     async def parts() -> AsyncIterator[bytes]:
         for number in range(300):
             yield f"data: {name} {number}\n\n".encode()
-            await asyncio.sleep(0.02)
+            await anyio.sleep(0.02)
 
     return StreamingResponse(parts(), media_type="text/event-stream")
 

@@ -10,7 +10,7 @@ from otel_obs.cells.layout import Stream
 
 
 class DeclaredOrder:
-    """Gives the labels of a stream of ours as its row declares them, and nothing for any other stream."""
+    """Gives the attributes of a stream of ours as its row declares them, and nothing for any other stream."""
 
     def __init__(self) -> None:
         self._metrics: dict[str, Metric[Any]] = {}
@@ -18,11 +18,12 @@ class DeclaredOrder:
         self._has_every_group = False
 
     def __call__(self, stream: Stream) -> tuple[str, ...]:
-        """The labels that a scrape shows of *stream*, in order."""
+        """The attributes of *stream*, in order."""
         if stream.scope.name not in (SCOPE, STANDARD_SCOPE):
             return ()
         metric = self._find(stream.name)
-        return metric.named.labels if metric is not None else ()
+        accepts = metric.named.accepts.values() if metric is not None else ()
+        return tuple(dict.fromkeys(exposed.name for exposed in accepts if exposed.name))
 
     def _find(self, name: str) -> Metric[Any] | None:
         if name not in self._metrics:

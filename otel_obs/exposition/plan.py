@@ -47,7 +47,8 @@ class Options:
         has_target_info: Whether `target_info` is exposed.
         yielding_scopes: Scopes whose families give way where anybody else defines a family of that name,
             through OpenTelemetry or prometheus_client: a library that counts on an application's behalf.
-        label_order: Gives the labels of a stream that come first, in order; the others follow by name.
+        label_order: Gives the attributes of a stream whose labels come first, in order; the others follow
+            by name.
     """
 
     resource: Attributes = ()
@@ -74,7 +75,7 @@ class Member(NamedTuple):
 class Family:
     """What goes under one `# TYPE` line. `name` has all suffixes: `http_requests_total`, `target_info`.
 
-    The labels in `label_order` come first, in that order; the others follow by name.
+    The labels of the attributes in `label_order` come first, in that order; the others follow by name.
     """
 
     name: str

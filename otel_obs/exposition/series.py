@@ -98,7 +98,8 @@ class _Labels:
     """The labels of a series; names are worked out once for each set of keys, of which there are few."""
 
     def __init__(self, extra: Attributes, naming: Naming, reserved: str, first: tuple[str, ...]) -> None:
-        self._extra, self._naming, self._reserved, self._first = extra, naming, reserved, first
+        self._extra, self._naming, self._reserved = extra, naming, reserved
+        self._first = tuple(map(naming.label, first))
         self._shapes: dict[tuple[str, ...], list[tuple[str, int]] | None] = {}
 
     def __call__(self, attributes: Attributes) -> Labels:

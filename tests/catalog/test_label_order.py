@@ -10,7 +10,12 @@ import pytest
 
 import otel_obs
 from otel_obs._pipeline import Pipeline
-from otel_obs.catalog import active_evidence_gauge, llm_calls_total, metrics
+from otel_obs.catalog import (
+    active_evidence_gauge,
+    llm_calls_total,
+    llm_time_to_first_token_seconds,
+    metrics,
+)
 from otel_obs.catalog.label_order import DeclaredOrder
 from otel_obs.catalog.metric import SCOPE, uninstall
 from otel_obs.cells.layout import Kind, Scope, Stream
@@ -44,6 +49,21 @@ def test_labels_of_http_stand_as_the_row_declares_them(pipeline: Pipeline) -> No
     assert 'http_request_duration_seconds_bucket{method="GET",endpoint="/health",le="0.01"} 0.0' in lines
 
 
+def test_dotted_labels_stand_as_the_row_declares_them() -> None:
+    pipeline = otel_obs.configure(profile="semconv", translation="NoUTF8EscapingWithSuffixes")
+    assert pipeline is not None
+    try:
+        llm_time_to_first_token_seconds.record(
+            0.02, {"provider": "openai", "operation": "chat", "model": "a"}
+        )
+        lines = pipeline.metrics("text/plain; version=1.0.0; escaping=allow-utf-8")[0].decode().splitlines()
+    finally:
+        otel_obs.shutdown()
+        uninstall()
+    labels = '"gen_ai.provider.name"="openai","gen_ai.request.model"="a","gen_ai.operation.name"="chat"'
+    assert f'{{"gen_ai.client.operation.time_to_first_chunk_seconds_count",{labels}}} 1.0' in lines
+
+
 def test_labels_of_an_applications_own_instruments_stand_by_name(pipeline: Pipeline) -> None:
     meter = pipeline.provider.get_meter("shop")
     meter.create_counter("sold").add(1, {"what": "tea", "by": "ann"})
@@ -54,7 +74,7 @@ def test_every_row_has_its_own_order() -> None:
     order = DeclaredOrder()
     for _, metric in metrics():
         named = metric.named
-        assert order(Stream(named.kind, named.name, named.unit, scope=Scope(SCOPE))) == named.labels
+        assert order(Stream(named.kind, named.name, named.unit, scope=Scope(SCOPE))) == named.declared
     assert order(Stream(Kind.COUNTER, "no_such_row", scope=Scope(SCOPE))) == ()
     assert order(Stream(Kind.COUNTER, "llm_calls", scope=Scope("shop"))) == ()
 

@@ -1,12 +1,14 @@
 """Base-2 exponential histograms in cells: recorded in place, decoded, merged and encoded again.
 
 A side's bucket of index `i` lies at cell `i % max_size` of that side, so a window of buckets moves
-without copying. Only a change of scale rewrites cells; it is bracketed by two numbers that a reader
-compares: the far one is raised first and the near one last, and readers copy from near to far.
+without copying. Only a change of scale rewrites buckets, and it does so in another bank: whoever is killed
+in the middle of one leaves the bank whole that counts. Which one that is says the near number. The far one
+is raised before the other bank is touched; readers copy from near to far, and so find out if a bank was
+used again meanwhile.
 
 ```
-0 number   1 zero count   2 sum   3 scale   4 5 first and last positive index   6 7 negative
-8 … positive buckets … negative buckets … number, minimum, maximum
+0 number   1 zero count   2 sum   … bank of even numbers … bank of odd numbers … number, minimum, maximum
+a bank: 0 scale   1 2 first and last positive index   3 4 negative   5 … positive buckets … negative buckets
 ```
 
 Source: OpenTelemetry metrics data model, Exponential Histogram.
@@ -18,7 +20,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-ZERO_COUNT, SUM, SCALE, POSITIVE, NEGATIVE, BUCKETS = 1, 2, 3, 4, 6, 8
+ZERO_COUNT, SUM = 1, 2
+_BANKS = 3
+_SCALE, _POSITIVE, _NEGATIVE, _BUCKETS = 0, 1, 3, 5
 _TAIL = 3
 _MIN_NORMAL = 2.2250738585072014e-308
 _LOG2_E = 1 / math.log(2)
@@ -38,13 +42,26 @@ class ExponentialValue(NamedTuple):
 
 def cells_of(max_size: int) -> int:
     """How many cells a series with *max_size* buckets a side takes."""
-    return BUCKETS + 2 * max_size + _TAIL
+    return _far(max_size) + _TAIL
+
+
+def _bank_cells(max_size: int) -> int:
+    return _BUCKETS + 2 * max_size
+
+
+def _far(max_size: int) -> int:
+    return _BANKS + 2 * _bank_cells(max_size)
+
+
+def _bank(number: float, max_size: int) -> int:
+    """Where the bank begins that counts."""
+    return _BANKS + int(number) % 2 * _bank_cells(max_size)
 
 
 def initial_cells(max_size: int, max_scale: int) -> tuple[float, ...]:
     """What the cells of a new series hold: no bucket, at the finest scale."""
-    head = (0.0, 0.0, 0.0, float(max_scale), 0.0, -1.0, 0.0, -1.0)
-    return (*head, *((0.0,) * (2 * max_size)), 0.0, math.inf, -math.inf)
+    bank = (float(max_scale), 0.0, -1.0, 0.0, -1.0, *((0.0,) * (2 * max_size)))
+    return (0.0, 0.0, 0.0, *bank, *bank, 0.0, math.inf, -math.inf)
 
 
 def index_of(value: float, scale: int) -> int:
@@ -63,23 +80,31 @@ def index_of(value: float, scale: int) -> int:
 
 def record(cells: Any, at: int, max_size: int, value: float) -> None:
     """Add one measurement to the series whose cells begin at *at*. The caller holds the worker's lock."""
-    cells[at + SUM] += value
     if value == 0.0:
         cells[at + ZERO_COUNT] += 1.0
         return
-    side, buckets = (POSITIVE, BUCKETS) if value > 0 else (NEGATIVE, BUCKETS + max_size)
-    index = index_of(abs(value), int(cells[at + SCALE]))
-    first, last = int(cells[at + side]), int(cells[at + side + 1])
-    if first > last:
-        first = last = index
-    low, high = min(first, index), max(last, index)
+    bank = at + _bank(cells[at], max_size)
+    side, buckets = (_POSITIVE, _BUCKETS) if value > 0 else (_NEGATIVE, _BUCKETS + max_size)
+    index = index_of(abs(value), int(cells[bank + _SCALE]))
+    low, high = _window(cells, bank + side, index)
     if high - low >= max_size:
         _rescale(cells, at, max_size, change_for(low, high, max_size))
-        index = index_of(abs(value), int(cells[at + SCALE]))
-        first, last = int(cells[at + side]), int(cells[at + side + 1])
-        low, high = min(first, index), max(last, index)
-    cells[at + side], cells[at + side + 1] = float(low), float(high)
-    cells[at + buckets + index % max_size] += 1.0
+        bank = at + _bank(cells[at], max_size)
+        index = index_of(abs(value), int(cells[bank + _SCALE]))
+        low, high = _window(cells, bank + side, index)
+    first, last = float(low), float(high)
+    bucket = bank + buckets + index % max_size
+    # No call between these: what a signal handler raises comes before all or after all.
+    cells[bank + side] = first
+    cells[bank + side + 1] = last
+    cells[bucket] += 1.0
+    cells[at + SUM] += value
+
+
+def _window(cells: Any, side: int, index: int) -> tuple[int, int]:
+    """The first and the last bucket of a side when *index* is one of them."""
+    first, last = int(cells[side]), int(cells[side + 1])
+    return (index, index) if first > last else (min(first, index), max(last, index))
 
 
 def change_for(low: int, high: int, max_size: int) -> int:
@@ -92,28 +117,30 @@ def change_for(low: int, high: int, max_size: int) -> int:
 
 def _rescale(cells: Any, at: int, max_size: int, change: int) -> None:
     value = downscale(decode(cells[at : at + cells_of(max_size)].tolist(), max_size), change)
-    far = at + BUCKETS + 2 * max_size
-    number = cells[far] + 1.0
-    cells[far] = number
-    for position, cell in enumerate(encode(value, max_size)[1:-_TAIL], 1):
-        cells[at + position] = cell
+    # By the near number: the change before may not have come to its end.
+    number = cells[at] + 1.0
+    cells[at + _far(max_size)] = number
+    bank = at + _bank(number, max_size)
+    for position, cell in enumerate(_encode_bank(value, max_size)):
+        cells[bank + position] = cell
     cells[at] = number
 
 
 def is_whole(cells: Sequence[float], max_size: int) -> bool:
-    """Whether a copy of a series' cells was not made in the middle of a change of scale."""
-    return cells[0] == cells[BUCKETS + 2 * max_size]
+    """Whether nobody wrote to the bank that counts while a series' cells were copied."""
+    return cells[_far(max_size)] - cells[0] <= 1.0
 
 
 def decode(cells: Sequence[float], max_size: int) -> ExponentialValue:
     """Read a series' cells."""
     sides = []
-    for side, buckets in ((POSITIVE, BUCKETS), (NEGATIVE, BUCKETS + max_size)):
-        first, last = int(cells[side]), int(cells[side + 1])
-        sides.append((first, [int(cells[buckets + index % max_size]) for index in range(first, last + 1)]))
+    bank = _bank(cells[0], max_size)
+    for side, buckets in ((_POSITIVE, _BUCKETS), (_NEGATIVE, _BUCKETS + max_size)):
+        first, last, start = int(cells[bank + side]), int(cells[bank + side + 1]), bank + buckets
+        sides.append((first, [int(cells[start + index % max_size]) for index in range(first, last + 1)]))
     (positive_offset, positive), (negative_offset, negative) = sides
     return ExponentialValue(
-        int(cells[SCALE]),
+        int(cells[bank + _SCALE]),
         int(cells[ZERO_COUNT]),
         cells[SUM],
         positive_offset,
@@ -127,9 +154,15 @@ def encode(value: ExponentialValue, max_size: int) -> list[float]:
     """The cells of a series that holds *value*; the extremes are empty."""
     cells = list(initial_cells(max_size, value.scale))
     cells[ZERO_COUNT], cells[SUM] = float(value.zero_count), value.sum
+    cells[_BANKS : _BANKS + _bank_cells(max_size)] = _encode_bank(value, max_size)
+    return cells
+
+
+def _encode_bank(value: ExponentialValue, max_size: int) -> list[float]:
+    cells = [float(value.scale), 0.0, -1.0, 0.0, -1.0, *([0.0] * (2 * max_size))]
     sides = (
-        (POSITIVE, BUCKETS, value.positive_offset, value.positive),
-        (NEGATIVE, BUCKETS + max_size, value.negative_offset, value.negative),
+        (_POSITIVE, _BUCKETS, value.positive_offset, value.positive),
+        (_NEGATIVE, _BUCKETS + max_size, value.negative_offset, value.negative),
     )
     for side, buckets, offset, counts in sides:
         if counts:

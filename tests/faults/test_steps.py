@@ -141,3 +141,106 @@ say([wrong, last, step > 3])
 """
     done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
     assert done.results == [[[], 0, True]]
+
+
+RESCALED = """
+import os, signal
+import otel_obs
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+from otel_obs.cells.exponential import index_of
+from tests.faults.inject import CRASHED, crash
+view = View(instrument_name="spread", aggregation=ExponentialBucketHistogramAggregation(max_size=8))
+pipeline = otel_obs.configure(runtime_metrics=False, views=[view])
+from tests.faults.worker import forked, say
+spread = metrics.get_meter("faults").create_histogram("spread")
+BEFORE, AT = [1.0, 1.1, 1.2, 1.3, 0.0], 1000.0
+class Late(Exception):
+    pass
+class Stepping:
+    "Cells, before the n-th change of which something happens."
+    def __init__(self, cells, number, happen):
+        self.cells, self.number, self.happen = cells, number, happen
+    def __getitem__(self, at):
+        return self.cells[at]
+    def __setitem__(self, at, value):
+        self.number -= 1
+        if self.number == 0:
+            self.happen()
+        self.cells[at] = value
+def before(number, happen):
+    for amount in BEFORE:
+        spread.record(amount)
+    (series,) = spread.aggregators()[0].series.values()
+    series.cells = Stepping(series.cells, number, happen)
+    return series
+def held():
+    (column,) = [each for each in pipeline.snapshot().columns if each.table.stream.name == "spread"]
+    return column.values[0]
+def is_exact(value, amounts):
+    expected = {}
+    for amount in filter(None, amounts):
+        index = index_of(amount, value.scale)
+        expected[index] = expected.get(index, 0) + 1
+    found = {index: count for index, count in enumerate(value.positive, value.positive_offset) if count}
+    return found == expected and value.zero_count == amounts.count(0.0) and not any(value.negative)
+def is_sum(value, amounts):
+    return abs(value.sum - sum(amounts)) < 1e-6
+"""
+
+
+def test_a_crash_at_every_step_of_a_change_of_scale(clean_base: Path) -> None:
+    code = """
+def work(number):
+    before(number, crash)
+    spread.record(AT)
+acknowledged, in_flight, step, code, wrong = [], 0, 0, CRASHED, []
+while code == CRASHED:
+    step += 1
+    code = forked(lambda: work(step))
+    acknowledged += BEFORE
+    for _ in range(2):  # of the dead worker's file, and when it is folded
+        value = held()
+        before_or_after = [
+            more for more in ([], [AT]) if is_exact(value, acknowledged + more) and value.sum > 0
+        ]
+        if not before_or_after:
+            wrong.append([step, value])
+    acknowledged += before_or_after[0] if before_or_after else []
+    in_flight += len(before_or_after[0]) if before_or_after else 0
+say([code, wrong, step > 20, in_flight < 4, round(sum(acknowledged) - held().sum, 6) in (0, AT)])
+"""
+    done = run(RESCALED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    assert done.results == [[0, [], True, True, True]]
+
+
+def test_a_signal_handler_that_raises_at_every_step_of_a_change_of_scale(clean_base: Path) -> None:
+    code = """
+def raise_late(*_):
+    raise Late
+signal.signal(signal.SIGUSR1, raise_late)
+spread.record(0.0)
+spread.remove()
+series = before(0, None)
+spread.record(AT)
+wrong, steps = [], -series.cells.number
+# The last four, to the buckets and the sum, have no call between them: no handler comes there.
+for step in range(1, steps - 2):
+    spread.remove()
+    series = before(step, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    try:
+        spread.record(AT)
+    except Late:
+        pass
+    series.cells = series.cells.cells
+    value = held()
+    spread.record(AT)
+    after = held()
+    if not (is_exact(value, BEFORE) and is_sum(value, BEFORE)):
+        wrong.append([step, value])
+    if not (is_exact(after, [*BEFORE, AT]) and is_sum(after, [*BEFORE, AT])):
+        wrong.append([step, after])
+say([wrong, steps > 20, pipeline.provider.dropped])
+"""
+    done = run(RESCALED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    assert done.results == [[[], True, {}]]

@@ -17,12 +17,17 @@ from otel_obs.errors import DeclarationError
 __all__ = ["db_connections", "db_queries_total", "db_query_duration_seconds", "record_query"]
 
 OTHER = "OTHER"
+STARTED = "_otel_obs_started"
+"""The attribute of an execution's context that says when the statement at hand began."""
+
 _OPERATIONS = frozenset(
     {"ALTER", "BEGIN", "CALL", "COMMIT", "COPY", "CREATE", "DELETE", "DROP", "EXPLAIN", "INSERT", "LOCK"}
     | {"MERGE", "PRAGMA", "REPLACE", "ROLLBACK", "SAVEPOINT", "SELECT", "SET", "SHOW", "TRUNCATE", "UPDATE"}
     | {"VACUUM", "VALUES", "WITH"}
 )
-_SEMCONV = {"operation": "db.operation.name", "error_type": "error.type"}
+_SEMCONV = {"operation": "db.operation.name", "system": "db.system.name", "error_type": "error.type"}
+# Source: OpenTelemetry semantic conventions for database clients; what is not in here is named alike.
+_SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
 
 db_query_duration_seconds = Histogram(
     "db_query_duration_seconds",
@@ -58,7 +63,11 @@ _engines: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @safely(db_queries_total)
 def record_query(
-    operation: str, status: str = SUCCESS, duration: float | None = None, error_type: str = ""
+    operation: str,
+    status: str = SUCCESS,
+    duration: float | None = None,
+    error_type: str = "",
+    system: str = "",
 ) -> None:
     """Count a query.
 
@@ -67,13 +76,12 @@ def record_query(
         status: `success` or `error`.
         duration: Seconds that it took.
         error_type: What went wrong, for the semconv profile.
+        system: Such as `postgresql`, for the semconv profile.
     """
     db_queries_total.add(1, {"operation": operation, "status": status})
     if duration is not None:
-        facts = {"operation": operation}
-        db_query_duration_seconds.record(
-            duration, {**facts, "error_type": error_type} if error_type else facts
-        )
+        facts = {"operation": operation, "system": system, "error_type": error_type}
+        db_query_duration_seconds.record(duration, {key: value for key, value in facts.items() if value})
 
 
 class query(Run):
@@ -81,16 +89,18 @@ class query(Run):
 
     Args:
         operation: Such as `SELECT`; the text of a statement gives its first word.
+        system: Such as `postgresql`, for the semconv profile.
     """
 
-    __slots__ = ("_operation",)
+    __slots__ = ("_operation", "_system")
 
-    def __init__(self, operation: str) -> None:
+    def __init__(self, operation: str, system: str = "") -> None:
         super().__init__()
-        self._operation = operation_of(operation)
+        self._operation, self._system = operation_of(operation), system
 
     def _end(self) -> None:
-        record_query(self._operation, self.status, self.elapsed_s, self.error_type)
+        error_type = self.error_type or ("_OTHER" if self.status == ERROR else "")
+        record_query(self._operation, self.status, self.elapsed_s, error_type, self._system)
 
 
 def operation_of(statement: str) -> str:
@@ -131,34 +141,47 @@ def observe_engine(engine: Any) -> None:
 def _before(
     connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> None:
-    if context is not None:
-        context._otel_obs_started = perf_counter()
+    if context is not None and not hasattr(context, STARTED):
+        setattr(context, STARTED, perf_counter())
 
 
 def _after(
     connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> None:
-    record_query(operation_of(statement), SUCCESS, _elapsed_s(context))
+    elapsed_s = _elapsed_s(context)
+    if elapsed_s is not None:
+        record_query(operation_of(statement), SUCCESS, elapsed_s, system=_system_of(connection))
 
 
 def _failed(error: Any) -> None:
-    if error.statement is not None:
-        record_query(
-            operation_of(error.statement),
-            ERROR,
-            _elapsed_s(error.execution_context),
-            type(error.original_exception).__qualname__,
-        )
+    if error.statement is None:
+        return
+    context = error.execution_context
+    elapsed_s = _elapsed_s(context)
+    if elapsed_s is not None or context is None:
+        name = type(error.original_exception).__qualname__
+        system = _system_of(error.connection)
+        record_query(operation_of(error.statement), ERROR, elapsed_s, name, system)
+
+
+def _system_of(connection: Any) -> str:
+    """The convention's name of the database behind a connection."""
+    name = str(connection.dialect.name) if connection is not None else ""
+    return _SYSTEMS.get(name, name)
 
 
 def _elapsed_s(context: Any) -> float | None:
-    started = getattr(context, "_otel_obs_started", None)
-    return None if started is None else perf_counter() - started
+    """The seconds of a query; None where it is counted already: engines may share their events."""
+    started = getattr(context, STARTED, None)
+    if started is None:
+        return None
+    delattr(context, STARTED)
+    return perf_counter() - float(started)
 
 
 def _connections() -> Iterable[tuple[float, dict[str, str]]]:
     """Over all engines, how many connections are in use and how many wait in a pool."""
-    pools = [engine.pool for engine in list(_engines)]
+    pools = {id(engine.pool): engine.pool for engine in list(_engines)}.values()  # engines may share one
     counted = [pool for pool in pools if hasattr(pool, "checkedout") and hasattr(pool, "checkedin")]
     if counted:
         yield sum(pool.checkedout() for pool in counted), {"state": "used"}

@@ -4,11 +4,13 @@ import asyncio
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool, StaticPool
 
 from otel_obs.catalog import database, db_connections, record_query
 from otel_obs.catalog.naming import Naming
@@ -81,6 +83,74 @@ def test_a_pool_without_states_shows_none(service: Service) -> None:
     engine.dispose()
 
 
+def test_engines_that_share_a_pool_and_events_count_once(service: Service, engine: sqlalchemy.Engine) -> None:
+    other = engine.execution_options(isolation_level="AUTOCOMMIT")
+    for each in engine, other:
+        database.observe_engine(each)
+    with other.connect() as connection:
+        connection.execute(sqlalchemy.text("select 1"))
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            connection.execute(sqlalchemy.text("delete from nothing"))
+        db_connections.refresh()
+        assert service.samples("db_connections") == [
+            'db_connections{state="used"} 1.0',
+            'db_connections{state="idle"} 0.0',
+        ]
+    assert service.samples("db_queries") == [
+        'db_queries_total{operation="SELECT",status="success"} 1.0',
+        'db_queries_total{operation="DELETE",status="error"} 1.0',
+    ]
+
+
+def test_a_pool_that_overflows_and_one_that_is_disposed_show_it(service: Service) -> None:
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=2)
+    database.observe_engine(engine)
+
+    def shown() -> list[str]:
+        db_connections.refresh()
+        return [line.split()[1] for line in service.samples("db_connections")]
+
+    connections = [engine.connect() for _ in range(3)]
+    assert shown() == ["3.0", "0.0"]
+    for connection in connections:
+        connection.close()
+    assert shown() == ["0.0", "1.0"]
+    engine.dispose()
+    assert shown() == ["0.0", "0.0"]
+    with engine.connect():
+        assert shown() == ["1.0", "0.0"]
+
+
+def test_an_async_engine_is_observed_as_its_sync_one_is(service: Service, tmp_path: Path) -> None:
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{tmp_path / 'items.db'}", poolclass=AsyncAdaptedQueuePool
+    )
+    database.observe_engine(engine)
+    database.observe_engine(engine.sync_engine)
+
+    async def run() -> None:
+        async with engine.connect() as connection:
+            rows = await connection.stream(sqlalchemy.text("select 1 union select 2"))
+            assert [row[0] async for row in rows] == [1, 2]
+            db_connections.refresh()
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            async with engine.connect() as connection:
+                await connection.execute(sqlalchemy.text("delete from nothing"))
+        await engine.dispose()
+
+    asyncio.run(run())
+    assert service.samples("db_connections") == [
+        'db_connections{state="used"} 1.0',
+        'db_connections{state="idle"} 0.0',
+    ]
+    assert counts(service) == [
+        'db_queries_total{operation="SELECT",status="success"} 1.0',
+        'db_queries_total{operation="DELETE",status="error"} 1.0',
+        'db_query_duration_seconds_count{operation="SELECT"} 1.0',
+        'db_query_duration_seconds_count{operation="DELETE"} 1.0',
+    ]
+
+
 def test_an_engine_that_is_no_more_is_not_kept(service: Service) -> None:
     database.observe_engine(sqlalchemy.create_engine("sqlite://", poolclass=QueuePool))
     gc.collect()
@@ -140,4 +210,25 @@ def test_semconv_names_queries_too(start: Callable[..., Service]) -> None:
     assert service.samples() == [
         f"db_client_operation_duration_seconds_count{{{labels}}} 1.0",
         f"db_client_operation_duration_seconds_sum{{{labels}}} 0.5",
+    ]
+
+
+def test_semconv_names_the_system_of_an_engine(
+    start: Callable[..., Service], engine: sqlalchemy.Engine
+) -> None:
+    service = start(Naming(profile="semconv"))
+    database.observe_engine(engine)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("select 1"))
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            connection.execute(sqlalchemy.text("select * from nothing"))
+    with database.query("SELECT", system="postgresql") as query:
+        query.fail()
+    assert [line for line in service.samples("db_client_op") if "_count" in line] == [
+        f"db_client_operation_duration_seconds_count{{{labels}}} 1.0"
+        for labels in (
+            'db_operation_name="SELECT",db_system_name="sqlite"',
+            'db_operation_name="SELECT",db_system_name="sqlite",error_type="OperationalError"',
+            'db_operation_name="SELECT",db_system_name="postgresql",error_type="_OTHER"',
+        )
     ]

@@ -298,7 +298,7 @@ def _unpack_payload(payload: bytes) -> Record:
     if tag == _EXEMPLARS_RECORD:
         return ExemplarsRecord(*_EXEMPLARS.unpack(body))
     if tag == _ENDED_RECORD:
-        return EndedRecord(*_ENDED.unpack_from(body), body[_ENDED.size :])
+        return EndedRecord._make((*_ENDED.unpack_from(body), body[_ENDED.size :]))
     if tag == _FOLDED_RECORD:
         return FoldedRecord(body[:-8], struct.unpack("<d", body[-8:])[0])
     raise ValueError(tag)

@@ -22,6 +22,9 @@ from otel_obs.cells.worker import Worker
 _logger = logging.getLogger("otel_obs")
 
 SUFFIX = ".cells"
+_SKIPPED = ".skipped"
+"""The ending of the mark that a file is damaged: it outlives the file, and every worker counts the same."""
+
 _SPARE_DECODED = 1000
 _PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """A scrape fails then: without a worker the totals would fall, and who reads them would see a restart."""
@@ -52,12 +55,12 @@ class MergedView:
         self._own: dict[Store, OwnSource] = {}
         self._files = {}
         self._retired = None
-        self._damaged: set[str] = set()
+        self._marked_in: RunDir | None = None
+        self._marks: set[str] = set()
         self._unsaid: list[tuple[str, str]] = []
         self._merged: dict[Stream, MergedStream] = {}
         self._decoded: dict[bytes, Attributes] = {}
         self._ends: dict[Stream, StreamEnds] = {}
-        self.skipped = 0
 
     def snapshot(self) -> Snapshot:
         """Read every worker's numbers, then the retired store minus those that it already holds."""
@@ -90,7 +93,7 @@ class MergedView:
             self._fold_dead(run_dir)
         spare = self._worker.spare_opened
         workers = sum(not source.is_dead for source in kept) - (spare is not None)
-        return Snapshot(columns, workers, self.skipped)
+        return Snapshot(columns, workers, len(self._marks))
 
     def _read_own(self) -> list[OwnSource]:
         stores = (self._worker.opened, self._worker.spare_opened)
@@ -101,7 +104,11 @@ class MergedView:
 
     def _read_files(self, run_dir: RunDir) -> list[FileSource]:
         own_name = self._worker.id.hex() + SUFFIX
-        names = [name for name in run_dir.names() if name.endswith(SUFFIX) and name != own_name]
+        every = run_dir.names()
+        if run_dir is not self._marked_in:
+            self._marked_in, self._marks = run_dir, set()
+        self._marks.update(name for name in every if name.endswith(_SKIPPED))
+        names = [name for name in every if name.endswith(SUFFIX) and name != own_name]
         for name in self._files.keys() - set(names):
             self._files.pop(name).close()
         return [source for name in sorted(names) if (source := self._read_file(run_dir, name)) is not None]
@@ -117,12 +124,12 @@ class MergedView:
         except OSError as error:
             if error.errno in _PASSING:
                 raise
-            self._skip(name, error.strerror or str(error))
+            self._skip(run_dir, name, error.strerror or str(error))
             return None
         if source is None:
-            self._skip(name, "its header is damaged or of another version")
+            self._skip(run_dir, name, "its header is damaged or of another version")
         elif source.damage.reason:
-            self._skip(name, source.damage.reason)
+            self._skip(run_dir, name, source.damage.reason)
         return source
 
     def _refreshed(self, run_dir: RunDir, name: str) -> FileSource | None:
@@ -137,12 +144,13 @@ class MergedView:
         source.refresh()
         return source
 
-    def _skip(self, name: str, reason: str) -> None:
-        """Count and log a damaged file, once."""
-        if name not in self._damaged:
-            self._damaged.add(name)
-            self.skipped += 1
-            self._unsaid.append((name, reason))
+    def _skip(self, run_dir: RunDir, name: str, reason: str) -> None:
+        """Count and log a damaged file, once in the whole service."""
+        mark = name + _SKIPPED
+        if mark not in self._marks:
+            self._marks.add(mark)
+            if run_dir.claim(mark) or mark not in run_dir.names():
+                self._unsaid.append((name, reason))
 
     def _read_retired(self, run_dir: RunDir) -> FileSource | None:
         """Read the retired store; a fold has put another one in its place since, perhaps."""
@@ -154,12 +162,12 @@ class MergedView:
                     self._retired = None
                 self._retired = open_file(run_dir, RETIRED)
             if self._retired is None:
-                self._skip(RETIRED, "its header is damaged or of another version")
+                self._skip(run_dir, RETIRED, "its header is damaged or of another version")
             else:
                 self._retired.is_dead = True
                 self._retired.refresh()
                 if self._retired.damage.reason:
-                    self._skip(RETIRED, self._retired.damage.reason)
+                    self._skip(run_dir, RETIRED, self._retired.damage.reason)
         except FileNotFoundError:
             return None
         return self._retired

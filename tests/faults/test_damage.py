@@ -37,8 +37,11 @@ whole = open(path, "rb").read(1 << 20)
 index_end = HEADER_BYTES + unpack_commit(int.from_bytes(whole[COMMIT_AT : COMMIT_AT + 8], "little"))
 
 def scrape():
-    # Whoever looks for the first time opens the file for the first time.
+    # Whoever looks for the first time opens the file for the first time, and nobody has marked it.
     view._reset()
+    for name in os.listdir(os.path.dirname(path)):
+        if name.endswith(".skipped"):
+            os.unlink(os.path.join(os.path.dirname(path), name))
     return total(kind="own"), total(), family("otel_obs_worker_files_skipped_total")
 """
 
@@ -145,12 +148,34 @@ if pid == 0: signal.pause()
     assert faulty(code, clean_base) == [[[1, 27, 1], [1, 27, 1], 27, False, 1]]
 
 
+def test_every_worker_counts_the_same_damaged_files_also_when_they_are_gone(clean_base: Path) -> None:
+    code = """
+def skipped():
+    say([os.getpid() != first, family("otel_obs_worker_files_skipped_total")])
+first = os.getpid()
+with open(path, "r+b") as file:
+    file.write(b"damaged")
+forked(skipped)
+forked(skipped)
+os.kill(pid, signal.SIGKILL)
+os.waitpid(pid, 0)
+skipped()
+os.unlink(path)
+forked(skipped)
+skipped()
+pid = os.fork()
+if pid == 0: signal.pause()
+"""
+    assert faulty(code, clean_base) == [[True, 1], [True, 1], [False, 1], [True, 1], [False, 1]]
+
+
 def test_a_damaged_file_is_logged_once(clean_base: Path) -> None:
     code = """
 with open(path, "r+b") as file:
     file.write(b"damaged")
 for _ in range(5):
     total()
+forked(total)
 """
     ending = "\nos.kill(pid, signal.SIGKILL)\nos.waitpid(pid, 0)\n"
     done = run(PREPARED + code + ending, env={"OTEL_OBS_RUN_DIR": str(clean_base)})

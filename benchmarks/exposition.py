@@ -11,7 +11,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 from random import Random
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
@@ -19,7 +19,9 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from otel_obs.cells.layout import Kind, Scope, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
+from otel_obs.cells.view import MergedView
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, render
+from otel_obs.sdk import MeterProvider
 
 SERIES = 2_000 if os.environ.get("OTEL_OBS_BENCH_QUICK") else 10_000
 BOUNDS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -139,6 +141,26 @@ def peak_growth(snapshot: Snapshot) -> float:
     return (peak - before) / size
 
 
+def growth(series: int) -> float:
+    """What a scrape costs that finds one series more, in scrapes that find the same series."""
+    provider = MeterProvider(cardinality_limit=2 * series, shutdown_on_exit=False)
+    counter = provider.get_meter("bench").create_counter("http_requests")
+    view = MergedView(provider.worker)
+    for labels, _ in recordings(series):
+        counter.add(1, labels)
+
+    def scrape() -> None:
+        body(view.snapshot())
+
+    def grow() -> None:
+        counter.add(1, {"endpoint": str(next(numbers))})
+        scrape()
+
+    numbers = count()
+    scrape()
+    return seconds(grow, 5) / seconds(scrape, 5)
+
+
 def run() -> list[tuple[str, float, float]]:
     """Measure; a goal is the most that a figure may be."""
     client, stock = prometheus_client_registry(SERIES), stock_registry(SERIES)
@@ -165,6 +187,7 @@ def run() -> list[tuple[str, float, float]]:
             min(longest_chunk(ours(SERIES)) for _ in range(5)) * 1000,
             5.0,
         ),
+        ("one new series / the same series", growth(SERIES), 3.0),
         ("peak memory / body", peak_growth(warm), 2.5),
         ("peak memory / body, first scrape", peak_growth(ours(SERIES)), 2.5),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -66,8 +67,13 @@ class Pipeline:
         yield b""
         snapshot, families = divide(self.snapshot())
         yield b""
-        others = chain(families, _registered(snapshot))
+        others = chain(families, _registered(snapshot) if self._has_registered else ())
         yield from render(snapshot, syntax, self.options, others, names or None)
+
+    @property
+    def _has_registered(self) -> bool:
+        """Whether `prometheus_client` has to be asked: without an import of it there is what ours replaces."""
+        return "prometheus_client" in sys.modules or not self.settings.runtime_metrics
 
     def _timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         started_s = time.perf_counter()

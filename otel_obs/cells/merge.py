@@ -47,7 +47,7 @@ class MergedStream:
         if signature == self._signature and all(map(operator.is_, self._part_sources(), _first(sources))):
             return
         self._signature = signature
-        keys = list(dict.fromkeys(key for _, series in sources for key in series.offsets))
+        keys = _keys(sources)
         starts = _starts(keys, sources)
         if keys != self._keys or starts != self.table.created_s:
             self._replace_table(keys, starts, decoded)
@@ -56,14 +56,20 @@ class MergedStream:
     def _replace_table(
         self, keys: list[bytes], starts: list[float], decoded: dict[bytes, Attributes]
     ) -> None:
-        places: dict[bytes, int] = {}
-        for piece in pieces(len(self._keys)):
-            places.update(zip(self._keys[piece], range(piece.start, piece.stop), strict=False))
         kept: list[int] = []
         attributes: list[Attributes] = []
-        for piece in pieces(len(keys)):
-            kept += map(places.get, keys[piece], repeat(_ABSENT))
-            attributes += [decoded_from(key, decoded) for key in keys[piece]]
+        places: dict[bytes, int] = {}
+        count = len(self._keys)
+        if keys[:count] == self._keys:
+            kept += range(count)
+            attributes += self.table.attributes
+        else:
+            for piece in pieces(count):
+                places.update(zip(self._keys[piece], range(piece.start, piece.stop), strict=False))
+        fresh = keys[len(kept) :]
+        for piece in pieces(len(fresh)):
+            kept += map(places.get, fresh[piece], repeat(_ABSENT))
+            attributes += [decoded_from(key, decoded) for key in fresh[piece]]
         self._keys = keys
         self.table = SeriesTable(self.stream, attributes, starts, self.table, kept)
 
@@ -98,6 +104,12 @@ def decoded_from(key: bytes, decoded: dict[bytes, Attributes]) -> Attributes:
     if attributes is None:
         attributes = decoded[key] = decode_attributes(key)
     return attributes
+
+
+def _keys(sources: list[tuple[Source, Series]]) -> list[bytes]:
+    if len(sources) == 1:
+        return list(sources[0][1].offsets)
+    return list(dict.fromkeys(key for _, series in sources for key in series.offsets))
 
 
 def _starts(keys: list[bytes], sources: list[tuple[Source, Series]]) -> list[float]:

@@ -81,7 +81,9 @@ class Source(ABC):
         """Whoever looks after ends takes them out of here."""
         self.damage = Damage()
         self._numbered: list[Stream] = []
-        self._at: dict[int, tuple[int, bytes]] = {}
+        # Two dictionaries, without a tuple a series: the garbage collector would go over every one.
+        self._stream_at: dict[int, int] = {}
+        self._key_at: dict[int, bytes] = {}
         self._read_to = 0
         self._used = 0
 
@@ -118,8 +120,8 @@ class Source(ABC):
         series.offsets[record.attributes] = record.offset
         series.created_s[record.attributes] = record.created_s
         series.version += 1
-        # The number and not the stream: what holds no objects is none of the garbage collector's business.
-        self._at[record.offset] = record.stream, record.attributes
+        self._stream_at[record.offset] = record.stream
+        self._key_at[record.offset] = record.attributes
         self._used = max(self._used, end)
 
     def series(self) -> Iterator[tuple[Stream, bytes, int, float]]:
@@ -135,9 +137,9 @@ class Source(ABC):
         self.ends.append(End(self._numbered[record.stream], record.attributes, record.at_s))
 
     def _add_exemplars(self, record: ExemplarsRecord) -> None:
-        found = self._at.get(record.offset)
-        if found is not None:
-            stream, attributes = self._numbered[found[0]], found[1]
+        attributes = self._key_at.get(record.offset)
+        if attributes is not None:
+            stream = self._numbered[self._stream_at[record.offset]]
             if (record.at + stream.exemplar_slots * SLOT_CELLS) * CELL_BYTES <= self.header.cells_bytes:
                 self.streams[stream].exemplars[attributes] = record.at
 
@@ -168,11 +170,10 @@ class Source(ABC):
         return cells
 
     def _remove(self, offset: int) -> None:
-        found = self._at.pop(offset, None)
-        if found is None:
+        attributes = self._key_at.pop(offset, None)
+        if attributes is None:
             return
-        number, attributes = found
-        series = self.streams[self._numbered[number]]
+        series = self.streams[self._numbered[self._stream_at.pop(offset)]]
         if series.offsets.get(attributes) == offset:
             del series.offsets[attributes], series.created_s[attributes]
             series.exemplars.pop(attributes, None)

@@ -32,6 +32,7 @@ from otel_obs.cells.layout import Scope
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options
 from tests.exposition.build import counter, gauge, rendered
 from tests.exposition.schema import decode
+from tests.support.programs import run
 
 
 class Fixed:
@@ -224,4 +225,27 @@ def test_only_families_that_were_asked_for() -> None:
         "# TYPE size summary",
         "# TYPE size_created gauge",
         "# TYPE state gauge",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("runtime_metrics", "imported"), [("true", False), ("false", True)], ids=["merged by us", "only its own"]
+)
+def test_a_service_that_does_not_use_it_need_not_import_it_for_a_scrape(
+    runtime_metrics: str, imported: bool
+) -> None:
+    program = """
+    import json, sys
+    import otel_obs
+    otel_obs.configure()
+    text = otel_obs.get_metrics()[0].decode()
+    types = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    print(json.dumps("prometheus_client" in sys.modules))
+    wanted = {"process_cpu_seconds_total", "python_info", "python_gc_collections_total"}
+    print(json.dumps(sorted(types & wanted)))
+    """
+    done = run(program, env={"OTEL_OBS_RUNTIME_METRICS": runtime_metrics})
+    assert done.results == [
+        imported,
+        ["process_cpu_seconds_total", "python_gc_collections_total", "python_info"],
     ]

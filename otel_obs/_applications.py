@@ -186,9 +186,25 @@ def _make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observ
             metric.extend(*extra.names)
     families = http.families(naming)
     profile = Semconv(families) if settings.profile == "semconv" else Classic(families)
-    observer = Observer(HttpInstruments(**recorded), profile, exclude=_exclusion("", exclude), extra=extra)
+    observer = Observer(
+        HttpInstruments(**recorded),
+        profile,
+        exclude=_exclusion("", exclude),
+        extra=extra,
+        meets_loop=_watch_loop if settings.runtime_metrics else _watch_none,
+    )
     _give_way(observer)
     return observer
+
+
+def _watch_loop() -> None:
+    from otel_obs.catalog import runtime
+
+    runtime.watch_running_loop()
+
+
+def _watch_none() -> None:
+    """Where no runtime metrics are wanted."""
 
 
 def _give_way(observer: Observer) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from otel_obs.catalog.pipeline import *
     from otel_obs.catalog.process import *
     from otel_obs.catalog.runtime import *
+    from otel_obs.catalog.workers import *
     from otel_obs.catalog.workflow import *
 
 GROUPS = (
@@ -42,6 +43,7 @@ GROUPS = (
     "cache",
     "runtime",
     "process",
+    "workers",
     "dialogue",
     "llm",
     "api_keys",

@@ -104,7 +104,8 @@ def _cpu() -> Values:
     yield times.user + times.system, {}
 
 
-def _open_fds() -> Values:
+def open_fds() -> Values:
+    """How many files this process has open, where the platform tells."""
     process = this_process()
     count = getattr(process, "num_fds", None) or getattr(process, "num_handles", None)
     if count is not None:
@@ -145,7 +146,7 @@ OBSERVED: tuple[tuple[ObservableGauge | ObservableCounter, Callable[[], Values]]
     (process_resident_memory_bytes, lambda: [(this_process().memory_info().rss, {})]),
     (process_virtual_memory_bytes, lambda: [(this_process().memory_info().vms, {})]),
     (process_start_time_seconds, lambda: [(this_process().create_time(), {})]),
-    (process_open_fds, _open_fds),
+    (process_open_fds, open_fds),
     (process_max_fds, _max_fds),
     (python_info, _python),
     (python_gc_objects_collected_total, lambda: _collections("collected")),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-from otel_obs.catalog import process
+from otel_obs.catalog import process, workers
 from otel_obs.catalog.instruments import Histogram, ObservableGauge
 from otel_obs.catalog.naming import ANY
 
@@ -54,12 +56,16 @@ event_loop_lag_seconds = Histogram(
 _MAX_PAUSES = 10_000
 _pauses: deque[tuple[int, float]] = deque(maxlen=_MAX_PAUSES)
 _collection_began = 0.0
+_watched: weakref.WeakSet[Any] = weakref.WeakSet()
+_era = 0
+"""Goes up when observing ends: what was begun before then ends by itself."""
+
 _cpu_before: tuple[float, float] = (0.0, 0.0)
 
 
 def start() -> None:
     """Begin to observe; psutil is imported when values are first asked for."""
-    for metric, callback in (*_OBSERVED, *process.OBSERVED):
+    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED):
         metric.observe(callback)
     if _note_collection not in gc.callbacks:
         gc.callbacks.append(_note_collection)
@@ -67,10 +73,13 @@ def start() -> None:
 
 def stop() -> None:
     """Observe no longer."""
-    for metric, callback in (*_OBSERVED, *process.OBSERVED):
+    global _era
+    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED):
         metric.unobserve(callback)
     if _note_collection in gc.callbacks:
         gc.callbacks.remove(_note_collection)
+    _watched.clear()
+    _era += 1
 
 
 def _system_memory() -> Values:
@@ -121,8 +130,20 @@ def _record_pauses() -> None:
         python_gc_pause_seconds.record(seconds, {"generation": str(generation)})
 
 
+def watch_running_loop() -> None:
+    """Record the lag of the event loop that runs in this thread, if one does, from now on.
+
+    The ASGI side says so for each loop that serves.
+    """
+    asyncio = sys.modules.get("asyncio")
+    loop = asyncio and asyncio._get_running_loop()
+    if loop is not None and loop not in _watched:
+        _watched.add(loop)
+        watch_event_loop(loop)
+
+
 def watch_event_loop(loop: Any, interval_s: float = 0.5) -> Callable[[], None]:
-    """Record how late a loop is, over and over; the ASGI side does so for each loop that serves.
+    """Record how late a loop is, over and over.
 
     Args:
         loop: An asyncio event loop.
@@ -132,9 +153,12 @@ def watch_event_loop(loop: Any, interval_s: float = 0.5) -> Callable[[], None]:
         Stops it.
     """
     handle: Any = None
+    era = _era
 
     def look(due: float) -> None:
         nonlocal handle
+        if era != _era:
+            return
         now = loop.time()
         event_loop_lag_seconds.record(max(now - due, 0.0))
         handle = loop.call_at(now + interval_s, look, now + interval_s)

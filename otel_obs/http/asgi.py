@@ -90,6 +90,8 @@ class Middleware:
 
     def _begin(self, scope: Scope, receive: Receive, send: Send) -> Any:
         kind = scope["type"]
+        if kind == "lifespan":
+            self.observer.meets_loop()
         if MARK in scope or (kind != "http" and kind != "websocket"):
             return None
         path = _path(scope)
@@ -110,6 +112,7 @@ class Middleware:
 
     async def serve(self, scope: Scope, send: Send) -> None:
         """Answer a scrape."""
+        self.observer.meets_loop()
         assert self.scrape is not None
         given = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         answer = await answer_aside(

@@ -66,6 +66,7 @@ class Observer:
         extra: Attributes of a team's own.
         known_methods: Any other method is `_OTHER`.
         is_strict: Errors of ours are raised, for tests; otherwise they are logged once and swallowed.
+        meets_loop: Is called in event loops that serve; in each of them at least once, seldom often.
     """
 
     def __init__(
@@ -77,7 +78,9 @@ class Observer:
         extra: ExtraLabels | None = None,
         known_methods: frozenset[str] = KNOWN_METHODS,
         is_strict: bool = False,
+        meets_loop: Callable[[], None] = lambda: None,
     ) -> None:
+        self.meets_loop = meets_loop
         self.naming: Naming = naming or Classic()
         self.has_root = self.naming.has_root
         """Whether `root` is wanted."""
@@ -126,6 +129,7 @@ class Observer:
         if entry is None:
             entry = self.entries.setdefault(key, Entry(*known))
             self._bind_active(entry)
+            self.meets_loop()
         if self.names_connection and (method, scheme, version) == known:
             # The key as the server spells it: the next request finds it at once, and there are few of them.
             self.entries[method, scheme, protocol] = entry

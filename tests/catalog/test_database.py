@@ -119,6 +119,7 @@ def test_a_pool_that_overflows_and_one_that_is_disposed_show_it(service: Service
     assert shown() == ["0.0", "0.0"]
     with engine.connect():
         assert shown() == ["1.0", "0.0"]
+    database._engines.discard(engine)
 
 
 def test_an_async_engine_is_observed_as_its_sync_one_is(service: Service, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from otel_obs.exposition.lexical import Escaping
@@ -70,6 +71,9 @@ _WILDCARDS = {
     "application/*": (OPENMETRICS, PROTOBUF),
 }
 
+MAX_RANGES = 64
+"""Scrapers name a handful of media types; what comes after so many is not looked at."""
+
 _QUOTED_OR_NOT = r'(?:"(?:\\.|[^"\\])*"|[^",;])*'
 _MEDIA_RANGES = re.compile(rf"{_QUOTED_OR_NOT}(?:;{_QUOTED_OR_NOT})*")
 _PARAMETERS = re.compile(rf";({_QUOTED_OR_NOT})")
@@ -91,14 +95,32 @@ def negotiate(accept: str | None) -> Format:
     Args:
         accept: The header's value; several headers are joined by commas. None and "" are no header.
     """
-    accepted = sorted(_accepted(accept or ""), key=lambda one: -one.quality)
-    refused = {found for one in accepted if not one.quality and (found := _format(one))}
+    accepted = sorted(islice(_accepted(accept or ""), MAX_RANGES), key=lambda one: -one.quality)
     for one in accepted:
         if one.quality > 0:
-            for candidate in _WILDCARDS.get(one.media) or (_format(one),):
-                if candidate and candidate not in refused:
-                    return candidate
+            for candidate in _candidates(one, accepted):
+                return candidate
     return TEXT
+
+
+def _candidates(accepted: _Accepted, others: list[_Accepted]) -> Iterator[Format]:
+    """What a media range covers, the best first, but for what a more specific one speaks of too."""
+    for candidate in _covered(accepted):
+        named = (one for one in others if candidate in _covered(one))
+        if max(named, key=_specificity).quality == accepted.quality:
+            yield candidate
+
+
+def _covered(accepted: _Accepted) -> tuple[Format, ...]:
+    wild = _WILDCARDS.get(accepted.media)
+    if wild is not None:
+        return wild
+    found = _format(accepted)
+    return (found,) if found else ()
+
+
+def _specificity(accepted: _Accepted) -> int:
+    return -accepted.media.count("*")
 
 
 def _accepted(accept: str) -> Iterator[_Accepted]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from itertools import groupby
 from operator import itemgetter
@@ -27,9 +27,44 @@ errors_total.add(1, {"error_type": "timeout", "component": "retrieval"})
 errors_total.labels(error_type="timeout", component="retrieval").inc()
 ```
 
+Labels stand in a scrape as they stand here. A block or a call is timed with `otel_obs.Timer(metric, labels)`
+and `@otel_obs.track_time(metric, labels)`, the labels given or made from the arguments of the call.
+
 "Over workers" says what a scrape shows where several workers have the series. Counters and histograms are
 summed, those of workers that have died included; the gauges of a worker go with it.
 """
+
+_TAIL = """
+## otel-obs itself
+
+What it says of itself, under these names whatever the namespace and the profile.
+
+| family | |
+|---|---|
+| `otel_obs_workers` | live workers that have recorded |
+| `otel_obs_series` | series that are exposed, over all workers |
+| `otel_obs_worker_files_skipped_total` | files of workers that could not be read, or not to their end |
+| `otel_obs_scrape_duration_seconds` | histogram of what collecting and encoding a scrape took |
+| `otel_obs_dropped_measurements_total{reason}` | measurements that were not recorded |
+| `otel_obs_series_overflow_total{instrument}` | measurements beyond an instrument's limit of series |
+| `target_info` | the attributes of the service's resource |
+
+`reason` is `attributes` for labels that are not declared or not allowed, `negative`, `not_finite`,
+`not_a_number`, `secret`, `state`, `callback`, `full` where no space is left, or `error`. The log has the
+first measurement of each kind.
+"""
+
+_BLOCKS: Mapping[str, tuple[str, ...]] = {
+    "dialogue": ("session", "turn", "completion"),
+    "llm": ("call", "set_prices"),
+    "api_keys": ("api_key",),
+    "pipeline": ("retrieval", "scoring", "evidence", "end_session"),
+    "agent": ("run",),
+    "workflow": ("run",),
+    "context": ("size",),
+    "database": ("query", "observe_engine"),
+}
+"""What records a group, imported as the group itself: `from otel_obs.catalog import llm`."""
 
 _KINDS = {
     Kind.COUNTER: "counter",
@@ -52,7 +87,8 @@ _CLASSIC, _SEMCONV = Naming(), Naming(profile="semconv")
 def metrics_page() -> str:
     """The whole page."""
     groups = groupby(metrics(), itemgetter(0))
-    return _HEAD + "".join(_group(name, [metric.declaration for _, metric in rows]) for name, rows in groups)
+    pages = (_group(name, [metric.declaration for _, metric in rows]) for name, rows in groups)
+    return _HEAD + "".join(pages) + _TAIL
 
 
 def _group(name: str, rows: list[Declaration]) -> str:
@@ -61,6 +97,7 @@ def _group(name: str, rows: list[Declaration]) -> str:
     functions = "".join(
         _function(function) for function in vars(module).values() if _is_public(function, module)
     )
+    functions += "".join(_function(getattr(module, block), f"{name}.") for block in _BLOCKS.get(name, ()))
     lines = "".join(line for row in rows for line in _row(row))
     return f"\n## {title}\n\n{_first_line(module)}\n\n{functions}{lines}".rstrip() + "\n"
 
@@ -69,13 +106,13 @@ def _is_public(function: object, module: ModuleType) -> bool:
     return inspect.isfunction(function) and function.__name__ in module.__all__
 
 
-def _function(function: Callable[..., object]) -> str:
+def _function(function: Callable[..., object], prefix: str = "") -> str:
     signature = inspect.signature(function)
     parameters = ", ".join(
         name if each.default is each.empty else f"{name}={each.default!r}"
         for name, each in signature.parameters.items()
     )
-    return f"`{function.__name__}({parameters})`: {_first_line(function)}\n\n"
+    return f"`{prefix}{function.__name__}({parameters})`: {_first_line(function)}\n\n"
 
 
 def _first_line(documented: object) -> str:

@@ -21,7 +21,7 @@ demo: $(DEMO_STAMP) ## The classifier under 4 gunicorn workers with real traffic
 	@cd examples/aiclassifier && $(CURDIR)/$(BIN)/python -m demo $(ARGS)
 
 .PHONY: test
-test: $(STAMP) prometheus ## The whole test suite
+test: $(STAMP) servers ## The whole test suite
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: check
@@ -70,9 +70,10 @@ $(STAMP): $(VENV)/.made
 	@$(PIP) --editable '.[all]' --group dev
 	@touch $@
 
-.PHONY: prometheus
-prometheus:
-	@scripts/install-prometheus
+.PHONY: servers
+servers:
+	@scripts/install-server prometheus
+	@scripts/install-server postgresql postgres
 
 .PHONY: collector
 collector: ## The OpenTelemetry Collector of collector/builder.yaml: build it once, print where it is

@@ -52,3 +52,32 @@ def test_a_python_without_venv_has_its_remedy_told_to_who_is_not_root(tmp_path: 
     assert done.stderr == (
         "python3 cannot make a virtual environment; on Debian and Ubuntu: sudo apt-get install python3-venv\n"
     )
+
+
+def test_a_server_that_is_there_is_not_installed_again(tmp_path: Path) -> None:
+    stub(tmp_path, "tsdb-serve", "exit 0")
+
+    done = run("install-server", "tsdb", "tsdb-serve", tools=tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_server_that_is_missing_has_its_remedy_told_to_who_is_not_root(tmp_path: Path) -> None:
+    stub(tmp_path, "id", "echo 1000")
+
+    done = run("install-server", "tsdb", "tsdb-serve", tools=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "tsdb is not installed: tests that need it are skipped; on Debian: sudo apt-get install tsdb\n"
+    )
+
+
+def test_a_server_is_installed_by_root(tmp_path: Path) -> None:
+    stub(tmp_path, "id", "echo 0")
+    stub(tmp_path, "apt-get", f'echo "$@" >>{tmp_path}/done')
+
+    done = run("install-server", "tsdb", "tsdb-serve", tools=tmp_path)
+
+    assert (done.returncode, done.stdout) == (0, "installing Debian's tsdb\n")
+    assert (tmp_path / "done").read_text() == "update\ninstall --yes --no-install-recommends tsdb\n"

@@ -28,6 +28,7 @@ from opentelemetry.sdk.metrics import (
 )
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader
 
+from otel_obs.cells import forks
 from otel_obs.errors import SettingError
 from otel_obs.settings import Settings
 
@@ -154,7 +155,7 @@ class PushReader(MetricReader):
 
     def start(self) -> None:
         """Begin to push, if that has not begun."""
-        if self._is_last or (self._thread is not None and self._thread.is_alive()):
+        if self._is_last or (self._thread is not None and self._thread.is_alive()) or forks.waits_for_fork():
             return
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -309,8 +310,5 @@ def _each(action: Callable[[PushReader], None]) -> Callable[[], None]:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_each(PushReader.pause),
-        after_in_parent=_each(PushReader.resume),
-        after_in_child=_each(PushReader.forget),
-    )
+    os.register_at_fork(before=_each(PushReader.pause), after_in_parent=_each(PushReader.resume))
+    forks.after_in_child(_each(PushReader.forget))

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from otel_obs.cells import forks
 from otel_obs.cells.rundir import lock
 from otel_obs.cells.service import Service
 from otel_obs.http.polite import run_politely
@@ -58,7 +59,7 @@ class MetricsServer:
 
     def start(self, delay_s: float = 0.0) -> None:
         """Begin to try for the port, or go on serving it, on a thread of its own."""
-        if self._thread is None:
+        if self._thread is None and not forks.waits_for_fork():
             self._stop = threading.Event()
             self._thread = threading.Thread(
                 target=self._run, args=(self._stop, delay_s), name="otel_obs_server", daemon=True
@@ -83,6 +84,7 @@ class MetricsServer:
         The first try is put off: a server may change this process's user right after the fork.
         """
         self._close()
+        self._thread = None
         self.start(RETRY_S)
 
     def _run(self, stop: threading.Event, delay_s: float) -> None:
@@ -224,6 +226,5 @@ def _each(action: str) -> Callable[[], None]:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_each("pause"), after_in_parent=_each("start"), after_in_child=_each("after_fork_in_child")
-    )
+    os.register_at_fork(before=_each("pause"), after_in_parent=_each("start"))
+    forks.after_in_child(_each("after_fork_in_child"))

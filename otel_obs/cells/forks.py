@@ -68,6 +68,34 @@ def check() -> None:
         _catch_up()
 
 
+def waits_for_fork() -> bool:
+    """Whether this process must not have threads yet: it is uWSGI's master, and forks as it pleases.
+
+    What was to begin begins in `after_in_child`, which is called right after the fork, too.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is None or uwsgi.masterpid() != os.getpid():
+        return False
+    present: Any = getattr(uwsgi, "post_fork_hook", None)
+    decorators: Any = sys.modules.get("uwsgidecorators")
+    if decorators is not None:
+        if check not in decorators.postfork_chain:
+            decorators.postfork_chain.append(check)
+    elif not hasattr(present, "is_of_otel_obs"):
+        uwsgi.post_fork_hook = _followed_by_check(present)
+    return True
+
+
+def _followed_by_check(present: Callable[[], object] | None) -> Callable[[], None]:
+    def hook() -> None:
+        if present is not None:
+            present()
+        check()
+
+    hook.is_of_otel_obs = True  # type: ignore[attr-defined]
+    return hook
+
+
 def _catch_up() -> None:
     token: object = object()
     owner, thread = _taken.setdefault(os.getpid(), (token, get_ident()))

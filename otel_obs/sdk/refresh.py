@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
-from typing import Any
 
 from otel_obs.cells import forks
 from otel_obs.sdk.provider import MeterProvider
@@ -28,7 +26,7 @@ class Refresher:
 
     def start(self) -> None:
         """Begin, if the thread is not there."""
-        if _is_master_of_uwsgi():
+        if forks.waits_for_fork():
             return
         if self._thread is None or not self._thread.is_alive():
             self._stop = threading.Event()
@@ -65,12 +63,6 @@ class Refresher:
             provider.worker.settle()
             del provider
             stop.wait(self._period_s)
-
-
-def _is_master_of_uwsgi() -> bool:
-    """Whether this process is going to be forked without hooks, which no thread of Python's may see."""
-    uwsgi: Any = sys.modules.get("uwsgi")
-    return uwsgi is not None and uwsgi.worker_id() == 0 and uwsgi.masterpid() != 0
 
 
 _refreshers: weakref.WeakSet[Refresher] = weakref.WeakSet()

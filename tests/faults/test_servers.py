@@ -9,12 +9,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.faults.ledger import ASGI, GUNICORN, UVICORN, WRAPPER, WSGI, assert_exact, hurt
-from tests.support.processes import Service, tool
+from tests.support.otlp import OtlpReceiver
+from tests.support.processes import Service, free_port, tool
 from tests.support.samples import parse_samples
 from tests.support.waiting import until
+from tests.support.web import Response, request
 
 SENT = 80
 
@@ -119,6 +122,61 @@ def test_uwsgi(way: str, base: Path, tmp_path: Path) -> None:
         service.kill(victim)
         send(service, 100)
         assert assert_exact(service.scrape(), ledger) == 500
+
+
+@HAS_UWSGI
+@pytest.mark.parametrize("way", UWSGI_WAYS)
+def test_uwsgi_that_pushes_and_has_a_port_of_its_own(way: str, base: Path, tmp_path: Path) -> None:
+    ledger, metrics_port = tmp_path / "ledger", free_port()
+    command = (
+        *(UWSGI, "--http-socket", "127.0.0.1:{port}", "--master", "--processes", "3", "--die-on-term"),
+        *("--virtualenv", sys.prefix, "--pythonpath", ".", "--disable-logging", "--need-app"),
+        *("--enable-threads", *UWSGI_WAYS[way], "--module", WSGI),
+    )
+    with OtlpReceiver() as receiver:
+        env = {
+            **receiver.environment("http/protobuf"),
+            "OTEL_METRICS_EXPORTER": "prometheus,otlp",
+            "OTEL_METRIC_EXPORT_INTERVAL": "200",
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(metrics_port),
+            "FAULT_EARLY": "1",
+        }
+        with hurt(*command, base=base, ledger=ledger, log=tmp_path / "log", env=env) as service:
+            # The port is served by a worker, not by the master, before anybody has asked for anything there.
+            page = f"http://127.0.0.1:{metrics_port}/metrics"
+            until(lambda: len({service.get("/pid").text for _ in range(30)}) == 3, "all workers' answers")
+            until(lambda: answered(page), "the port")
+            for _ in range(3):
+                send(service, 200)
+            pushed = "hits"
+            until(lambda: receiver.latest().total(pushed) == 600, "what all workers have pushed")
+            assert len({labels["life"] for labels in receiver.latest().labels(pushed)}) > 1
+            samples = parse_samples(request(page).text)
+            assert assert_exact(samples, ledger) == 600
+            # Whoever holds the port is killed, and another worker has it then.
+            service.kill(listener(metrics_port))
+            until(lambda: answered(page), "the port, of another worker")
+            send(service, 100)
+            assert assert_exact(parse_samples(request(page).text), ledger) == 700
+            until(lambda: receiver.latest().total(pushed) == 700, "what all workers have pushed since")
+
+
+def answered(url: str) -> Response | None:
+    """The answer of somebody who may not listen yet."""
+    with contextlib.suppress(OSError):
+        return request(url)
+    return None
+
+
+def listener(port: int) -> int:
+    """The process that listens on a loopback port."""
+    (pid,) = {
+        each.pid
+        for each in psutil.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+    }
+    assert pid is not None
+    return pid
 
 
 @pytest.mark.skipif(importlib.util.find_spec("celery") is None, reason="Celery is not installed")

@@ -159,16 +159,20 @@ def run(steps: Steps) -> PartedAnswer:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether an Accept-Encoding header allows gzip."""
+    """Tell whether an Accept-Encoding header allows gzip, by its own name or else by `*`."""
+    allowed: dict[str, bool] = {}
     for coding in accept_encoding.lower().split(","):
         name, _, parameters = coding.partition(";")
-        if name.strip() in ("gzip", "x-gzip", "*"):
-            _, _, quality = parameters.partition("q=")
-            try:
-                return not quality or float(quality) > 0
-            except ValueError:
-                return False
-    return False
+        allowed.setdefault(name.strip().removeprefix("x-"), _is_wanted(parameters))
+    return allowed.get("gzip", allowed.get("*", False))
+
+
+def _is_wanted(parameters: str) -> bool:
+    _, _, quality = parameters.partition("q=")
+    try:
+        return not quality or float(quality) > 0
+    except ValueError:
+        return False
 
 
 class _Body:

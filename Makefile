@@ -36,7 +36,7 @@ check: $(STAMP) ## Style, types, layers
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(STAMP) ## Cost against peers, as ratios measured in one run; ARGS=--quick
+bench: $(STAMP) wrk ## Cost against peers, as ratios measured in one run; ARGS=--quick
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: docs
@@ -74,6 +74,10 @@ $(STAMP): $(VENV)/.made
 servers:
 	@scripts/install-server prometheus
 	@scripts/install-server postgresql postgres
+
+.PHONY: wrk
+wrk:
+	@command -v wrk >/dev/null || scripts/apt-install wrk
 
 .PHONY: collector
 collector: ## The OpenTelemetry Collector of collector/builder.yaml: build it once, print where it is

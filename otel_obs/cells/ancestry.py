@@ -55,6 +55,11 @@ def is_first(command: Sequence[str]) -> bool:
     return root is None or root.pid == os.getpid()
 
 
+def image_of(process: Process) -> str:
+    """What all forks of one execution of a program have in common, in short; empty where it is not to see."""
+    return hashlib.blake2b(repr(process.image).encode(), digest_size=8).hexdigest() if process.image else ""
+
+
 def is_alive(process: Process) -> bool:
     """Whether it still runs, and its number was not given to another."""
     now = look_up(process.pid)

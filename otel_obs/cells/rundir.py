@@ -17,7 +17,14 @@ import zlib
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
-from otel_obs.cells.ancestry import inline_script, is_multiprocessing_child, root_of, service_name
+from otel_obs.cells.ancestry import (
+    image_of,
+    inline_script,
+    is_multiprocessing_child,
+    look_up,
+    root_of,
+    service_name,
+)
 from otel_obs.cells.interruptions import raise_interruption, tolerate
 
 try:
@@ -71,16 +78,21 @@ def identify(environ: MutableMapping[str, str], command: Sequence[str]) -> Ident
     script = inline_script(command)
     if "multiprocessing.resource_tracker" in script or "multiprocessing.semaphore_tracker" in script:
         return None
-    nonce, digest, first_pid = (*environ.get(RUN_VARIABLE, "").split(":"), "", "")[:3]
+    nonce, digest, first_pid, first_image = (*environ.get(RUN_VARIABLE, "").split(":"), "", "", "")[:4]
     own_digest = f"{zlib.crc32(chr(0).join(command[1:]).encode(errors='surrogateescape')):08x}"
     root = root_of(command)
     is_child = is_multiprocessing_child(command)
     has_set_it = first_pid == str(root.pid if root is not None else os.getppid())
+    if root is not None and first_image:
+        # A daemon is a fork of the process that has set it, and that one has ended.
+        has_set_it |= first_image == image_of(root)
     joined = _is_nonce(nonce) and (digest == own_digest or (is_child and has_set_it))
     if not joined:
         nonce = service_name(command)
     if not is_child:
-        environ[RUN_VARIABLE] = f"{nonce}:{own_digest}:{os.getpid()}"
+        own = look_up(os.getpid())
+        image = image_of(own) if own is not None else ""
+        environ[RUN_VARIABLE] = f"{nonce}:{own_digest}:{os.getpid()}:{image}"
     return Identity(nonce, joined)
 
 

@@ -65,6 +65,8 @@ def test_a_daemon(way: str, clean_base: Path, tmp_path: Path) -> None:
                 os.kill(worker.pid, signal.SIGKILL)
             send(daemon, 20)
             assert assert_exact(daemon.scrape(), ledger) == 100
+            assert [daemon.get("/spawn").text for _ in range(3)] == ["0"] * 3
+            assert assert_exact(daemon.scrape(), ledger) == 103
 
 
 def python_of_everybody() -> tuple[str, dict[str, str]] | None:

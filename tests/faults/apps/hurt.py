@@ -5,6 +5,7 @@ It is bare: what is under test is the recording, and it starts fast.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import secrets
 import signal
@@ -97,11 +98,20 @@ def start() -> str:
     return done.stdout
 
 
+def spawn() -> str:
+    """Count in a process that multiprocessing executes, and wait for its end."""
+    process = multiprocessing.get_context("spawn").Process(target=hit)
+    process.start()
+    process.join()
+    return str(process.exitcode)
+
+
 ACTIONS: dict[str, Callable[[], str]] = {
     "/hit": hit,
     "/level": level,
     "/fork": fork,
     "/exec": execute,
+    "/spawn": spawn,
     "/start": start,
     "/pid": lambda: str(os.getpid()),
     "/health": lambda: "ok",

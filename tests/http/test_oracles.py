@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ import pytest
 from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.responses import RedirectResponse, StreamingResponse
 from flask import Blueprint, Flask, Response, abort, redirect
-from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConventionStability as Stability
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -21,6 +20,7 @@ import otel_obs
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
 from otel_obs.http.naming import Semconv
+from tests.http.oracles import Labels, Seen, seen_by, seen_by_us
 from tests.http.recorded import Recorded
 from tests.support.samples import parse_samples
 
@@ -28,43 +28,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would have us install another client
     from fastapi.testclient import TestClient
 
-DURATION, ACTIVE = "http.server.request.duration", "http.server.active_requests"
-Labels = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def _stable_conventions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
-    monkeypatch.setattr(Stability, "_initialized", False)
-    yield
-    Stability._initialized = False
-    measured_flask.uninstall()
-    measured_fastapi.uninstall()
-
-
-class Seen(NamedTuple):
-    """The attributes of the duration and of the requests in progress."""
-
-    duration: list[Labels]
-    active: list[Labels]
-
-
-def seen_by(reader: InMemoryMetricReader) -> Seen:
-    found: dict[str, list[Labels]] = {DURATION: [], ACTIVE: []}
-    data = reader.get_metrics_data()
-    for resource in data.resource_metrics if data else ():
-        for scope in resource.scope_metrics:
-            for metric in scope.metrics:
-                if metric.name in found:
-                    found[metric.name] += [dict(point.attributes or {}) for point in metric.data.data_points]
-    return Seen(found[DURATION], found[ACTIVE])
-
-
-def seen_by_us(recorded: Recorded) -> Seen:
-    return Seen(
-        [labels for labels, _ in recorded.of("duration")],
-        [labels for labels, _ in recorded.of("in_progress")],
-    )
+pytestmark = pytest.mark.usefixtures("stable_conventions")
 
 
 class Ask(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions
+from opentelemetry.sdk.metrics import MetricsTimeoutError
 from opentelemetry.sdk.metrics import export as sdk
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -16,9 +17,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from otel_obs.cells import exponential
 from otel_obs.cells.layout import Kind, Scope, Stream, decode_attributes
 from otel_obs.sdk.aggregate import Aggregator, Series
-from otel_obs.sdk.observables import Observable, total
+from otel_obs.sdk.exemplars import Exemplars, reservoir_of
+from otel_obs.sdk.observables import Observable, Observed, total
 
 _DELTA = sdk.AggregationTemporality.DELTA
+_CALLBACK_MS = 10_000
 _NO_EXTREMES = (math.inf, -math.inf)
 _WITH_EXTREMES = (Kind.HISTOGRAM, Kind.EXPONENTIAL)
 
@@ -26,13 +29,14 @@ _WITH_EXTREMES = (Kind.HISTOGRAM, Kind.EXPONENTIAL)
 class _Previous:
     """What one reader saw of one series at its last collection."""
 
-    __slots__ = ("collected_ns", "started_ns", "updates", "values")
+    __slots__ = ("collected_ns", "reservoir", "started_ns", "updates", "values")
 
     def __init__(self, started_ns: int, values: list[float]) -> None:
         self.started_ns = started_ns
         self.collected_ns = started_ns
         self.updates = 0
         self.values = values
+        self.reservoir: Any = None
 
     def is_changed(self, aggregator: Aggregator, series: Series, values: list[float]) -> bool:
         """Whether anything was recorded since: what leaves the cells as they are goes the slow way."""
@@ -81,37 +85,62 @@ class Collector:
         """Whether the reader wants the difference since its last collection."""
         return self.temporality[type(instrument).__name__] is _DELTA
 
+    def observe(
+        self, observables: Iterable[Observable], timeout_ms: float
+    ) -> dict[Observable, list[Observed]]:
+        """Run the callbacks of *observables*, all before anything is read: they may record.
+
+        Raises:
+            MetricsTimeoutError: They took longer than that.
+        """
+        deadline_s = time.monotonic() + timeout_ms / 1e3
+        observed = {}
+        for observable in observables:
+            left_ms = (deadline_s - time.monotonic()) * 1e3
+            observed[observable] = observable.observe(CallbackOptions(min(left_ms, _CALLBACK_MS)))
+            if time.monotonic() >= deadline_s:
+                raise MetricsTimeoutError(f"{observable!r}: its callbacks ended after {timeout_ms:g} ms")
+        return observed
+
     def collect(
-        self, instruments: Iterable[Any], resource: Resource, readers: list[Any], timeout_ms: float
+        self,
+        instruments: Iterable[Any],
+        observed: dict[Observable, list[Observed]],
+        resource: Resource,
+        readers: list[Any],
+        exemplars: Exemplars,
     ) -> Any:
         """The SDK's `MetricsData` of *instruments*, or None where there is no data point."""
-        options = CallbackOptions(timeout_millis=min(timeout_ms, 10_000))
         now_ns = time.time_ns()
         by_scope: dict[Scope, list[Any]] = {}
         for instrument in instruments:
-            metrics = self._metrics(instrument, options, now_ns, readers)
+            metrics = self._metrics(instrument, observed.get(instrument, []), now_ns, readers, exemplars)
             if metrics:
                 by_scope.setdefault(instrument.instrumentation_scope, []).extend(metrics)
         self._collected_ns = now_ns
         if not by_scope:
             return None
         scopes = [
-            sdk.ScopeMetrics(_sdk_scope(scope), metrics, scope.schema_url)  # type: ignore[arg-type]
-            for scope, metrics in by_scope.items()
+            sdk.ScopeMetrics(described, metrics, described.schema_url or "")
+            for described, metrics in ((_sdk_scope(scope), metrics) for scope, metrics in by_scope.items())
         ]
         return sdk.MetricsData([sdk.ResourceMetrics(resource, scopes, resource.schema_url)])
 
     def _metrics(
-        self, instrument: Any, options: CallbackOptions, now_ns: int, readers: list[Any]
+        self,
+        instrument: Any,
+        observed: list[Observed],
+        now_ns: int,
+        readers: list[Any],
+        exemplars: Exemplars,
     ) -> list[Any]:
         is_delta = self.is_delta(instrument)
         visible = [
             aggregator for aggregator in instrument.aggregators() if self._sees(instrument, aggregator)
         ]
         if isinstance(instrument, Observable):
-            observed = instrument.observe(options)
             points = [
-                (aggregator, self._observed_points(aggregator, observed, is_delta, now_ns))
+                (aggregator, self._observed_points(aggregator, observed, is_delta, now_ns, exemplars))
                 for aggregator in visible
             ]
         else:
@@ -187,9 +216,15 @@ class Collector:
         return extremes
 
     def _observed_points(
-        self, aggregator: Aggregator, observed: Any, is_delta: bool, now_ns: int
+        self,
+        aggregator: Aggregator,
+        observed: list[Observed],
+        is_delta: bool,
+        now_ns: int,
+        exemplars: Exemplars,
     ) -> list[Any]:
         points = []
+        sampled = [each for each in observed if exemplars.is_sampled(each, now_ns)]
         for key, value in total(aggregator, observed).items():
             previous = self._previous.get((id(aggregator), key))
             if previous is None:
@@ -199,7 +234,13 @@ class Collector:
                 started_ns, values = previous.collected_ns, [value - previous.values[0]]
                 previous.collected_ns, previous.values = now_ns, [value]
             attributes = dict(decode_attributes(key))
-            points.append(_point(aggregator, attributes, started_ns, now_ns, values, []))
+            kept = [each for each in sampled if aggregator.identify(each.attributes) == key]
+            if kept:
+                previous.reservoir = previous.reservoir or reservoir_of(aggregator)
+                for each in kept:
+                    previous.reservoir.offer(each.value, now_ns, each.attributes or {}, each.context)
+            found = previous.reservoir.collect(attributes) if previous.reservoir is not None else []
+            points.append(_point(aggregator, attributes, started_ns, now_ns, values, found))
         return points
 
 

@@ -12,6 +12,7 @@ from opentelemetry.trace import get_current_span
 from otel_obs.cells.exemplar import pack, pack_span
 from otel_obs.cells.layout import Kind
 from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.observables import Observed
 
 _SDK_CLASSES = {
     Kind.COUNTER: "_SumAggregation",
@@ -99,8 +100,17 @@ class Exemplars:
                 found.reservoirs = {}
             reservoir = found.reservoirs.get(reader)
             if reservoir is None:
-                reservoir = found.reservoirs[reader] = _reservoir(aggregator)
+                reservoir = found.reservoirs[reader] = reservoir_of(aggregator)
             reservoir.offer(value, now_ns, attributes, context)
+
+    def is_sampled(self, observed: Observed, now_ns: int) -> bool:
+        """Whether the filter wants an exemplar of what a callback has reported."""
+        if self._is_off:
+            return False
+        context = observed.context
+        if self._filter is not None:
+            return bool(self._filter.should_sample(observed.value, now_ns, observed.attributes, context))
+        return get_current_span(context).get_span_context().trace_flags.sampled
 
     @staticmethod
     def _keep(
@@ -124,7 +134,7 @@ def _dropped(aggregator: Aggregator, attributes: Any) -> dict[str, str]:
     return {str(key): str(value) for key, value in attributes.items() if key not in keys}
 
 
-def _reservoir(aggregator: Aggregator) -> Any:
+def reservoir_of(aggregator: Aggregator) -> Any:
     """What the SDK would make for this stream."""
     from opentelemetry.sdk.metrics._internal import aggregation
     from opentelemetry.sdk.metrics._internal.view import _default_reservoir_factory

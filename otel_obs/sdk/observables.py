@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opentelemetry import metrics
+from opentelemetry.context import get_current
 from opentelemetry.metrics import CallbackOptions, CallbackT
 
 from otel_obs.cells.interruptions import raise_interruption
@@ -110,9 +111,8 @@ class Observable:
             try:
                 for observation in callback(options or CallbackOptions()):
                     if math.isfinite(observation.value):
-                        observed.append(
-                            Observed(observation.value, observation.attributes, observation.context)
-                        )
+                        context = observation.context or get_current()
+                        observed.append(Observed(observation.value, observation.attributes, context))
                     else:
                         self._owner.drop(self.name, "not_finite", f"{observation.value!r} is not finite")
             except Exception as error:

@@ -277,9 +277,11 @@ class MeterProvider(metrics.MeterProvider):
         collector = self._collectors[reader]
         for refreshed in self.refreshed:
             refreshed.refresh()
-        for observable in self.observables():
+        observed = collector.observe(self.observables(), timeout_millis)
+        for observable in observed:
             self._used.setdefault(observable)
-        return collector.collect(self.instruments(), self.resource, list(self._collectors), timeout_millis)
+        readers = list(self._collectors)
+        return collector.collect(self.instruments(), observed, self.resource, readers, self.exemplars)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Have every reader collect and export now.

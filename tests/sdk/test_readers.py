@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics import (
     AlwaysOffExemplarFilter,
@@ -31,6 +33,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk import MeterProvider
+from tests.support.waiting import until
 
 FILTERS: dict[str, Any] = {
     "always on": AlwaysOnExemplarFilter,
@@ -146,6 +149,87 @@ def test_after_shutdown_meters_do_nothing_and_a_second_one_is_said(caplog: pytes
     provider.shutdown()
     assert "shutdown can only be called once" in caplog.text
     assert reader.get_metrics_data() is None
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_exemplars_of_callbacks_are_those_of_the_sdk(name: str) -> None:
+    def callback(_: CallbackOptions) -> list[Observation]:
+        return [
+            Observation(3, {"k": 1, "l": 2}, in_span(7, True)),
+            Observation(4, {"k": 2}, in_span(8, False)),
+        ]
+
+    def collected(provider_class: Any) -> Any:
+        reader = InMemoryMetricReader()
+        views = [View(instrument_name="c", attribute_keys={"k"})]
+        provider = provider_class(
+            [reader], exemplar_filter=FILTERS[name](), views=views, shutdown_on_exit=False
+        )
+        provider.get_meter("m").create_observable_counter("c", [callback])
+        data: Any = reader.get_metrics_data()
+        metric = data.resource_metrics[0].scope_metrics[0].metrics[0]
+        return [
+            [
+                point.attributes,
+                *((each.value, each.filtered_attributes, each.trace_id) for each in point.exemplars),
+            ]
+            for point in metric.data.data_points
+        ]
+
+    ours = collected(MeterProvider)
+    assert ours == collected(sdk.MeterProvider)
+    counts = {"always on": [2, 2], "always off": [1, 1]}
+    assert [len(point) for point in ours] == counts.get(name, [2, 1])
+
+
+def test_what_callbacks_record_is_in_the_same_collection() -> None:
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("m")
+    calls, late = meter.create_counter("calls"), meter.create_counter("late")
+    calls.add(1)
+
+    def callback(_: CallbackOptions) -> list[Observation]:
+        calls.add(1)
+        late.add(1)
+        return []
+
+    meter.create_observable_gauge("g", [callback])
+    data: Any = reader.get_metrics_data()
+    metrics = data.resource_metrics[0].scope_metrics[0].metrics
+    assert {metric.name: metric.data.data_points[0].value for metric in metrics} == {"calls": 2, "late": 1}
+
+
+def test_callbacks_that_take_longer_than_a_reader_waits_end_its_collection() -> None:
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("m")
+    left_ms = []
+
+    def callback(options: CallbackOptions) -> list[Observation]:
+        left_ms.append(options.timeout_millis)
+        deadline_s = time.monotonic() + 0.03
+        until(lambda: time.monotonic() > deadline_s, "the end of a slow callback")
+        return []
+
+    meter.create_observable_gauge("g", [callback])
+    with pytest.raises(
+        sdk.MetricsTimeoutError, match="<ObservableGauge 'g'>: its callbacks ended after 20 ms"
+    ):
+        reader.collect(timeout_millis=20)
+    assert 0 < left_ms[0] <= 20
+
+
+@pytest.mark.parametrize("url", [None, "", "https://example.org/schema"])
+def test_the_schema_of_a_scope_is_that_of_the_sdk(url: str | None) -> None:
+    def schemas(provider_class: Any) -> tuple[Any, Any]:
+        reader = InMemoryMetricReader()
+        provider_class([reader], shutdown_on_exit=False).get_meter("m", schema_url=url).create_counter(
+            "c"
+        ).add(1)
+        data: Any = reader.get_metrics_data()
+        (scope,) = data.resource_metrics[0].scope_metrics
+        return scope.schema_url, scope.scope.schema_url
+
+    assert schemas(MeterProvider) == schemas(sdk.MeterProvider)
 
 
 def test_a_failing_reader_is_named() -> None:

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from otel_obs.cells.interruptions import raise_interruption
+from otel_obs.exposition.plan import warn_once
+
 if TYPE_CHECKING:
     from otel_obs.cells.snapshot import Snapshot
 
@@ -39,7 +42,19 @@ def registered() -> Iterator[Any]:
     is_metric = _metric_check()
     for collector in list(REGISTRY._collector_to_names):
         if not (getattr(collector, IS_OURS, False) or is_metric(collector)):
-            yield from collector.collect()
+            yield from _families(collector)
+
+
+def _families(collector: Any) -> Iterator[Any]:
+    """What *collector* yields; one that raises takes no other with it."""
+    try:
+        yield from collector.collect()
+    except Exception as error:
+        raise_interruption(error)
+        warn_once(
+            f"the collector {collector!r} of prometheus_client raised {error!r}; "
+            "what it had not yielded is not exposed"
+        )
 
 
 def _metric_check() -> Callable[[object], bool]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.exposition.lexical import Escaping, escape_name
-from otel_obs.exposition.names import Labels, Naming, join_labels
+from otel_obs.exposition.names import TOTAL, Labels, Naming, join_labels
 from otel_obs.exposition.plan import STEM_SUFFIXES, FamilyType, stem, warn_once
 
 OURS = "is_from_otel_obs"
@@ -76,10 +76,19 @@ class OtherFamily(NamedTuple):
         return stem(self.name, self.type)
 
 
+_SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
+    "counter": (TOTAL, "_created"),
+    "histogram": ("_bucket", "_count", "_sum", "_created"),
+    "gaugehistogram": ("_bucket", "_gcount", "_gsum"),
+    "summary": ("", "_count", "_sum", "_created"),
+    "info": ("_info",),
+}
+
+
 def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamily]:
     """Read what collectors of prometheus_client yield; one that raises ends the list, with a warning.
 
-    Several families of one name and type become one.
+    Several families of one name and type become one. A metric that cannot be read is left out, and said so.
     """
     families: dict[str, OtherFamily] = {}
     naming = Naming("NoTranslation", escaping)
@@ -87,10 +96,10 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
         for metric in metrics:
             if getattr(metric, OURS, False):
                 continue
-            family = _family(metric, naming)
-            known = families.setdefault(family.name, family)
-            if known is not family:
-                _join(known, family)
+            for family in _read(metric, naming):
+                known = families.setdefault(family.name, family)
+                if known is not family:
+                    _join(known, family)
     except Exception as error:
         warn_once(
             f"a collector of prometheus_client raised {error!r}; "
@@ -99,32 +108,44 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
     return list(families.values())
 
 
-def _family(metric: ClientMetric, naming: Naming) -> OtherFamily:
+def _read(metric: ClientMetric, naming: Naming) -> list[OtherFamily]:
+    try:
+        return list(_families(metric, naming))
+    except (ValueError, TypeError, AttributeError) as error:
+        warn_once(f"{metric.name!r} of prometheus_client is not exposed: {error}")
+        return []
+
+
+def _families(metric: ClientMetric, naming: Naming) -> Iterator[OtherFamily]:
+    """*metric*, and a family of each name of a sample that its type does not have."""
     family_type = cast(FamilyType, metric.type)
-    suffix = STEM_SUFFIXES.get(family_type, "")
-    name = escape_name(metric.name + suffix, naming.escaping)
-    return OtherFamily(
-        name,
-        family_type,
-        metric.unit or "",
-        metric.documentation or "",
-        list(_samples(metric, naming)),
-    )
-
-
-def _samples(metric: ClientMetric, naming: Naming) -> Iterator[OtherSample]:
+    help_text = metric.documentation or ""
+    samples: list[OtherSample] = []
+    strays: dict[str, list[OtherSample]] = {}
     for sample in metric.samples:
-        if not sample.name.startswith(metric.name) or getattr(sample, "native_histogram", None):
+        if getattr(sample, "native_histogram", None):
             continue
-        suffix = sample.name[len(metric.name) :]
-        exemplar = getattr(sample, "exemplar", None)
-        yield OtherSample(
-            suffix,
-            join_labels([(key, str(value)) for key, value in sample.labels.items()], naming),
-            float(sample.value),
-            None if sample.timestamp is None else float(sample.timestamp),
-            _exemplar(exemplar) if exemplar else None,
-        )
+        suffix = sample.name[len(metric.name) :] if sample.name.startswith(metric.name) else None
+        if suffix is not None and suffix in _SUFFIXES.get(family_type, ("",)):
+            samples.append(_sample(sample, suffix, naming))
+        else:
+            strays.setdefault(sample.name, []).append(_sample(sample, "", naming))
+    if samples or not strays:
+        name = escape_name(metric.name + STEM_SUFFIXES.get(family_type, ""), naming.escaping)
+        yield OtherFamily(name, family_type, metric.unit or "", help_text, samples)
+    for name, some in strays.items():
+        yield OtherFamily(escape_name(name, naming.escaping), "unknown", "", help_text, some)
+
+
+def _sample(sample: ClientSample, suffix: str, naming: Naming) -> OtherSample:
+    exemplar = getattr(sample, "exemplar", None)
+    return OtherSample(
+        suffix,
+        join_labels([(key, str(value)) for key, value in sample.labels.items()], naming),
+        float(sample.value),
+        None if sample.timestamp is None else float(sample.timestamp),
+        _exemplar(exemplar) if exemplar else None,
+    )
 
 
 def _exemplar(exemplar: Any) -> Exemplar:

@@ -183,6 +183,36 @@ def test_a_collector_that_raises_does_not_end_the_scrape(caplog: pytest.LogCaptu
     )
 
 
+@pytest.mark.parametrize("format", [TEXT, OPENMETRICS, PROTOBUF], ids=["text", "openmetrics", "protobuf"])
+def test_samples_of_other_names_are_families_of_their_own(format: Format) -> None:
+    metric = Metric("jobs", "Jobs", "gauge")
+    for number, name in enumerate(("jobs", "jobs_waiting", "lost_jobs")):
+        metric.add_sample(name, {"queue": "a"}, number)
+    if format is PROTOBUF:
+        families = decode(rendered([], format, others=[metric]))
+        found = {
+            family.name: (family.metric[0].gauge.value, family.metric[0].untyped.value) for family in families
+        }
+        assert found == {"jobs": (0.0, 0.0), "jobs_waiting": (0.0, 1.0), "lost_jobs": (0.0, 2.0)}
+        return
+    unknown = "untyped" if format is TEXT else "unknown"
+    assert rendered([], format, others=[metric]).decode().removesuffix("# EOF\n") == (
+        '# HELP jobs Jobs\n# TYPE jobs gauge\njobs{queue="a"} 0.0\n'
+        f'# HELP jobs_waiting Jobs\n# TYPE jobs_waiting {unknown}\njobs_waiting{{queue="a"}} 1.0\n'
+        f'# HELP lost_jobs Jobs\n# TYPE lost_jobs {unknown}\nlost_jobs{{queue="a"}} 2.0\n'
+    )
+
+
+def test_a_metric_that_cannot_be_read_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    odd = Metric("odd", "", "gauge")
+    odd.add_sample("odd", {}, "many")  # type: ignore[arg-type,unused-ignore]
+    text = rendered([], others=[odd, GaugeMetricFamily("after", "", value=1)]).decode()
+    assert text == "# HELP after \n# TYPE after gauge\nafter 1.0\n"
+    assert caplog.messages == [
+        "'odd' of prometheus_client is not exposed: could not convert string to float: 'many'"
+    ]
+
+
 def test_families_that_come_twice_are_one(caplog: pytest.LogCaptureFixture) -> None:
     def family(labels: dict[str, str], value: float, kind: Any = "gauge") -> Metric:
         metric = Metric("g", "Help", kind)
@@ -249,3 +279,34 @@ def test_a_service_that_does_not_use_it_need_not_import_it_for_a_scrape(
         imported,
         ["process_cpu_seconds_total", "python_gc_collections_total", "python_info"],
     ]
+
+
+def test_a_collector_that_raises_takes_no_other_with_it() -> None:
+    program = """
+    import json
+    import otel_obs
+    from prometheus_client import REGISTRY, Counter, Gauge
+    from prometheus_client.core import GaugeMetricFamily
+    otel_obs.configure()
+
+    class Broken:
+        def describe(self):
+            return []
+        def collect(self):
+            yield GaugeMetricFamily("before_it_broke", "help", value=1)
+            raise RuntimeError("the queue is gone")
+
+    REGISTRY.register(Broken())
+    Counter("sold", "help").inc(3)
+    for _ in range(2):
+        text = otel_obs.get_metrics()[0].decode()
+    print(json.dumps([line for line in text.splitlines() if line.startswith(("before", "sold_total"))]))
+    """
+    done = run(program)
+    assert done.results == [["before_it_broke 1.0", "sold_total 3.0"]]
+    (said,) = [line for line in done.log.splitlines() if "raised" in line]
+    assert "Broken object at 0x" in said
+    assert said.endswith(
+        "of prometheus_client raised RuntimeError('the queue is gone'); "
+        "what it had not yielded is not exposed"
+    )

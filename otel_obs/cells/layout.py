@@ -18,6 +18,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from sys import intern
 from typing import Any, NamedTuple
 
 from otel_obs.cells import exponential
@@ -320,8 +321,8 @@ def encode_attributes(attributes: Attributes) -> bytes:
 
 
 def decode_attributes(data: bytes) -> Attributes:
-    """The inverse of `encode_attributes`."""
-    return tuple((str(key), _untagged(value)) for key, value in json.loads(data))
+    """The inverse of `encode_attributes`. A key is one object in all series, which are many."""
+    return tuple([(intern(str(key)), _untagged(value)) for key, value in json.loads(data)])
 
 
 def _freeze(value: Any) -> Value:

@@ -10,7 +10,7 @@ from otel_obs.cells.forks import check as check_fork
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import Observer
-from otel_obs.http.scrape import Scrape, ScrapeRequest
+from otel_obs.http.scrape import Scrape, ScrapeRequest, run
 from otel_obs.http.wsgi_exchange import Exchange
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Middleware:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert self.scrape is not None
-        status, headers, body = self.scrape.answer(
+        steps = self.scrape.steps(
             ScrapeRequest(
                 environ["REQUEST_METHOD"],
                 environ.get("QUERY_STRING", ""),
@@ -160,7 +160,9 @@ class Middleware:
                 environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS", ""),
             )
         )
+        answer = run(steps)
         if environ["REQUEST_METHOD"] != "HEAD":
-            headers.append(("Content-Length", str(len(body))))
-        start_response(f"{status} {_REASONS.get(status, 'Internal Server Error')}", headers)
-        return [body]
+            answer.headers.append(("Content-Length", str(answer.size_bytes)))
+        reason = _REASONS.get(answer.status, "Internal Server Error")
+        start_response(f"{answer.status} {reason}", answer.headers)
+        return answer.parts

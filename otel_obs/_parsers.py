@@ -170,6 +170,7 @@ TEMPORALITY = _one_of("cumulative", "delta", "lowmemory")
 HISTOGRAMS = _one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram")
 INTERVAL = _whole(1, inf, "an interval; expected a whole number of milliseconds, 1 or more")
 HTTP = _one_of("on", "off", "upstream")
+LABEL_ORDER = _one_of("name", "declared")
 SCOPE_LABELS = _one_of("auto", "on", "off")
 TRANSLATION = _one_of(
     "UnderscoreEscapingWithSuffixes",

@@ -16,6 +16,7 @@ from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import Options, family_name, negotiate, render
 from otel_obs.exposition.names import Translation
+from otel_obs.exposition.plan import by_name
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.provider import SELF_SCOPE
 from otel_obs.sdk.resources import INSTANCE, instance_of_service
@@ -106,7 +107,7 @@ class Pipeline:
                 scope_labels=cast("ScopeLabels", self.settings.scope_labels),
                 translation=cast("Translation", self.settings.translation),
                 prometheus_scopes=_prometheus_scopes(self.settings.profile),
-                label_order=DeclaredOrder(),
+                label_order=DeclaredOrder() if self.settings.label_order == "declared" else by_name,
             )
         return self._options
 

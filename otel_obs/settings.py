@@ -48,16 +48,10 @@ class Settings:
     """
 
     sdk_disabled: bool = _setting(
-        "OTEL_SDK_DISABLED",
-        parse.DISABLED,
-        False,
-        "`true` switches all of OpenTelemetry off, otel_obs included.",
+        "OTEL_SDK_DISABLED", parse.DISABLED, False, "`true` switches OpenTelemetry off, otel_obs included."
     )
     enabled: bool = _setting(
-        "OTEL_OBS_ENABLED",
-        parse.BOOL,
-        True,
-        "The one switch of otel_obs: `false` leaves the application untouched.",
+        "OTEL_OBS_ENABLED", parse.BOOL, True, "The one switch: `false` leaves the application untouched."
     )
     service_name: str = _setting(
         "OTEL_SERVICE_NAME",
@@ -226,6 +220,12 @@ class Settings:
         parse.SCOPE_LABELS,
         "auto",
         "Whether series carry `otel_scope_…` labels; `auto`: only where two scopes define one family.",
+    )
+    label_order: str = _setting(
+        "OTEL_OBS_LABEL_ORDER",
+        parse.LABEL_ORDER,
+        "name",
+        "How labels of the catalog's families stand: by `name`, or as [declared](metrics.md).",
     )
     resource_labels: tuple[str, ...] = _setting(
         "OTEL_OBS_RESOURCE_LABELS",

@@ -72,6 +72,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("OTEL_OBS_PROFILE", "SemConv", "profile", "semconv"),
         ("OTEL_OBS_HTTP", "upstream", "http", "upstream"),
         ("OTEL_OBS_METRICS_PATH", "/internal/metrics/", "metrics_path", "/internal/metrics"),
+        ("OTEL_OBS_LABEL_ORDER", "declared", "label_order", "declared"),
         ("OTEL_OBS_SCOPE_LABELS", "on", "scope_labels", "on"),
         ("OTEL_OBS_TRANSLATION", "NoUTF8EscapingWithSuffixes", "translation", "NoUTF8EscapingWithSuffixes"),
         ("OTEL_OBS_TRANSLATION", "notranslation", "translation", "NoTranslation"),

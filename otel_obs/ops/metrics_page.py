@@ -27,8 +27,9 @@ errors_total.add(1, {"error_type": "timeout", "component": "retrieval"})
 errors_total.labels(error_type="timeout", component="retrieval").inc()
 ```
 
-Labels stand in a scrape as they stand here. A block or a call is timed with `otel_obs.Timer(metric, labels)`
-and `@otel_obs.track_time(metric, labels)`, the labels given or made from the arguments of the call.
+A block or a call is timed with `otel_obs.Timer(metric, labels)` and `@otel_obs.track_time(metric, labels)`,
+the labels given or made from the arguments of the call. In a scrape, labels stand by name; with
+`OTEL_OBS_LABEL_ORDER=declared` they stand as here.
 
 "Over workers" says what a scrape shows where several workers have the series. Counters and histograms are
 summed, those of workers that have died included; the gauges of a worker go with it.

@@ -12,6 +12,7 @@ import otel_obs
 from otel_obs._pipeline import Pipeline
 from otel_obs.catalog import (
     active_evidence_gauge,
+    errors_total,
     llm_calls_total,
     llm_time_to_first_token_seconds,
     metrics,
@@ -23,7 +24,7 @@ from otel_obs.cells.layout import Kind, Scope, Stream
 
 @pytest.fixture
 def pipeline() -> Iterator[Pipeline]:
-    made = otel_obs.configure()
+    made = otel_obs.configure(label_order="declared")
     assert made is not None
     yield made
     otel_obs.shutdown()
@@ -50,7 +51,9 @@ def test_labels_of_http_stand_as_the_row_declares_them(pipeline: Pipeline) -> No
 
 
 def test_dotted_labels_stand_as_the_row_declares_them() -> None:
-    pipeline = otel_obs.configure(profile="semconv", translation="NoUTF8EscapingWithSuffixes")
+    pipeline = otel_obs.configure(
+        label_order="declared", profile="semconv", translation="NoUTF8EscapingWithSuffixes"
+    )
     assert pipeline is not None
     try:
         llm_time_to_first_token_seconds.record(
@@ -62,6 +65,18 @@ def test_dotted_labels_stand_as_the_row_declares_them() -> None:
         uninstall()
     labels = '"gen_ai.provider.name"="openai","gen_ai.request.model"="a","gen_ai.operation.name"="chat"'
     assert f'{{"gen_ai.client.operation.time_to_first_chunk_seconds_count",{labels}}} 1.0' in lines
+
+
+def test_by_default_labels_stand_by_name() -> None:
+    pipeline = otel_obs.configure()
+    assert pipeline is not None
+    try:
+        errors_total.add(1, {"error_type": "timeout", "component": "retrieval"})
+        lines = pipeline.metrics()[0].decode().splitlines()
+    finally:
+        otel_obs.shutdown()
+        uninstall()
+    assert 'errors_total{component="retrieval",error_type="timeout"} 1.0' in lines
 
 
 def test_labels_of_an_applications_own_instruments_stand_by_name(pipeline: Pipeline) -> None:

@@ -13,6 +13,7 @@ from tests.support.processes import Service
 from tests.support.samples import Samples
 from tests.support.systems import PROVIDERS, OfflineLlm, label_names, uvicorn, when
 from tests.support.waiting import until
+from tests.support.web import request
 
 QUESTIONS = (
     "How long does the battery last?",
@@ -226,6 +227,23 @@ def test_a_session_has_a_series_of_its_own_until_it_ends(service: Service) -> No
     assert {
         family for family, names in label_names(shown).items() if "session_id" in names
     } == {"active_evidence_gauge"}  # fmt: skip
+
+
+def test_a_dialogue_that_several_workers_have_led_leaves_no_series(service: Service) -> None:
+    """Each request is a connection of its own, so any worker may have a turn, or end the dialogue."""
+    sessions = []
+    for _ in range(12):
+        session = service.post("/sessions", {"category": "phone"}).json()["session_id"]
+        for _ in range(4):
+            answer = service.post(f"/sessions/{session}/turns", {"message": "Is the battery good?"})
+            assert answer.status == 200
+        sessions.append(session)
+    shown = {labels["session_id"] for labels in service.scrape().labels("active_evidence_gauge")}
+    for session in sessions:
+        assert request(f"{service.url}/sessions/{session}", method="DELETE").status == 204
+
+    assert shown == set(sessions)
+    assert service.scrape().labels("active_evidence_gauge") == []
 
 
 def test_what_is_retrieved_speaks_to_the_question(service: Service) -> None:

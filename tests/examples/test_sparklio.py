@@ -151,13 +151,16 @@ def test_every_call_of_a_model_has_a_context_tokens_and_a_duration(samples: Samp
     assert samples.value("sparklio_llm_tokens_total", provider="offline", type="prompt") > calls
 
 
-def test_queries_and_connections_of_the_database_are_shown(samples: Samples) -> None:
+def test_queries_and_connections_of_the_database_are_shown(service: Service, samples: Samples) -> None:
     # One for each brief, and one for each note or for all of them.
     inserted = samples.value("sparklio_db_queries_total", operation="INSERT", status="success")
     assert RUNS + 1 <= inserted <= RUNS + len(NOTES)
     assert samples.value("sparklio_db_queries_total", operation="INSERT", status="error") == 1
     assert samples.value("sparklio_db_queries_total", operation="SELECT", status="success") >= RUNS
-    assert samples.value("sparklio_db_connections", state="idle") >= 1
+    # Pools are looked at every few seconds.
+    until(
+        lambda: service.scrape().value("sparklio_db_connections", state="idle") >= 1, "a connection at rest"
+    )
 
 
 def test_its_own_metrics_route_shows_all_workers_and_is_not_counted(
@@ -292,6 +295,7 @@ def test_on_postgresql_two_workers_start_at_once_and_count_the_same(tmp_path: Pa
     with postgres_server() as url:
         env = {"DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://")}
         with uvicorn("sparklio", tmp_path / "log", env) as service:
+            until(lambda: service.scrape().value("otel_obs_workers") == 2, "both workers")
             samples = drive(service)
             # Another worker's pool is looked at every few seconds.
             until(

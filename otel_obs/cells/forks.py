@@ -17,7 +17,7 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs.cells.interruptions import is_interruption
+from otel_obs.cells.interruptions import interruption_of
 
 _logger = logging.getLogger("otel_obs")
 
@@ -108,15 +108,16 @@ def _catch_up() -> None:
 
 
 def _run_hooks() -> None:
-    interruption: Exception | None = None
+    interruption: BaseException | None = None
     left = list(_hooks)
     while left:
         try:
             left[0]()
         except Exception as error:
-            if is_interruption(error):
+            found = interruption_of(error)
+            if found is not None:
                 # A child that goes on with half of its parent's state would be worse than one that is late.
-                interruption = error
+                interruption = found
                 continue
             _logger.exception("otel_obs could not start over in a child process")
         del left[0]

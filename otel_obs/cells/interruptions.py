@@ -14,25 +14,36 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 
-def is_interruption(error: BaseException) -> bool:
-    """Whether *error*, which was caught here, was raised by a signal handler in the middle of our work."""
+def interruption_of(error: BaseException) -> BaseException | None:
+    """What a signal handler raised in the middle of our work, if *error*, which was caught here, came of it.
+
+    It is *error* itself, or what was handled when that was raised: code that is ended in the middle may fail
+    to clean up. What the application itself is handling while it calls us is neither.
+    """
     trace = error.__traceback__
-    # The first entry is whoever asks.
-    trace = trace and trace.tb_next
-    if trace is None:
-        return False
+    if trace is None or (trace.tb_next is None and error.__context__ is None):
+        return None
+    frames = {trace.tb_frame}
     codes = _codes_of_handlers()
-    while trace is not None:
-        if trace.tb_frame.f_code in codes or _is_called_as_handler(trace.tb_frame):
-            return True
-        trace = trace.tb_next
-    return False
+    each: BaseException | None = error
+    while each is not None:
+        trace = each.__traceback__
+        if trace is None or trace.tb_frame not in frames:
+            return None
+        while trace is not None:
+            if trace.tb_frame.f_code in codes or _is_called_as_handler(trace.tb_frame):
+                return each
+            frames.add(trace.tb_frame)
+            trace = trace.tb_next
+        each = each.__context__
+    return None
 
 
 def raise_interruption(error: BaseException) -> None:
-    """Raise *error* again, which was caught here, if `is_interruption`."""
-    if is_interruption(error):
-        raise error
+    """Raise what a signal handler raised, if *error*, which was caught here, came of it."""
+    interruption = interruption_of(error)
+    if interruption is not None:
+        raise interruption
 
 
 class tolerate(contextlib.suppress):
@@ -45,8 +56,9 @@ class tolerate(contextlib.suppress):
         trace: TracebackType | None,
     ) -> bool:
         """Suppress *error*, if it is one of those that were named, and is ours."""
-        is_named = bool(super().__exit__(kind, error, trace))
-        return is_named and error is not None and not is_interruption(error)
+        if error is not None:
+            raise_interruption(error)
+        return bool(super().__exit__(kind, error, trace))
 
 
 def _is_called_as_handler(frame: FrameType) -> bool:

@@ -186,7 +186,7 @@ def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
         UnusableDirectoryError: None of *bases* can be used; the message names the last reason.
     """
     reason = "there is no writable directory for it"
-    existing = [base for base in bases if os.path.isdir(os.path.join(user_path_of(base), nonce))]
+    existing = [base for base in bases if _is_directory(os.path.join(user_path_of(base), nonce))]
     for base in [*existing, *(base for base in bases if base not in existing)]:
         try:
             return _open_under(base, nonce)
@@ -219,9 +219,18 @@ def has_other_users(bases: Sequence[str], nonce: str) -> bool:
     for base in bases:
         with tolerate(OSError):
             others = (name for name in os.listdir(base) if name.startswith(PREFIX) and name != own)
-            if any(os.path.isdir(os.path.join(base, name, nonce)) for name in others):
+            if any(_is_directory(os.path.join(base, name, nonce)) for name in others):
                 return True
     return False
+
+
+def _is_directory(path: str) -> bool:
+    """What `os.path.isdir` says, which would swallow the `TimeoutError` of a signal handler."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        raise_interruption(error)
+        return False
 
 
 def user_path_of(base: str) -> str:

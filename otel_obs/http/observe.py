@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otel_obs.cells.interruptions import is_interruption
+from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.http.exclusion import Carrier, Exclusion
-from otel_obs.http.exemplars import Pace
 from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing
 from otel_obs.http.naming import KNOWN_METHODS, OTHER, Classic, Connection, Naming, Outcome
 from otel_obs.sdk.together import beginning
@@ -94,8 +93,6 @@ class Observer:
         """Whether scheme and protocol version tell requests apart, or the method alone."""
         self.entries: dict[object, Entry] = {}
         """What `entry` gave, by the method, or where `names_connection` by method, scheme and protocol."""
-        self.pace = Pace()
-        """Which traced requests become exemplars."""
         self.has_wsgi = self.has_asgi = False
         """Which kinds of layers record here: one looks for the other only where there is one."""
         self._known_methods = known_methods
@@ -224,8 +221,9 @@ class Observer:
         return bool(recorded)
 
     def failed(self, where: str, error: Exception) -> None:
-        """Take note of an error: log it once, or raise it where the observer is strict or the error is not ours."""
-        if self.is_strict or is_interruption(error):
+        """Log an error once, or raise it where it is not ours or the observer is strict."""
+        raise_interruption(error)
+        if self.is_strict:
             raise error
         self._log_once(f"{where} of a request could not be recorded; the request was served", error)
 

@@ -172,16 +172,47 @@ while seen < 1200:
             ended += 1
     except (Late, LateAsTimeout):
         seen += 1
-signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        counter.add(1, {"handled": str(seen)})  # what the application handles is no interruption of ours
+        counter.add(1, {"handled": object()})
 count, amount = family("latency_count"), family("latency_sum")
 say([
     raised[0] == seen,
-    all(ended <= times <= begun for times in (total(kind="bound"), total() - total(kind="bound"), count)),
+    all(
+        ended <= times <= begun
+        for times in (total(kind="bound"), total() - total(kind="bound") - 2 * seen, count)
+    ),
     amount == 2 * count,
     pipeline.provider.dropped,
 ])
 """
     assert faulty(RAISING + code, clean_base).results == [[True, True, True, {}]]
+
+
+def test_an_error_that_a_signal_handler_raises_in_the_start_of_a_thread_is_not_hidden_by_another(
+    clean_base: Path,
+) -> None:
+    # `Thread.start` fails to clean up then, with a KeyError.
+    code = """
+from tests.support.waiting import until
+really_start = threading._start_new_thread
+def interrupted(function, arguments):
+    ident = really_start(function, arguments)
+    until(lambda: ident in threading._active, "the thread")
+    os.kill(os.getpid(), signal.SIGALRM)
+    return ident
+signal.signal(signal.SIGALRM, plain)
+threading._start_new_thread = interrupted
+try:
+    hit(1)
+    say("swallowed")
+except Late:
+    say([raised, pipeline.provider.dropped])
+threading._start_new_thread = really_start
+hit(2)
+say(total())
+"""
+    assert faulty(RAISING + code, clean_base).results == [[[1], {}], 3]
 
 
 def test_an_error_that_a_signal_handler_raises_reaches_the_application_also_while_it_opens_its_store(

@@ -24,6 +24,7 @@ from otel_obs.settings import Settings
 
 ScopeLabels = Literal["auto", "on", "off"]
 _DURATION_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+_PROMETHEUS_SCOPES = frozenset((SCOPE, STANDARD_SCOPE, SELF_SCOPE, CLIENT_SCOPE))
 _FRESH_S = 0.5
 """Callbacks of this worker are not run again for a scrape that follows so closely."""
 
@@ -73,7 +74,7 @@ class Pipeline:
 
     @property
     def _has_registered(self) -> bool:
-        """Whether `prometheus_client` has to be asked: without an import of it there is what ours replaces."""
+        """Whether to ask `prometheus_client`: where nobody imported it, it has only what ours replaces."""
         return "prometheus_client" in sys.modules or not self.settings.runtime_metrics
 
     def _timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -106,7 +107,7 @@ class Pipeline:
                 yielding_scopes=frozenset({SCOPE}),
                 scope_labels=cast("ScopeLabels", self.settings.scope_labels),
                 translation=cast("Translation", self.settings.translation),
-                prometheus_scopes=_prometheus_scopes(self.settings.profile),
+                prometheus_scopes=_PROMETHEUS_SCOPES,
                 label_order=DeclaredOrder() if self.settings.label_order == "declared" else by_name,
             )
         return self._options
@@ -128,12 +129,6 @@ class Pipeline:
             stream = Stream(kind, name, "", help, Scope(SELF_SCOPE))
             table = self._tables[name] = SeriesTable(stream, [()], [time.time()])
         return Column(table, [float(value)], {})
-
-
-def _prometheus_scopes(profile: str) -> frozenset[str]:
-    """Whose names Prometheus users know; those of the conventions are OpenTelemetry's."""
-    catalog = (SCOPE, STANDARD_SCOPE) if profile == "classic" else ()
-    return frozenset((SELF_SCOPE, CLIENT_SCOPE, *catalog))
 
 
 def _registered(snapshot: Snapshot) -> Iterator[Any]:

@@ -42,8 +42,8 @@ class Options:
         scope_labels: When series get `otel_scope_name` and its like: "on" is the specification's default,
             "off" is never, "auto" where two scopes define one family and only the labels tell them apart.
         translation: The specification's `translation_strategy`.
-        prometheus_scopes: Scopes whose families were declared by their Prometheus names, which no
-            translation changes.
+        prometheus_scopes: Scopes in which a name without a dot is the Prometheus name that the metric was
+            declared by, less its suffixes; no translation changes that.
         has_target_info: Whether `target_info` is exposed.
         yielding_scopes: Scopes whose families give way where anybody else defines a family of that name,
             through OpenTelemetry or prometheus_client: a library that counts on an application's behalf.
@@ -191,7 +191,8 @@ def _by_name(snapshot: Snapshot, naming: Naming, fixed: frozenset[str]) -> dict[
     columns: dict[str, list[Column]] = {}
     for column in snapshot.columns:
         stream = column.table.stream
-        name = (declared if stream.scope.name in fixed else naming).family(stream)
+        is_declared = stream.scope.name in fixed and "." not in stream.name
+        name = (declared if is_declared else naming).family(stream)
         columns.setdefault(name, []).append(column)
     return columns
 

@@ -168,6 +168,7 @@ def test_the_conventions_names_are_untranslated_where_that_is_asked_for(tmp_path
     with service("NoTranslation", tmp_path / "log", profile="semconv") as started:
         started.get("/health")
         text = started.get("/metrics", {"Accept": f"{TEXT};escaping=allow-utf-8"}).text
+    assert "# TYPE python_gc_collections_total counter\n" in text  # the conventions have no such name
     assert (
         '{"http.server.request.duration_count","http.request.method"="GET","http.response.status_code"="200",'
         '"http.route"="/health","network.protocol.version"="1.1","url.scheme"="http"}'

@@ -8,6 +8,7 @@ from otel_obs.catalog import pipeline
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Counter
 from otel_obs.catalog.naming import ANY
+from otel_obs.sdk.blocks import AlsoAsync
 
 __all__ = ["dialogue_completions_total", "dialogue_sessions_total", "dialogue_turns_total"]
 
@@ -24,8 +25,8 @@ dialogue_completions_total = Counter(
 )
 
 
-class Session:
-    """A dialogue that has begun. A `with` around it ends the series of its id at the end.
+class Session(AlsoAsync):
+    """A dialogue that has begun. A `with` or `async with` around it ends the series of its id at the end.
 
     Attributes:
         category: What it is about.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from otel_obs.catalog import dialogue, pipeline
@@ -25,6 +27,16 @@ def test_a_dialogue_is_counted_step_by_step(service: Service) -> None:
         'dialogue_turns_total{category="robot_cleaner"} 2.0',
         'dialogue_completions_total{category="robot_cleaner"} 1.0',
     ]
+    assert service.samples("active_evidence_gauge") == []
+
+
+def test_a_dialogue_may_be_asynchronous(service: Service) -> None:
+    async def talk() -> None:
+        async with dialogue.session("toys", session_id="s1") as session:
+            session.evidence(4)
+            assert len(service.samples("active_evidence_gauge")) == 1
+
+    asyncio.run(talk())
     assert service.samples("active_evidence_gauge") == []
 
 

@@ -17,21 +17,21 @@ ONE_VALUE: dict[str, tuple[str, tuple[float, float]]] = {
             "histogram_quantile(0.50, sum by (le)"
             ' (rate(http_request_duration_seconds_bucket{job="classifier"}[5m])))'
         ),
-        (1e-6, 5),
+        (1e-4, 1),
     ),
     "P95 of requests": (
         (
             "histogram_quantile(0.95, sum by (le)"
             ' (rate(http_request_duration_seconds_bucket{job="classifier"}[5m])))'
         ),
-        (1e-6, 30),
+        (1e-4, 5),
     ),
     "P99 of requests": (
         (
             "histogram_quantile(0.99, sum by (le)"
             ' (rate(http_request_duration_seconds_bucket{job="classifier"}[5m])))'
         ),
-        (1e-6, 30),
+        (1e-4, 10),
     ),
     "P95 of the inference": (
         "histogram_quantile(0.95, rate(inference_duration_seconds_bucket[5m]))",
@@ -48,12 +48,19 @@ ONE_VALUE: dict[str, tuple[str, tuple[float, float]]] = {
     ),
     "cache utilisation percent": ("cache_size_current / 256 * 100", (1, 100)),
     "the model is loaded": ("model_state", (1, 1)),
-    "memory growth": ('deriv(process_memory_bytes{type="rss",job="classifier"}[5m])', (-1e9, 1e9)),
+    "memory growth": ('deriv(process_memory_bytes{type="rss",job="classifier"}[5m])', (-1e8, 1e8)),
     "memory growth by increase": (
         'delta(process_memory_bytes{type="rss",job="classifier"}[1h])',
-        (-1e10, 1e10),
+        (-1e9, 1e9),
     ),
-    "resident memory of all workers": ('process_resident_memory_bytes{job="classifier"}', (4e7, 4e9)),
+    "resident memory of all workers": ('process_resident_memory_bytes{job="classifier"}', (1e8, 2e9)),
+    "memory of the largest worker": ('max(otel_obs_worker_memory_bytes{job="classifier"})', (5e7, 1e9)),
+    "workers": ('otel_obs_workers{job="classifier"}', (2, 2)),
+    "workers that have started": ('otel_obs_workers_started_total{job="classifier"}', (2, 2)),
+    "P95 of the event loop's lag": (
+        "histogram_quantile(0.95, sum by (le) (rate(event_loop_lag_seconds_bucket[5m])))",
+        (1e-6, 5),
+    ),
     "CPU": ('rate(process_cpu_seconds_total{job="classifier"}[5m])', POSITIVE),
     "error ratio of requests": (
         (

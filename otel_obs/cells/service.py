@@ -53,6 +53,7 @@ class Service:
         self._inherited: list[RunDir] = []
         self._unsaid: list[str] = []
         self._lock = RLock()
+        self._has_left = False
         self._root = ancestry.root_of(sys.orig_argv)
         self._is_alone = not is_supported()
         if self._is_alone:
@@ -74,7 +75,7 @@ class Service:
             present = self._run_dir
             if present is not None and not present.is_removed():
                 return present
-            if self._is_alone:
+            if self._is_alone or self._has_left:
                 return None
             try:
                 opened = open_run_dir(self._bases, self._nonce)
@@ -157,7 +158,7 @@ class Service:
 
     def _join_quietly(self) -> None:
         """A process that forks workers is a member too, or the last worker of a moment takes all away."""
-        if self._run_dir is None and not self._is_alone:
+        if self._run_dir is None and not self._is_alone and not self._has_left:
             with contextlib.suppress(UnusableDirectoryError):
                 opened = open_run_dir(self._bases, self._nonce)
                 if not self._replace(None, opened):
@@ -173,6 +174,9 @@ class Service:
 
     def _leave(self) -> None:
         """Tidy up, unless the process that started the service lives: then that is its task."""
+        # From here on nobody makes another directory: a thread may record, or look for one, to the very end.
+        with self._lock:
+            self._has_left = True
         # Without it a worker that is replaced, and is the only one just then, would take the totals along.
         is_root = self._root is None or self._root.pid == os.getpid()
         if is_root or self._root is None or not ancestry.is_alive(self._root):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.programs import Finished, run
 
 PREPARED = """
@@ -279,6 +281,19 @@ say([any(thread.is_alive() for thread in threads), family("log_records_total") >
 """
     missing = tmp_path / "missing"
     assert faulty(code, missing).results == [[False, True]]
+
+
+@pytest.mark.parametrize("last", ["worker.settle()", "hit(3)", "forked(lambda: hit(3))", "total()"])
+def test_nothing_is_left_behind_by_what_comes_after_the_directory_was_removed(
+    last: str, clean_base: Path
+) -> None:
+    # What is registered first comes last. The thread that keeps callbacks fresh may come then, too.
+    code = f"""
+import atexit
+atexit.register(lambda: {last})
+"""
+    done = run(code + PREPARED + "hit(2); say(total())", env={"OTEL_OBS_RUN_DIR": str(clean_base)})
+    assert done.results == [2]
 
 
 def test_what_is_recorded_while_the_interpreter_ends_is_counted(clean_base: Path) -> None:

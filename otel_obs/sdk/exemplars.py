@@ -95,6 +95,8 @@ class Exemplars:
         if not is_spent:
             self._pace.spend(bucket)
             self._keep(aggregator, found, value, now_ns / 1e9, span, _dropped(aggregator, attributes))
+        if aggregator.stream.kind is Kind.EXPONENTIAL and not value:
+            return  # a zero is in no bucket, and the SDK's reservoirs are not offered it
         for reader in readers:
             if found.reservoirs is None:
                 found.reservoirs = {}

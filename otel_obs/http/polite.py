@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from otel_obs.cells.pace import resting
 from otel_obs.http.scrape import PartedAnswer, Steps
 
 NAP_S = 0.0002
@@ -15,24 +14,25 @@ SWITCH_S = 0.001
 
 
 def run_politely(steps: Steps, is_wanted: Callable[[], bool] = lambda: True) -> PartedAnswer | None:
-    """Run *steps*, and nap between and within them, so that other threads get the GIL at once.
+    """Run *steps*, and nap between them, so that other threads get the GIL at once.
 
     Returns:
         None where the answer was no longer wanted.
     """
-    with _switching, resting(_nap):
+    with _switching:
         while is_wanted():
             try:
                 next(steps)
             except StopIteration as end:
                 answer: PartedAnswer = end.value
                 return answer
-            _nap()
+            nap()
     steps.close()
     return None
 
 
-def _nap() -> None:
+def nap() -> None:
+    """Let others run for a moment. With gevent these are greenlets, which must not be met under a lock."""
     time.sleep(NAP_S)
 
 

@@ -111,7 +111,8 @@ class Server:
 def served(has_own_port: bool = False) -> Iterator[Server]:
     """A server that has its series, and was never scraped; it may serve metrics on a port of their own."""
     port = metrics_port = free_port()
-    env = {**os.environ, "OTEL_OBS_CARDINALITY_LIMIT": str(10 * SERIES)}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    env["OTEL_OBS_CARDINALITY_LIMIT"] = str(10 * SERIES)
     if has_own_port:
         metrics_port = free_port()
         env |= {

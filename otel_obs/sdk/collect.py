@@ -7,6 +7,7 @@ import operator
 import time
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakSet
 
 from opentelemetry.metrics import CallbackOptions
 from opentelemetry.sdk.metrics import MetricsTimeoutError
@@ -16,12 +17,14 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_obs.cells import exponential
 from otel_obs.cells.layout import Kind, Scope, Stream, decode_attributes
+from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Series
 from otel_obs.sdk.exemplars import Exemplars, reservoir_of
 from otel_obs.sdk.observables import Observable, Observed, total
 
 _DELTA = sdk.AggregationTemporality.DELTA
 _CALLBACK_MS = 10_000
+_claimed: WeakSet[Any] = WeakSet()
 _NO_EXTREMES = (math.inf, -math.inf)
 _WITH_EXTREMES = (Kind.HISTOGRAM, Kind.EXPONENTIAL)
 
@@ -64,9 +67,18 @@ class _Previous:
 
 
 class Collector:
-    """Collects for one reader, which has a temporality and an aggregation for each class of instrument."""
+    """Collects for one reader, which has a temporality and an aggregation for each class of instrument.
+
+    Raises:
+        DeclarationError: A provider has the reader already.
+    """
 
     def __init__(self, reader: Any) -> None:
+        if reader in _claimed:
+            raise DeclarationError(
+                type(reader).__name__, "belongs to a MeterProvider already", "make a reader for each"
+            )
+        _claimed.add(reader)
         self.reader = reader
         self.temporality = _by_class_name(reader._instrument_class_temporality)
         self.preferred = {
@@ -75,6 +87,10 @@ class Collector:
             if type(aggregation).__name__ != "DefaultAggregation"
         }
         self.forget()
+
+    def release(self) -> None:
+        """Let another provider have the reader."""
+        _claimed.discard(self.reader)
 
     def forget(self) -> None:
         """Start over, as after a fork."""

@@ -16,6 +16,7 @@ from opentelemetry.metrics import NoOpMeter
 from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Scope, canonical
 from otel_obs.cells.worker import Worker
+from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Plan, Series
 from otel_obs.sdk.exemplars import Exemplars
 from otel_obs.sdk.instruments import Counter
@@ -89,7 +90,8 @@ class MeterProvider(metrics.MeterProvider):
         self._limit = cardinality_limit
         self._adjust = adjust
         self._is_disabled = is_disabled
-        self._is_shut_down = False
+        self.is_shut_down = False
+        """Whether `shutdown` was called in this process."""
         self._meters: dict[Scope, Meter] = {}
         self._used: dict[AnyInstrument, None] = {}
         self.refreshed: list[Refreshed] = []
@@ -125,7 +127,7 @@ class MeterProvider(metrics.MeterProvider):
         """See `opentelemetry.metrics.MeterProvider.get_meter`."""
         if self._is_disabled or name in self.ignored_scopes:
             return NoOpMeter(name, version=version, schema_url=schema_url)
-        if self._is_shut_down:
+        if self.is_shut_down:
             _logger.warning("meter %r is asked for after the shutdown of its provider; it does nothing", name)
             return NoOpMeter(name, version=version, schema_url=schema_url)
         if not name:
@@ -255,17 +257,20 @@ class MeterProvider(metrics.MeterProvider):
 
     def add_metric_reader(self, metric_reader: Any) -> None:
         """Attach another reader; it sees what is recorded from now on, and the totals so far."""
-        if metric_reader in self._collectors:
-            _logger.warning("metric reader %r is attached already", metric_reader)
-            return
-        self._register(metric_reader)
-        self._recompile()
+        try:
+            self._register(metric_reader)
+        except DeclarationError as error:
+            _logger.warning("%s", error)
+        else:
+            self._recompile()
 
     def remove_metric_reader(self, metric_reader: Any) -> None:
         """Detach a reader and shut it down."""
-        if self._collectors.pop(metric_reader, None) is None:
+        collector = self._collectors.pop(metric_reader, None)
+        if collector is None:
             _logger.warning("metric reader %r is not attached", metric_reader)
             return
+        collector.release()
         metric_reader._set_collect_callback(None)
         metric_reader.shutdown()
 
@@ -298,18 +303,13 @@ class MeterProvider(metrics.MeterProvider):
         Raises:
             RuntimeError: A reader failed; the message names it.
         """
-        if self._is_shut_down:
+        if self.is_shut_down:
             _logger.warning("shutdown can only be called once")
             return
-        self._is_shut_down = True
+        self.is_shut_down = True
         if self._at_exit is not None:
             atexit.unregister(self._at_exit)
         self._each_reader("shutdown", timeout_millis)
-
-    @property
-    def is_shut_down(self) -> bool:
-        """Whether `shutdown` was called in this process."""
-        return self._is_shut_down
 
     def _each_reader(self, action: str, timeout_millis: float) -> None:
         deadline_s = time.monotonic() + timeout_millis / 1e3

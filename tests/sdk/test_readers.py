@@ -135,7 +135,7 @@ def test_a_reader_that_comes_later_sees_the_totals(caplog: pytest.LogCaptureFixt
     point: Any = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0]
     assert point.value == 5
     provider.add_metric_reader(reader)
-    assert "is attached already" in caplog.text
+    assert "'InMemoryMetricReader' belongs to a MeterProvider already; make a reader for each" in caplog.text
     provider.remove_metric_reader(reader)
     provider.remove_metric_reader(reader)
     assert "is not attached" in caplog.text
@@ -230,6 +230,15 @@ def test_the_schema_of_a_scope_is_that_of_the_sdk(url: str | None) -> None:
         return scope.schema_url, scope.scope.schema_url
 
     assert schemas(MeterProvider) == schemas(sdk.MeterProvider)
+
+
+def test_a_reader_belongs_to_one_provider() -> None:
+    reader = InMemoryMetricReader()
+    first = MeterProvider([reader], shutdown_on_exit=False)
+    with pytest.raises(DeclarationError, match="'InMemoryMetricReader' belongs to a MeterProvider already"):
+        MeterProvider([reader], shutdown_on_exit=False)
+    first.remove_metric_reader(reader)
+    MeterProvider([reader], shutdown_on_exit=False)
 
 
 def test_a_failing_reader_is_named() -> None:

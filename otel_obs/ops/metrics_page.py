@@ -141,8 +141,15 @@ def _row(row: Declaration) -> Iterator[str]:
     if row.semconv is not None:
         other = _SEMCONV.apply(row)
         labels = f"{{{','.join(other.labels)}}}" if other.labels else ""
-        yield f"- semconv profile: `{other.sample}{labels}`\n"
+        yield f"- semconv profile: `{other.sample}{labels}`{_renamed(row.semconv.values)}\n"
     yield "\n"
+
+
+def _renamed(values: Mapping[str, Mapping[str, str]]) -> str:
+    """What the conventions call the values of attributes."""
+    pairs = (pair for each in values.values() for pair in each.items())
+    text = ", ".join(f"`{new}` for `{old}`" for old, new in pairs)
+    return f"; {text}" if text else ""
 
 
 def _rule(row: Declaration) -> str:

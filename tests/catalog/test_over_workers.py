@@ -196,11 +196,12 @@ def test_a_worker_that_forgets_an_idle_session_leaves_what_another_has_heard_sin
     monkeypatch.setattr(pipeline, "MAX_SESSIONS", 1)
 
     def begins() -> None:
+        pipeline.evidence("x", 8, "s0")
         pipeline.evidence("x", 1, "s1")
         signal.signal(signal.SIGUSR1, lambda number, frame: pipeline.evidence("x", 3, "s2"))
 
     workers.start(lambda: pipeline.evidence("x", 7, "s0"))
-    first = workers.start(lambda: (pipeline.evidence("x", 8, "s0"), begins()))
+    first = workers.start(begins)
     workers.start(lambda: pipeline.evidence("x", 2, "s1"))
     workers.send(first, signal.SIGUSR1)
     until(lambda: 's2"' in str(workers.samples("active_evidence_gauge")), "the second session")

@@ -102,10 +102,10 @@ class Exchange:
             self._has_left = self.is_special = True
             raise
         size = len(message.get("body", b""))
-        self._sent_bytes += size
-        if size and not self._first_byte_s:
+        if size and not self._sent_bytes and size != declared_bytes_raw(self._start.get("headers", ())):
             self._first_byte_s = perf_counter()
             self.is_special = True
+        self._sent_bytes += size
 
     def _end_with(self, message: Message) -> None:
         """Record what most requests are, the short way: nothing special, the outcome known by its route."""
@@ -194,7 +194,7 @@ class Exchange:
 
     def fail(self, error: BaseException) -> None:
         """The application raised."""
-        has_left = is_departure(error) or (self._has_left and isinstance(error, OSError))
+        has_left = is_departure(error, self._has_left)
         if self.is_done:
             # A last message that could not be sent is nobody's fault.
             if not has_left and not isinstance(error, ConnectionError):

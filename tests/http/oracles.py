@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import pytest
+from fastapi import FastAPI
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from tests.http.recorded import Recorded
 
 DURATION, ACTIVE = "http.server.request.duration", "http.server.active_requests"
 Labels = dict[str, Any]
+
+FASTAPI = pytest.param(
+    "fastapi",
+    marks=pytest.mark.skipif(
+        not hasattr(FastAPI(), "_telemetry"), reason="this FastAPI has no telemetry of its own"
+    ),
+)
+"""FastAPI's own telemetry, where it has one."""
 
 
 class Seen(NamedTuple):

@@ -81,6 +81,16 @@ def test_a_stream_has_a_time_to_first_byte() -> None:
     assert first.sum + 0.02 <= whole.sum
 
 
+def test_a_part_that_is_all_that_was_declared_has_no_time_to_first_byte() -> None:
+    """As every response is that has passed through Starlette's BaseHTTPMiddleware."""
+    recorded = Recorded(sizes=True)
+    headers = [(b"content-length", b"5")]
+    messages = start(headers=headers), body(b"hello", more_body=True), body()
+    drive.asgi(Middleware(sending(*messages), recorded.observer))
+    assert (recorded.requests(), recorded.first_bytes()) == ({OK: 1}, {})
+    assert recorded.of("response_size")[0][1] == Distribution(1, 5)
+
+
 def test_trailers_are_the_end() -> None:
     recorded, seen = Recorded(), []
 
@@ -198,6 +208,43 @@ def test_a_response_that_cannot_be_sent_is_499_unless_it_was_the_last_message(
     with pytest.raises(BrokenPipeError):
         asyncio.run(run())
     assert (recorded.requests(), recorded.errors(), recorded.in_progress()) == ({expected: 1}, {}, 0)
+
+
+class ErrorGroup(Exception):
+    """As an ExceptionGroup, which Python 3.10 does not have."""
+
+    def __init__(self, *exceptions: Exception) -> None:
+        self.exceptions = exceptions
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected", "errors"),
+    [
+        ([BrokenPipeError()], LEFT, {}),
+        ([BrokenPipeError(), ErrorGroup(ClientDisconnect())], LEFT, {}),
+        ([BrokenPipeError(), KeyError()], FAILED, {"ErrorGroup": 1}),
+    ],
+)
+def test_a_task_group_that_could_not_send_is_499(inside: Any, expected: Any, errors: Any) -> None:
+    recorded = Recorded()
+
+    async def broken(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise BrokenPipeError
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await sending(start(), body(b"a", more_body=True))(scope, receive, send)
+        except BrokenPipeError:
+            raise ErrorGroup(*inside) from None
+
+    async def run() -> None:
+        client = Client(send=broken)
+        await Middleware(app, recorded.observer)(drive.scope(), client.receive, client.send)
+
+    with pytest.raises(ErrorGroup):
+        asyncio.run(run())
+    assert (recorded.requests(), recorded.errors(), recorded.in_progress()) == ({expected: 1}, errors, 0)
 
 
 def test_who_has_an_answer_finds_it_counted() -> None:

@@ -20,6 +20,7 @@ import otel_obs
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
 from otel_obs.http.naming import Semconv
+from tests.http import oracles
 from tests.http.oracles import Labels, Seen, seen_by, seen_by_us
 from tests.http.recorded import Recorded
 from tests.support.samples import parse_samples
@@ -151,7 +152,7 @@ def ask_fastapi(app: FastAPI, ask: Ask, base: str) -> None:
 
 @pytest.mark.parametrize("ask", FASTAPI, ids=lambda ask: f"{ask.method} {ask.path}")
 @pytest.mark.parametrize("base", ["http://localhost", "https://localhost"])
-@pytest.mark.parametrize("oracle", ["contrib", "fastapi"])
+@pytest.mark.parametrize("oracle", ["contrib", oracles.FASTAPI])
 def test_fastapi(ask: Ask, base: str, oracle: str) -> None:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])

@@ -11,16 +11,18 @@ import contextlib
 import operator
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial, reduce
 from typing import NamedTuple
 
 from otel_obs.cells.exact import split
 from otel_obs.cells.exemplar import labels_of, latest, pack
 from otel_obs.cells.exponential import combine, decode, encode
 from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
+from otel_obs.cells.pace import pieces
 from otel_obs.cells.rundir import RunDir, lock
 from otel_obs.cells.snapshot import Exemplar
-from otel_obs.cells.source import FileSource, open_file
+from otel_obs.cells.source import FileSource, Series, open_file
 from otel_obs.cells.store import StoreFullError, file_store
 
 RETIRED = "retired"
@@ -104,7 +106,7 @@ def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float
 def _fill(descriptor: int, sources: list[FileSource], folded: dict[bytes, float]) -> None:
     store = file_store(descriptor, time.time(), RETIRED_WORKER)
     try:
-        for (stream, attributes), total in _sum(sources).items():
+        for stream, attributes, total in _sum(sources):
             offset = store.add_series(stream, attributes, total.created_s, _retired_cells(stream, total))
             if total.exemplars:
                 at = store.add_exemplars(stream, offset)
@@ -141,24 +143,26 @@ class _Total(NamedTuple):
     exemplars: list[Exemplar]
 
 
-def _sum(sources: list[FileSource]) -> dict[tuple[Stream, bytes], _Total]:
-    """Each lasting series over all *sources*."""
-    totals: dict[tuple[Stream, bytes], _Total] = {}
-    for source in sources:
-        for stream, series in source.streams.items():
-            if stream.kind not in LASTING:
-                continue
-            for attributes, offset in series.offsets.items():
-                cells = _cells(source, stream, offset)
-                total = _Total(
-                    series.created_s[attributes],
-                    cells,
-                    (cells[stream.sum_at], *cells[stream.rest_at : stream.rest_at + source.is_retired]),
-                    source.exemplars(stream, attributes),
-                )
-                before = totals.get((stream, attributes))
-                totals[stream, attributes] = _add(stream, before, total) if before else total
-    return totals
+def _sum(sources: list[FileSource]) -> Iterator[tuple[Stream, bytes, _Total]]:
+    """Each lasting series over all *sources*, one by one: the garbage collector would go over all of them."""
+    for stream in dict.fromkeys(stream for source in sources for stream in source.streams):
+        holders = [(source, source.streams[stream]) for source in sources if stream in source.streams]
+        if stream.kind in LASTING:
+            keys = list(dict.fromkeys(key for _, series in holders for key in series.offsets))
+            for piece in pieces(len(keys)):
+                for key in keys[piece]:
+                    found = [_read(*holder, stream, key) for holder in holders if key in holder[1].offsets]
+                    yield stream, key, reduce(partial(_add, stream), found)
+
+
+def _read(source: FileSource, series: Series, stream: Stream, key: bytes) -> _Total:
+    cells = _cells(source, stream, series.offsets[key])
+    return _Total(
+        series.created_s[key],
+        cells,
+        (cells[stream.sum_at], *cells[stream.rest_at : stream.rest_at + source.is_retired]),
+        source.exemplars(stream, key),
+    )
 
 
 def _cells(source: FileSource, stream: Stream, offset: int) -> Sequence[float]:

@@ -20,7 +20,6 @@ from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, Status, Sta
 
 from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.errors import MissingPackageError
-from otel_obs.http.exemplars import UNTRACED
 from otel_obs.http.nesting import MARK
 from otel_obs.sdk.blocks import wrap
 
@@ -317,5 +316,4 @@ def _note_span(span: Span, carrier: Any) -> None:
     """Tell what measures the request which span it is: it records when that span is no longer current."""
     outer = carrier.get(MARK)
     if outer is not None and not outer.is_done:
-        is_sampled = span.get_span_context().trace_flags.sampled
-        outer.note_context(trace.set_span_in_context(span, UNTRACED) if is_sampled else UNTRACED)
+        outer.note_span(span)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
 from opentelemetry.context import attach, detach
+from opentelemetry.trace import Span, set_span_in_context
 
 from otel_obs.http.departure import is_departure
 from otel_obs.http.instruments import Handles
@@ -47,7 +48,7 @@ class Exchange:
         self._send = send
         self._start: Message = _NOT_STARTED
         self.is_special = False
-        self._context: Any = None
+        self._span: Span | None = None
         if observer.names_connection:
             key = scope["method"], scope.get("scheme", "http"), scope.get("http_version", "")
             entry = observer.entries.get(key) or observer.entry(*key)
@@ -125,12 +126,7 @@ class Exchange:
             return
         self.is_done = True
         self._scope = _GONE
-        if self._context is None:
-            handles.end(elapsed_s)
-        else:
-            token = attach(self._recording_context(id(route), elapsed_s))
-            handles.end(elapsed_s)
-            detach(token)
+        handles.end(elapsed_s, self._span)
 
     @property
     def _status(self) -> int:
@@ -176,12 +172,9 @@ class Exchange:
         """A WSGI application inside has matched the rest of the path."""
         self._rule = wsgi_rule(environ)
 
-    def note_context(self, context: Any) -> None:
-        """Note the context of the request's span, which may be over before the request is."""
-        self._context = context
-
-    def _recording_context(self, route: Hashable, elapsed_s: float) -> Any:
-        return self._observer.pace.context(self._context, (route, self._status), elapsed_s)
+    def note_span(self, span: Span) -> None:
+        """Note the request's span, which may be over before the request is."""
+        self._span = span
 
     def returned(self) -> None:
         """The application has returned."""
@@ -219,8 +212,8 @@ class Exchange:
         try:
             observer = self._observer
             route = asgi_route(self._scope, self._has_wsgi, self._rule)
-            if self._context is not None:
-                token = attach(self._recording_context(route, elapsed_s))
+            if self._span is not None:
+                token = attach(set_span_in_context(self._span))
             root = observer.root(self._scope) if observer.has_root else ""
             if status or observer.extra is not None:
                 handles = self._end_as(status, error_type, root, route, elapsed_s)

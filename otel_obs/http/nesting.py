@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from opentelemetry.trace import Span
+
 MARK = "otel_obs.exchange"
 """The key in a WSGI environ or ASGI scope under which the outermost layer puts its `Outer`."""
 
@@ -27,8 +29,8 @@ class Outer(Protocol):
     def match(self, environ: Mapping[str, Any]) -> None:
         """Note the route that a WSGI application inside has matched, while it still knows."""
 
-    def note_context(self, context: Any) -> None:
-        """Note the context of the request's span: what is recorded at the end is recorded in it."""
+    def note_span(self, span: Span) -> None:
+        """Note the request's span: what is recorded at the end is recorded in it."""
 
 
 class AsgiOuter(Outer, Protocol):
@@ -54,7 +56,7 @@ class Skipped:
     def match(self, environ: Mapping[str, Any]) -> None:
         """Do nothing."""
 
-    def note_context(self, context: Any) -> None:
+    def note_span(self, span: Span) -> None:
         """Do nothing."""
 
 

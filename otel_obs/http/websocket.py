@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
+from opentelemetry.trace import Span
+
 from otel_obs.http.departure import is_departure
 from otel_obs.http.instruments import Record, nothing
 from otel_obs.http.naming import OTHER, Connection
@@ -127,7 +129,7 @@ class WebSocket:
     def match(self, environ: Mapping[str, Any]) -> None:
         """Do nothing: no WSGI application serves a websocket."""
 
-    def note_context(self, context: Any) -> None:
+    def note_span(self, span: Span) -> None:
         """Do nothing: the span of a connection is still the current one when it ends."""
 
     def _connection(self, code: str = "") -> Connection:

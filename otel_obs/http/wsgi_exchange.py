@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, detach
+from opentelemetry.trace import Span, set_span_in_context
 
 from otel_obs.http.instruments import Handles
 from otel_obs.http.naming import Outcome
@@ -33,7 +34,7 @@ class Exchange:
 
     # Defaults of the class: what only some requests set.
     is_done = is_special = False
-    _context: Any = None
+    _span: Span | None = None
     _error: BaseException | None = None
     route: str | None = None
     _headers: list[tuple[str, str]] = []  # noqa: RUF012
@@ -97,12 +98,9 @@ class Exchange:
         """Note the route while the framework still knows it."""
         self.route = wsgi_route(environ)
 
-    def note_context(self, context: Any) -> None:
-        """Note the context of the request's span, which is over before the request is."""
-        self._context = context
-
-    def _recording_context(self, elapsed_s: float) -> Any:
-        return self._observer.pace.context(self._context, (self.route, self._status), elapsed_s)
+    def note_span(self, span: Span) -> None:
+        """Note the request's span, which is over before the request is."""
+        self._span = span
 
     def _counting(self, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
         def counting(data: bytes) -> object:
@@ -131,12 +129,7 @@ class Exchange:
             return False
         self.is_done = True
         self.environ = _GONE
-        if self._context is None:
-            handles.end(elapsed_s)
-        else:
-            token = attach(self._recording_context(elapsed_s))
-            handles.end(elapsed_s)
-            detach(token)
+        handles.end(elapsed_s, self._span)
         return True
 
     def attach(self, result: Iterable[bytes]) -> Iterable[bytes]:
@@ -228,7 +221,7 @@ class Exchange:
         self.is_done = True
         elapsed_s = perf_counter() - self._started_s
         self._active(-1.0)
-        token = attach(self._recording_context(elapsed_s)) if self._context is not None else None
+        token = attach(set_span_in_context(self._span)) if self._span is not None else None
         try:
             observer, route = self._observer, self.route
             if not status and elapsed_s > PATIENCE_S and has_left(self.environ):

@@ -16,7 +16,8 @@ from otel_obs.cells.layout import Kind, Scope
 from otel_obs.sdk.aggregate import Aggregator, Translate, note_extremes
 from otel_obs.sdk.blocks import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.labels import BoundT, Labelled
-from otel_obs.sdk.recording import INF, Bound, Owner, Recorder, current_context
+from otel_obs.sdk.owner import Owner
+from otel_obs.sdk.recording import INF, Bound, Recorder, current_context
 
 Attributes = Mapping[str, Any]
 
@@ -78,12 +79,10 @@ class BoundCounter(Bound):
     def add(self, amount: float = 1) -> None:
         """Add *amount*, which is not negative, in the instrument's unit."""
         try:
-            if (
-                amount > 0
-                and (type(amount) is int or (type(amount) is float and amount < INF))
-                and not current_context()
-            ):
+            if amount > 0 and (type(amount) is int or (type(amount) is float and amount < INF)):
                 self._cells[self._offset] += amount
+                if current_context():
+                    self.offer(amount)
                 return
         except Exception as error:  # not resolved yet, or an odd amount
             raise_interruption(error)
@@ -108,14 +107,12 @@ class Counter(Instrument[BoundCounter], metrics.Counter):
     ) -> None:
         """Add *amount*, which is not negative, to the series of *attributes*. Never raises."""
         try:
-            if (
-                amount > 0
-                and (type(amount) is int or (type(amount) is float and amount < INF))
-                and context is None
-                and not current_context()
-            ):
-                key = (*attributes, *attributes.values()) if attributes else ()
-                self._cells[self._offsets[key]] += amount
+            is_usual = type(amount) is int or (type(amount) is float and amount < INF)
+            if amount > 0 and is_usual and context is None:
+                offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
+                self._cells[offset] += amount
+                if current_context():
+                    self._offer(offset, amount, attributes)
                 return
         except Exception as error:  # a new series, an odd amount, odd attributes
             raise_interruption(error)
@@ -135,8 +132,10 @@ class BoundUpDownCounter(Bound):
         """Add *amount*, which may be negative, in the instrument's unit."""
         try:
             value = amount + 0.0
-            if -INF < value < INF and type(value) is float and not current_context():
+            if -INF < value < INF and type(value) is float:
                 self._cells[self._offset] += value
+                if current_context():
+                    self.offer(value)
                 return
         except Exception as error:  # not resolved yet, or an odd amount
             raise_interruption(error)
@@ -164,11 +163,13 @@ class UpDownCounter(Instrument[BoundUpDownCounter], metrics.UpDownCounter):
     ) -> None:
         """Add *amount*, which may be negative, to the series of *attributes*. Never raises."""
         try:
-            if context is None and not current_context():
+            if context is None:
                 value = amount + 0.0
                 offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
                 if -INF < value < INF and type(value) is float:
                     self._cells[offset] += value
+                    if current_context():
+                        self._offer(offset, value, attributes)
                     return
         except Exception as error:  # a new series, an odd amount, odd attributes
             raise_interruption(error)
@@ -189,11 +190,13 @@ class BoundGauge(Bound):
         """Set the value, in the instrument's unit."""
         try:
             value = amount + 0.0
-            if -INF < value < INF and type(value) is float and not current_context():
+            if -INF < value < INF and type(value) is float:
                 now_s = monotonic()
                 cells, offset = self._cells, self._offset
                 cells[offset] = value
                 cells[offset + 1] = now_s
+                if current_context():
+                    self.offer(value)
                 return
         except Exception as error:  # not resolved yet, or an odd amount
             raise_interruption(error)
@@ -241,7 +244,7 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
     ) -> None:
         """Set the series of *attributes*. Never raises."""
         try:
-            if context is None and not current_context():
+            if context is None:
                 value = amount + 0.0
                 offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
                 if -INF < value < INF and type(value) is float:
@@ -249,6 +252,8 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
                     cells = self._cells
                     cells[offset] = value
                     cells[offset + 1] = now_s  # type: ignore[operator]
+                    if current_context():
+                        self._offer(offset, value, attributes)
                     return
         except Exception as error:  # a new series, an odd amount, odd attributes
             raise_interruption(error)
@@ -287,7 +292,7 @@ class BoundHistogram(Bound):
         """Record *amount*, which is not negative, in the instrument's unit."""
         try:
             value = amount + 0.0
-            if 0.0 <= value < INF and type(value) is float and not current_context():
+            if 0.0 <= value < INF and type(value) is float:
                 cells, offset, bounds = self._cells, self._offset, self._bounds
                 bucket, sum_at = offset + bisect_left(bounds, value), offset + len(bounds) + 1
                 # No call between these two: what a signal handler raises comes before both or after both.
@@ -295,6 +300,8 @@ class BoundHistogram(Bound):
                 cells[sum_at] += value
                 if self._has_extremes:
                     note_extremes(cells, sum_at, value)
+                if current_context():
+                    self.offer(value)
                 return
         except Exception as error:  # not resolved yet, or an odd amount
             raise_interruption(error)
@@ -317,7 +324,7 @@ class Histogram(Instrument[BoundHistogram], metrics.Histogram):
     ) -> None:
         """Record *amount*, which is not negative, to the series of *attributes*. Never raises."""
         try:
-            if context is None and not current_context():
+            if context is None:
                 value = amount + 0.0
                 offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
                 if 0.0 <= value < INF and type(value) is float:
@@ -329,6 +336,8 @@ class Histogram(Instrument[BoundHistogram], metrics.Histogram):
                     cells[sum_at] += value
                     if self._has_extremes:
                         note_extremes(cells, sum_at, value)
+                    if current_context():
+                        self._offer(offset, value, attributes)
                     return
         except Exception as error:  # a new series, an odd amount, odd attributes
             raise_interruption(error)

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from otel_obs.errors import DeclarationError, undeclared_attributes
 from otel_obs.sdk.aggregate import Aggregator
-from otel_obs.sdk.recording import Bound, Owner, current_context
+from otel_obs.sdk.owner import Owner
+from otel_obs.sdk.recording import Bound, current_context
 
 BoundT = TypeVar("BoundT", bound=Bound)
 

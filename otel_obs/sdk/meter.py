@@ -15,7 +15,7 @@ from otel_obs.cells.merge import RULES
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk.instruments import Counter, Gauge, Histogram, Instrument, UpDownCounter
 from otel_obs.sdk.observables import Observable, ObservableCounter, ObservableGauge, ObservableUpDownCounter
-from otel_obs.sdk.recording import Owner
+from otel_obs.sdk.owner import Owner
 
 _logger = logging.getLogger("otel_obs")
 

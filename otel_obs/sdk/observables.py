@@ -16,7 +16,7 @@ from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind, Scope
 from otel_obs.cells.store import Store
 from otel_obs.sdk.aggregate import Aggregator, Series, Translate
-from otel_obs.sdk.recording import Owner
+from otel_obs.sdk.owner import Owner
 
 _logger = logging.getLogger("otel_obs")
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from opentelemetry.context import _RUNTIME_CONTEXT
 
 from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind, canonical, encode_attributes
 from otel_obs.cells.store import Store, StoreFullError
-from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.owner import Owner
 
 INF = math.inf
 _ALIASES_PER_SERIES = 4
@@ -32,26 +32,6 @@ def _current_context() -> Any:
 # The usual runtime context is one context variable, and reading it directly costs a tenth.
 _variable = getattr(_RUNTIME_CONTEXT, "_current_context", None)
 current_context = _variable.get if _variable is not None else _current_context
-
-
-class Owner(Protocol):
-    """What an instrument needs of its provider."""
-
-    worker: Worker
-
-    def aggregators_of(self, instrument: Any) -> list[Aggregator]:
-        """The streams that the provider's views make of *instrument*."""
-
-    def offer_exemplar(
-        self, aggregator: Aggregator, series: Series | int, value: float, attributes: Any, context: Any
-    ) -> None:
-        """Keep the measurement as an exemplar of a series, or of the series at an offset."""
-
-    def note_overflow(self, stream: str, limit: int) -> None:
-        """Count a measurement that went to the overflow series, and log the first of its stream."""
-
-    def drop(self, instrument: str, reason: str, detail: str) -> None:
-        """Count a measurement that is not recorded, and log the first of its kind."""
 
 
 class Recorder:
@@ -195,11 +175,20 @@ class Recorder:
             return False
         if offset is None:
             return False
-        aggregator = self._aggregators_known()[0]
-        aggregator.store(cells, offset, value)
+        self._aggregators_known()[0].store(cells, offset, value)
         if context is not None or current_context():
-            self._owner.offer_exemplar(aggregator, offset, value, attributes, context)
+            self._offer(offset, value, attributes, context)
         return True
+
+    def _offer(self, offset: int | None, value: float, attributes: Any, context: Any = None) -> None:
+        """Keep what was just recorded at *offset* as an exemplar, if its context says so."""
+        aggregators = self._aggregators
+        try:
+            if aggregators and offset is not None:
+                self._owner.offer_exemplar(aggregators[0], offset, value, attributes, context)
+        except Exception as error:
+            raise_interruption(error)
+            self._owner.drop(self.name, "error", repr(error))
 
     def _aggregators_known(self) -> list[Aggregator]:
         return self._aggregators or []
@@ -337,6 +326,10 @@ class Bound:
 
     def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
         """Resolve again at the next use."""
+
+    def offer(self, amount: float, context: Any = None) -> None:
+        """Keep what was just recorded as an exemplar, if its context, or the current one, says so."""
+        self._recorder._offer(self._offset, amount, self.attributes, context)
 
     def _slow(self, amount: Any) -> None:
         if self._recorder._slow(amount, self.attributes, None) and self._cells is None:

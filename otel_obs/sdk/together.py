@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+
+from opentelemetry.context import attach, detach
+from opentelemetry.trace import Span, get_current_span, set_span_in_context
 
 from otel_obs.cells.worker import GIL_IS_ON
 from otel_obs.sdk.aggregate import note_extremes
+from otel_obs.sdk.exemplars import Pace
 from otel_obs.sdk.instruments import BoundCounter, BoundHistogram, BoundUpDownCounter
 from otel_obs.sdk.recording import current_context
 
 Record = Callable[[float], None]
+
+
+class End(Protocol):
+    """Records the end of a piece of work."""
+
+    def __call__(self, amount: float, span: Span | None = None, /) -> None:
+        """Record that it took *amount*, in *span*."""
 
 
 def beginning(active: Record) -> Record:
@@ -38,7 +49,7 @@ def beginning(active: Record) -> Record:
     return begin
 
 
-def ending(active: Record, count: Record, duration: Record) -> Record:
+def ending(active: Record, count: Record, duration: Record) -> End:
     """What the end of a piece of work records: one less is active, one more is counted, it took so long.
 
     Args:
@@ -47,25 +58,31 @@ def ending(active: Record, count: Record, duration: Record) -> Record:
         duration: The `record` of a bound histogram. Each may also be any other function.
 
     Returns:
-        A function of the duration, a float that is not negative, in the histogram's unit.
+        A function of the duration, a float that is not negative, in the histogram's unit, and of the span
+        that the piece of work was done in; without one, it is the current one if there is any.
     """
 
-    def each(amount: float) -> None:
-        active(-1.0)
-        count(1.0)
-        duration(amount)
+    def each(amount: float, span: Span | None = None) -> None:
+        token = attach(set_span_in_context(span)) if span is not None else None
+        try:
+            active(-1.0)
+            count(1.0)
+            duration(amount)
+        finally:
+            if token is not None:
+                detach(token)
 
     updown, counter, histogram = _owner(active), _owner(count), _owner(duration)
     kinds = type(updown), type(counter), type(histogram)
     if kinds != (BoundUpDownCounter, BoundCounter, BoundHistogram) or not GIL_IS_ON:
         return each
 
-    def end(amount: float) -> None:
+    pace = Pace()
+
+    def end(amount: float, span: Span | None = None) -> None:
         cells = counter._cells
-        # None where one of them has yet to find its cells, or when something like a span is there for an
-        # exemplar: then each takes its own way.
-        if cells is None or cells is not updown._cells or cells is not histogram._cells or current_context():
-            each(amount)
+        if cells is None or cells is not updown._cells or cells is not histogram._cells:
+            each(amount, span)  # one of them has yet to find its cells
             return
         offset, bounds = histogram._offset, histogram._bounds
         # Most are in the first bucket, and to look at one bound is cheaper than at four.
@@ -78,6 +95,15 @@ def ending(active: Record, count: Record, duration: Record) -> Record:
         cells[sum_at] += amount
         if histogram._has_extremes:
             note_extremes(cells, sum_at, amount)
+        if (span is not None or current_context()) and not pace.is_spent(bucket):
+            offer(amount, bucket, get_current_span() if span is None else span)
+
+    def offer(amount: float, bucket: int, span: Span) -> None:
+        if span.get_span_context().trace_flags.sampled:
+            pace.spend(bucket)
+            context = set_span_in_context(span)
+            counter.offer(1.0, context)
+            histogram.offer(amount, context)
 
     return end
 

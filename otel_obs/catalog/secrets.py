@@ -9,6 +9,8 @@ _PREFIXES = re.compile(
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONG = 24
+_WORDS = re.compile(r"[A-Za-z]{0,15}\d{0,4}([^A-Za-z0-9]+[A-Za-z]{0,15}\d{0,4})*")
+"""Words and small numbers: `openai-production-europe-west-1` is long, and no key."""
 
 
 def looks_secret(text: str) -> bool:
@@ -16,4 +18,4 @@ def looks_secret(text: str) -> bool:
     if _PREFIXES.match(text):
         return True
     is_mixed = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
-    return len(text) >= _LONG and is_mixed and not _UUID.fullmatch(text)
+    return len(text) >= _LONG and is_mixed and not (_UUID.fullmatch(text) or _WORDS.fullmatch(text))

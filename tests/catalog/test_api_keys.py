@@ -37,6 +37,7 @@ def test_the_rate_comes_from_the_outcomes(service: Service) -> None:
         "Bearer abc",
         "eyJhbGciOiJIUzI1NiJ9",
         "0123456789abcdef0123456789abcdef",
+        "Zx8-kQ2_9vLmN4pR7sT1uW3yB5",
     ],
 )
 def test_what_looks_like_a_key_is_never_shown(
@@ -68,7 +69,15 @@ def test_what_looks_like_a_key_is_refused_by_the_metrics_too(
 
 @pytest.mark.parametrize(
     "key_id",
-    ["1", "gemini-primary", "key_3f2a", "6f1c0c52-6a5b-4d6c-9f53-0a5f0d5a2b11", "backup key number 2"],
+    [
+        "1",
+        "gemini-primary",
+        "key_3f2a",
+        "6f1c0c52-6a5b-4d6c-9f53-0a5f0d5a2b11",
+        "backup key number 2",
+        "openai-production-europe-west-1",
+        "team2/anthropic.primary_2026",
+    ],
 )
 def test_an_id_of_a_key_is_none(key_id: str) -> None:
     assert not looks_secret(key_id)

@@ -6,6 +6,7 @@ import operator
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
+from math import inf
 from typing import Any
 
 from otel_obs.cells.exact import add_rows
@@ -106,16 +107,28 @@ def decoded_from(key: bytes, decoded: dict[bytes, Attributes]) -> Attributes:
 
 
 def _keys(sources: list[tuple[Source, Series]]) -> list[bytes]:
-    if len(sources) == 1:
-        return list(sources[0][1].offsets)
-    return list(dict.fromkeys(key for _, series in sources for key in series.offsets))
+    """Every series once, in the order in which they come."""
+    keys = list(sources[0][1].offsets)
+    known = set(keys) if len(sources) > 1 else set()
+    for _, series in sources[1:]:
+        own = list(series.offsets)
+        for piece in pieces(len(own)):
+            fresh = [key for key in own[piece] if key not in known]
+            known.update(fresh)
+            keys += fresh
+    return keys
 
 
 def _starts(keys: list[bytes], sources: list[tuple[Source, Series]]) -> list[float]:
-    if len(sources) == 1:
-        created_s = sources[0][1].created_s
-        return [created_s[key] for key in keys]
-    return [min(series.created_s[key] for _, series in sources if key in series.created_s) for key in keys]
+    """When each series began: in whichever source it did first."""
+    starts: list[float] = []
+    first, *others = [series.created_s for _, series in sources]
+    for piece in pieces(len(keys)):
+        some = [first.get(key, inf) for key in keys[piece]]
+        for created_s in others:
+            some = [min(start, created_s.get(key, inf)) for start, key in zip(some, keys[piece], strict=True)]
+        starts += some
+    return starts
 
 
 def _offsets(keys: list[bytes], series: Series) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from otel_obs.http.scrape import PartedAnswer, Steps
 
 NAP_S = 0.0002
-SWITCH_S = 0.001
+SWITCH_S = 0.0005
 
 
 def run_politely(steps: Steps, is_wanted: Callable[[], bool] = lambda: True) -> PartedAnswer | None:
@@ -37,7 +37,7 @@ def nap() -> None:
 
 
 class _Switching:
-    """Within a long step the loop gets the GIL after 5 ms by default; after 1 ms while we are at it."""
+    """Within a long step the loop gets the GIL after 5 ms by default, and wants it several times a turn."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 
 DIRECTORY = os.environ["CELERY_DIRECTORY"]
 
@@ -23,6 +24,21 @@ def hit() -> str:
     from tests.faults.apps import hurt
 
     return hurt.hit()
+
+
+@celery.task(name="overrun", soft_time_limit=1, time_limit=20)
+def overrun() -> str:
+    """Record one new series after another until the time is over."""
+    from opentelemetry import metrics
+
+    many = metrics.get_meter("tasks").create_counter("many")
+    number = 0
+    try:
+        while True:
+            number += 1
+            many.add(1, {"number": str(number % 1500)})
+    except SoftTimeLimitExceeded:
+        return "in time"
 
 
 @celery.task(name="tell")

@@ -16,12 +16,14 @@ context_size_bytes = Histogram(
 
 
 @safely(context_size_bytes)
-def size(context: str | bytes | float) -> None:
+def size(context: str | bytes | bytearray | memoryview | float) -> None:
     """Record how large a context is.
 
     Args:
-        context: The text itself, or its size in bytes.
+        context: The text itself, as a string or as bytes, or its size in bytes.
     """
     if isinstance(context, str):
         context = context.encode(errors="replace")
-    context_size_bytes.record(len(context) if isinstance(context, bytes) else context)
+    if isinstance(context, (bytes, bytearray, memoryview)):
+        context = memoryview(context).nbytes
+    context_size_bytes.record(context)

@@ -88,15 +88,15 @@ class query(Run):
     """Count and time one query, in a `with` or an `async with`.
 
     Args:
-        operation: Such as `SELECT`; the text of a statement gives its first word.
+        operation: Such as `SELECT`; a statement, as text or as SQLAlchemy's, gives its first word.
         system: Such as `postgresql`, for the semconv profile.
     """
 
     __slots__ = ("_operation", "_system")
 
-    def __init__(self, operation: str, system: str = "") -> None:
+    def __init__(self, operation: object, system: str = "") -> None:
         super().__init__()
-        self._operation, self._system = operation_of(operation), system
+        self._operation, self._system = operation_of(str(operation)), system
 
     def _end(self) -> None:
         error_type = self.error_type or ("_OTHER" if self.status == ERROR else "")

@@ -65,6 +65,8 @@ def test_a_context_has_a_size_in_bytes(service: Service) -> None:
     context.size("äöü")
     context.size(b"1234")
     context.size(90)
+    context.size(bytearray(b"123"))
+    context.size(memoryview(b"1234567"))
     context.size([])  # type: ignore[arg-type]
-    assert service.samples() == ["context_size_bytes_count 3.0", "context_size_bytes_sum 100.0"]
+    assert service.samples() == ["context_size_bytes_count 5.0", "context_size_bytes_sum 110.0"]
     assert service.provider.dropped == {"not_a_number": 1}

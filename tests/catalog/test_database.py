@@ -188,6 +188,16 @@ def test_queries_may_be_counted_by_hand(service: Service) -> None:
     ]
 
 
+def test_a_statement_by_hand_may_be_of_sqlalchemy_and_anything_else_is_other(service: Service) -> None:
+    for statement in sqlalchemy.text("delete from items"), None:
+        with database.query(statement):
+            pass
+    assert service.samples("db_queries") == [
+        'db_queries_total{operation="DELETE",status="success"} 1.0',
+        'db_queries_total{operation="OTHER",status="success"} 1.0',
+    ]
+
+
 @pytest.mark.parametrize(
     ("statement", "operation"),
     [

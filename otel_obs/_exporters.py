@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -48,13 +48,9 @@ Make = Callable[[], Any]
 
 
 def push_readers(settings: Settings) -> list[Any]:
-    """The readers for every exporter of metrics but `prometheus`, which is `/metrics`.
-
-    Raises:
-        SettingError: An exporter is not installed.
-    """
+    """The readers for every exporter of metrics that is installed, but `prometheus`, which is `/metrics`."""
     names = [name for name in settings.metrics_exporters if name != "prometheus"]
-    return [_reader(name, settings) for name in names]
+    return _installed(names, lambda name: _reader(name, settings), "metrics are not pushed there")
 
 
 def _reader(name: str, settings: Settings) -> Any:
@@ -76,24 +72,36 @@ def _reader(name: str, settings: Settings) -> Any:
 
 
 def span_exporters(settings: Settings) -> list[Any]:
-    """The exporters of spans.
-
-    Raises:
-        SettingError: An exporter is not installed.
-    """
+    """The exporters of spans that are installed."""
     protocol = settings.otlp_traces_protocol or settings.otlp_protocol
-    return [WorkerSpanExporter(_find("traces", name, protocol)) for name in settings.traces_exporters]
+    return _installed(
+        settings.traces_exporters,
+        lambda name: WorkerSpanExporter(_find("traces", name, protocol)),
+        "spans do not go there",
+    )
+
+
+def _installed(names: Iterable[str], make: Callable[[str], Any], otherwise: str) -> list[Any]:
+    """What *make* makes of each name; what cannot be had is logged, and the rest goes on without it."""
+    made = []
+    for name in names:
+        try:
+            made.append(make(name))
+        except SettingError as error:
+            _logger.error("%s; %s, all else goes on", error, otherwise)
+    return made
 
 
 def _find(signal: str, name: str, protocol: str) -> Make:
     """The class of an exporter: imported here, since a process that is ending can import no more."""
     entry_name = _PROTOCOLS[protocol] if name == "otlp" else name
     found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=entry_name))
-    if not found:
+    try:
+        make: Make = found[0].load()
+    except (IndexError, ImportError):  # its package, or one that it needs, is not there
         remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else "install its package"
         variable = f"OTEL_{signal.upper()}_EXPORTER"
-        raise SettingError(variable, name, f"names an exporter that is not installed; {remedy}")
-    make: Make = found[0].load()
+        raise SettingError(variable, name, f"names an exporter that is not installed; {remedy}") from None
     return make
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_obs._exporters import EXIT_MS, at_sigterm, begin_last_pushes, span_exporters
-from otel_obs.errors import MissingPackageError, SettingError
+from otel_obs.errors import MissingPackageError
 from otel_obs.sdk import MeterProvider
 from otel_obs.settings import Settings
 
@@ -118,11 +118,8 @@ def _after_fork_in_child(method: Callable[[], None]) -> None:
 def _tracing(settings: Settings, resource: Any) -> Any:
     from otel_obs.tracing import Tracing
 
-    try:
-        return Tracing(span_exporters(settings), resource)
-    except SettingError as error:
-        _logger.error("%s; this process runs without traces", error)
-        return None
+    exporters = span_exporters(settings)
+    return Tracing(exporters, resource) if exporters else None
 
 
 def _trace(framework: str, app: object = None) -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests.collector.roads import shop, use
 from tests.support.otlp import OtlpReceiver
 from tests.support.processes import Service, clean_env, free_port, tool
+from tests.support.samples import parse_samples
 from tests.support.waiting import until
 
 PROTOCOLS = ("grpc", "http/protobuf")
@@ -205,5 +206,29 @@ def test_an_exporter_that_is_not_installed_is_named(receiver: OtlpReceiver) -> N
     done = run("", env)
     assert (
         "OTEL_METRICS_EXPORTER='otlq' names an exporter that is not installed; install its package; "
-        "this process runs without metrics" in done.stderr
+        "metrics are not pushed there, all else goes on" in done.stderr
     )
+
+
+WITHOUT_EXPORTERS = """
+import sys
+for name in ("metric_exporter", "trace_exporter"):
+    sys.modules[f"opentelemetry.exporter.otlp.proto.grpc.{name}"] = None
+import otel_obs
+from flask import Flask
+client = otel_obs.instrument(Flask("app")).test_client()
+assert client.get("/nothing").status_code == 404
+print(client.get("/metrics").text)
+"""
+
+
+def test_without_the_exporters_package_metrics_are_still_served() -> None:
+    env = clean_env({"OTEL_METRICS_EXPORTER": "prometheus,otlp", "OTEL_TRACES_EXPORTER": "otlp"})
+    done = subprocess.run([sys.executable, "-c", WITHOUT_EXPORTERS], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert parse_samples(done.stdout).total("http_requests_total", status_code="404") == 1
+    advice = "names an exporter that is not installed; pip install 'otel-obs[otlp]'"
+    assert done.stderr.splitlines() == [
+        f"OTEL_METRICS_EXPORTER='otlp' {advice}; metrics are not pushed there, all else goes on",
+        f"OTEL_TRACES_EXPORTER='otlp' {advice}; spans do not go there, all else goes on",
+    ]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from otel_obs.cells import forks
 from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import CELL_BYTES, Scope, Stream
+from otel_obs.cells.store import StoreFullError
 from otel_obs.prometheus import _service
 from otel_obs.sdk import Counter, Gauge, Histogram, MeterProvider
 from otel_obs.sdk.aggregate import Aggregator, Plan
@@ -197,6 +198,19 @@ class Definition:
         """Take a series away."""
         if self._instrument is not None:
             self._instrument.remove(handle.attributes)
+
+    def end(self, attributes: Mapping[str, str]) -> None:
+        """Take other workers' series with at least these attributes away, which this one may not know."""
+        if self.declaration.kind is not Gauge or self.declaration.merge != "latest":
+            return
+        at_s = time.monotonic()
+        for aggregator in self._aggregators():
+            # Not `remove_matching` of the instrument: what another thread makes just now has its handle.
+            end = functools.partial(aggregator.end, aggregator.identify(attributes), at_s)
+            try:
+                aggregator.worker.exclusively(end)
+            except StoreFullError as error:
+                self.instrument._owner.drop(self.declaration.name, "full", f"a series cannot end: {error}")
 
     def _change(self, handle: Any, change: Callable[[Aggregator, bytes], None]) -> None:
         for aggregator in self._aggregators():

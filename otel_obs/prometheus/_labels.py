@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import RLock
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 T = TypeVar("T", bound="Labelled")
@@ -52,6 +53,10 @@ class Labelled:
     @abstractmethod
     def retire(self) -> None:
         """Be a series no more."""
+
+    @abstractmethod
+    def _end(self, labels: Mapping[str, str]) -> None:
+        """Have every worker's series with at least these labels be gone, where that can be."""
 
     def labels(self: T, *labelvalues: Any, **labelkwargs: Any) -> T:
         """The series with these labels, given in their declared order or by name.
@@ -122,15 +127,17 @@ class Labelled:
         return child
 
     def remove(self, *labelvalues: Any) -> None:
-        """Drop this worker's series with these labels."""
+        """Drop this worker's series with these labels; of a "mostrecent" gauge, every worker's."""
         if not self._labelnames:
             raise ValueError(f"No label names were set when constructing {self}")
         if len(labelvalues) != len(self._labelnames):
             raise ValueError(f"Incorrect label count (expected {len(self._labelnames)}, got {labelvalues})")
-        self._remove([tuple(str(value) for value in labelvalues)])
+        texts = tuple(str(value) for value in labelvalues)
+        self._remove([texts])
+        self._end(dict(zip(self._labelnames, texts, strict=True)))
 
     def remove_by_labels(self, labels: dict[str, str]) -> None:
-        """Drop every series of this worker that has at least these labels."""
+        """Drop every series with at least these labels, of this worker or as `remove` says."""
         if not self._labelnames:
             raise ValueError(f"No label names were set when constructing {self}")
         if not isinstance(labels, dict):
@@ -147,11 +154,13 @@ class Labelled:
                     if all(texts[at] == text for at, text in wanted.items())
                 ]
             )
+            self._end({self._labelnames[at]: text for at, text in wanted.items()})
 
     def clear(self) -> None:
-        """Drop every series of this worker that has labels."""
+        """Drop every series with labels, of this worker or as `remove` says."""
         if self._labelnames:
             self._remove(list(self._metrics))
+            self._end({})
 
     def _remove(self, keys: list[tuple[str, ...]]) -> None:
         with self._lock:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import prometheus_client
 from prometheus_client import metrics as theirs
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample
 
 from otel_obs.cells.layout import Kind, Stream, canonical
 from otel_obs.cells.snapshot import Column, SeriesTable
@@ -167,6 +168,16 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         for handle in self._own_handles():
             self._definition.unmake(handle)
 
+    def clear(self) -> None:
+        """Drop every series with labels: this worker's, or every worker's of a "mostrecent" gauge."""
+        super().clear()
+        others, self._others = self._others, None
+        if others is not None:
+            others.retire()
+
+    def _end(self, labels: Mapping[str, str]) -> None:
+        self._definition.end(labels)
+
     def _restart(self) -> None:
         self._created = time.time()
         if self._is_removed:
@@ -201,6 +212,19 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
             else:
                 others += _families.families(column, has_created)
         return others or [family]
+
+    def _as_named(self, families: Iterable[Metric]) -> list[Metric]:
+        """Have the series of this worker come first, in the order in which they were named."""
+        places = {each._labelvalues: place for place, each in enumerate(self._each())}
+
+        def place(sample: Sample) -> int:
+            values = tuple(sample.labels.get(name, "") for name in self._labelnames)
+            return places.get(values, len(places))
+
+        sorted_families = list(families)
+        for family in sorted_families:
+            family.samples.sort(key=place)
+        return sorted_families
 
     def _is_as_declared(self, stream: Stream) -> bool:
         declared = self._definition.declaration

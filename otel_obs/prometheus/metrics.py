@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from prometheus_client.metrics import (
     disable_created_metrics,
     enable_created_metrics,
 )
+from prometheus_client.metrics_core import Metric
 
 from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.worker import GIL_IS_ON
@@ -211,6 +212,11 @@ class Gauge(Recorded, prometheus_client.Gauge):
             self._cells = None
             return
         self._record(value)
+
+    def collect(self) -> Iterable[Metric]:
+        """The family, merged over workers; a function's series, made late, stands where it was named."""
+        families = super().collect()
+        return self._as_named(families) if self._definition.computed else families
 
     @property
     def _value(self) -> Value:

@@ -186,6 +186,8 @@ def test_too_many_series_share_one(registry: CollectorRegistry, caplog: pytest.L
         'otel_metric_overflow="true"; look for an attribute with too many values'
     )
     assert [record.getMessage() for record in caplog.records] == [said]
+    counter.clear()
+    assert [sample for family in registry.collect() for sample in family.samples] == []
 
 
 def test_a_function_that_fails_takes_its_series_out_and_is_logged_once(

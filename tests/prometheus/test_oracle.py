@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import prometheus_client
+import pytest
 from hypothesis import HealthCheck, given, settings
 from prometheus_client.openmetrics import exposition
 
@@ -19,3 +22,19 @@ def test_every_program_comes_to_the_same(program: list[Step]) -> None:
     assert ours.families == theirs.families
     assert ours.text == theirs.text
     assert ours.openmetrics == theirs.openmetrics
+
+
+@pytest.mark.parametrize("library", [prometheus_client, prometheus])
+def test_a_functions_series_stands_where_it_was_named(library: ModuleType) -> None:
+    """Also in a program that records for the first time after that."""
+    registry = library.CollectorRegistry()
+    gauge = library.Gauge("tasks", "", ["queue"], registry=registry)
+    gauge.labels("mail").set_function(lambda: 1)
+    gauge.labels("print").set(2)
+    gauge.labels("scan").set_function(lambda: 3)
+    (family,) = registry.collect()
+    assert [(sample.labels["queue"], sample.value) for sample in family.samples] == [
+        ("mail", 1),
+        ("print", 2),
+        ("scan", 3),
+    ]

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import pytest
 
@@ -243,3 +244,42 @@ def test_the_multi_process_collector_has_everything() -> None:
         assert collected.get_sample_value("c_total") == 7
         assert collected.get_sample_value("g", {"pid": str(fork.pid)}) == 3
         assert registry.get_sample_value("c_total") == 2
+
+
+ENDINGS: dict[str, Callable[[Gauge], None]] = {
+    "remove": lambda gauge: gauge.remove("x", "1"),
+    "remove_by_labels": lambda gauge: gauge.remove_by_labels({"shop": "x"}),
+    "clear": lambda gauge: gauge.clear(),
+}
+
+
+@pytest.mark.skipif(not hasattr(Gauge, "remove_by_labels"), reason="an old prometheus_client")
+@pytest.mark.parametrize("mode", ["mostrecent", "livemostrecent"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_most_recent_series_that_only_another_worker_knows_is_removed(
+    ending: str, mode: Literal["mostrecent", "livemostrecent"]
+) -> None:
+    gauge = Gauge("g", "", ["shop", "till"], multiprocess_mode=mode)
+
+    def work() -> None:
+        gauge.labels("x", "1").set(3)
+        gauge.labels("y", "2").set(4)
+
+    with Fork(work):
+        gauge.labels("y", "2").set(5)
+        assert REGISTRY.get_sample_value("g", {"shop": "x", "till": "1"}) == 3
+        ENDINGS[ending](gauge)
+        assert REGISTRY.get_sample_value("g", {"shop": "x", "till": "1"}) is None
+        rest = REGISTRY.get_sample_value("g", {"shop": "y", "till": "2"})
+        assert rest == (None if ending == "clear" else 5)
+        gauge.labels("x", "1").set(6)
+        assert REGISTRY.get_sample_value("g", {"shop": "x", "till": "1"}) == 6
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+def test_a_gauge_of_another_mode_keeps_what_other_workers_have(mode: Literal["max", "sum"]) -> None:
+    gauge = Gauge("g", "", ["shop"], multiprocess_mode=mode)
+    with Fork(lambda: gauge.labels("x").set(3)):
+        gauge.labels("x").set(5)
+        gauge.clear()
+        assert REGISTRY.get_sample_value("g", {"shop": "x"}) == 3

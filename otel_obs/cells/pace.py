@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-AT_ONCE = 500
+AT_ONCE = 250
 """So many series are a piece."""
 
 
@@ -38,8 +38,8 @@ def resting(rest: Callable[[], None]) -> Iterator[None]:
         _pace.rest = before
 
 
-def pieces(count: int) -> Iterator[slice]:
+def pieces(count: int, at_once: int = AT_ONCE) -> Iterator[slice]:
     """The pieces of *count* series, with a breath after each."""
-    for start in range(0, count, AT_ONCE):
-        yield slice(start, start + AT_ONCE)
+    for start in range(0, count, at_once):
+        yield slice(start, start + at_once)
         breathe()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.http.exclusion import Carrier, Exclusion
+from otel_obs.http.extra import ExtraLabels, check_apart
 from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing
 from otel_obs.http.naming import KNOWN_METHODS, OTHER, Classic, Connection, Naming, Outcome
 from otel_obs.sdk.together import beginning
@@ -23,20 +23,6 @@ CLIENT_CLOSED_REQUEST = 499
 SERVER_ERROR = 500
 
 _log = logging.getLogger("otel_obs")
-
-
-@dataclass(frozen=True)
-class ExtraLabels:
-    """Attributes of a team's own on each request.
-
-    Args:
-        names: Every name that `of` may give; what is not declared is dropped, what is missing is "".
-        of: Given the WSGI environ or ASGI scope, the status, and the response's headers as the server gets
-            them, gives the values. Keep their number small: each new value is a new series.
-    """
-
-    names: tuple[str, ...]
-    of: Callable[[Carrier, int, Iterable[tuple[Any, Any]]], Mapping[str, object]]
 
 
 class Entry:
@@ -84,6 +70,8 @@ class Observer:
         self.has_root = self.naming.has_root
         """Whether `root` is wanted."""
         self.exclude = exclude or Exclusion()
+        if extra is not None:
+            check_apart(extra, self.naming)
         self.extra = extra
         self.is_strict = is_strict
         self._note_instruments(instruments)

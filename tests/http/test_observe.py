@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from otel_obs.errors import DeclarationError
 from otel_obs.http import observe
-from otel_obs.http.naming import Outcome, Semconv
+from otel_obs.http.naming import Classic, Outcome, Semconv
+from otel_obs.http.observe import ExtraLabels
 from otel_obs.http.wsgi import Middleware
 from tests.http import drive
 from tests.http.recorded import Recorded
+
+NO_LABEL = "cannot be a label of requests; use letters, digits and _, and no name of Prometheus' own"
 
 
 def unmatched(environ: Any, start_response: Any) -> list[bytes]:
@@ -52,6 +56,29 @@ def test_a_server_error_has_the_conventions_attributes() -> None:
             "error.type": "mine.Error",
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("tenant", "'tenant' is one text and no tuple of names; write ('tenant',)"),
+        (("ten-ant",), f"'ten-ant' {NO_LABEL}"),
+        (("le",), f"'le' {NO_LABEL}"),
+        (("__name",), f"'__name' {NO_LABEL}"),
+        (("a", "b", "a"), "'a, b, a' names a label twice"),
+    ],
+)
+def test_a_name_that_cannot_be_a_label_is_refused(names: Any, message: str) -> None:
+    with pytest.raises(DeclarationError) as raised:
+        ExtraLabels(names, lambda *_: {})
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(("naming", "name"), [(Classic(), "status_code"), (Semconv(), "error.type")])
+def test_a_name_that_requests_have_already_is_refused(naming: Any, name: str) -> None:
+    with pytest.raises(DeclarationError) as raised:
+        Recorded(naming, extra=ExtraLabels((name,), lambda *_: {}))
+    assert str(raised.value) == f"'{name}' is a label of every request already; give yours another name"
 
 
 def test_a_family_that_somebody_else_owns_is_not_recorded() -> None:

@@ -1,0 +1,59 @@
+"""Attributes of a team's own on each request, with names that are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otel_obs._parsers import is_label_name
+from otel_obs.errors import DeclarationError
+from otel_obs.http.exclusion import Carrier
+from otel_obs.http.naming import Naming, Outcome
+
+RESERVED = frozenset({"le", "quantile"})
+"""Prometheus' own, of histograms and summaries."""
+
+
+@dataclass(frozen=True)
+class ExtraLabels:
+    """Attributes of a team's own on each request.
+
+    Args:
+        names: Every name that `of` may give; what is not declared is dropped, what is missing is "".
+        of: Given the WSGI environ or ASGI scope, the status, and the response's headers as the server gets
+            them, gives the values. Keep their number small: each new value is a new series.
+
+    Raises:
+        DeclarationError: One of *names* cannot be a label.
+    """
+
+    names: tuple[str, ...]
+    of: Callable[[Carrier, int, Iterable[tuple[Any, Any]]], Mapping[str, object]]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.names, str):
+            raise DeclarationError(
+                self.names, "is one text and no tuple of names", f"write ({self.names!r},)"
+            )
+        for name in self.names:
+            if not is_label_name(name.replace(".", "_")) or name.startswith("__") or name in RESERVED:
+                raise DeclarationError(
+                    name,
+                    "cannot be a label of requests",
+                    "use letters, digits and _, and no name of Prometheus' own",
+                )
+        if len(set(self.names)) < len(self.names):
+            raise DeclarationError(", ".join(self.names), "names a label twice")
+
+
+def check_apart(extra: ExtraLabels, naming: Naming) -> None:
+    """Refuse a name that requests have anyway.
+
+    Raises:
+        DeclarationError: There is one.
+    """
+    whole = Outcome("GET", "http", "1.1", "", "/", 500, 500, "Error")
+    for name in extra.names:
+        if name in naming.total(whole):
+            raise DeclarationError(name, "is a label of every request already", "give yours another name")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 from collections.abc import Callable, Iterable
 from functools import wraps
 from types import MethodType
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     _Wsgi = Callable[[Flask, WSGIEnvironment, StartResponse], Iterable[bytes]]
 
+_log = logging.getLogger("otel_obs")
+
 KEY = "otel_obs"
 """The key of an application's `extensions` that holds what measures it."""
 
@@ -48,6 +52,8 @@ class _Patch:
     default: Measuring | None = None
     originals: tuple[_Wsgi, _Wsgi] | None = None
     measured: ClassVar[WeakSet[Flask]] = WeakSet()
+    wrapped: ClassVar[WeakSet[Flask]] = WeakSet()
+    """Those that a middleware of ours is around."""
 
 
 def instrument_app(
@@ -60,8 +66,9 @@ def instrument_app(
     """
     if KEY in app.extensions:
         return False
-    _measure(app, Measuring(observer, scrape, exclude))
     _change_class()
+    _measure(app, Measuring(observer, scrape, exclude))
+    _warn_of_bypass(app)
     return True
 
 
@@ -109,6 +116,8 @@ def middleware(
     got_request_exception.connect(_note_exception)
     if found is None:
         return Middleware(wsgi_app, observer, scrape, exclude=exclude)
+    if app is None:
+        _Patch.wrapped.add(found)
     return Middleware(
         wsgi_app,
         observer,
@@ -196,6 +205,21 @@ def _change_class() -> None:
         return measuring(environ, start_response, MethodType(wsgi_app, self))
 
     _set_methods(measured_call, measured_wsgi_app)
+
+
+def _warn_of_bypass(app: Flask) -> None:
+    """Say so where somebody has the bound `wsgi_app` from before the class was changed."""
+    if "wsgi_app" in app.__dict__ or app in _Patch.wrapped or _Patch.originals is None:
+        return
+    _, original = _Patch.originals
+    for referrer in gc.get_referrers(app):
+        if type(referrer) is MethodType and referrer.__func__ is original:
+            _log.warning(
+                "the wsgi_app of %r was taken before it was instrumented; "
+                "requests that come through it are not measured: instrument the application first",
+                app,
+            )
+            return
 
 
 def _set_methods(call: _Wsgi, wsgi_app: _Wsgi) -> None:

@@ -298,6 +298,39 @@ def test_applications_made_before_and_used_before_are_measured_from_then_on() ->
     assert recorded.requests() == {("GET", ITEM, "200"): 2}
 
 
+def test_a_wsgi_app_that_was_taken_too_early_is_said_to_be_unmeasured(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, recorded = make_app(), Recorded()
+    taken = DispatcherMiddleware(app.wsgi_app)
+    measured_flask.instrument_app(app, recorded.observer)
+    Client(taken).get("/items/1")
+    assert recorded.requests() == {}
+    (record,) = caplog.records
+    assert record.message == (
+        "the wsgi_app of <Flask 'tests.test_flask'> was taken before it was instrumented; "
+        "requests that come through it are not measured: instrument the application first"
+    )
+
+
+@pytest.mark.parametrize("early", ["none", "assigned", "measured", "called"])
+def test_a_wsgi_app_that_is_measured_all_the_same_is_not_complained_of(
+    early: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, recorded = make_app(), Recorded()
+    served: Any = app
+    if early == "assigned":
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    elif early == "measured":
+        served = measured_flask.middleware(app.wsgi_app, recorded.observer)
+    elif early == "called":
+        served = ProxyFix(app)
+    measured_flask.instrument_app(app, recorded.observer)
+    Client(served).get("/items/1")
+    assert recorded.requests() == {("GET", ITEM, "200"): 1}
+    assert caplog.records == []
+
+
 def test_a_subclass_with_a_wsgi_app_of_its_own_is_measured() -> None:
     class Own(Flask):
         def wsgi_app(self, environ: Any, start_response: Any) -> Any:

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from describer import Describer, NoAnswerError, keys_from_environment
 from detection import MODEL_TYPE, Detection, detect
+from notes import Notes
 from otel_obs import configure, instrument, record_detection
 from scene import Camera, Frame
 
@@ -52,6 +53,7 @@ watches = {camera_id: Watch(camera_id) for camera_id in CAMERAS}
 describer = Describer(
     os.environ.get("GEMINI_URL", "http://127.0.0.1:8090/gemini/v1"), keys_from_environment()
 )
+notes = Notes(os.environ.get("NOTES_URL", ""))
 pipeline = configure()
 if pipeline is not None:
     logger.info("Prometheus metrics endpoint enabled at %s", pipeline.settings.metrics_path)
@@ -81,9 +83,11 @@ def describe(camera_id: str) -> ResponseReturnValue:
         return jsonify(error=f"there is no camera {camera_id!r}; expected one of {', '.join(CAMERAS)}"), 404
     found = watches[camera_id].look(1)[-1]
     try:
-        return jsonify(description=describer.describe(found))
+        description = describer.describe(found)
     except NoAnswerError as error:
         return jsonify(error=str(error)), 503
+    notes.keep(camera_id, description)
+    return jsonify(description=description)
 
 
 if __name__ == "__main__":

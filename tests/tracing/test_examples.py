@@ -13,7 +13,7 @@ from tests.support.cloud import TOKEN
 from tests.support.collector import OTLP_USER, Collector, needs_collector, variables
 from tests.support.otlp import OtlpReceiver, Span
 from tests.support.processes import Service
-from tests.support.systems import gunicorn, uvicorn
+from tests.support.systems import OfflineLlm, gunicorn, uvicorn
 from tests.support.waiting import until
 
 pytestmark = needs_collector
@@ -24,7 +24,7 @@ CREDENTIALS = "Basic " + base64.b64encode(f"{OTLP_USER}:{TOKEN}".encode()).decod
 
 
 class Pair(NamedTuple):
-    """The detector, which asks the other example for a description, and where their spans end up."""
+    """The detector, which has sparklio keep its descriptions, and where the spans of both end up."""
 
     detector: Service
     receiver: OtlpReceiver
@@ -44,10 +44,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         options = ("--set=exporters.otlp_http/cloud.sending_queue.batch.flush_timeout=50ms",)
         collector = stack.enter_context(Collector(directory, env, options=options))
         tracing = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_SCHEDULE_DELAY": "50", **collector.otlp("grpc")}
-        database = {"REVIEWLENS_DB": str(directory / "sessions.db")}
-        reviewlens = stack.enter_context(uvicorn("reviewlens", directory / "back", {**tracing, **database}))
-        provider = {"GEMINI_URL": f"{reviewlens.url}/gemini/v1"}
-        detector = stack.enter_context(gunicorn("detector", directory / "front", {**tracing, **provider}))
+        model = stack.enter_context(OfflineLlm(directory / "model"))
+        database = {"DATABASE_URL": f"sqlite:///{directory / 'sparklio.db'}"}
+        sparklio = stack.enter_context(uvicorn("sparklio", directory / "back", {**tracing, **database}))
+        others = {**model.urls, "NOTES_URL": sparklio.url}
+        detector = stack.enter_context(gunicorn("detector", directory / "front", {**tracing, **others}))
         yield Pair(detector, receiver)
 
 
@@ -59,21 +60,24 @@ def exemplars(service: Service, sample: str) -> set[str]:
 
 
 def test_a_request_through_both_is_one_trace_and_a_bucket_leads_to_it(pair: Pair) -> None:
-    """The other example is no language model and answers 404; the trace tells who did."""
     answer = pair.detector.post("/cameras/yard/description", {})
-    assert answer.status == 503
+    assert answer.status == 200, answer.text
 
     (trace_id,) = exemplars(pair.detector, "http_request_duration_seconds_bucket")
-    until(lambda: len(pair.trace(trace_id)) == 3, "the three spans of the trace")
+    until(lambda: len(pair.trace(trace_id)) == 4, "the four spans of the trace")
 
-    request, client, asked = pair.trace(trace_id)
+    request, *clients, kept = pair.trace(trace_id)
     assert (request.service, request.name, request.kind) == (
         "detector",
         "POST /cameras/<camera_id>/description",
         SERVER,
     )
-    assert (client.service, client.kind, client.parent_id) == ("detector", CLIENT, request.span_id)
-    assert (asked.service, asked.kind, asked.parent_id) == ("reviewlens", SERVER, client.span_id)
+    # One asks the language model, which makes no spans, the other sparklio.
+    assert [(span.service, span.kind, span.parent_id) for span in clients] == [
+        ("detector", CLIENT, request.span_id)
+    ] * 2
+    assert (kept.service, kept.name, kept.kind) == ("sparklio", "POST /topics/{topic}/notes", SERVER)
+    assert kept.parent_id in {span.span_id for span in clients}
 
 
 def test_the_duration_of_the_call_of_the_model_leads_to_the_same_trace(pair: Pair) -> None:

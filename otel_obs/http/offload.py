@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from otel_obs.cells.pace import resting
-from otel_obs.http.polite import nap, run_politely
+from otel_obs.http.polite import run_politely
 from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest, run
 
 
@@ -20,8 +19,7 @@ async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
     done: asyncio.Future[PartedAnswer] = loop.create_future()
 
     def work() -> None:
-        with resting(nap):
-            answer = run_politely(steps, lambda: not done.cancelled())
+        answer = run_politely(steps, lambda: not done.cancelled())
         if answer is not None:
             loop.call_soon_threadsafe(_resolve, done, answer)
 

@@ -6,7 +6,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import BuiltinFunctionType
 
+from otel_obs.cells.pace import resting
 from otel_obs.http.scrape import PartedAnswer, Steps
 
 NAP_S = 0.0002
@@ -14,26 +16,27 @@ SWITCH_S = 0.0005
 
 
 def run_politely(steps: Steps, is_wanted: Callable[[], bool] = lambda: True) -> PartedAnswer | None:
-    """Run *steps*, and nap between them, so that other threads get the GIL at once.
+    """Run *steps*, and nap between and within them, so that other threads get the GIL at once.
 
     Returns:
         None where the answer was no longer wanted.
     """
-    with _switching:
+    with _switching, resting(_nap_within):
         while is_wanted():
             try:
                 next(steps)
             except StopIteration as end:
                 answer: PartedAnswer = end.value
                 return answer
-            nap()
+            time.sleep(NAP_S)
     steps.close()
     return None
 
 
-def nap() -> None:
-    """Let others run for a moment. With gevent these are greenlets, which must not be met under a lock."""
-    time.sleep(NAP_S)
+def _nap_within() -> None:
+    # What gevent or eventlet has put in its place runs greenlets, which must not be met under a lock.
+    if isinstance(time.sleep, BuiltinFunctionType):
+        time.sleep(NAP_S)
 
 
 class _Switching:

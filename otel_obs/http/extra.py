@@ -32,10 +32,9 @@ class ExtraLabels:
     of: Callable[[Carrier, int, Iterable[tuple[Any, Any]]], Mapping[str, object]]
 
     def __post_init__(self) -> None:
-        if isinstance(self.names, str):
-            raise DeclarationError(
-                self.names, "is one text and no tuple of names", f"write ({self.names!r},)"
-            )
+        given = vars(self)["names"]  # who does not check types forgets a comma
+        if isinstance(given, str):
+            raise DeclarationError(given, "is one text and no tuple of names", f"write ({given!r},)")
         for name in self.names:
             if not is_label_name(name.replace(".", "_")) or name.startswith("__") or name in RESERVED:
                 raise DeclarationError(

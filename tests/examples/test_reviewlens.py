@@ -106,7 +106,6 @@ def test_the_metrics_have_the_names_and_labels_of_the_dashboards(samples: Sample
     assert shown == {
         "http_requests_total": {"method", "endpoint", "status_code"},
         "http_request_duration_seconds": {"method", "endpoint"},
-        "http_response_first_byte_seconds": {"method", "endpoint"},
         "http_requests_in_progress": {"method"},
         "dialogue_sessions_total": {"category"},
         "dialogue_turns_total": {"category"},

@@ -100,8 +100,10 @@ def test_a_variable_sets_its_field(variable: str, text: str, field: str, value: 
         (
             "OTEL_OBS_TRANSLATION",
             "dots",
-            "is not known; expected UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, "
-            "NoUTF8EscapingWithSuffixes or NoTranslation",
+            (
+                "is not known; expected UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, "
+                "NoUTF8EscapingWithSuffixes or NoTranslation"
+            ),
         ),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "70000", "is not a port; expected a number from 0 to 65535"),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "http", "is not a port; expected a number from 0 to 65535"),

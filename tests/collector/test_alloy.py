@@ -113,7 +113,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
         traces, tap = stack.enter_context(OtlpReceiver()), stack.enter_context(Tap())
         cloud = stack.enter_context(Cloud([f"{server.url}/api/v1/write" for server in behind.values()]))
         env = variables(cloud.url, f"http://127.0.0.1:{traces.http_port}/otlp")
-        target = {"APP_JOB": "shop", "APP_TARGET": tap.target}
+        target = {"APP_JOB": "shop", "APP_TARGETS": f"[{tap.target}]"}
         alloy = stack.enter_context(Alloy(directory, {**env, **target}))
         service = stack.enter_context(shop(directory, alloy.otlp()))
         pushing = stack.enter_context(shop(directory / "pushing", {**alloy.otlp(), **pushed}))

@@ -150,7 +150,7 @@ def test_the_example_has_every_variable_with_its_default() -> None:
 def test_alloy_has_the_same_variables_and_no_loose_ends() -> None:
     alloy = (DIRECTORY / "config.alloy").read_text()
     example = re.findall(r"^([A-Z_]+)=", (DIRECTORY / "env.example").read_text(), re.MULTILINE)
-    assert set(re.findall(r'sys\.env\("(\w+)"\)', alloy)) <= example
+    assert set(re.findall(r'sys\.env\("(\w+)"\)', alloy)) <= set(example)
 
     declared = {".".join(parts) for parts in re.findall(r'^([a-z_.]+) "(\w+)" {$', alloy, re.MULTILINE)}
     referred = set(re.findall(r"\b((?:otelcol|prometheus)\.[a-z_.]+)\.(?:input|receiver|handler)\b", alloy))

@@ -82,7 +82,9 @@ class Middleware:
                 and scope["path"] not in self._scrape_paths
                 and not scope.get("root_path")
             ):
-                return Exchange(self.observer, scope, receive, send)
+                exchange = Exchange()
+                exchange.begin(self.observer, scope, receive, send)
+                return exchange
             return self._begin(scope, receive, send)
         except Exception as error:
             self.observer.failed("the begin", error)
@@ -103,7 +105,8 @@ class Middleware:
             return None
         if kind == "websocket":
             return WebSocket(self.observer, scope, receive, send)
-        exchange = Exchange(self.observer, scope, receive, send)
+        exchange = Exchange()
+        exchange.begin(self.observer, scope, receive, send)
         exchange.is_special = self.observer.has_root
         return exchange
 

@@ -41,7 +41,8 @@ class Exchange:
     _rule: str | None = None
     _waiting: list[Message] | None = None
 
-    def __init__(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
+    def begin(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
+        """Begin to measure: not in `__init__`, which C would call, and that costs more."""
         self._observer = observer
         self._scope = scope
         self._receive = receive

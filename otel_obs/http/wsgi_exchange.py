@@ -44,7 +44,7 @@ class Exchange:
     _result: Iterable[bytes] = ()
 
     def begin(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
-        """Begin to measure: not in `__init__`, which C would call, and that costs a tenth of it all."""
+        """Begin to measure: not in `__init__`, which C would call, and that costs more."""
         self._observer = observer
         self.environ = environ
         self._start_response = start_response

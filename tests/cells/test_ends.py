@@ -22,7 +22,7 @@ def end(store: Store, at_s: float, stream: Stream = GAUGE, **attributes: str) ->
 def sessions(fleet: Fleet) -> dict[str, object]:
     """The value of each session that is shown."""
     shown = fleet.values().get("evidence", {})
-    return {str(dict(attributes)["session"]): value for attributes, value in shown.items()}  # type: ignore[call-overload]
+    return {attributes[0][1]: value for attributes, value in shown.items()}  # type: ignore[index]
 
 
 def test_a_worker_that_never_had_the_series_ends_it_for_all(fleet: Fleet) -> None:

@@ -55,10 +55,13 @@ def traced(name: Any = "", attributes: GivenAttributes = None, *, kind: SpanKind
     Returns:
         A decorator that keeps the signature.
     """
-    if callable(name):
+    if callable(name) or isinstance(name, classmethod):
         return traced()(name)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        if isinstance(function, (classmethod, staticmethod)):
+            method: Any = type(function)
+            return cast("Callable[P, R]", method(decorate(function.__func__)))
         called = cast("Callable[..., Any]", function)
         start = _Start(called, name or called.__qualname__, attributes, kind)
         if inspect.isasyncgenfunction(called):

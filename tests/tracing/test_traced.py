@@ -112,6 +112,40 @@ def test_an_exception_is_on_the_span_and_goes_on(spans: Spans) -> None:
     assert [event.name for event in span.events] == ["exception"]
 
 
+def test_methods_are_spans_in_either_order_of_decorators(spans: Spans) -> None:
+    class Worker:
+        @traced("method")
+        def work(self) -> str:
+            return current()
+
+        @traced("class inside")
+        @classmethod
+        def make(cls) -> tuple[str, type]:
+            return current(), cls
+
+        @classmethod
+        @traced("class outside")
+        def remake(cls) -> tuple[str, type]:
+            return current(), cls
+
+        @traced("static inside")
+        @staticmethod
+        def help() -> str:
+            return current()
+
+        @traced
+        @classmethod
+        async def wait(cls) -> type:
+            return cls
+
+    assert Worker().work() == "method"
+    assert Worker.make() == ("class inside", Worker)
+    assert Worker().remake() == ("class outside", Worker)
+    assert Worker.help() == "static inside"
+    assert asyncio.run(Worker.wait()) is Worker
+    assert any(name.endswith("Worker.wait") for name in spans())
+
+
 def test_a_coroutine_function_stays_one(spans: Spans) -> None:
     @traced("outer")
     async def outer() -> str:

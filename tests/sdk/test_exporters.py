@@ -6,7 +6,7 @@ import io
 import json
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc
 from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
 from opentelemetry.metrics import CallbackOptions, Observation

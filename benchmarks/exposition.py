@@ -17,7 +17,8 @@ from random import Random
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from otel_obs.cells.layout import Kind, Scope, Stream, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, render

@@ -11,7 +11,8 @@ from typing import Any, Literal, cast
 from otel_obs._registered import CLIENT_SCOPE, divide, registered
 from otel_obs.catalog.label_order import DeclaredOrder
 from otel_obs.catalog.metric import SCOPE, STANDARD_SCOPE
-from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, canonical
+from otel_obs.cells.attributes import Attributes, canonical
+from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import Options, family_name, negotiate, render

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import NamedTuple
 
-from otel_obs.cells.layout import Attributes, Kind, Stream, decode_attributes, encode_attributes
+from otel_obs.cells.attributes import Attributes, decode_attributes, encode_attributes
+from otel_obs.cells.layout import Kind, Stream
 
 KEPT = 10_000
 """The most ends that are remembered. An older one matters only where a worker has held on to a value,

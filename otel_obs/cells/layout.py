@@ -14,20 +14,16 @@ import json
 import math
 import struct
 import zlib
-from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from sys import intern
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from otel_obs.cells import exponential
-
-Value = str | bool | int | float | bytes | None | tuple["Value", ...] | tuple[tuple[str, "Value"], ...]
-Attributes = tuple[tuple[str, Value], ...]
+from otel_obs.cells.attributes import Attributes, decode_attributes, tagged
 
 MAGIC = b"OTELOBS\0"
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 4096
 COMMIT_AT = 256
 CELL_BYTES = 8
@@ -239,7 +235,7 @@ def pack_record(record: Record) -> bytes:
         tag = _SERIES_RECORD
         body = _SERIES.pack(0, record.stream, record.offset, record.created_s) + record.attributes
     elif isinstance(record, StreamRecord):
-        tag, body = _STREAM_RECORD, json.dumps(_tagged(record.stream), separators=(",", ":")).encode()
+        tag, body = _STREAM_RECORD, json.dumps(tagged(record.stream), separators=(",", ":")).encode()
     elif isinstance(record, RemovedRecord):
         tag, body = _REMOVED_RECORD, record.offset.to_bytes(8, "little")
     elif isinstance(record, ExemplarsRecord):
@@ -303,49 +299,3 @@ def _unpack_payload(payload: bytes) -> Record:
     if tag == _FOLDED_RECORD:
         return FoldedRecord(body[:-8], struct.unpack("<d", body[-8:])[0])
     raise ValueError(tag)
-
-
-def canonical(attributes: Mapping[str, Any] | None) -> Attributes:
-    """Sort *attributes* by key and freeze their values; equal results are the same series.
-
-    Compare the encoded form (`encode_attributes`), not the tuples: in Python `1 == True == 1.0`.
-    """
-    if not attributes:
-        return ()
-    return tuple((str(key), _freeze(attributes[key])) for key in sorted(attributes, key=str))
-
-
-def encode_attributes(attributes: Attributes) -> bytes:
-    """Canonical JSON of *attributes*: the identity of a series, in which 1, 1.0, True and "1" differ."""
-    return json.dumps([[key, _tagged(value)] for key, value in attributes], separators=(",", ":")).encode()
-
-
-def decode_attributes(data: bytes) -> Attributes:
-    """The inverse of `encode_attributes`. A key is one object in all series, which are many."""
-    return tuple([(intern(str(key)), _untagged(value)) for key, value in json.loads(data)])
-
-
-def _freeze(value: Any) -> Value:
-    if value is None or isinstance(value, (str, bool, int, float, bytes)):
-        return value
-    if isinstance(value, Mapping):
-        return tuple((str(key), _freeze(value[key])) for key in sorted(value, key=str))
-    if isinstance(value, Sequence):
-        return tuple(_freeze(item) for item in value)
-    return str(value)
-
-
-def _tagged(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {"b": b64encode(value).decode()}
-    if isinstance(value, tuple):
-        return [_tagged(item) for item in value]
-    return value
-
-
-def _untagged(value: Any) -> Value:
-    if isinstance(value, dict):
-        return b64decode(value["b"])
-    if isinstance(value, list):
-        return tuple(_untagged(item) for item in value)
-    return value  # type: ignore[no-any-return]

@@ -9,10 +9,11 @@ from itertools import repeat
 from math import inf
 from typing import Any
 
+from otel_obs.cells.attributes import Attributes, decode_attributes
 from otel_obs.cells.exact import add_rows
 from otel_obs.cells.exemplar import latest
 from otel_obs.cells.exponential import ExponentialValue, combine, decode
-from otel_obs.cells.layout import Attributes, Kind, Stream, decode_attributes
+from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.pace import pieces
 from otel_obs.cells.retire import LASTING
 from otel_obs.cells.snapshot import Column, Exemplar, Rows, SeriesTable

@@ -6,8 +6,9 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
+from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.exponential import ExponentialValue
-from otel_obs.cells.layout import Attributes, Stream
+from otel_obs.cells.layout import Stream
 
 __all__ = ["Column", "Exemplar", "ExponentialValue", "Rows", "SeriesTable", "Snapshot"]
 

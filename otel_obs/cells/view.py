@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable
 from threading import Lock
 
+from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.ends import StreamEnds
-from otel_obs.cells.layout import Attributes, Kind, Stream
+from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.merge import MergedStream, decoded_from, is_counted
 from otel_obs.cells.pace import AT_ONCE, breathe
 from otel_obs.cells.retire import RETIRED, fold

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from otel_obs.cells.layout import Attributes, Kind, Scope, Stream, Value
+from otel_obs.cells.attributes import Attributes, Value
+from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.exposition.lexical import Escaping, escape_label, escape_name
 
 Translation = Literal[

@@ -13,7 +13,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
-from otel_obs.cells.layout import Attributes, Kind, Scope, Stream
+from otel_obs.cells.attributes import Attributes
+from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.exposition.names import TOTAL, Naming, Translation, scope_attributes, unit_word
 

@@ -6,7 +6,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from otel_obs.cells.layout import Attributes, Kind
+from otel_obs.cells.attributes import Attributes
+from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.exposition.names import Labels, Naming, join_labels, label_value
 from otel_obs.exposition.plan import Family, Member, warn_once

@@ -13,8 +13,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar as ClientExemplar
 from prometheus_client.samples import Sample
 
+from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.exemplar import labels_of
-from otel_obs.cells.layout import Attributes, Kind, Stream
+from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable, Snapshot
 from otel_obs.exposition.families import to_prometheus_client
 from otel_obs.exposition.lexical import number

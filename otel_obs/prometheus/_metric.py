@@ -13,7 +13,8 @@ from prometheus_client import metrics as theirs
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
-from otel_obs.cells.layout import Kind, Stream, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable
 from otel_obs.exposition.names import UNITS, unit_word
 from otel_obs.prometheus import _families

@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from otel_obs.cells import exponential
+from otel_obs.cells.attributes import canonical, decode_attributes, encode_attributes
 from otel_obs.cells.ends import End, can_end
-from otel_obs.cells.layout import Kind, Stream, canonical, decode_attributes, encode_attributes
+from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.cells.worker import Worker
 

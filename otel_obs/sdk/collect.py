@@ -16,7 +16,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_obs.cells import exponential
-from otel_obs.cells.layout import Kind, Scope, Stream, decode_attributes
+from otel_obs.cells.attributes import decode_attributes
+from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Series
 from otel_obs.sdk.exemplars import Exemplars, reservoir_of

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from opentelemetry import metrics
 from opentelemetry.metrics import NoOpMeter
 
+from otel_obs.cells.attributes import canonical
 from otel_obs.cells.interruptions import raise_interruption
-from otel_obs.cells.layout import Scope, canonical
+from otel_obs.cells.layout import Scope
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Plan, Series

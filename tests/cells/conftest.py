@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_obs.cells.layout import Stream, canonical, encode_attributes
+from otel_obs.cells.attributes import canonical, encode_attributes
+from otel_obs.cells.layout import Stream
 from otel_obs.cells.rundir import RunDir
 from otel_obs.cells.service import Service
 from otel_obs.cells.snapshot import Snapshot

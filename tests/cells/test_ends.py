@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_obs.cells import ends
+from otel_obs.cells.attributes import Attributes, canonical, encode_attributes
 from otel_obs.cells.ends import End, StreamEnds, newest
-from otel_obs.cells.layout import Attributes, Kind, Stream, canonical, encode_attributes
+from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.store import Store
 from tests.cells.conftest import Fleet, record
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_obs.cells import layout
+from otel_obs.cells.attributes import canonical, decode_attributes, encode_attributes
 from otel_obs.cells.layout import (
     Damage,
     ExemplarsRecord,
@@ -23,9 +24,6 @@ from otel_obs.cells.layout import (
     SeriesRecord,
     Stream,
     StreamRecord,
-    canonical,
-    decode_attributes,
-    encode_attributes,
     pack_commit,
     pack_header,
     pack_record,

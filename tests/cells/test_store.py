@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from otel_obs.cells import store as store_module
+from otel_obs.cells.attributes import encode_attributes
 from otel_obs.cells.exemplar import pack
-from otel_obs.cells.layout import Kind, SeriesRecord, Stream, encode_attributes
+from otel_obs.cells.layout import Kind, SeriesRecord, Stream
 from otel_obs.cells.source import FileSource, OwnSource, open_file
 from otel_obs.cells.store import QUARANTINE_S, Store, StoreFullError, file_store, heap_store
 from otel_obs.cells.worker import Worker

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from otel_obs.cells.layout import Kind, Scope, Stream, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable, Snapshot
 from otel_obs.exposition import DEFAULT_OPTIONS, TEXT, Format, Options, render
 

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from otel_obs.cells.layout import canonical
+from otel_obs.cells.attributes import canonical
 from otel_obs.cells.snapshot import ExponentialValue, Snapshot
 from otel_obs.exposition import OPENMETRICS, Options, render
 from otel_obs.exposition.families import to_prometheus_client

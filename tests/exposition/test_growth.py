@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_obs.cells.layout import Kind, Stream, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, render

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from otel_obs.cells.layout import Kind, Scope, Stream, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.exposition import family_name
 from otel_obs.exposition.names import (
     Naming,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from otel_obs.cells.layout import Kind, Scope, Stream, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options
 from tests.exposition.build import column, counter, exemplar, gauge, histogram, rendered
 from tests.exposition.schema import decode

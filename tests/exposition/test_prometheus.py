@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from otel_obs.cells.layout import Kind, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, ExponentialValue, Snapshot
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options, negotiate, render
 from tests.exposition.build import (

@@ -7,7 +7,8 @@ import math
 import pytest
 from google.protobuf import text_format
 
-from otel_obs.cells.layout import Kind, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, ExponentialValue
 from otel_obs.exposition import PROTOBUF, Format, Options
 from otel_obs.exposition.protobuf import signed, unsigned, varint

@@ -18,7 +18,8 @@ from prometheus_client import exposition as client
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from otel_obs.cells.layout import Kind, Scope, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind, Scope
 from otel_obs.cells.snapshot import Column, Exemplar, ExponentialValue
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options
 from otel_obs.exposition.names import Naming, join_labels

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from otel_obs.cells.layout import Kind, canonical
+from otel_obs.cells.attributes import canonical
+from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import ExponentialValue
 from otel_obs.exposition import Format, Options
 from tests.exposition.build import (

@@ -14,7 +14,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## This list
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 | \2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 | \2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: $(DEMO_STAMP) ## The classifier under 4 gunicorn workers with real traffic; ARGS=--once ends by itself

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from types import BuiltinFunctionType
 
+from otel_obs.cells import forks
 from otel_obs.cells.pace import resting
 from otel_obs.http.scrape import PartedAnswer, Steps
 
@@ -60,5 +61,12 @@ class _Switching:
             if self._users == 0:
                 sys.setswitchinterval(self._before_s)
 
+    def start_over(self) -> None:
+        """Forget the users, who are threads of the parent process."""
+        if self._users:
+            sys.setswitchinterval(self._before_s)
+        self._lock, self._users = threading.Lock(), 0
+
 
 _switching = _Switching()
+forks.after_in_child(_switching.start_over)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 
 from otel_obs.http.polite import run_politely
-from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest, run
+from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest, Steps, run
 
 
 async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
@@ -15,7 +16,7 @@ async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        return run(steps)  # trio's loop
+        return await _beside_trio(steps)
     done: asyncio.Future[PartedAnswer] = loop.create_future()
 
     def work() -> None:
@@ -25,6 +26,17 @@ async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
 
     threading.Thread(target=work, name="otel-obs-scrape", daemon=True).start()
     return await done
+
+
+async def _beside_trio(steps: Steps) -> PartedAnswer:
+    trio = sys.modules.get("trio")
+    if trio is None:
+        return run(steps)
+    limiter = trio.CapacityLimiter(1)  # the default one may be used up by the application
+    answer: PartedAnswer = await trio.to_thread.run_sync(
+        run_politely, steps, limiter=limiter, abandon_on_cancel=True
+    )
+    return answer
 
 
 def _resolve(done: asyncio.Future[PartedAnswer], answer: PartedAnswer) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterator, Sequence
 
 import pytest
+import trio
 
+from otel_obs.http.offload import answer_aside
 from otel_obs.http.polite import SWITCH_S, run_politely
-from otel_obs.http.scrape import PartedAnswer
+from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest
 
 ANSWER = PartedAnswer(200, [], [])
 
@@ -44,3 +47,36 @@ def test_a_child_that_is_forked_in_the_middle_of_one_starts_over() -> None:
         return ANSWER
 
     assert run_politely(forks()) is ANSWER
+
+
+class _Slow:
+    """A source that takes half a second, in parts of ten milliseconds."""
+
+    def collect(self, accept: str | None, names: Sequence[str]) -> tuple[str, Iterator[bytes]]:
+        return "text/plain", self._parts()
+
+    def _parts(self) -> Iterator[bytes]:
+        for _ in range(50):
+            time.sleep(0.01)
+            yield b"x"
+
+
+def test_trios_loop_turns_while_a_scrape_is_answered() -> None:
+    turns = 0
+    answers: list[PartedAnswer] = []
+
+    async def turn() -> None:
+        nonlocal turns
+        while not answers:
+            turns += 1
+            await trio.sleep(0.01)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(turn)
+            answers.append(await answer_aside(Scrape(_Slow()), ScrapeRequest("GET")))
+
+    trio.run(main)
+    assert answers[0].status == 200
+    assert b"".join(answers[0].parts) == b"x" * 50
+    assert turns > 10

@@ -60,6 +60,12 @@ class Road(NamedTuple):
         return {dict(labels)["instance"] for _, labels in arrived}
 
 
+def _everything(service: Service) -> float:
+    """Have one worker record everything; how many have recorded."""
+    assert service.get("/everything").status == 200
+    return service.scrape().value("otel_obs_workers")
+
+
 @pytest.fixture(scope="module", params=["grpc", "http/protobuf"])
 def road(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     directory = tmp_path_factory.mktemp("pushed")
@@ -75,8 +81,7 @@ def road(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 **collector.otlp(request.param),
             }
             with shop(directory, sending) as service:
-                for _ in range(10 * WORKERS):
-                    assert service.get("/everything").status == 200
+                until(lambda: _everything(service) == WORKERS, "a request at every worker")
                 use(service)
                 road = Road(service, collector, cloud, traces)
                 until(lambda: road.pushed().total("predictions_total", status="success") >= 30, "the pushes")

@@ -87,8 +87,13 @@ collector: ## The OpenTelemetry Collector of collector/builder.yaml: build it on
 prometheus3: ## Prometheus 3, which tests want beside Debian's: build it once, print where it is
 	@scripts/prometheus3
 
+.PHONY: uwsgi
+uwsgi: $(STAMP) ## uWSGI, which tests of the faults want: pip compiles it, where there is a compiler
+	@$(BIN)/python -c "import importlib.metadata as m; m.version('uwsgi')" 2>/dev/null || $(PIP) uwsgi==2.0.31 \
+		|| echo "uWSGI cannot be built here: tests that need it are skipped"
+
 .PHONY: faults-long
-faults-long: $(STAMP) ## The fault suite at its full length: storms of 30 s, a thousand workers
+faults-long: uwsgi ## The fault suite at its full length: storms of 30 s, a thousand workers
 	FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
 
 .PHONY: outage

@@ -51,9 +51,16 @@ def assert_exact(samples: Samples, directory: Path) -> float:
     return sum(counted.values())
 
 
-def hurt(*command: str, base: Path, ledger: Path, log: Path, env: Mapping[str, str] | None = None) -> Service:
+def hurt(
+    *command: str,
+    base: Path,
+    ledger: Path,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+) -> Service:
     """The application under a server."""
     ledger.mkdir(exist_ok=True)
     ledger.chmod(0o777)
     settings = {"OTEL_OBS_RUN_DIR": str(base), "FAULT_LOG": str(ledger), "PYTHONPATH": str(ROOT)}
-    return Service(*command, cwd=ROOT, env={**settings, **(env or {})}, log_file=log, ready_path="/health")
+    return Service(*command, cwd=cwd, env={**settings, **(env or {})}, log_file=log, ready_path="/health")

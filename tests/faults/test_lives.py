@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tests.support.samples import parse_samples
 from tests.support.waiting import until
 
 NOBODY = "nobody"
+PYTHONS = (os.path.realpath(sys.executable), "/usr/bin/python3")
 
 
 def is_empty(base: Path) -> bool:
@@ -69,20 +72,44 @@ def test_a_daemon(way: str, clean_base: Path, tmp_path: Path) -> None:
             assert assert_exact(daemon.scrape(), ledger) == 103
 
 
-def python_of_everybody() -> tuple[str, dict[str, str]] | None:
-    """An interpreter that another user may run with all that the tests need, and its environment."""
-    site = sysconfig.get_path("purelib")
-    env = {"PYTHONPATH": os.pathsep.join((str(ROOT), site)), "PATH": os.environ["PATH"]}
-    code = (
-        "import concurrent.futures.thread, gunicorn, opentelemetry.instrumentation, otel_obs, psutil, wrapt"
-    )
-    for python in (sys.executable, "/usr/bin/python3"):
-        with contextlib.suppress(OSError):
-            if not subprocess.run(
-                [python, "-c", code], env=env, cwd="/", user=NOBODY, capture_output=True
-            ).returncode:
-                return python, env
-    return None
+@pytest.fixture(scope="module")
+def python_of_everybody() -> Iterator[tuple[str, Path, dict[str, str]]]:
+    """An interpreter that another user may run, where all is that the tests need, and its environment."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        site = Path(directory, "site")
+        # This checkout, or its virtual environment, may lie where only its owner may read.
+        for source, copy in (
+            (Path(sysconfig.get_path("purelib")), site),
+            (ROOT / "otel_obs", Path(directory, "otel_obs")),
+            (ROOT / "tests", Path(directory, "tests")),
+        ):
+            shutil.copytree(source, copy, copy_function=link, ignore=shutil.ignore_patterns("__pycache__"))
+        env = {"PYTHONPATH": os.pathsep.join((directory, str(site))), "PATH": os.environ["PATH"]}
+        said = [try_as_nobody(python, env) for python in PYTHONS]
+        if all(said):
+            pytest.skip(f"no Python here that {NOBODY} may run: {said}")
+        yield PYTHONS[said.index("")], Path(directory), env
+
+
+def try_as_nobody(python: str, env: dict[str, str]) -> str:
+    """What hinders another user from running *python* with all that the tests need; empty if nothing does."""
+    code = "import gunicorn, opentelemetry.instrumentation, otel_obs, psutil, tests.faults, wrapt"
+    try:
+        tried = subprocess.run(
+            [python, "-c", code], env=env, cwd="/", user=NOBODY, capture_output=True, text=True
+        )
+    except OSError as error:
+        return str(error)
+    return tried.stderr
+
+
+def link(source: str, copy: str) -> None:
+    """Copy a file for free, where that can be."""
+    try:
+        os.link(source, copy)
+    except OSError:  # another file system
+        shutil.copy2(source, copy)
 
 
 def owners(pids: list[int]) -> set[int]:
@@ -98,11 +125,10 @@ def owners(pids: list[int]) -> set[int]:
 @pytest.mark.parametrize(
     "way", ["wrapped", "wrapped, preloaded", "wrapped, one worker", "in code", "in code, preloaded"]
 )
-def test_workers_of_another_user(way: str, base: Path, tmp_path: Path) -> None:
-    found = python_of_everybody()
-    if found is None:
-        pytest.skip("no Python here that another user may run, with everything installed")
-    python, env = found
+def test_workers_of_another_user(
+    way: str, base: Path, tmp_path: Path, python_of_everybody: tuple[str, Path, dict[str, str]]
+) -> None:
+    python, place, env = python_of_everybody
     ledger = base / "ledger"
     wrapper = (python, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()")
     workers = 1 if "one" in way else 3
@@ -114,7 +140,7 @@ def test_workers_of_another_user(way: str, base: Path, tmp_path: Path) -> None:
     run_dirs = base / "run"
     run_dirs.mkdir()
     run_dirs.chmod(0o1777)
-    with hurt(*command, base=run_dirs, ledger=ledger, log=tmp_path / "log", env=env) as service:
+    with hurt(*command, base=run_dirs, ledger=ledger, log=tmp_path / "log", env=env, cwd=place) as service:
         send(service, 80)
         service.wait_for_workers(workers)
         # One that was forked just now has yet to become the other user.

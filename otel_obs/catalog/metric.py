@@ -161,6 +161,7 @@ class Metric(ABC, Generic[HandleT]):
         self._handles: dict[tuple[Any, ...], HandleT] = {}
         self._others: WeakSet[HandleT] = WeakSet()
         self._reset()
+        self._own = frozenset(attributes or ())  # what `extend` adds later may be left out
         declared.append(self)
 
     def __repr__(self) -> str:
@@ -222,11 +223,10 @@ class Metric(ABC, Generic[HandleT]):
             pass
         declared = self.named.declared
         if values:
-            if named or len(values) != len(declared):
+            if named or len(values) not in (len(self._own), len(declared)):
                 raise undeclared_attributes(self.declaration.family, [*map(str, values), *named], declared)
-            named = dict(zip(declared, values, strict=True))
-        missing = [key for key in named if key not in self.named.accepts]
-        if missing or len(named) != len(declared):
+            named = dict(zip(declared, values, strict=False))
+        if not self.named.has_all(self._own, named):
             raise undeclared_attributes(self.declaration.family, named, declared)
         texts = {key: str(value) for key, value in named.items()}
         return self._keep((*texts, *texts.values()), texts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -130,6 +130,13 @@ class Named(NamedTuple):
     accepts: Mapping[str, Exposed]
     declared: tuple[str, ...]
     is_recorded: bool = True
+
+    def has_all(self, needed: Iterable[str], given: Collection[str]) -> bool:
+        """Whether all that is *given* is accepted, and all that is *needed* is among it, by either name."""
+        accepts = self.accepts
+        if len(given) > len(self.declared) or any(key not in accepts for key in given):
+            return False
+        return {accepts[key].name for key in needed} <= {accepts[key].name for key in given}
 
     def translate(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes of the series that a caller means.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import Any, Generic, TypeVar
@@ -34,9 +35,9 @@ class Labelled(Generic[BoundT]):
         self._children: dict[tuple[object, ...], BoundT] = {}
         self._by_name: dict[tuple[object, ...], BoundT] = {}
 
+    @abstractmethod
     def bind(self, attributes: Mapping[str, Any] | None = None) -> BoundT:
         """Resolve *attributes* once."""
-        raise NotImplementedError
 
     def labels(self, *values: object, **named: object) -> BoundT:
         """The series with these labels, given in their declared order or by name.

@@ -343,8 +343,7 @@ def _shutdown_at_exit(provider: MeterProvider) -> Callable[[], None]:
     reference = weakref.ref(provider)
 
     def shutdown() -> None:
-        alive = reference()
-        if alive is not None:
+        if (alive := reference()) is not None:
             alive.shutdown()
 
     atexit.register(shutdown)

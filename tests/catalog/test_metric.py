@@ -218,8 +218,13 @@ def test_attributes_of_an_applications_own_can_be_declared(start: Callable[..., 
     visits.extend("tenant")
     visits.add(1, {"page": "a", "tenant": "t1"})
     visits.labels("a", "t2").inc()
+    # Who counted by hand before need not know of it.
+    visits.labels("a").inc()
+    visits.labels(page="a").inc()
+    with pytest.raises(DeclarationError, match="page"):
+        visits.labels(tenant="t1")
     assert service.samples() == [
-        'visits_total{page="a"} 1.0',
+        'visits_total{page="a"} 3.0',
         'visits_total{page="a",tenant="t1"} 1.0',
         'visits_total{page="a",tenant="t2"} 1.0',
     ]

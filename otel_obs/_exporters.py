@@ -28,8 +28,8 @@ from opentelemetry.sdk.metrics import (
 )
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader
 
-from otel_obs.cells import forks
 from otel_obs.errors import SettingError
+from otel_obs.host import forks
 from otel_obs.settings import Settings
 
 _logger = logging.getLogger("otel_obs")

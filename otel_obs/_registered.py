@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.exposition.plan import warn_once
+from otel_obs.host.interruptions import raise_interruption
 
 if TYPE_CHECKING:
     from otel_obs.cells.snapshot import Snapshot

@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from otel_obs.cells import forks
 from otel_obs.cells.rundir import lock
 from otel_obs.cells.service import Service
+from otel_obs.host import forks
 from otel_obs.http.polite import run_politely
 from otel_obs.http.scrape import Scrape, ScrapeRequest
 

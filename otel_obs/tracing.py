@@ -18,8 +18,8 @@ from opentelemetry.context import attach, detach
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, Status, StatusCode
 
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.errors import MissingPackageError
+from otel_obs.host.interruptions import raise_interruption
 from otel_obs.http.nesting import MARK
 from otel_obs.sdk.blocks import wrap
 

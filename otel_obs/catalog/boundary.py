@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from otel_obs.catalog.metric import Metric
-from otel_obs.cells.interruptions import raise_interruption
+from otel_obs.host.interruptions import raise_interruption
 
 P = ParamSpec("P")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from otel_obs.catalog.handles import CounterHandle, GaugeHandle, Handle, HistogramHandle, UpDownCounterHandle
 from otel_obs.catalog.metric import Metric
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind
+from otel_obs.host.interruptions import raise_interruption
 from otel_obs.sdk.timing import Timer
 
 Record = Callable[..., None]

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from otel_obs.cells.interruptions import raise_interruption
+from otel_obs.host.interruptions import raise_interruption
 
 _IMAGE_FIELDS = slice(25, 28)  # startcode, endcode, startstack; proc(5) counts from 1
 _PARENT_FIELD, _START_FIELD = 3, 21

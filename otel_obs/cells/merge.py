@@ -14,10 +14,10 @@ from otel_obs.cells.exact import add_rows
 from otel_obs.cells.exemplar import latest
 from otel_obs.cells.exponential import ExponentialValue, combine, decode
 from otel_obs.cells.layout import Kind, Stream
-from otel_obs.cells.pace import pieces
 from otel_obs.cells.retire import LASTING
 from otel_obs.cells.snapshot import Column, Exemplar, Rows, SeriesTable
 from otel_obs.cells.source import Series, Source
+from otel_obs.host.pace import pieces
 
 _ABSENT = -1
 Parts = list[tuple[Source, list[int]]]

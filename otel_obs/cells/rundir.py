@@ -25,7 +25,7 @@ from otel_obs.cells.ancestry import (
     root_of,
     service_name,
 )
-from otel_obs.cells.interruptions import raise_interruption, tolerate
+from otel_obs.host.interruptions import raise_interruption, tolerate
 
 try:
     import fcntl as _fcntl

@@ -12,8 +12,7 @@ from _thread import RLock
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from otel_obs.cells import ancestry, forks
-from otel_obs.cells.interruptions import raise_interruption
+from otel_obs.cells import ancestry
 from otel_obs.cells.rundir import (
     RunDir,
     UnusableDirectoryError,
@@ -24,6 +23,8 @@ from otel_obs.cells.rundir import (
 )
 from otel_obs.cells.tidying import leave, sweep, sweep_other_users
 from otel_obs.errors import unwritable_run_dir
+from otel_obs.host import forks
+from otel_obs.host.interruptions import raise_interruption
 
 if TYPE_CHECKING:
     from otel_obs.cells.store import Store

@@ -11,7 +11,6 @@ from typing import cast
 
 from otel_obs.cells.ends import End, newest
 from otel_obs.cells.exemplar import SLOT_CELLS
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import (
     CELL_BYTES,
     COMMIT_AT,
@@ -30,6 +29,7 @@ from otel_obs.cells.layout import (
     pack_header,
     pack_record,
 )
+from otel_obs.host.interruptions import raise_interruption
 
 INDEX_BYTES = 24 << 20
 CELLS_BYTES = 40 << 20

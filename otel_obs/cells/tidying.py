@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from otel_obs.cells.interruptions import raise_interruption, tolerate
 from otel_obs.cells.rundir import (
     ASIDE,
     DIRECTORY_FLAGS,
@@ -19,6 +18,7 @@ from otel_obs.cells.rundir import (
     remove_tree,
     user_path_of,
 )
+from otel_obs.host.interruptions import raise_interruption, tolerate
 
 
 def leave(run_dirs: Sequence[RunDir]) -> None:

@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from otel_obs.cells import forks
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.source import OwnSource
 from otel_obs.cells.store import Store, StoreFullError, heap_store
+from otel_obs.host import forks
+from otel_obs.host.interruptions import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
 

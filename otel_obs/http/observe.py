@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from otel_obs.cells.interruptions import raise_interruption
+from otel_obs.host.interruptions import raise_interruption
 from otel_obs.http.exclusion import Carrier, Exclusion
 from otel_obs.http.extra import ExtraLabels, check_apart
 from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing

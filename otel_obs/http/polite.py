@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from types import BuiltinFunctionType
 
-from otel_obs.cells import forks
-from otel_obs.cells.pace import resting
+from otel_obs.host import forks
+from otel_obs.host.pace import resting
 from otel_obs.http.scrape import PartedAnswer, Steps
 
 NAP_S = 0.0002

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import request_uri
 
-from otel_obs.cells.forks import check as check_fork
+from otel_obs.host.forks import check as check_fork
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import Observer

@@ -11,10 +11,10 @@ from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from otel_obs.cells import forks
 from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import CELL_BYTES, Scope, Stream
 from otel_obs.cells.store import StoreFullError
+from otel_obs.host import forks
 from otel_obs.prometheus import _service
 from otel_obs.sdk import Counter, Gauge, Histogram, MeterProvider
 from otel_obs.sdk.aggregate import Aggregator, Plan

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
 
-from otel_obs.cells import forks
 from otel_obs.cells.layout import Stream
+from otel_obs.host import forks
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._definition import Definition, Owner
 from otel_obs.sdk import MeterProvider

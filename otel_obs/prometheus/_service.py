@@ -8,10 +8,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
-from otel_obs.cells import forks
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition.plan import Options
+from otel_obs.host import forks
 from otel_obs.sdk import MeterProvider
 
 _logger = logging.getLogger("otel_obs")

@@ -18,8 +18,8 @@ from prometheus_client.metrics import (
 )
 from prometheus_client.metrics_core import Metric
 
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.worker import GIL_IS_ON
+from otel_obs.host.interruptions import raise_interruption
 from otel_obs.prometheus._definition import PER_WORKER, PID, Declaration
 from otel_obs.prometheus._metric import Recorded, defining
 from otel_obs.prometheus._states import Enum, Info

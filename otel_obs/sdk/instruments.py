@@ -11,8 +11,8 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import _Gauge as ApiGauge
 
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind, Scope
+from otel_obs.host.interruptions import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, Translate, note_extremes
 from otel_obs.sdk.blocks import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.labels import BoundT, Labelled

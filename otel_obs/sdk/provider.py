@@ -14,10 +14,10 @@ from opentelemetry import metrics
 from opentelemetry.metrics import NoOpMeter
 
 from otel_obs.cells.attributes import canonical
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Scope
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
+from otel_obs.host.interruptions import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, Plan, Series
 from otel_obs.sdk.exemplars import Exemplars
 from otel_obs.sdk.instruments import Counter

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from opentelemetry.context import _RUNTIME_CONTEXT
 
 from otel_obs.cells.attributes import canonical, encode_attributes
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.errors import DeclarationError
+from otel_obs.host.interruptions import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, Series
 from otel_obs.sdk.owner import Owner
 

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 
-from otel_obs.cells import forks
+from otel_obs.host import forks
 from otel_obs.sdk.provider import MeterProvider
 
 PERIOD_S = 4.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from otel_obs.cells.interruptions import raise_interruption
 from otel_obs.errors import not_a_timer
+from otel_obs.host.interruptions import raise_interruption
 from otel_obs.sdk.blocks import AlsoAsync, Timing, wrap
 
 P = ParamSpec("P")

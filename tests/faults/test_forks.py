@@ -269,7 +269,7 @@ say([wait(child), total(kind="old"), total(kind="new"), family("otel_obs_workers
 def test_a_fork_without_hooks_is_noticed_at_the_next_check(clean_base: Path) -> None:
     # Both write as fast as they can: on shared cells they would lose a fifth.
     code = """
-from otel_obs.cells import forks
+from otel_obs.host import forks
 bound = counter.bind({"kind": "bound"})
 bound.add(1)
 def child():
@@ -312,7 +312,7 @@ say([wait(unhooked(lambda: nested(1))), total()])
 def test_many_threads_of_a_child_without_hooks_start_over_once(clean_base: Path) -> None:
     code = """
 from concurrent.futures import ThreadPoolExecutor
-from otel_obs.cells import forks
+from otel_obs.host import forks
 hit(1)
 def child():
     def work(number):

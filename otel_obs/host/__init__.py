@@ -1,0 +1,1 @@
+"""What lives in a process that is not ours: forks, signal handlers, imports, threads."""

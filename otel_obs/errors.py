@@ -5,7 +5,8 @@ OtelObsError
 ├── SettingError          a variable or option has a wrong value        (also a ValueError)
 ├── DeclarationError      an instrument or metric is declared wrongly   (also a ValueError)
 ├── MissingPackageError   an optional package is not installed          (also an ImportError)
-└── InstrumentationError  an application cannot be instrumented         (also a TypeError)
+├── InstrumentationError  an application cannot be instrumented         (also a TypeError)
+└── UnreadableError       an address, file or answer cannot be read     (also an OSError)
 ```
 """
 
@@ -51,6 +52,14 @@ class InstrumentationError(OtelObsError, TypeError):
             f"instrument() got {type(given).__module__}.{type(given).__qualname__}; "
             "expected a Flask, FastAPI or Starlette application, or a WSGI or ASGI callable"
         )
+
+
+class UnreadableError(OtelObsError, OSError):
+    """An address or a file did not give what was asked of it."""
+
+    def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
+        self.subject, self.problem, self.remedy = subject, problem, remedy
+        super().__init__(f"{subject} {problem}" + (f"; {remedy}" if remedy else ""))
 
 
 def unwritable_run_dir(variable: str, path: str) -> SettingError:

@@ -1,0 +1,95 @@
+"""Checks of an answer as a whole: its status, content type, time, size, and who may read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from email.message import Message
+
+from otel_obs.checks.evidence import Evidence
+from otel_obs.checks.table import Finding
+from otel_obs.reading.fetch import Fetched
+
+TEXT = "text/plain"
+OPENMETRICS = "application/openmetrics-text"
+PROTOBUF = "application/vnd.google.protobuf"
+MIB = 1024 * 1024
+
+
+def check_status(fetched: Fetched) -> Iterator[Finding]:
+    """Anything but 200 ends the check: there is no page."""
+    if fetched.status != 200:
+        yield Finding("OBS002", "status", f"the answer has status {fetched.status}{_hint(fetched)}")
+
+
+def _hint(fetched: Fetched) -> str:
+    if fetched.status in (401, 403):
+        return ": it wants credentials, which --token-file or --header gives"
+    if 300 <= fetched.status < 400:
+        return f", and leads to {fetched.headers.get('location', 'nowhere')!r}"
+    return ""
+
+
+def check_content_types(evidence: Evidence) -> Iterator[Finding]:
+    """Each answer announces a format, and is in it."""
+    answers = [evidence.text.fetched]
+    answers += [evidence.openmetrics.fetched] if evidence.openmetrics else []
+    answers += [evidence.protobuf] if evidence.protobuf else []
+    for content_type in dict.fromkeys(answer.content_type for answer in answers if answer.headers):
+        yield from _content_type(content_type)
+    yield from _disagreements(evidence)
+
+
+def _content_type(content_type: str) -> Iterator[Finding]:
+    media, parameters = _parsed(content_type)
+    if not content_type:
+        yield Finding("OBS003", "Content-Type", "the answer has no Content-Type")
+    elif media not in (TEXT, OPENMETRICS, PROTOBUF):
+        yield Finding("OBS003", "Content-Type", f"the answer announces {content_type!r}")
+    names = [name for name, _ in parameters]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        yield Finding("OBS004", "Content-Type", f"{content_type!r} has {', '.join(twice)} twice")
+
+
+def _parsed(content_type: str) -> tuple[str, list[tuple[str, str]]]:
+    message = Message()
+    message["Content-Type"] = content_type
+    parameters = message.get_params(failobj=[])
+    media = content_type.partition(";")[0].strip().lower()
+    return media, [(name.lower(), value) for name, value in parameters[1:] if name]
+
+
+def _disagreements(evidence: Evidence) -> Iterator[Finding]:
+    for scraped in filter(None, (evidence.text, evidence.openmetrics)):
+        announced = scraped.fetched.format
+        ends = scraped.fetched.body.rstrip(b"\n").endswith(b"\n# EOF")
+        if announced == "text" and ends and _parsed(scraped.fetched.content_type)[0] == TEXT:
+            yield Finding("OBS005", "Content-Type", "text is announced, and the body ends like OpenMetrics")
+        if announced == "openmetrics" and not ends and _has_text_counters(scraped.fetched.body):
+            yield Finding(
+                "OBS005", "Content-Type", "OpenMetrics is announced, and the body is in the text format"
+            )
+
+
+def _has_text_counters(body: bytes) -> bool:
+    return b"_total counter\n" in body
+
+
+def check_costs(evidence: Evidence) -> Iterator[Finding]:
+    """The time and the size of a scrape."""
+    fetched, limits = evidence.text.fetched, evidence.limits
+    fastest_s = min([fetched.duration_s, *(later.fetched.duration_s for later in evidence.later)])
+    if fastest_s > limits.scrape_s:
+        yield Finding("OBS006", "scrape", f"a scrape takes {fastest_s:.1f} s")
+    if len(fetched.body) > limits.page_bytes:
+        yield Finding("OBS007", "page", f"the page has {len(fetched.body) / MIB:.1f} MiB")
+    is_packed = "content-encoding" in fetched.headers
+    if fetched.headers and not is_packed and len(fetched.body) > limits.uncompressed_bytes:
+        yield Finding("OBS008", "page", f"{len(fetched.body) / MIB:.1f} MiB were sent without compression")
+
+
+def check_openness(evidence: Evidence) -> Iterator[Finding]:
+    """Whether everybody can read the page."""
+    if not evidence.is_authorized:
+        for address in evidence.open_at:
+            yield Finding("OBS009", "access", f"no credentials are asked for at {address}, a public address")

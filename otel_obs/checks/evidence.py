@@ -1,0 +1,50 @@
+"""What there is to judge an endpoint by: its answers in each format, and several answers in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from otel_obs.reading.fetch import Fetched
+from otel_obs.reading.page import ScrapedPage
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From where on a check says something; each can be set by the user."""
+
+    scrape_s: float = 5.0
+    page_bytes: int = 10 * 1024 * 1024
+    uncompressed_bytes: int = 1024 * 1024
+    series: int = 10_000
+    label_values: int = 200
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """One answer, and what it says."""
+
+    fetched: Fetched
+    page: ScrapedPage
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was gathered of one endpoint.
+
+    Attributes:
+        text: The answer to a scraper that wants text; for a file, the file.
+        openmetrics: The answer to one that wants OpenMetrics; None for a file.
+        protobuf: The answer to one that wants protobuf; None for a file.
+        later: Further answers in text, each on a connection of its own, in order.
+        is_authorized: Whether the requests carried credentials.
+        open_at: The public addresses that the endpoint can be reached at, as far as it is known.
+    """
+
+    text: Scraped
+    openmetrics: Scraped | None = None
+    protobuf: Fetched | None = None
+    later: Sequence[Scraped] = ()
+    is_authorized: bool = False
+    open_at: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)

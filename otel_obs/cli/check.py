@@ -1,0 +1,99 @@
+"""`otel-obs check`: is this endpoint good?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from otel_obs.checks.evidence import Limits
+from otel_obs.checks.run import check_source
+from otel_obs.checks.table import BY_CODE, Finding
+from otel_obs.cli import output
+from otel_obs.reading.fetch import address_or_file
+
+COLOURS = {"error": "bold red", "warning": "yellow"}
+
+
+def check(
+    source: Annotated[
+        str, typer.Argument(metavar="URL|FILE", help="A page of metrics: an address, a file, or `-`.")
+    ],
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", help="Codes to leave out, `OBS017` or `OBS017,OBS023`; again for more."),
+    ] = None,
+    json: output.JsonOption = False,
+    header: output.HeaderOption = None,
+    token_file: output.TokenFileOption = None,
+    timeout: output.TimeoutOption = 10.0,
+    max_series: Annotated[int, typer.Option(min=1, help="How many series a page may have.")] = Limits.series,
+    max_seconds: Annotated[float, typer.Option(min=0, help="How long a scrape may take.")] = Limits.scrape_s,
+) -> None:
+    """Find what is wrong with a page of metrics: of any Prometheus endpoint, ours or not.
+
+    Each finding has a stable code with a page under docs/checks/. Exit codes: 0 nothing found, 1 something
+    found, 2 wrong use.
+    """
+    ignored = _codes(ignore or ())
+    fetching = output.fetching(header, token_file, timeout)
+    with output.progress(f"checking {source}"):
+        limits = Limits(series=max_series, scrape_s=max_seconds)
+        found = check_source(address_or_file(source), fetching, limits)
+    findings = [finding for finding in found if finding.code not in ignored]
+    if json:
+        output.print_json([_as_row(finding) for finding in findings])
+    else:
+        _print(source, findings)
+    output.found_something(bool(findings))
+
+
+def _codes(given: list[str] | tuple[str, ...]) -> set[str]:
+    codes = {code.strip().upper() for text in given for code in text.split(",") if code.strip()}
+    unknown = sorted(codes - BY_CODE.keys())
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)} is no code of a check; docs/checks/ lists them")
+    return codes
+
+
+def _as_row(finding: Finding) -> dict[str, str]:
+    check = finding.check
+    return {
+        **finding._asdict(),
+        "level": check.level,
+        "title": check.title,
+        "why": check.why,
+        "remedy": check.remedy,
+    }
+
+
+def _print(source: str, findings: list[Finding]) -> None:
+    out = output.console()
+    for code in dict.fromkeys(finding.code for finding in findings):
+        row = BY_CODE[code]
+        out.print(Text.assemble((code, COLOURS[row.level]), f" {row.title}"))
+        for finding in findings:
+            if finding.code == code:
+                out.print(
+                    Text.assemble("  ", output.plain(finding.subject), ": ", output.plain(finding.what))
+                )
+        out.print(Text.assemble(("  why: ", "dim"), row.why))
+        out.print(Text.assemble(("  fix: ", "dim"), row.remedy))
+    errors = sum(finding.check.level == "error" for finding in findings)
+    if findings:
+        out.print(f"{errors} errors, {len(findings) - errors} warnings")
+    else:
+        out.print(Text.assemble(output.plain(source), ": nothing found"))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    output.add_command(
+        app,
+        "check",
+        check,
+        "check localhost:8000",
+        "check https://shop.example/metrics --token-file token.txt --ignore OBS023",
+        "check page.prom --json",
+    )

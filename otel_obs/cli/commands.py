@@ -1,0 +1,37 @@
+"""Every command, each from its own module; one is added here and in `docs/cli.md` by `make docs`."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from otel_obs.cli import check
+
+app = typer.Typer(
+    name="otel-obs",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"otel-obs {installed_version('otel-obs')}")
+        raise typer.Exit
+
+
+@app.callback()
+def otel_obs(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """See what a service measures, and find what is wrong with it."""
+
+
+for module in (check,):
+    module.add_to(app)

@@ -1,0 +1,115 @@
+"""What every command prints, and how: tables for people, JSON for programs, progress only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from otel_obs import cli
+from otel_obs.errors import UnreadableError
+from otel_obs.reading.fetch import Fetching
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+HeaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--header", "-H", help="A header of each request, as `Name: value`; again for more."),
+]
+TokenFileOption = Annotated[
+    Path | None, typer.Option("--token-file", help="A file that holds the bearer token of the page.")
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for an answer.")]
+
+
+def add_command(app: typer.Typer, name: str, command: Callable[..., object], *examples: str) -> None:
+    """Add a command whose help ends with *examples*: `command line  # what it does`."""
+    shown = "\n\n".join(f"    otel-obs {example}" for example in examples)
+    app.command(name, epilog=f"**Examples**\n\n{shown}")(command)
+
+
+def console() -> Console:
+    """Standard output. What is foreign is printed as `Text`, in which nothing is markup."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def plain(text: object) -> Text:
+    """Foreign text as it is, but for what would move a terminal's cursor or change its state."""
+    return Text("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text)))
+
+
+def print_json(value: object) -> None:
+    """Print a value; dataclasses and tuples become objects and lists."""
+    typer.echo(json.dumps(_as_json(value), indent=2, ensure_ascii=False))
+
+
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _as_json(asdict(value))
+    if hasattr(value, "_asdict"):
+        return _as_json(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes):
+        return [_as_json(item) for item in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return str(value)
+    return value
+
+
+def end(code: int) -> NoReturn:
+    """End the command with one of the exit codes."""
+    raise typer.Exit(code)
+
+
+def found_something(is_found: bool) -> NoReturn:
+    """End with 1 where something was found, and with 0 otherwise."""
+    end(cli.FOUND if is_found else cli.FINE)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Say on a terminal what is being done; nothing in a pipe."""
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
+        yield
+        return
+    with errors.status(plain(what)):
+        yield
+
+
+def fetching(headers: Sequence[str] | None, token_file: Path | None, timeout_s: float) -> Fetching:
+    """How the user wants addresses to be asked.
+
+    Raises:
+        typer.BadParameter: A header is none.
+        UnreadableError: The file of the token cannot be read.
+    """
+    sent: dict[str, str] = {}
+    for header in headers or ():
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip() or not header.isprintable():
+            raise typer.BadParameter(f"{header!r} is not a header; expected `Name: value`")
+        sent[name.strip()] = value.strip()
+    if token_file is not None:
+        sent["Authorization"] = f"Bearer {_read_token(token_file)}"
+    return Fetching(sent, timeout_s)
+
+
+def _read_token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise UnreadableError(str(path), f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        token = ""
+    if not token or not token.isprintable() or " " in token:
+        raise UnreadableError(str(path), "holds no token", "expected visible ASCII characters without spaces")
+    return token

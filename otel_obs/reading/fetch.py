@@ -1,0 +1,228 @@
+"""Get a page from an address, a file or standard input; what is foreign is bounded in size and time."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import IO
+
+from otel_obs.errors import UnreadableError
+from otel_obs.reading.page import PageFormat
+from otel_obs.reading.text import format_of
+
+ACCEPT_TEXT = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
+ACCEPT_OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+ACCEPT_PROTOBUF = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"
+    "text/plain;q=0.5"
+)
+
+MAX_BYTES = 256 * 1024 * 1024
+PIECE_BYTES = 256 * 1024
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What an address answered, or a file held (with status 200 and no headers).
+
+    `body` is unpacked; `size_bytes` is what was sent. `duration_s` reaches from the request to the last byte.
+    """
+
+    source: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    size_bytes: int
+    duration_s: float
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type header, "" where there is none."""
+        return self.headers.get("content-type", "")
+
+    @property
+    def format(self) -> PageFormat | None:
+        """The announced format; None for a file."""
+        return format_of(self.content_type) if self.headers else None
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """How addresses are asked: with which headers, and for how long."""
+
+    headers: Mapping[str, str]
+    timeout_s: float = 10.0
+
+    def fetch(self, source: str, accept: str = ACCEPT_TEXT) -> Fetched:
+        """Get a page.
+
+        Args:
+            source: An address as `address` makes it, the path of a file, or `-`.
+            accept: The Accept header.
+
+        Raises:
+            UnreadableError: It cannot be had. An answer with an error's status is an answer.
+        """
+        if not is_address(source):
+            return _read_file(source)
+        headers = {"Accept": accept, "Accept-Encoding": "gzip", "User-Agent": "otel-obs", **self.headers}
+        started_s = time.perf_counter()
+        try:
+            request = urllib.request.Request(source, headers=headers)
+            with _opener(source).open(request, timeout=self.timeout_s) as answer:
+                return _received(source, answer.status, answer.headers, answer, started_s, self.timeout_s)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _received(source, error.code, error.headers, error, started_s, self.timeout_s)
+        except urllib.error.URLError as error:
+            raise UnreadableError(
+                source, f"cannot be reached: {_reason(error.reason)}", _remedy(source)
+            ) from None
+        except TimeoutError:
+            raise UnreadableError(source, f"did not answer within {self.timeout_s:g} s") from None
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            raise UnreadableError(source, f"did not answer in HTTP: {_reason(error)}") from None
+
+
+def is_address(source: str) -> bool:
+    """Whether *source* is an address, and not a file."""
+    return source.startswith(("http://", "https://"))
+
+
+def address(given: str) -> str:
+    """Complete what a person types: `:8000`, `localhost:8000` and `http://localhost:8000` are `…/metrics`."""
+    text = given if "://" in given else "http://" + (f"localhost{given}" if given.startswith(":") else given)
+    parts = urllib.parse.urlsplit(text)
+    try:
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_right = False
+    if not is_right or any(c.isspace() or not c.isprintable() for c in text):
+        raise UnreadableError(
+            repr(given), "is not an address", "expected one such as http://localhost:8000/metrics"
+        )
+    return text if parts.path or parts.query else text.rstrip("/") + "/metrics"
+
+
+def address_or_file(given: str) -> str:
+    """A file where there is one of that name, or `-`; an address otherwise.
+
+    Raises:
+        UnreadableError: It looks like a file, and there is none; or it is neither.
+    """
+    if given == STANDARD_INPUT or is_address(given) or Path(given).is_file():
+        return given if not is_address(given) else address(given)
+    if given.startswith((".", "/", "~")) or (
+        ":" not in given and Path(given).suffix in (".txt", ".prom", ".om")
+    ):
+        raise UnreadableError(given, "is no file")
+    return address(given)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine's loopback."""
+    if host.lower() in ("localhost", "ip6-localhost") or host.lower().endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _opener(source: str) -> urllib.request.OpenerDirector:
+    """No proxy can reach this machine's own loopback."""
+    if is_loopback(urllib.parse.urlsplit(source).hostname or ""):
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+    return urllib.request.build_opener(_NoRedirect())
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is followed on the same host only: what is sent along, a token, is meant for that one."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _received(
+    source: str, status: int, headers: Message, file: IO[bytes], started_s: float, timeout_s: float
+) -> Fetched:
+    parts, size_bytes = [], 0
+    while piece := file.read(PIECE_BYTES):
+        parts.append(piece)
+        size_bytes += len(piece)
+        if size_bytes > MAX_BYTES:
+            raise UnreadableError(source, f"answered more than {MAX_BYTES // 2**20} MiB")
+        if time.perf_counter() - started_s > timeout_s:
+            raise UnreadableError(source, f"was not read to its end within {timeout_s:g} s")
+    lower = {name.lower(): value for name, value in headers.items()}
+    body = b"".join(parts)
+    if lower.get("content-encoding", "").strip().lower() == "gzip":
+        body = _unpack(source, body)
+    return Fetched(source, status, lower, body, size_bytes, time.perf_counter() - started_s)
+
+
+def _unpack(source: str, body: bytes) -> bytes:
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacking.decompress(body, MAX_BYTES)
+    except zlib.error as error:
+        raise UnreadableError(source, f"announced gzip, and sent something else: {error}") from None
+    if unpacking.unconsumed_tail:
+        raise UnreadableError(source, f"answered more than {MAX_BYTES // 2**20} MiB")
+    if not unpacking.eof:
+        raise UnreadableError(source, "sent gzip that is cut off")
+    return unpacked
+
+
+def _read_file(source: str) -> Fetched:
+    started_s = time.perf_counter()
+    try:
+        if source == STANDARD_INPUT:
+            body = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(source).open("rb") as file:
+                body = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnreadableError(source, f"cannot be read: {error.strerror}") from None
+    if len(body) > MAX_BYTES:
+        raise UnreadableError(source, f"holds more than {MAX_BYTES // 2**20} MiB")
+    if body[:2] == b"\x1f\x8b":
+        body = _unpack(source, body)
+    return Fetched(source, 200, {}, body, len(body), time.perf_counter() - started_s)
+
+
+def _reason(error: object) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return "there is no such host"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _remedy(source: str) -> str:
+    return f"is the service running, and is {urllib.parse.urlsplit(source).netloc} its address?"

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from otel_obs.checks.pages import check_pages
+from otel_obs.cli.reference import reference_page
 from otel_obs.ops.metrics_page import metrics_page
 from otel_obs.settings import SETTINGS, Setting
 
@@ -53,9 +56,16 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def check_page(name: str) -> str:
+    """One page of docs/checks/."""
+    return NOTE.format(source="otel_obs/checks/table.py") + "\n" + check_pages()[name]
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "metrics.md": lambda: NOTE.format(source="otel_obs/catalog/") + "\n" + metrics_page(),
+    "cli.md": lambda: NOTE.format(source="otel_obs/cli/") + "\n" + reference_page(),
+    **{f"checks/{name}": partial(check_page, name) for name in check_pages()},
 }
 
 
@@ -76,6 +86,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"docs/{name} is stale; write it again with: make docs", file=sys.stderr)
         return 1 if stale else 0
     for name in stale:
+        (DOCS / name).parent.mkdir(exist_ok=True)
         (DOCS / name).write_text(PAGES[name]())
         print(f"wrote docs/{name}")
     return 0

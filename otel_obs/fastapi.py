@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from types import MethodType
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
@@ -12,12 +13,14 @@ from otel_obs.errors import MissingPackageError
 from otel_obs.http.asgi import Middleware
 from otel_obs.http.asgi_exchange import Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
+from otel_obs.http.nesting import MARK, Outer
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import declares, mounted_applications
 from otel_obs.http.scrape import Scrape
 
 try:
     from starlette.applications import Starlette
+    from starlette.routing import Router
 except ImportError as error:
     raise MissingPackageError("otel_obs.fastapi", "FastAPI or Starlette", "fastapi") from error
 
@@ -43,6 +46,7 @@ class _Patch:
 
     default: Measuring | None = None
     call: _Call | None = None
+    route: _Call | None = None
     init: tuple[Any, Callable[..., None]] | None = None
     measured: ClassVar[WeakSet[Starlette]] = WeakSet()
     quietened: ClassVar[WeakSet[Any]] = WeakSet()
@@ -84,6 +88,9 @@ def uninstall() -> None:
     kind: Any = Starlette
     if _Patch.call is not None:
         kind.__call__, _Patch.call = _Patch.call, None
+    if _Patch.route is not None:
+        routing: Any = Router
+        routing.__call__, _Patch.route = _Patch.route, None
     if _Patch.init is not None:
         kind, kind.__init__ = _Patch.init
         _Patch.init = None
@@ -108,7 +115,53 @@ def _change_classes() -> None:
     if _Patch.call is None:
         _Patch.call = kind.__call__
         kind.__call__ = _measured(kind.__call__)
+    watch()
     _quieten_from_the_start()
+
+
+def watch() -> None:
+    """Tell whatever measures a request which scope its routes are matched in: middleware may copy it."""
+    if _Patch.route is not None:
+        return
+    routing: Any = Router
+    route = _Patch.route = routing.__call__
+
+    @wraps(route)
+    async def watched_call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        outer: Outer | None = scope.get(MARK)
+        if outer is not None:
+            outer.route_in(scope)
+            if type(self.middleware_stack) is not MethodType:
+                _reach_behind_middleware(self)
+        await route(self, scope, receive, send)
+
+    routing.__call__ = watched_call
+
+
+def _reach_behind_middleware(router: Any) -> None:
+    """A router's own middleware may copy the scope too: watch the innermost call."""
+    layer = router.middleware_stack
+    for _ in range(50):
+        inner = getattr(layer, "app", None)
+        if inner == router.app and type(inner) is MethodType:
+            layer.app = _Innermost(inner)
+            return
+        if inner is None or type(inner) is _Innermost:
+            return
+        layer = inner
+
+
+class _Innermost:
+    """Calls a router's matching, and tells in which scope."""
+
+    def __init__(self, match: Any) -> None:
+        self._match = match
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outer: Outer | None = scope.get(MARK)
+        if outer is not None:
+            outer.route_in(scope)
+        await self._match(scope, receive, send)
 
 
 def _quieten_from_the_start() -> None:

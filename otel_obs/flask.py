@@ -14,11 +14,12 @@ from otel_obs.errors import MissingPackageError
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer
 from otel_obs.http.observe import Observer
+from otel_obs.http.routes import Served, wsgi_sources
 from otel_obs.http.scrape import Scrape
 from otel_obs.http.wsgi import Middleware
 
 try:
-    from flask import Flask, got_request_exception, request
+    from flask import Flask, globals, got_request_exception, request
     from werkzeug.exceptions import HTTPException
 except ImportError as error:
     raise MissingPackageError("otel_obs.flask", "Flask", "flask") from error
@@ -92,7 +93,16 @@ def uninstall() -> None:
     if _Patch.originals is not None:
         _set_methods(*_Patch.originals)
         _Patch.originals = None
-        got_request_exception.disconnect(_note_exception)
+    got_request_exception.disconnect(_note_exception)
+    if _served in wsgi_sources:
+        wsgi_sources.remove(_served)
+
+
+def watch() -> None:
+    """Tell whatever measures a request what Flask makes of it."""
+    if _served not in wsgi_sources:
+        wsgi_sources.append(_served)
+        got_request_exception.connect(_note_exception)
 
 
 def middleware(
@@ -113,7 +123,7 @@ def middleware(
         app: The Flask application, where it is known.
     """
     found = app or application_of(wsgi_app)
-    got_request_exception.connect(_note_exception)
+    watch()
     if found is None:
         return Middleware(wsgi_app, observer, scrape, exclude=exclude)
     if app is None:
@@ -157,17 +167,36 @@ def _layers(wsgi_app: Any) -> Iterable[Any]:
 def _match(app: Flask, environ: WSGIEnvironment) -> str | None:
     """Match a request again, whose context is gone."""
     try:
-        rule, _ = app.url_map.bind_to_environ(environ).match(return_rule=True)
+        adapter = app.create_url_adapter(app.request_class(environ))
+        if adapter is None:
+            return None
+        rule, _ = adapter.match(return_rule=True)
     except HTTPException:
         return None
     return rule.rule
+
+
+_contexts: Any = getattr(globals, "_cv_request", None) or getattr(globals, "_cv_app", None)
+"""Flask's own, whose public face (`flask.request`) costs ten times as much; Flask 3.2 has one for both."""
+
+
+def _served(outer: object) -> Served | None:
+    """What Flask serves right now, if that is *outer*'s request: copies of its context come and go."""
+    try:
+        current = _contexts.get().request
+        environ = current.environ
+        if environ[MARK] is outer:
+            return environ, current.url_rule.rule
+    except (LookupError, AttributeError, RuntimeError):
+        pass
+    return None
 
 
 def _change_class() -> None:
     if _Patch.originals is not None:
         return
     call, wsgi_app = _Patch.originals = Flask.__call__, Flask.wsgi_app
-    got_request_exception.connect(_note_exception)
+    watch()
 
     @wraps(call)
     def measured_call(
@@ -198,11 +227,29 @@ def _change_class() -> None:
         if outer is not None:
             if outer.environ is not environ:
                 outer.enter(environ)
-            return wsgi_app(self, environ, start_response)
+            return _serve_inside(self, environ, start_response, outer)
         measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
         if measuring is None:
             return wsgi_app(self, environ, start_response)
         return measuring(environ, start_response, MethodType(wsgi_app, self))
+
+    def _serve_inside(
+        self: Flask, environ: WSGIEnvironment, start_response: StartResponse, outer: Outer
+    ) -> Iterable[bytes]:
+        """A layer around measures, and others are in between: some answer only when Flask has forgotten."""
+
+        def looking(status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable[[bytes], object]:
+            outer.look()
+            return start_response(status, headers, *failure)
+
+        try:
+            return wsgi_app(self, environ, looking)
+        except BaseException:
+            if not outer.is_done:
+                rule = _match(self, environ)
+                if rule is not None:
+                    outer.match(environ, rule)
+            raise
 
     _set_methods(measured_call, measured_wsgi_app)
 
@@ -241,8 +288,12 @@ def _measure(app: Flask, measuring: Measuring) -> Middleware:
 
 
 def _note_exception(sender: Flask, exception: BaseException, **_: object) -> None:
-    """Flask answers an exception with a 500 and says here what it was."""
+    """Flask answers an exception with a 500 and says here what it was.
+
+    Extensions say here, too, which HTTP error they answer: nothing is unhandled about one.
+    """
     outer: Outer | None = request.environ.get(MARK)
     if outer is not None and not outer.is_done:
-        outer.note_error(exception)
-        outer.match(request.environ)
+        if not isinstance(exception, HTTPException):
+            outer.note_error(exception)
+        outer.look()

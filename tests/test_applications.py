@@ -66,7 +66,7 @@ def test_a_plain_asgi_callable_is_wrapped() -> None:
     client = TestClient(otel_obs.instrument(plain))
     client.get("/anything")
     samples = parse_samples(client.get("/metrics").text)
-    labels = {"endpoint": "__unmatched__", "method": "GET", "status_code": "204"}
+    labels = {"endpoint": "__unknown__", "method": "GET", "status_code": "204"}
     assert samples.value("http_requests_total", **labels) == 1
 
 
@@ -78,7 +78,7 @@ def test_a_plain_wsgi_callable_is_wrapped() -> None:
     client = Client(otel_obs.instrument(plain))
     client.get("/anything")
     samples = parse_samples(client.get("/metrics").text)
-    labels = {"endpoint": "__unmatched__", "method": "GET", "status_code": "204"}
+    labels = {"endpoint": "__unknown__", "method": "GET", "status_code": "204"}
     assert samples.value("http_requests_total", **labels) == 1
 
 

@@ -226,7 +226,7 @@ def test_an_application_that_dispatches_counts_what_it_dispatches_once() -> None
     assert recorded.requests() == {
         ("GET", ITEM, "200"): 1,
         ("GET", "/in" + ITEM, "200"): 1,
-        ("GET", UNMATCHED, "200"): 1,
+        ("GET", "__unknown__", "200"): 1,
     }
 
 
@@ -339,7 +339,7 @@ def test_a_subclass_with_a_wsgi_app_of_its_own_is_measured() -> None:
     recorded = Recorded()
     measured_flask.install(recorded.observer)
     Own(__name__).test_client().get("/x")
-    assert recorded.requests() == {("GET", UNMATCHED, "200"): 1}
+    assert recorded.requests() == {("GET", "__unknown__", "200"): 1}
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, set_span_in_context
 
-from otel_obs.http.departure import is_departure
+from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
 from otel_obs.http.instruments import Handles
 from otel_obs.http.naming import Outcome
 from otel_obs.http.nesting import CURRENT, MARK
-from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Observer, type_name
+from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, REDIRECTION, SERVER_ERROR, Observer, type_name
 from otel_obs.http.peer import PATIENCE_S, asgi_has_left
-from otel_obs.http.routes import asgi_route, wsgi_rule
-from otel_obs.http.sizes import declared_bytes_raw
+from otel_obs.http.prefixes import asgi_prefix
+from otel_obs.http.routes import asgi_route, match_again, wsgi_sources
+from otel_obs.http.sizes import body_bytes, declared_bytes_raw
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,7 +46,7 @@ class Exchange:
     def begin(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin to measure: not in `__init__`, which C would call, and that costs more."""
         self._observer = observer
-        self._scope = scope
+        self._scope = self._routed = scope
         self._receive = receive
         self._send = send
         self._start: Message = _NOT_STARTED
@@ -69,11 +71,19 @@ class Exchange:
         path: str = self._scope["path"]
         return path
 
+    def route_in(self, scope: Scope) -> None:
+        """A router inside matches in this scope, which may be a copy."""
+        if not self.is_done:
+            self._routed = scope
+            if scope is not self._scope:
+                self.is_special = True
+
     async def receive(self) -> Message:
         """Pass the client's messages on."""
         message = self._waiting.pop(0) if self._waiting else await self._receive()
         if message["type"] == "http.disconnect":
-            self._has_left = self.is_special = True
+            if not self._stopped_s:  # after a whole response, servers say so of every client
+                self._has_left = self.is_special = True
         else:
             self._received_bytes += len(message.get("body", b""))
         return message
@@ -91,33 +101,42 @@ class Exchange:
             self._end_with(message)
         elif kind == "http.response.start":
             self._start = message
-        elif kind == "http.response.pathsend" or (
-            kind == "http.response.trailers" and not message.get("more_trailers")
-        ):
+        elif kind == "http.response.zerocopysend" or kind == "http.response.pathsend":
+            if message.get("more_body") or self._start.get("trailers"):
+                return self._send_part(message)
+            self.is_special = True
+            self._end_with(message)
+        elif kind == "http.response.trailers" and not message.get("more_trailers"):
             self._end_with(message)
         return self._send(message)
 
     async def _send_part(self, message: Message) -> None:
+        size = self._size_of(message)
         try:
             await self._send(message)
         except OSError:
             self._has_left = self.is_special = True
             raise
-        size = len(message.get("body", b""))
         if size and not self._sent_bytes and size != declared_bytes_raw(self._start.get("headers", ())):
             self._first_byte_s = perf_counter()
             self.is_special = True
         self._sent_bytes += size
 
+    def _size_of(self, message: Message) -> int:
+        if message["type"] == "http.response.body":
+            return len(message.get("body", b""))
+        return body_bytes(message, declared_bytes_raw(self._start.get("headers", ())))
+
     def _end_with(self, message: Message) -> None:
         """Record what most requests are, the short way: nothing special, the outcome known by its route."""
         elapsed_s = perf_counter() - self._started_s
-        scope = self._scope
+        scope = self._routed
         included = scope.get("fastapi")
         route = (included.get("effective_route_context") if included else None) or scope.get("route")
         handles = self._entry.handles.get((id(route), self._start["status"]))
         if (
             handles is None
+            or route is None
             or self.is_special
             or elapsed_s > PATIENCE_S
             or "app_root_path" in scope
@@ -126,7 +145,7 @@ class Exchange:
             self._complete(message, elapsed_s)
             return
         self.is_done = True
-        self._scope = _GONE
+        self._scope = self._routed = _GONE
         handles.end(elapsed_s, self._span)
 
     @property
@@ -149,7 +168,7 @@ class Exchange:
         """The last byte is about to be sent: background tasks do not count."""
         if elapsed_s > PATIENCE_S:
             self._look_for_client()
-        self._sent_bytes += len(message.get("body", b""))
+        self._sent_bytes += self._size_of(message)
         if self._has_left:
             self._end(CLIENT_CLOSED_REQUEST)
         elif self._status >= SERVER_ERROR and self._observer.names_errors:
@@ -169,9 +188,17 @@ class Exchange:
         """A WSGI application serves the rest of the path."""
         self._has_wsgi = self.is_special = True
 
-    def match(self, environ: Mapping[str, Any]) -> None:
-        """A WSGI application inside has matched the rest of the path."""
-        self._rule = wsgi_rule(environ)
+    def look(self) -> None:
+        """A WSGI application inside answers, and still knows what it has matched."""
+        for source in wsgi_sources:
+            served = source(self)
+            if served is not None:
+                self._rule = served[1]
+
+    def match(self, carrier: Mapping[str, Any], template: str) -> None:
+        """A framework has told what it matched: it leaves nothing in the scope."""
+        self._rule = template
+        self.is_special = True
 
     def note_span(self, span: Span) -> None:
         """Note the request's span, which may be over before the request is."""
@@ -181,23 +208,33 @@ class Exchange:
         """The application has returned."""
         if self._stopped_s:
             self._end(0)
-        elif self._has_left:
+        elif self._has_left or asgi_has_left(self._receive, []):
             self._end(CLIENT_CLOSED_REQUEST)
         else:
             self._end(SERVER_ERROR, "RuntimeError")
 
     def fail(self, error: BaseException) -> None:
         """The application raised."""
-        has_left = is_departure(error, self._has_left)
         if self.is_done:
             # A last message that could not be sent is nobody's fault.
-            if not has_left and not isinstance(error, ConnectionError):
+            if self._status >= SERVER_ERROR or not self._comes_of_leaving(error):
                 self._observer.count_error(error)
-        elif has_left:
+        elif not self._stopped_s and self._comes_of_leaving(error):
             self._end(CLIENT_CLOSED_REQUEST, type_name(error))
         else:
             self._error = error
             self._end(SERVER_ERROR, type_name(error))
+
+    def _comes_of_leaving(self, error: BaseException) -> bool:
+        """Whether the client has left, and *error* is nothing else: asked of the connection."""
+        if not comes_of_leaving(error):
+            return False
+        if self._has_left or failed_in(self._send, error):
+            return True
+        left = asgi_has_left(self._receive, [])
+        if left is not None:
+            return left
+        return was_cancelled() if isinstance(error, CancelledError) else not isinstance(error, Exception)
 
     def _end(self, status: int, error_type: str = "") -> None:
         """Record the request, once. *status* is what it came to, 0 for what was sent."""
@@ -212,10 +249,9 @@ class Exchange:
         token = None
         try:
             observer = self._observer
-            route = asgi_route(self._scope, self._has_wsgi, self._rule)
+            route, root = self._place(status or self._status)
             if self._span is not None:
                 token = attach(set_span_in_context(self._span))
-            root = observer.root(self._scope) if observer.has_root else ""
             if status or observer.extra is not None:
                 handles = self._end_as(status, error_type, root, route, elapsed_s)
             else:
@@ -229,17 +265,35 @@ class Exchange:
         except Exception as error:
             self._observer.failed("the end", error)
         finally:
-            self._scope = _GONE
+            self._scope = self._routed = _GONE
             if token is not None:
                 detach(token)
 
+    def _place(self, status: int) -> tuple[str | None, str]:
+        """The route, after what the process mounts; and the root before it, where that is wanted."""
+        scope = self._routed
+        route = asgi_route(scope, self._has_wsgi, self._rule)
+        if route is None and status < REDIRECTION:
+            route = match_again(scope)
+        if not scope.get("root_path"):
+            return route, ""
+        prefix = asgi_prefix(scope, self._scope)
+        if prefix.mount:
+            self.is_special = True
+            route = route and prefix.mount + route
+        return route, self._observer.root(prefix.root) if self._observer.has_root else ""
+
     def _finish(self, root: str, template: str | None, elapsed_s: float) -> Handles:
-        observer, scope = self._observer, self._scope
+        observer, scope = self._observer, self._routed
         included = scope.get("fastapi")
         route = (included.get("effective_route_context") if included else None) or scope.get("route")
         is_known_by_route = (
             observer.is_plain
+            and route is not None
+            and scope is self._scope
             and not root
+            and self._rule is None
+            and "path_template" not in scope
             and (self._status < SERVER_ERROR or not observer.names_errors)
             and "app_root_path" not in scope
             and getattr(route, "endpoint", None) is scope.get("endpoint")

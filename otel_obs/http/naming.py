@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 OTHER = "_OTHER"
 UNMATCHED = "__unmatched__"
+"""The endpoint of what no route matched."""
+UNKNOWN = "__unknown__"
+"""The endpoint of what was answered, by a route that nobody tells, or by none."""
 USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 KNOWN_METHODS = USUAL_METHODS | {"CONNECT", "QUERY", "TRACE"}
 
@@ -117,6 +120,11 @@ SEMCONV_FAMILIES: Mapping[str, str] = {
 }
 
 
+def _is_refusal(status: int) -> bool:
+    """Whether a status can tell that nothing is here: a success or a failure cannot."""
+    return 300 <= status < 499
+
+
 @dataclass(frozen=True)
 class Classic:
     """`method`, `endpoint`, `status_code`.
@@ -143,12 +151,14 @@ class Classic:
         route = outcome.route
         if route is None:
             method = outcome.method if outcome.method in USUAL_METHODS else OTHER
-            return {"method": method, "endpoint": UNMATCHED}
+            return {"method": method, "endpoint": UNMATCHED if _is_refusal(outcome.status) else UNKNOWN}
         return {"method": outcome.method, "endpoint": route}
 
     def connection(self, connection: Connection) -> Labels:
         """Of a websocket."""
-        labels = {"endpoint": UNMATCHED if connection.route is None else connection.route}
+        route, code = connection.route, connection.close_code
+        is_refused = len(code) == 3 and _is_refusal(int(code))
+        labels = {"endpoint": (UNMATCHED if is_refused else UNKNOWN) if route is None else route}
         return {**labels, "close_code": connection.close_code} if connection.close_code else labels
 
     def message(self, connection: Connection, direction: str) -> Labels:

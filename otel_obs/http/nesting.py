@@ -26,8 +26,14 @@ class Outer(Protocol):
     def enter(self, environ: Mapping[str, Any]) -> None:
         """A WSGI layer inside has been reached, with this environ."""
 
-    def match(self, environ: Mapping[str, Any]) -> None:
-        """Note the route that a WSGI application inside has matched, while it still knows."""
+    def look(self) -> None:
+        """Note the route that a WSGI application inside has matched: it answers now, and still knows."""
+
+    def match(self, carrier: Mapping[str, Any], template: str) -> None:
+        """Note the route that an application inside has matched in the environ or scope that it got."""
+
+    def route_in(self, scope: Any) -> None:
+        """An ASGI layer inside matches its routes in this scope, which may be a copy of the server's."""
 
     def note_span(self, span: Span) -> None:
         """Note the request's span: what is recorded at the end is recorded in it."""
@@ -53,7 +59,13 @@ class Skipped:
     def enter(self, environ: Mapping[str, Any]) -> None:
         """Do nothing."""
 
-    def match(self, environ: Mapping[str, Any]) -> None:
+    def look(self) -> None:
+        """Do nothing."""
+
+    def match(self, carrier: Mapping[str, Any], template: str) -> None:
+        """Do nothing."""
+
+    def route_in(self, scope: Any) -> None:
         """Do nothing."""
 
     def note_span(self, span: Span) -> None:

@@ -19,6 +19,7 @@ REMEMBERED = 10_000
 MOST_ROOTS = 16
 SCHEMES = frozenset({"http", "https", "ws", "wss"})
 VERSIONS = frozenset({"0.9", "1.0", "1.1", "2", "2.0", "3", "3.0"})
+REDIRECTION = 300
 CLIENT_CLOSED_REQUEST = 499
 SERVER_ERROR = 500
 
@@ -88,9 +89,10 @@ class Observer:
         self._roots: dict[str, str] = {}
         self._logged: set[str] = set()
 
-    def root(self, scope: Carrier) -> str:
-        """The root path of an ASGI server; a forwarded header may have set it, so only a few are known."""
-        path = scope.get("app_root_path", scope.get("root_path", ""))
+    def root(self, path: str) -> str:
+        """An application's root as a label: a forwarded header may have set it, so only a few are known."""
+        if not path:
+            return path
         if len(self._roots) < MOST_ROOTS:
             self._roots.setdefault(path, path.rstrip("/"))
         return self._roots.get(path, "")

@@ -6,59 +6,21 @@ the shape of what they leave behind; none is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
-MOUNT = "/{mount}"
-"""Stands for a path prefix that is no template and may be anything."""
-
+from otel_obs.http.prefixes import MOUNT
 
 REMEMBERED = 1024
 
-MOST_SCRIPTS = 32
-"""Applications are mounted at a few places; a dispatcher that has one for each customer has no bound."""
-
-_scripts: dict[str, str] = {}
-_mounts: dict[tuple[int, str], Mounted] = {}
+_mounts: dict[tuple[int, str], tuple[Sequence[Any], int, Mounted]] = {}
 _by_endpoint: dict[int, tuple[Sequence[Any], int, dict[int, list[Any]]]] = {}
 
+Served = tuple[Mapping[str, Any], str]
+"""The environ that a WSGI application got, and the rule that it matched there."""
 
-def wsgi_route(environ: Mapping[str, Any]) -> str | None:
-    """The rule that werkzeug matched, after the prefix under which the application is mounted.
-
-    Args:
-        environ: The environ that the application got, when it starts its response: Flask keeps its request
-            there no longer than it serves it.
-    """
-    try:
-        template: str = environ["werkzeug.request"].url_rule.rule
-    except (KeyError, AttributeError):
-        return None
-    script = environ.get("SCRIPT_NAME")
-    return _mount(environ, script) + template if script else template
-
-
-def wsgi_rule(environ: Mapping[str, Any]) -> str | None:
-    """The rule that werkzeug matched; None where none did."""
-    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-    template: str | None = None if rule is None else rule.rule
-    return template
-
-
-def _mount(environ: Mapping[str, Any], script: str) -> str:
-    """*script* where it is part of the path that the server got; "" where a proxy's header brought it."""
-    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
-    if raw is None:
-        is_mount = "werkzeug.proxy_fix.orig" not in environ
-    else:
-        received = unquote(raw.partition("?")[0], "latin-1")
-        is_mount = received == script + environ.get("PATH_INFO", "")
-    if not is_mount:
-        return ""
-    if len(_scripts) < MOST_SCRIPTS:
-        _scripts.setdefault(script, script.rstrip("/"))
-    return _scripts.get(script, MOUNT)
+wsgi_sources: list[Callable[[object], Served | None]] = []
+"""Of each WSGI framework: tells what it serves right now, given the request's `Outer`; None for nothing."""
 
 
 class Mounted(NamedTuple):
@@ -72,23 +34,57 @@ def asgi_route(scope: Mapping[str, Any], has_wsgi: bool = False, rule: str | Non
     """The path format of the route that Starlette, FastAPI or Litestar matched, after its mounts.
 
     Args:
-        scope: The scope that the application got, after the request.
+        scope: The scope that the innermost router got, after the request.
         has_wsgi: Whether a WSGI application inside has matched the rest.
-        rule: What it matched.
+        rule: What it matched, or what a framework told that leaves nothing in the scope.
     """
     endpoint = scope.get("endpoint")
     if endpoint is None:
-        template: str | None = scope.get("path_template")
-        return template
+        return rule if rule is not None else _without_endpoint(scope)
     root = scope.get("root_path", "")
     base = scope.get("app_root_path", root)
     mounted = Mounted() if root == base else _mounted(_routes(scope.get("router")), root[len(base) :])
     if has_wsgi:
         return None if rule is None else mounted.prefix + rule
-    route = _matched(scope, endpoint, mounted)
+    route: str | None = scope.get("path_template") or rule or _matched(scope, endpoint, mounted)
+    if route is None:
+        route = _frontend(scope)
     if route is None:
         return None
     return mounted.prefix + route if mounted.prefix else route
+
+
+def _without_endpoint(scope: Mapping[str, Any]) -> str | None:
+    """What a routing object leaves that names no endpoint."""
+    template: str | None = scope.get("path_template") or _frontend(scope)
+    if template is None and "path_template" not in scope:
+        template = _path_format(scope.get("route")) or None
+    return template or None
+
+
+def _frontend(scope: Mapping[str, Any]) -> str | None:
+    """FastAPI's `frontend()`: it leaves how much of the path lies below where it serves its files."""
+    below = (scope.get("fastapi") or {}).get("frontend_path")
+    if below is None:
+        return None
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    path = path[len(root) :] if root and path.startswith(root) else path
+    return path[: len(path) - len(below)].rstrip("/") + "/{path}"
+
+
+def match_again(scope: Mapping[str, Any]) -> str | None:
+    """The path format of the route that matches: for a routing object that has answered and left nothing.
+
+    The cost grows with the number of routes, so ask only about a request that some route has answered.
+    """
+    if "endpoint" in scope or "router" not in scope:
+        return None
+    for route in _flat(_routes(scope["router"])):
+        matches = getattr(route, "matches", None)
+        if matches is not None and matches(scope)[0].name == "FULL":
+            return _path_format(route) or None
+    return None
 
 
 def declares(owner: Any, path: str) -> bool:
@@ -126,7 +122,9 @@ def _matched(scope: Mapping[str, Any], endpoint: Any, mounted: Mounted) -> str |
         found = _find(_routes(owner), endpoint, scope)
         if found is not None:
             return None if _is_mount(found) and _routes(found) else _path_format(found)
-    return None
+    if route is None or _is_mount(route) or hasattr(route, "host_regex"):
+        return None
+    return _path_format(route) or None
 
 
 def _find(routes: Sequence[Any], endpoint: Any, scope: Mapping[str, Any]) -> Any:
@@ -150,12 +148,13 @@ def _find(routes: Sequence[Any], endpoint: Any, scope: Mapping[str, Any]) -> Any
 def _mounted(routes: Sequence[Any], consumed: str) -> Mounted:
     """The mounts that *consumed*, the part of the path before the innermost one's, went through."""
     key = id(routes), consumed
-    mounted = _mounts.get(key)
-    if mounted is None:
+    known = _mounts.get(key)
+    # Another application's routes may have taken the place of those that were here; and routes are added.
+    if known is None or known[0] is not routes or known[1] != len(routes):
         if len(_mounts) >= REMEMBERED:
             _mounts.clear()
-        mounted = _mounts[key] = _resolve(routes, consumed) or Mounted(MOUNT)
-    return mounted
+        known = _mounts[key] = routes, len(routes), _resolve(routes, consumed) or Mounted(MOUNT)
+    return known[2]
 
 
 def _resolve(routes: Sequence[Any], consumed: str) -> Mounted | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -20,6 +21,33 @@ def declared_bytes_raw(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
         if name.lower() == b"content-length":
             return _length(value)
     return None
+
+
+def body_bytes(message: Mapping[str, Any], declared: int | None) -> int:
+    """The size of what a server sends of a file by itself, as `pathsend` and `zerocopysend` have it.
+
+    Args:
+        message: The ASGI message.
+        declared: The response's Content-Length.
+
+    Returns:
+        Bytes; 0 where nothing tells.
+    """
+    size: int
+    count: int | None = message.get("count")
+    if count is not None:
+        return count
+    if declared is not None:
+        return declared
+    try:
+        if "path" in message:
+            return os.stat(message["path"]).st_size
+        file = message["file"]
+        offset = message.get("offset")
+        size = os.fstat(file.fileno()).st_size - (file.tell() if offset is None else offset)
+        return size
+    except (OSError, KeyError, AttributeError, TypeError, ValueError):
+        return 0
 
 
 def _length(value: str | bytes) -> int | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
 from opentelemetry.trace import Span
 
-from otel_obs.http.departure import is_departure
+from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
 from otel_obs.http.instruments import Record, nothing
 from otel_obs.http.naming import OTHER, Connection
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import Observer
+from otel_obs.http.peer import asgi_has_left
+from otel_obs.http.prefixes import asgi_prefix
 from otel_obs.http.routes import asgi_route
 
 Message = MutableMapping[str, Any]
@@ -22,25 +25,81 @@ REJECTED = 403
 """What a server answers to a handshake that the application closes."""
 
 
-class WebSocket:
-    """One connection.
+class Talk:
+    """Records one websocket that is open.
 
-    Its close code is the one that was sent first, by either side; for a handshake that was refused it is the
-    HTTP status. A code that only the client chose is `_OTHER` unless the protocol defines it.
+    Its close code is the one that was sent first, by either side.
+
+    Args:
+        observer: Records it.
+        close_code: Tells the code at the end; "" where it does not know.
+    """
+
+    __slots__ = ("_accepted_s", "_close_code", "_observer", "_open", "received", "sent")
+
+    def __init__(self, observer: Observer, close_code: Callable[[], str]) -> None:
+        self._observer, self._close_code = observer, close_code
+        self._accepted_s = 0.0
+        self._open: Record = nothing
+        self.received: Record = nothing
+        """Counts messages from the client."""
+        self.sent: Record = nothing
+        """Counts messages to the client."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handshake was accepted."""
+        return self._accepted_s > 0
+
+    def open(self, connection: Callable[[], Connection]) -> None:
+        """The handshake is accepted."""
+        try:
+            opened = connection()
+            self.received = self._observer.messages(opened, "in")
+            self.sent = self._observer.messages(opened, "out")
+            self._open = self._observer.websocket("websocket_open", opened)
+            self._open(1)
+        except Exception as error:
+            self._observer.failed("the begin of a websocket", error)
+        self._accepted_s = perf_counter()
+
+    def end(self, connection: Callable[[str], Connection], code: str = "") -> None:
+        """The connection is over, or was refused.
+
+        Args:
+            connection: Describes it, given the close code.
+            code: What it ended with, if that is not what was sent.
+        """
+        try:
+            if self._accepted_s:
+                self._open(-1)
+                duration = self._observer.websocket("websocket_duration", connection(""))
+                duration(perf_counter() - self._accepted_s)
+            code = code or self._close_code() or str(NO_STATUS)
+            self._observer.websocket("websocket_connections", connection(code))(1)
+        except Exception as error:
+            self._observer.failed("the end of a websocket", error)
+
+
+class WebSocket:
+    """One websocket of an ASGI application.
+
+    For a handshake that was refused, the close code is the HTTP status. A code that only the client chose is
+    `_OTHER` unless the protocol defines it.
     """
 
     environ: Any = None
 
     __slots__ = (
-        "_accepted_s",
         "_code",
-        "_in",
+        "_has_left",
         "_observer",
-        "_open",
-        "_out",
         "_receive",
+        "_routed",
+        "_rule",
         "_scope",
         "_send",
+        "_talk",
         "is_done",
     )
 
@@ -51,12 +110,12 @@ class WebSocket:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        self._observer, self._scope, self._receive, self._send = observer, scope, receive, send
-        self._accepted_s = 0.0
+        self._observer, self._receive, self._send = observer, receive, send
+        self._scope = self._routed = scope
+        self._talk = Talk(observer, lambda: self._code)
         self._code = ""
-        self._open: Record = nothing
-        self._in: Record = nothing
-        self._out: Record = nothing
+        self._rule: str | None = None
+        self._has_left = False
         self.is_done = False
         scope[MARK] = self
 
@@ -65,8 +124,9 @@ class WebSocket:
         message = await self._receive()
         kind = message["type"]
         if kind == "websocket.receive":
-            self._in(1)
+            self._talk.received(1)
         elif kind == "websocket.disconnect":
+            self._has_left = True
             self._code = self._code or client_code(message.get("code"))
         return message
 
@@ -75,67 +135,72 @@ class WebSocket:
         kind = message["type"]
         if kind == "websocket.send":
             await self._send(message)
-            self._out(1)
+            self._talk.sent(1)
             return
         if kind == "websocket.close":
-            self._code = self._code or (str(message.get("code", 1000)) if self._accepted_s else str(REJECTED))
+            is_open = self._talk.is_open
+            self._code = self._code or (str(message.get("code", 1000)) if is_open else str(REJECTED))
         elif kind == "websocket.http.response.start":
             self._code = self._code or str(message["status"])
         await self._send(message)
         if kind == "websocket.accept":
-            self._accept()
-
-    def _accept(self) -> None:
-        try:
-            connection = self._connection()
-            self._in = self._observer.messages(connection, "in")
-            self._out = self._observer.messages(connection, "out")
-            self._open = self._observer.websocket("websocket_open", connection)
-            self._open(1)
-        except Exception as error:
-            self._observer.failed("the begin of a websocket", error)
-        self._accepted_s = perf_counter()
+            self._talk.open(self._connection)
 
     def returned(self) -> None:
         """The application has returned; the server closes what it left open."""
-        self._end("1000" if self._accepted_s else str(REJECTED))
+        self._end("1000" if self._talk.is_open else str(REJECTED))
 
     def fail(self, error: BaseException) -> None:
-        """The application raised."""
-        if is_departure(error):
+        """The application raised; whether the client has left is asked of the connection."""
+        if comes_of_leaving(error) and self._is_left(error):
             self._end(str(ABNORMAL))
             return
         self._code = ""
-        self._end(str(INTERNAL_ERROR) if self._accepted_s else "500")
+        self._end(str(INTERNAL_ERROR) if self._talk.is_open else "500")
         self._observer.count_error(error)
+
+    def _is_left(self, error: BaseException) -> bool:
+        if self._has_left or failed_in(self._send, error):
+            return True
+        left = asgi_has_left(self._receive, [])
+        if left is None:
+            return was_cancelled() if isinstance(error, CancelledError) else not isinstance(error, Exception)
+        return left or (isinstance(error, CancelledError) and was_cancelled())
 
     def _end(self, code: str) -> None:
         self.is_done = True
-        try:
-            if self._accepted_s:
-                self._open(-1)
-                duration = self._observer.websocket("websocket_duration", self._connection())
-                duration(perf_counter() - self._accepted_s)
-            self._observer.websocket("websocket_connections", self._connection(self._code or code))(1)
-        except Exception as error:
-            self._observer.failed("the end of a websocket", error)
+        self._code = self._code or code
+        self._talk.end(self._connection)
+        self._routed = self._scope
 
     def note_error(self, error: BaseException) -> None:
         """Do nothing."""
 
     def enter(self, environ: Mapping[str, Any]) -> None:
-        """Do nothing: no WSGI application serves a websocket."""
+        """Do nothing: no WSGI application serves a websocket of ASGI."""
 
-    def match(self, environ: Mapping[str, Any]) -> None:
-        """Do nothing: no WSGI application serves a websocket."""
+    def look(self) -> None:
+        """Do nothing: no WSGI application serves a websocket of ASGI."""
+
+    def match(self, carrier: Mapping[str, Any], template: str) -> None:
+        """A framework has told what it matched: it leaves nothing in the scope."""
+        self._rule = template
+
+    def route_in(self, scope: Any) -> None:
+        """A router inside matches in this scope, which may be a copy."""
+        self._routed = scope
 
     def note_span(self, span: Span) -> None:
         """Do nothing: the span of a connection is still the current one when it ends."""
 
     def _connection(self, code: str = "") -> Connection:
-        observer, scope = self._observer, self._scope
-        root = observer.root(scope) if observer.has_root else ""
-        return Connection(scope.get("scheme", "ws"), root, asgi_route(scope), code)
+        observer, scope = self._observer, self._routed
+        prefix = asgi_prefix(scope, self._scope)
+        route = asgi_route(scope, False, self._rule)
+        if route is not None and prefix.mount:
+            route = prefix.mount + route
+        root = observer.root(prefix.root) if observer.has_root else ""
+        return Connection(scope.get("scheme", "ws"), root, route, code)
 
 
 def client_code(code: int | None) -> str:

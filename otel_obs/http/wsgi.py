@@ -111,7 +111,9 @@ class Middleware:
     def fail(self, exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:
         """The application raised before it had answered."""
         if exchange.route is None and self._match is not None:
-            exchange.route = self._match(environ)
+            rule = self._match(environ)
+            if rule is not None:
+                exchange.match(environ, rule)
         exchange.fail(error)
 
     def pass_by(
@@ -130,7 +132,7 @@ class Middleware:
         def announcing(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None
         ) -> Callable[[bytes], object]:
-            outer.match(environ)
+            outer.look()
             return start_response(status, headers, exc_info)
 
         return app(environ, announcing)

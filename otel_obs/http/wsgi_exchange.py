@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, set_span_in_context
 
+from otel_obs.http.departure import comes_of_leaving
 from otel_obs.http.instruments import Handles
-from otel_obs.http.naming import Outcome
+from otel_obs.http.naming import Connection, Outcome
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Observer, type_name
-from otel_obs.http.peer import PATIENCE_S, has_left
-from otel_obs.http.routes import wsgi_route
+from otel_obs.http.peer import PATIENCE_S, Peer, peer_of
+from otel_obs.http.prefixes import wsgi_prefix
+from otel_obs.http.routes import wsgi_sources
 from otel_obs.http.sizes import CountingInput, declared_bytes
+from otel_obs.http.websocket import INTERNAL_ERROR, Talk
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -26,7 +29,6 @@ _GONE: WSGIEnvironment = {}
 _WITHOUT_BODY = frozenset({204, 304})
 _CODES: dict[str, int] = {}
 _MOST_CODES = 500
-_LEAVING = frozenset({"GeneratorExit", "GreenletExit"})
 
 
 class Exchange:
@@ -34,9 +36,12 @@ class Exchange:
 
     # Defaults of the class: what only some requests set.
     is_done = is_special = False
+    _is_silent = _is_whole = False
+    _talk: Talk | None = None
     _span: Span | None = None
     _error: BaseException | None = None
     route: str | None = None
+    _root = ""
     _headers: list[tuple[str, str]] = []  # noqa: RUF012
     _status = _sent_bytes = 0
     _first_byte_s = 0.0
@@ -70,19 +75,39 @@ class Exchange:
         """Note the status on its way to the server."""
         self._status = _CODES.get(status) or _code(status)
         self._headers = headers
-        environ = self.environ
-        try:
-            # What `wsgi_route` gives, without a call where nothing is mounted.
-            self.route = environ["werkzeug.request"].url_rule.rule
-            if environ.get("SCRIPT_NAME"):
-                self.route = wsgi_route(environ)
-        except (KeyError, AttributeError):
-            self.route = None
+        for source in wsgi_sources:
+            served = source(self)
+            if served is not None:
+                environ, self.route = served
+                if environ.get("SCRIPT_NAME"):
+                    self.match(environ, served[1])
         if exc_info is not None:
             self.note_error(exc_info[1])
             return self._start_response(status, headers, exc_info)
         write = self._start_response(status, headers)
         return self._counting(write) if self.is_special else write
+
+    def accept(self, close_code: Callable[[], str]) -> Talk | None:
+        """The request has become a websocket: it is no HTTP request any more.
+
+        Args:
+            close_code: Tells the close code when the connection is over; "" where it does not know.
+
+        Returns:
+            What records the connection; None where the request is over or a websocket already.
+        """
+        if self.is_done or self._talk is not None:
+            return None
+        self.look()
+        self.is_special = True
+        self._active(-1.0)
+        self._talk = Talk(self._observer, close_code)
+        self._talk.open(self._connection)
+        return self._talk
+
+    def _connection(self, code: str = "") -> Connection:
+        scheme = "wss" if self._entry.scheme == "https" else "ws"
+        return Connection(scheme, self._root, self.route, code)
 
     def note_error(self, error: BaseException) -> None:
         """Note what will be counted with the request."""
@@ -94,9 +119,25 @@ class Exchange:
         if not self.is_done:
             self.environ = environ
 
-    def match(self, environ: Mapping[str, Any]) -> None:
+    def look(self) -> None:
         """Note the route while the framework still knows it."""
-        self.route = wsgi_route(environ)
+        for source in wsgi_sources:
+            served = source(self)
+            if served is not None:
+                self.match(*served)
+
+    def match(self, carrier: Mapping[str, Any], template: str) -> None:
+        """Note the route that an application inside has matched in the environ that it got."""
+        if self.is_done:
+            return
+        prefix = wsgi_prefix(carrier)
+        self.route = prefix.mount + template
+        if prefix.root and self._observer.has_root:
+            self._root = self._observer.root(prefix.root)
+            self.is_special = True
+
+    def route_in(self, scope: Any) -> None:
+        """Do nothing: an ASGI application inside tells what it has matched."""
 
     def note_span(self, span: Span) -> None:
         """Note the request's span, which is over before the request is."""
@@ -135,6 +176,12 @@ class Exchange:
     def attach(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Give the server what it needs to send *result*: as little as possible around it."""
         try:
+            if self._talk is not None or not self._status:
+                self._result = result
+                return self
+            if self._is_waited_for_in_silence():
+                self._result = result
+                return self
             if self._status in _WITHOUT_BODY or (self._status and self._entry.method == "HEAD"):
                 self._finish()
                 return result
@@ -152,6 +199,12 @@ class Exchange:
         self._result = result
         return self
 
+    def _is_waited_for_in_silence(self) -> bool:
+        """Whether only the answer will tell if the client is there: then it is recorded after that."""
+        is_long = perf_counter() - self._started_s > PATIENCE_S
+        self._is_silent = is_long and peer_of(self.environ) is Peer.SILENT
+        return self._is_silent
+
     def _attach_file(self, file: Any) -> Iterable[bytes]:
         """Leave a file as it is, for the server's sendfile, and learn of its end by its `close`."""
         self._sent_bytes = declared_bytes(self._headers) or 0
@@ -159,12 +212,12 @@ class Exchange:
         close = getattr(file, "close", None)
 
         def close_and_finish() -> None:
-            failure = sys.exc_info()[0]
+            failure = sys.exc_info()[1]
             try:
                 if close is not None:
                     close()
             finally:
-                self._end(CLIENT_CLOSED_REQUEST if failure and issubclass(failure, OSError) else 0)
+                self._end_answered(failure)
 
         try:
             file.close = close_and_finish
@@ -183,7 +236,7 @@ class Exchange:
                     if size != declared:
                         self._first_byte_s = perf_counter()
                 self._sent_bytes += size
-                if self._sent_bytes == declared:
+                if self._sent_bytes == declared and not self._is_waited_for_in_silence():
                     # Not every server asks for more than was declared, and test clients read no further.
                     self._finish()
                 yield chunk
@@ -193,23 +246,53 @@ class Exchange:
         except BaseException as error:
             self.fail(error)
             raise
-        self._finish()
+        self._is_whole = True
+        if not self._is_silent:
+            self._finish()
 
     def close(self) -> None:
         """Close the response; what was not sent by now will not be."""
+        if not self._status and self._talk is None and self._is_upgrade():
+            # Nothing was answered: what talks to the client is nothing that we know.
+            self.accept(lambda: "")
         try:
             close = getattr(self._result, "close", None)
             if close is not None:
                 close()
         finally:
-            self._end(CLIENT_CLOSED_REQUEST)
+            if self._is_whole and self._is_silent:
+                self._end_answered(sys.exc_info()[1])
+            else:
+                self._end(CLIENT_CLOSED_REQUEST)
+
+    def _end_answered(self, failure: BaseException | None) -> None:
+        """The server has sent everything, unless *failure* kept it from that: the connection tells."""
+        if self.is_done:
+            return
+        peer = peer_of(self.environ, is_answered=True)
+        has_failed = isinstance(failure, OSError) and peer is not Peer.THERE
+        self._end(CLIENT_CLOSED_REQUEST if has_failed or peer is Peer.GONE else 0)
 
     def fail(self, error: BaseException) -> None:
-        """The application raised."""
-        left = type(error).__name__ in _LEAVING
-        if not left:
-            self._error = error
-        self._end(CLIENT_CLOSED_REQUEST if left else SERVER_ERROR, type_name(error))
+        """The application raised; whether the client has left is asked of the connection."""
+        if isinstance(error, StopIteration) and not self._status and self._is_upgrade():
+            # How gunicorn is told that it has nothing to answer.
+            self.accept(lambda: "")
+        if self._talk is not None:
+            if isinstance(error, Exception) and not isinstance(error, (StopIteration, OSError)):
+                self._error = error
+            self._end(0)
+            return
+        if comes_of_leaving(error) and self._has_left(error):
+            self._end(CLIENT_CLOSED_REQUEST, type_name(error))
+            return
+        self._error = error
+        self._end(SERVER_ERROR, type_name(error))
+
+    def _has_left(self, error: BaseException) -> bool:
+        """A client that is silent may still wait; one that nobody sees is gone when the request is ended."""
+        peer = peer_of(self.environ)
+        return peer is Peer.GONE or (peer is not Peer.THERE and not isinstance(error, Exception))
 
     def _finish(self) -> None:
         self._end(0)
@@ -219,24 +302,28 @@ class Exchange:
         if self.is_done:
             return
         self.is_done = True
+        if self._talk is not None:
+            self._end_talk(self._talk)
+            return
         elapsed_s = perf_counter() - self._started_s
         self._active(-1.0)
         token = attach(set_span_in_context(self._span)) if self._span is not None else None
         try:
             observer, route = self._observer, self.route
-            if not status and elapsed_s > PATIENCE_S and has_left(self.environ):
+            if not status and elapsed_s > PATIENCE_S and peer_of(self.environ, self._is_whole) is Peer.GONE:
                 status = CLIENT_CLOSED_REQUEST
             if status or observer.extra is not None:
                 handles = self._end_as(status, error_type, route, elapsed_s)
             else:
                 # Only what needs nothing more is found under the short key.
-                key = (route, self._status) if observer.is_plain else ("", route, self._status)
-                handles = observer.finish(self._entry, key, "", route, self._status, elapsed_s)
+                is_short = observer.is_plain and not self._root
+                key = (route, self._status) if is_short else (self._root, route, self._status)
+                handles = observer.finish(self._entry, key, self._root, route, self._status, elapsed_s)
             if self._first_byte_s:
                 handles.first_byte(self._first_byte_s - self._started_s)
             if observer.has_sizes:
                 self._record_sizes(handles)
-            if self._error is not None:
+            if self._error is not None and (status or self._status) >= SERVER_ERROR:
                 observer.count_error(self._error)
         except Exception as error:
             self._observer.failed("the end", error)
@@ -245,15 +332,29 @@ class Exchange:
             if token is not None:
                 detach(token)
 
+    def _end_talk(self, talk: Talk) -> None:
+        try:
+            talk.end(self._connection, str(INTERNAL_ERROR) if self._error is not None else "")
+            if self._error is not None:
+                self._observer.count_error(self._error)
+        except Exception as error:
+            self._observer.failed("the end of a websocket", error)
+        finally:
+            self.environ = _GONE
+
+    def _is_upgrade(self) -> bool:
+        return bool(self.environ.get("HTTP_UPGRADE", "").lower() == "websocket")
+
     def _end_as(self, status: int, error_type: str, route: str | None, elapsed_s: float) -> Handles:
         observer, entry = self._observer, self._entry
         if status == CLIENT_CLOSED_REQUEST and not error_type:
             error_type = "ConnectionError"
         # An exception before any response makes the server answer 500.
         sent = self._status or (SERVER_ERROR if status == SERVER_ERROR else None)
-        extra = observer.extra_values(self.environ, status or self._status, self._headers)
+        came_to = status or self._status
+        extra = observer.extra_values(self.environ, came_to, self._headers)
         outcome = Outcome(
-            entry.method, entry.scheme, entry.version, "", route, status or self._status, sent, error_type
+            entry.method, entry.scheme, entry.version, self._root, route, came_to, sent, error_type
         )
         return observer.finish_as(entry, outcome, elapsed_s, extra)
 

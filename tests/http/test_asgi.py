@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from otel_obs.http.asgi import Middleware
 from otel_obs.http.exclusion import Exclusion
+from otel_obs.http.naming import Semconv
 from otel_obs.http.observe import ExtraLabels
 from tests.http import drive
 from tests.http.drive import Client, Message
 from tests.http.recorded import Distribution, Recorded
 
-UNMATCHED = "__unmatched__"
-OK = ("GET", UNMATCHED, "200")
-LEFT = ("GET", UNMATCHED, "499")
-FAILED = ("GET", UNMATCHED, "500")
+UNKNOWN = "__unknown__"
+OK = ("GET", UNKNOWN, "200")
+LEFT = ("GET", UNKNOWN, "499")
+FAILED = ("GET", UNKNOWN, "500")
 
 
 def start(status: int = 200, **extra: Any) -> Message:
@@ -43,7 +46,7 @@ def test_a_response_is_counted_and_timed() -> None:
     client = drive.asgi(Middleware(sending(start(), body(b"hello")), recorded.observer))
     assert (client.status, client.body) == (200, b"hello")
     assert recorded.requests() == {OK: 1}
-    assert recorded.durations()["GET", UNMATCHED].count == 1
+    assert recorded.durations()["GET", UNKNOWN].count == 1
     assert (recorded.in_progress(), recorded.first_bytes(), recorded.errors()) == (0, {}, {})
 
 
@@ -62,7 +65,7 @@ def test_a_request_is_in_progress_until_its_last_byte_and_background_tasks_do_no
     drive.asgi(Middleware(app, recorded.observer))
     assert seen == [1, 1, 0]
     assert recorded.requests() == {OK: 1}
-    assert recorded.durations()["GET", UNMATCHED].sum < 0.05
+    assert recorded.durations()["GET", UNKNOWN].sum < 0.05
 
 
 def test_a_stream_has_a_time_to_first_byte() -> None:
@@ -76,7 +79,7 @@ def test_a_stream_has_a_time_to_first_byte() -> None:
         await send(body())
 
     drive.asgi(Middleware(app, recorded.observer))
-    first, whole = recorded.first_bytes()[UNMATCHED], recorded.durations()["GET", UNMATCHED]
+    first, whole = recorded.first_bytes()[UNKNOWN], recorded.durations()["GET", UNKNOWN]
     assert first.count == 1
     assert first.sum + 0.02 <= whole.sum
 
@@ -137,7 +140,7 @@ def test_an_answered_exception_is_counted_once_with_the_answers_status() -> None
     recorded = Recorded()
     with pytest.raises(ZeroDivisionError):
         drive.asgi(Middleware(sending(start(503), body(), then=ZeroDivisionError()), recorded.observer))
-    assert recorded.requests() == {("GET", UNMATCHED, "503"): 1}
+    assert recorded.requests() == {("GET", UNKNOWN, "503"): 1}
     assert (recorded.errors(), recorded.in_progress()) == ({"ZeroDivisionError": 1}, 0)
 
 
@@ -169,11 +172,98 @@ class ClientDisconnect(Exception):
 @pytest.mark.parametrize(
     "error", [asyncio.CancelledError(), ClientDisconnect()], ids=lambda e: type(e).__name__
 )
-def test_a_cancelled_or_left_request_is_499(messages: list[Message], error: BaseException) -> None:
-    recorded = Recorded()
+@pytest.mark.parametrize("has_left", [True, False], ids=["left", "there"])
+def test_whether_a_client_left_is_asked_of_the_connection(
+    messages: list[Message], error: BaseException, has_left: bool
+) -> None:
+    recorded, cycle = Recorded(), Cycle()
+    cycle.disconnected = has_left
+
+    async def run() -> None:
+        await Middleware(sending(*messages, then=error), recorded.observer)(
+            drive.scope(), cycle.receive, cycle.send
+        )
+
     with pytest.raises(type(error)):
-        drive.asgi(Middleware(sending(*messages, then=error), recorded.observer))
+        asyncio.run(run())
+    expected = ({LEFT: 1}, {}) if has_left else ({FAILED: 1}, {type(error).__name__: 1})
+    assert (recorded.requests(), recorded.errors(), recorded.in_progress()) == (*expected, 0)
+
+
+def test_a_request_that_is_cancelled_is_499_where_the_connection_does_not_tell() -> None:
+    recorded, began = Recorded(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        began.set()
+        await asyncio.sleep(60)
+
+    async def run() -> None:
+        client = Client()
+        serve = Middleware(app, recorded.observer)(drive.scope(), client.receive, client.send)
+        task = asyncio.ensure_future(serve)
+        await began.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
     assert (recorded.requests(), recorded.errors(), recorded.in_progress()) == ({LEFT: 1}, {}, 0)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_backend_that_refuses_is_an_error(status: int) -> None:
+    """Starlette answers first, and raises then."""
+    recorded = Recorded()
+    app = Middleware(sending(start(status), body(), then=ConnectionRefusedError()), recorded.observer)
+    with pytest.raises(ConnectionRefusedError):
+        drive.asgi(app)
+    assert recorded.errors() == {"ConnectionRefusedError": 1}
+
+
+@pytest.mark.parametrize("kind", ["pathsend", "zerocopysend"])
+@pytest.mark.parametrize("has_length", [True, False])
+def test_the_size_of_what_the_server_sends_of_a_file(kind: str, has_length: bool, tmp_path: Path) -> None:
+    recorded, file = Recorded(sizes=True), tmp_path / "file"
+    file.write_bytes(b"x" * 500)
+    headers = [(b"content-length", b"500")] if has_length else []
+    with file.open("rb") as opened:
+        message = {"type": f"http.response.{kind}", "path": str(file)}
+        if kind == "zerocopysend":
+            message = {"type": f"http.response.{kind}", "file": opened}
+        drive.asgi(Middleware(sending(start(headers=headers), message), recorded.observer))
+    assert (recorded.requests(), recorded.in_progress()) == ({OK: 1}, 0)
+    assert recorded.of("response_size")[0][1] == Distribution(1, 500)
+
+
+def test_parts_of_a_file_go_on_until_the_last() -> None:
+    recorded, seen = Recorded(sizes=True), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        for is_last in (False, True):
+            part = {"type": "http.response.zerocopysend", "file": None, "count": 7, "more_body": not is_last}
+            await send(part)
+            seen.append(recorded.in_progress())
+
+    drive.asgi(Middleware(app, recorded.observer))
+    assert seen == [1, 0]
+    assert recorded.of("response_size")[0][1] == Distribution(1, 14)
+
+
+def test_a_disconnect_that_is_told_after_the_whole_response_is_no_departure() -> None:
+    recorded = Recorded(Semconv())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start(500))
+        await send(body())
+        await receive()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        drive.asgi(Middleware(app, recorded.observer), "/", "GET", {"type": "http.disconnect"})
+    (labels, _), *_ = recorded.of("duration")
+    assert labels["error.type"] == "ZeroDivisionError"
+    assert recorded.errors() == {"ZeroDivisionError": 1}
 
 
 @pytest.mark.parametrize("more", [[], [start(), body(b"a", more_body=True)], [start(), body(b"a")]])
@@ -402,7 +492,7 @@ def test_extra_attributes_come_from_request_and_response() -> None:
     app = Middleware(sending(start(headers=[(b"x-plan", b"gold")]), body()), recorded.observer)
     drive.asgi(app)
     drive.asgi(app)
-    labels = {"plan": "gold", "kind": "http", "method": "GET", "endpoint": UNMATCHED}
+    labels = {"plan": "gold", "kind": "http", "method": "GET", "endpoint": UNKNOWN}
     assert recorded.of("requests") == [({**labels, "status_code": "200"}, 2)]
 
 

@@ -116,14 +116,24 @@ def test_an_exception_is_an_error(is_accepted: bool, code: str) -> None:
 
 
 def test_a_cancelled_connection_is_abnormal_and_no_error() -> None:
+    began = asyncio.Event()
+
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(ACCEPT)
-        raise asyncio.CancelledError
+        began.set()
+        await asyncio.sleep(60)
 
     recorded = Recorded()
-    client = Client()
-    scope = drive.scope(kind="websocket")
+
+    async def run() -> None:
+        client = Client()
+        scope = drive.scope(kind="websocket")
+        task = asyncio.ensure_future(Middleware(app, recorded.observer)(scope, client.receive, client.send))
+        await began.wait()
+        task.cancel()
+        await task
+
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(Middleware(app, recorded.observer)(scope, client.receive, client.send))
+        asyncio.run(run())
     assert (codes(recorded), recorded.errors()) == ({"1006": 1}, {})
     assert [value for _, value in recorded.of("websocket_open")] == [0]

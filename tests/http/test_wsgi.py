@@ -17,8 +17,8 @@ from otel_obs.http.wsgi import Middleware
 from tests.http import drive
 from tests.http.recorded import Distribution, Recorded
 
-UNMATCHED = "__unmatched__"
-OK = ("GET", UNMATCHED, "200")
+UNKNOWN = "__unknown__"
+OK = ("GET", UNKNOWN, "200")
 
 
 class Stream:
@@ -67,12 +67,12 @@ def test_a_list_is_given_to_the_server_as_it_is() -> None:
     [("GET", "GET"), ("POST", "POST"), ("OPTIONS", "OPTIONS"), ("BREW", "_OTHER"), ("get", "GET")],
 )
 def test_unknown_methods_are_other(method: str, label: str) -> None:
-    assert serve([b""], method=method).requests() == {(label, UNMATCHED, "200"): 1}
+    assert serve([b""], method=method).requests() == {(label, UNKNOWN, "200"): 1}
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "QUERY"])
 def test_a_method_that_is_seldom_served_has_no_series_of_its_own_without_a_route(method: str) -> None:
-    assert serve([b""], method=method).requests() == {("_OTHER", UNMATCHED, "200"): 1}
+    assert serve([b""], method=method).requests() == {("_OTHER", UNKNOWN, "200"): 1}
 
 
 def test_head_counts_although_nothing_is_iterated() -> None:
@@ -80,7 +80,7 @@ def test_head_counts_although_nothing_is_iterated() -> None:
     app = Middleware(answering(body), recorded.observer)
     result: Any = app(drive.environ(method="HEAD"), lambda *_: print)
     result.close()
-    assert recorded.requests() == {("HEAD", UNMATCHED, "200"): 1}
+    assert recorded.requests() == {("HEAD", UNKNOWN, "200"): 1}
     assert recorded.in_progress() == 0
 
 
@@ -96,7 +96,7 @@ def test_a_stream_lasts_until_its_last_byte_and_has_a_time_to_first_byte() -> No
     result.close()  # type: ignore[attr-defined]
     assert body.closed == 1
     assert recorded.requests() == {OK: 1}
-    first, whole = recorded.first_bytes()[UNMATCHED], recorded.durations()["GET", UNMATCHED]
+    first, whole = recorded.first_bytes()[UNKNOWN], recorded.durations()["GET", UNKNOWN]
     assert first.count == 1
     assert 0 < first.sum < whole.sum
 
@@ -122,7 +122,7 @@ def test_closing_before_the_end_is_499() -> None:
     result: Any = Middleware(answering(body), recorded.observer)(drive.environ(), lambda *_: print)
     assert next(iter(result)) == b"a"
     result.close()
-    assert recorded.requests() == {("GET", UNMATCHED, "499"): 1}
+    assert recorded.requests() == {("GET", UNKNOWN, "499"): 1}
     assert (recorded.in_progress(), body.closed) == (0, 1)
 
 
@@ -130,7 +130,7 @@ def test_a_body_that_is_never_asked_for_is_499() -> None:
     recorded = Recorded()
     result: Any = Middleware(answering(Stream([b"a"])), recorded.observer)(drive.environ(), lambda *_: print)
     result.close()
-    assert recorded.requests() == {("GET", UNMATCHED, "499"): 1}
+    assert recorded.requests() == {("GET", UNKNOWN, "499"): 1}
 
 
 def test_an_exception_is_a_500_and_an_error_and_is_raised_again() -> None:
@@ -141,7 +141,7 @@ def test_an_exception_is_a_500_and_an_error_and_is_raised_again() -> None:
 
     with pytest.raises(ValueError, match="no"):
         drive.wsgi(Middleware(app, recorded.observer))
-    assert recorded.requests() == {("GET", UNMATCHED, "500"): 1}
+    assert recorded.requests() == {("GET", UNKNOWN, "500"): 1}
     assert (recorded.errors(), recorded.in_progress()) == ({"ValueError": 1}, 0)
 
 
@@ -149,7 +149,7 @@ def test_an_exception_in_the_middle_of_a_stream_is_a_500() -> None:
     recorded, body = Recorded(), Stream([b"a", KeyError("k")])
     with pytest.raises(KeyError):
         drive.wsgi(Middleware(answering(body), recorded.observer))
-    assert recorded.requests() == {("GET", UNMATCHED, "500"): 1}
+    assert recorded.requests() == {("GET", UNKNOWN, "500"): 1}
     assert (recorded.errors(), recorded.in_progress(), body.closed) == ({"KeyError": 1}, 0, 1)
 
 
@@ -162,7 +162,7 @@ def test_an_application_that_is_a_generator_is_timed_to_its_end() -> None:
         yield b"b"
 
     assert drive.wsgi(Middleware(app, recorded.observer)).body == b"ab"
-    assert recorded.requests() == {("GET", UNMATCHED, "202"): 1}
+    assert recorded.requests() == {("GET", UNKNOWN, "202"): 1}
 
 
 def test_start_response_with_an_exception_counts_it() -> None:
@@ -174,7 +174,7 @@ def test_start_response_with_an_exception_counts_it() -> None:
         return [b"busy"]
 
     assert drive.wsgi(Middleware(app, recorded.observer)).status == "503 Busy"
-    assert recorded.requests() == {("GET", UNMATCHED, "503"): 1}
+    assert recorded.requests() == {("GET", UNKNOWN, "503"): 1}
     assert recorded.errors() == {"OSError": 1}
 
 
@@ -187,7 +187,7 @@ def test_what_is_written_by_hand_is_sent_and_counted() -> None:
 
     assert drive.wsgi(Middleware(app, recorded.observer)).body == b"abcde"
     assert recorded.of("response_size") == [
-        ({"method": "GET", "endpoint": UNMATCHED}, Distribution(1, 5)),
+        ({"method": "GET", "endpoint": UNKNOWN}, Distribution(1, 5)),
     ]
 
 
@@ -201,7 +201,7 @@ def test_what_is_written_by_hand_is_sent_and_counted() -> None:
 def test_sizes_are_those_of_the_bodies(extra: dict[str, Any], received: int) -> None:
     recorded = Recorded(sizes=True)
     drive.wsgi(Middleware(answering(Stream([b"abc", b"defg"])), recorded.observer), method="POST", **extra)
-    labels = {"method": "POST", "endpoint": UNMATCHED}
+    labels = {"method": "POST", "endpoint": UNKNOWN}
     assert recorded.of("request_size") == [(labels, Distribution(1, received))]
     assert recorded.of("response_size") == [(labels, Distribution(1, 7))]
 
@@ -223,7 +223,7 @@ def test_a_request_body_of_unknown_length_is_counted_as_it_is_read() -> None:
     given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abc\nd\n")})
     del given["CONTENT_LENGTH"]
     Middleware(app, recorded.observer)(given, lambda *_: print)
-    assert recorded.of("request_size") == [({"method": "PUT", "endpoint": UNMATCHED}, Distribution(1, 6))]
+    assert recorded.of("request_size") == [({"method": "PUT", "endpoint": UNKNOWN}, Distribution(1, 6))]
 
 
 class FileWrapper:
@@ -247,7 +247,7 @@ def test_a_file_is_left_to_the_servers_sendfile() -> None:
     result.close()
     assert file.closed
     assert (recorded.requests(), recorded.in_progress()) == ({OK: 1}, 0)
-    assert recorded.first_bytes()[UNMATCHED].count == 1
+    assert recorded.first_bytes()[UNKNOWN].count == 1
     assert recorded.of("response_size")[0][1] == Distribution(1, 10)
 
 
@@ -264,7 +264,7 @@ def test_a_file_whose_sending_broke_is_499() -> None:
 
     with pytest.raises(BrokenPipeError):
         send()
-    assert recorded.requests() == {("GET", UNMATCHED, "499"): 1}
+    assert recorded.requests() == {("GET", UNKNOWN, "499"): 1}
 
 
 def test_a_client_that_left_while_the_application_worked_is_499(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ def test_a_client_that_left_while_the_application_worked_is_499(monkeypatch: pyt
         drive.wsgi(Middleware(answering(Stream([b"a"])), leaves.observer), **given)
         assert ours.fileno() > 0
     assert stays.requests() == {OK: 1}
-    assert leaves.requests() == {("GET", UNMATCHED, "499"): 1}
+    assert leaves.requests() == {("GET", UNKNOWN, "499"): 1}
 
 
 def test_layers_within_layers_count_once() -> None:
@@ -309,7 +309,7 @@ def test_extra_attributes_are_the_declared_ones(caplog: pytest.LogCaptureFixture
     with caplog.at_level(logging.WARNING):
         drive.wsgi(app, "/1", HTTP_X_TENANT="acme")
         drive.wsgi(app, "/2", HTTP_X_TENANT="acme")
-    labels = {"tenant": "acme", "plan": "", "method": "GET", "endpoint": UNMATCHED}
+    labels = {"tenant": "acme", "plan": "", "method": "GET", "endpoint": UNKNOWN}
     assert recorded.of("requests") == [({**labels, "status_code": "200"}, 2)]
     assert [labels for labels, _ in recorded.of("duration")] == [labels]
     assert [record.message for record in caplog.records] == [

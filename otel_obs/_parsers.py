@@ -76,7 +76,7 @@ def _patterns(text: str) -> tuple[str, ...]:
     try:
         for pattern in patterns:
             re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(text) from error
     return patterns
 

@@ -305,9 +305,9 @@ class Settings:
         return frozenset(pair.partition("=")[0].strip() for pair in pairs if pair.strip())
 
     def excluded_urls_for(self, framework: str) -> tuple[str, ...]:
-        """The patterns of URLs that are not counted in *framework*, `flask` or `fastapi`."""
-        own = self.flask_excluded_urls if framework == "flask" else self.fastapi_excluded_urls
-        for patterns in (self.excluded_urls, own):
+        """The patterns of URLs that are not counted in *framework*: `flask`, `fastapi`, or any other."""
+        own = {"flask": self.flask_excluded_urls, "fastapi": self.fastapi_excluded_urls}
+        for patterns in (self.excluded_urls, own.get(framework)):
             if patterns is not None:
                 return patterns
         return self.python_excluded_urls

@@ -251,3 +251,19 @@ def test_every_variable_of_ours_is_an_option_of_the_wrapper() -> None:
 
 def test_every_row_has_a_sentence() -> None:
     assert [row.variable for row in SETTINGS if not row.doc.endswith(".")] == []
+
+
+def test_the_list_of_one_framework_is_for_no_other() -> None:
+    environ = {"OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "fastapi", "OTEL_PYTHON_FLASK_EXCLUDED_URLS": "flask"}
+    settings = Settings.from_env(environ)
+    assert [settings.excluded_urls_for(name) for name in ("fastapi", "flask", "")] == [
+        ("fastapi",),
+        ("flask",),
+        (),
+    ]
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{99999999999999999999}", "(" * 5000 + ")" * 5000])
+def test_a_pattern_that_cannot_be_compiled_is_an_error_of_its_variable(pattern: str) -> None:
+    with pytest.raises(SettingError, match="OTEL_OBS_EXCLUDED_URLS"):
+        Settings.from_env({"OTEL_OBS_EXCLUDED_URLS": pattern})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import weakref
 from collections.abc import Iterable
@@ -17,6 +18,9 @@ from otel_obs.errors import DeclarationError
 __all__ = ["db_connections", "db_queries_total", "db_query_duration_seconds", "record_query"]
 
 OTHER = "OTHER"
+LOOKED_AT = 4096
+"""So many characters of a statement may be comments before its first word."""
+
 STARTED = "_otel_obs_started"
 """The attribute of an execution's context that says when the statement at hand began."""
 
@@ -25,6 +29,8 @@ _OPERATIONS = frozenset(
     | {"MERGE", "PRAGMA", "REPLACE", "ROLLBACK", "SAVEPOINT", "SELECT", "SET", "SHOW", "TRUNCATE", "UPDATE"}
     | {"VACUUM", "VALUES", "WITH"}
 )
+_START = re.compile(r"[\s(]*")
+_WORD = re.compile(r"[A-Za-z_]*")
 _SEMCONV = {"operation": "db.operation.name", "system": "db.system.name", "error_type": "error.type"}
 # Source: OpenTelemetry semantic conventions for database clients; what is not in here is named alike.
 _SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
@@ -72,12 +78,13 @@ def record_query(
     """Count a query.
 
     Args:
-        operation: Such as `SELECT`.
+        operation: Such as `SELECT`; a statement gives its first word.
         status: `success` or `error`.
         duration: Seconds that it took.
         error_type: What went wrong, for the semconv profile.
         system: Such as `postgresql`, for the semconv profile.
     """
+    operation = operation_of(operation)
     db_queries_total.add(1, {"operation": operation, "status": status})
     if duration is not None:
         facts = {"operation": operation, "system": system, "error_type": error_type}
@@ -96,20 +103,24 @@ class query(Run):
 
     def __init__(self, operation: object, system: str = "") -> None:
         super().__init__()
-        self._operation, self._system = operation_of(str(operation)), system
+        self._operation, self._system = operation_of(operation), system
 
     def _end(self) -> None:
         error_type = self.error_type or ("_OTHER" if self.status == ERROR else "")
         record_query(self._operation, self.status, self.elapsed_s, error_type, self._system)
 
 
-def operation_of(statement: str) -> str:
+def operation_of(statement: object) -> str:
     """The first word of a statement, if it is one of SQL's: what else a client sends is `OTHER`."""
-    text = statement[:200].lstrip(" \t\r\n(")
-    while text.startswith(("--", "/*")):
-        end = "\n" if text.startswith("--") else "*/"
-        text = text.partition(end)[2].lstrip(" \t\r\n(")
-    word = text.split(None, 1)[0].rstrip(";").upper() if text else ""
+    if type(statement) is str and statement in _OPERATIONS:
+        return statement
+    text = str(statement)[:LOOKED_AT]
+    at = _START.match(text).end()  # type: ignore[union-attr]
+    while text.startswith(("--", "/*"), at):
+        end = "\n" if text.startswith("--", at) else "*/"
+        found = text.find(end, at + 2)
+        at = _START.match(text, found + len(end) if found >= 0 else len(text)).end()  # type: ignore[union-attr]
+    word = _WORD.match(text, at).group().upper()  # type: ignore[union-attr]
     return word if word in _OPERATIONS else OTHER
 
 

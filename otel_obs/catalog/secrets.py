@@ -9,13 +9,24 @@ _PREFIXES = re.compile(
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONG = 24
-_WORDS = re.compile(r"[A-Za-z]{0,15}\d{0,4}([^A-Za-z0-9]+[A-Za-z]{0,15}\d{0,4})*")
-"""Words and small numbers: `openai-production-europe-west-1` is long, and no key."""
+_WORD = re.compile(r"[A-Za-z]{0,15}\d{0,4}")
+_BETWEEN = re.compile(r"[^A-Za-z0-9]+")
+_MASK = re.compile(r"[*\u2022\u2026]+|\.{3,}")
+"""What stands for the part of a key that is hidden: `****3f9a` and `sk-...3f9a` are no keys."""
 
 
 def looks_secret(text: str) -> bool:
-    """Whether *text* looks like a key rather than like the id of one."""
+    """Whether *text* looks like a key rather than like the id of one.
+
+    Each step goes over the text once, whatever is in it: ids come from configuration, and from users.
+    """
+    text = _MASK.sub("", text)
     if _PREFIXES.match(text):
         return True
     is_mixed = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
-    return len(text) >= _LONG and is_mixed and not (_UUID.fullmatch(text) or _WORDS.fullmatch(text))
+    return len(text) >= _LONG and is_mixed and not (_UUID.fullmatch(text) or _is_words(text))
+
+
+def _is_words(text: str) -> bool:
+    """Whether these are words and small numbers: `openai-production-europe-west-1` is long, and no key."""
+    return all(map(_WORD.fullmatch, _BETWEEN.split(text)))

@@ -12,14 +12,47 @@ Value = str | bool | int | float | bytes | None | tuple["Value", ...] | tuple[tu
 Attributes = tuple[tuple[str, Value], ...]
 
 
+LONGEST = 2048
+"""So many characters of a key or a value are kept: what Prometheus' remote stores take of a label."""
+
+_CUT = "\u2026"
+
+
 def canonical(attributes: Mapping[str, Any] | None) -> Attributes:
     """Sort *attributes* by key and freeze their values; equal results are the same series.
+
+    Of a key or a value that is longer than `LONGEST`, the beginning is kept (`has_too_long` tells).
 
     Compare the encoded form (`encode_attributes`), not the tuples: in Python `1 == True == 1.0`.
     """
     if not attributes:
         return ()
-    return tuple((str(key), _freeze(attributes[key])) for key in sorted(attributes, key=str))
+    return tuple(
+        (_short(str(key)), _short_form(_freeze(attributes[key]))) for key in sorted(attributes, key=str)
+    )
+
+
+def has_too_long(attributes: Mapping[str, Any]) -> bool:
+    """Whether `canonical` cuts a key or a value of *attributes*."""
+    return any(
+        len(str(key)) > LONGEST or _short_form(value) is not value for key, value in attributes.items()
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - len(_CUT)] + _CUT
+
+
+def _short_form(value: Any) -> Any:
+    """*value* itself, or the beginning of the text that it would be shown as."""
+    if isinstance(value, str):
+        return _short(value)
+    if isinstance(value, bytes):
+        return value if len(value) <= LONGEST * 3 // 4 else value[: LONGEST * 3 // 4]
+    if isinstance(value, (tuple, list, Mapping)):
+        text = json.dumps(tagged(_freeze(value)), ensure_ascii=False)
+        return value if len(text) <= LONGEST else _short(text)
+    return value
 
 
 def encode_attributes(attributes: Attributes) -> bytes:

@@ -91,6 +91,7 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
     Several families of one name and type become one. A metric that cannot be read is left out, and said so.
     """
     families: dict[str, OtherFamily] = {}
+    have: dict[str, set[tuple[str, Labels]]] = {}
     naming = Naming("NoTranslation", escaping)
     try:
         for metric in metrics:
@@ -99,7 +100,7 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
             for family in _read(metric, naming):
                 known = families.setdefault(family.name, family)
                 if known is not family:
-                    _join(known, family)
+                    _join(known, family, have)
     except Exception as error:
         warn_once(
             f"a collector of prometheus_client raised {error!r}; "
@@ -154,12 +155,15 @@ def _exemplar(exemplar: Any) -> Exemplar:
     return Exemplar(0, float(exemplar.value), unix_s, "", "", labels)
 
 
-def _join(known: OtherFamily, family: OtherFamily) -> None:
+def _join(known: OtherFamily, family: OtherFamily, have: dict[str, set[tuple[str, Labels]]]) -> None:
     if known.type != family.type:
         warn_once(
             f"the {family.type} {family.name!r} of prometheus_client is not exposed: "
             f"{family.name!r} is a {known.type} already; rename one"
         )
         return
-    have = {(sample.suffix, sample.labels) for sample in known.samples}
-    known.samples.extend(sample for sample in family.samples if (sample.suffix, sample.labels) not in have)
+    own = have.get(known.name)
+    if own is None:
+        own = have[known.name] = {(sample.suffix, sample.labels) for sample in known.samples}
+    known.samples.extend(sample for sample in family.samples if (sample.suffix, sample.labels) not in own)
+    own.update((sample.suffix, sample.labels) for sample in family.samples)

@@ -74,9 +74,11 @@ _WILDCARDS = {
 MAX_RANGES = 64
 """Scrapers name a handful of media types; what comes after so many is not looked at."""
 
-_QUOTED_OR_NOT = r'(?:"(?:\\.|[^"\\])*"|[^",;])*'
-_MEDIA_RANGES = re.compile(rf"{_QUOTED_OR_NOT}(?:;{_QUOTED_OR_NOT})*")
-_PARAMETERS = re.compile(rf";({_QUOTED_OR_NOT})")
+MAX_CHARACTERS = 4096
+"""What a scraper sends is a tenth of this; what comes after so much of a header is not looked at."""
+
+
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class _Accepted(NamedTuple):
@@ -85,7 +87,6 @@ class _Accepted(NamedTuple):
     quality: float
 
 
-@lru_cache(maxsize=64)
 def negotiate(accept: str | None) -> Format:
     """Choose a format by an `Accept` header.
 
@@ -95,7 +96,12 @@ def negotiate(accept: str | None) -> Format:
     Args:
         accept: The header's value; several headers are joined by commas. None and "" are no header.
     """
-    accepted = sorted(islice(_accepted(accept or ""), MAX_RANGES), key=lambda one: -one.quality)
+    return _negotiate((accept or "")[:MAX_CHARACTERS])
+
+
+@lru_cache(maxsize=64)
+def _negotiate(accept: str) -> Format:
+    accepted = sorted(islice(_accepted(accept), MAX_RANGES), key=lambda one: -one.quality)
     for one in accepted:
         if one.quality > 0:
             for candidate in _candidates(one, accepted):
@@ -124,18 +130,43 @@ def _specificity(accepted: _Accepted) -> int:
 
 
 def _accepted(accept: str) -> Iterator[_Accepted]:
-    for media_range in _MEDIA_RANGES.findall(accept):
-        media = media_range.partition(";")[0].strip().lower()
-        parameters = dict(map(_parameter, _PARAMETERS.findall(media_range)))
+    for media_range in _split(accept, ","):
+        first, *rest = _split(media_range, ";")
+        media = first.strip().lower()
+        parameters = dict(map(_parameter, rest))
         if media:
             yield _Accepted(media, parameters, _quality(parameters.get("q", "1")))
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split at what is not within quotes; a quote that is never closed is a character like any other.
+
+    Each character is looked at once: a regular expression would begin anew at each quote.
+    """
+    ends: list[int] = []
+    quoted: list[int] = []
+    is_quoted = is_escaped = False
+    for at, character in enumerate(text):
+        if is_escaped:
+            is_escaped = False
+        elif character == '"':
+            is_quoted = not is_quoted
+            quoted.clear()
+        elif character == "\\":
+            is_escaped = is_quoted
+        elif character == separator:
+            (quoted if is_quoted else ends).append(at)
+    ends += quoted
+    return [
+        text[start:end] for start, end in zip([0, *(end + 1 for end in ends)], [*ends, None], strict=True)
+    ]
 
 
 def _parameter(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     value = value.strip()
     if value.startswith('"') and value.endswith('"') and len(value) > 1:
-        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+        value = _ESCAPED.sub(r"\1", value[1:-1])
     return name.strip().lower(), value
 
 

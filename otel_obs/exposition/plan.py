@@ -223,12 +223,14 @@ def _family(name: str, columns: list[Column], options: Options) -> Iterator[Fami
     family_type = _TYPES[columns[0].table.stream.kind]
     columns = [column for column in columns if _has_type(column, family_type, name)]
     streams = [column.table.stream for column in columns]
+    own = _resource_labels(options.resource, options.resource_labels)
+    has_scopes = _has_scope_labels(streams, options)
     yield Family(
         name,
         family_type,
         _first("UNIT", name, (unit_word(stream.unit) for stream in streams)),
         _first("HELP", name, (stream.description for stream in streams)),
-        tuple(Member(column, _extra(column.table.stream, streams, options)) for column in columns),
+        tuple(Member(column, own + _scope_labels(column, has_scopes)) for column in columns),
         next(filter(None, map(options.label_order, streams)), ()),
     )
 
@@ -253,10 +255,8 @@ def _first(comment: str, name: str, texts: Iterable[str]) -> str:
     return said[0] if said else ""
 
 
-def _extra(stream: Stream, streams: list[Stream], options: Options) -> Attributes:
-    return _resource_labels(options.resource, options.resource_labels) + (
-        scope_attributes(stream.scope) if _has_scope_labels(streams, options) else ()
-    )
+def _scope_labels(column: Column, has_scopes: bool) -> Attributes:
+    return scope_attributes(column.table.stream.scope) if has_scopes else ()
 
 
 def _has_scope_labels(streams: list[Stream], options: Options) -> bool:

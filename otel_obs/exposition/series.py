@@ -169,7 +169,7 @@ def _merged(found: Sequence[Part[T]], name: str) -> list[Part[T]]:
                 values.append(value)
                 merged.created_s.append(part.created_s[at])
             if exemplars:
-                target.exemplars[place] = target.exemplars.get(place, []) + exemplars
+                target.exemplars.setdefault(place, []).extend(exemplars)
     return result
 
 

@@ -43,22 +43,25 @@ class Exclusion:
             path: Its path.
             url: Makes its whole URL; called only where an expression needs it.
         """
-        if self._path is not None and self._covers_path(path):
+        if self._path and self._covers_path(path):
             return True
-        if self._url is not None and self._url.search(url()):
+        if self._url and _is_found(self._url, url()):
             return True
         return self._matches is not None and bool(self._matches(carrier))
 
     def _covers_path(self, path: str) -> bool:
         verdict = self._verdicts.get(path)
         if verdict is None:
-            assert self._path is not None
             if len(self._verdicts) >= REMEMBERED:
                 self._verdicts.clear()
-            verdict = self._verdicts[path] = self._path.search(path) is not None
+            verdict = self._verdicts[path] = _is_found(self._path, path)
         return verdict
 
 
-def _compiled(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    joined = "|".join(patterns)
-    return re.compile(joined) if joined else None
+def _compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+    """Each by itself: joined, flags, groups and references of one would reach into the others."""
+    return tuple(map(re.compile, patterns))
+
+
+def _is_found(patterns: tuple[re.Pattern[str], ...], text: str) -> bool:
+    return any(pattern.search(text) for pattern in patterns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from bisect import bisect_left
@@ -10,11 +11,13 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from otel_obs.cells import exponential
-from otel_obs.cells.attributes import canonical, decode_attributes, encode_attributes
+from otel_obs.cells.attributes import LONGEST, canonical, decode_attributes, encode_attributes, has_too_long
 from otel_obs.cells.ends import End, can_end
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.cells.worker import Worker
+
+_logger = logging.getLogger("otel_obs")
 
 _OVERFLOW_KEY = encode_attributes(canonical({"otel.metric.overflow": True}))
 
@@ -97,6 +100,7 @@ class Aggregator:
         self._apply = _APPLY[plan.stream.kind]
         self.has_exemplars = plan.stream.exemplar_slots > 0
         rule, _, key = plan.stream.merge.partition(":")
+        self._has_said_cut = False
         self._worker_key = key or "worker" if rule == "per_worker" else ""
 
     def identify(self, attributes: Mapping[str, Any] | None) -> bytes:
@@ -109,6 +113,13 @@ class Aggregator:
             kept = {key: value for key, value in kept.items() if key in keys}
         if self._worker_key:
             kept = {**kept, self._worker_key: str(os.getpid())}
+        if not self._has_said_cut and has_too_long(kept):
+            self._has_said_cut = True
+            _logger.warning(
+                "%r got an attribute of more than %d characters; its beginning is kept, here and further on",
+                self.stream.name,
+                LONGEST,
+            )
         return encode_attributes(canonical(kept))
 
     def own_attributes(self, series: Series) -> dict[str, Any]:

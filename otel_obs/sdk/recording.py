@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from opentelemetry.context import _RUNTIME_CONTEXT
 
-from otel_obs.cells.attributes import canonical, encode_attributes
+from otel_obs.cells.attributes import canonical, encode_attributes, has_too_long
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.errors import DeclarationError
@@ -218,6 +218,8 @@ class Recorder:
         """Let the fast path find *series*; orders of attributes are aliases of one series, and capped."""
         if len(self._offsets) >= _ALIASES_PER_SERIES * self._aggregators_known()[0].plan.limit:
             return
+        if attributes and has_too_long(attributes):
+            return  # the way to it would hold the whole text
         values = tuple(attributes.values()) if attributes else ()
         key = (*attributes, *values) if attributes else ()
         try:

@@ -77,7 +77,15 @@ def test_what_looks_like_a_key_is_refused_by_the_metrics_too(
         "backup key number 2",
         "openai-production-europe-west-1",
         "team2/anthropic.primary_2026",
+        "****************************3f9a",
+        "sk-****************3f9a",
+        "sk-...3f9a",
     ],
 )
 def test_an_id_of_a_key_is_none(key_id: str) -> None:
     assert not looks_secret(key_id)
+
+
+def test_what_is_left_of_a_masked_key_may_be_too_much() -> None:
+    assert looks_secret("sk-proj-1234567890abcdef****")
+    assert looks_secret("****8a7b6c5d4e3f2a1b0c9d8e7f****")

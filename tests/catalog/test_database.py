@@ -208,6 +208,12 @@ def test_a_statement_by_hand_may_be_of_sqlalchemy_and_anything_else_is_other(ser
         ("frobnicate everything", "OTHER"),
         ("-- nothing", "OTHER"),
         ("", "OTHER"),
+        ("SELECT/* all */1", "SELECT"),
+        ("-- long\n" * 400 + "update a set b = 1", "UPDATE"),
+        ("/* never closed", "OTHER"),
+        ("/*/ select", "OTHER"),
+        ("SELECT", "SELECT"),
+        ("selection", "OTHER"),
     ],
 )
 def test_an_operation_is_the_first_word_of_sql(statement: str, operation: str) -> None:
@@ -242,4 +248,13 @@ def test_semconv_names_the_system_of_an_engine(
             'db_operation_name="SELECT",db_system_name="sqlite",error_type="OperationalError"',
             'db_operation_name="SELECT",db_system_name="postgresql",error_type="_OTHER"',
         )
+    ]
+
+
+def test_a_statement_that_is_counted_by_hand_is_its_first_word(service: Service) -> None:
+    record_query("select * from users where id = 7", "success", 0.5)
+    record_query("get_user:7", "error")
+    assert service.samples("db_queries") == [
+        'db_queries_total{operation="SELECT",status="success"} 1.0',
+        'db_queries_total{operation="OTHER",status="error"} 1.0',
     ]

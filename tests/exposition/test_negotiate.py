@@ -113,3 +113,22 @@ def test_a_format_has_a_content_type(format: Format, media_type: str, content_ty
 @given(st.text(alphabet='*/;,="\\ qtexplain01.', max_size=60) | st.text())
 def test_no_header_is_too_odd(accept: str) -> None:
     assert negotiate(accept).content_type.isascii()
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ('text/plain;q=0.1;note="open, application/openmetrics-text', OPENMETRICS),
+        ('text/plain;q=0.1;note="\\", application/openmetrics-text', OPENMETRICS),
+        ('text/plain;q=0.1;note="\\\\", application/openmetrics-text', OPENMETRICS),
+        ('text/plain;q=0.1;note="\\", application/openmetrics-text"', TEXT),
+    ],
+)
+def test_a_quote_that_is_never_closed_is_a_character(accept: str, expected: Format) -> None:
+    assert negotiate(accept) == expected
+
+
+def test_a_header_is_looked_at_as_far_as_scrapers_write() -> None:
+    assert negotiate("a," * 1000 + "application/openmetrics-text") == TEXT  # too many media ranges
+    assert negotiate(" " * 5000 + "application/openmetrics-text") == TEXT
+    assert negotiate(" " * 1000 + "application/openmetrics-text") == OPENMETRICS

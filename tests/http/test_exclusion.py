@@ -59,3 +59,18 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     excluded = Exclusion(["7$"])
     assert sum(excluded.covers({}, f"/{number}", never) for number in range(100)) == 10
     assert len(excluded._verdicts) <= 10
+
+
+@pytest.mark.parametrize(
+    ("patterns", "excluded", "counted"),
+    [
+        (["/health", "(?i)/internal"], "/INTERNAL", "/HEALTH"),
+        (["(?P<id>a)/x", "(?P<id>b)/y"], "b/y", "b/x"),
+        (["(a)x", r"(b)\1"], "bb", "ba"),
+        (["^/a|/b", "c$"], "/c", "/cd"),
+        (["(?x) /a b", "/c d"], "/c d", "/cd"),
+    ],
+)
+def test_expressions_do_not_reach_into_each_other(patterns: list[str], excluded: str, counted: str) -> None:
+    assert Exclusion(patterns).covers({}, excluded, never)
+    assert not Exclusion(patterns).covers({}, counted, never)

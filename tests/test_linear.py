@@ -1,0 +1,200 @@
+"""Nothing that reads what others wrote is worse than linear: four times the text takes four times as long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import process_time
+from typing import Any
+
+import pytest
+from prometheus_client import Metric
+
+from otel_obs.catalog.database import operation_of
+from otel_obs.catalog.secrets import looks_secret
+from otel_obs.cells.attributes import canonical, has_too_long
+from otel_obs.cells.layout import Scope
+from otel_obs.errors import SettingError
+from otel_obs.exposition import OPENMETRICS, TEXT, Options, negotiate
+from otel_obs.exposition.exemplars import exemplar_labels
+from otel_obs.exposition.lexical import escape_help, escape_name, escape_value, to_utf8
+from otel_obs.exposition.names import (
+    Naming,
+    join_labels,
+    label_value,
+    sanitize_label,
+    sanitize_name,
+    unit_word,
+)
+from otel_obs.exposition.negotiate import _split
+from otel_obs.http.exclusion import Exclusion
+from otel_obs.http.scrape import Scrape, ScrapeRequest, accepts_gzip
+from otel_obs.settings import SETTINGS, Settings
+from tests.exposition.build import counter, exemplar, gauge, rendered
+
+SIZE = 1 << 13
+FACTOR = 4
+LEAST_S = 0.004
+"""What reads so much in less time cannot be measured, and need not."""
+
+MOST = 2.2 * FACTOR
+"""What is quadratic takes 16 times as long, and what is linear sometimes 6 times on a busy machine."""
+
+EVIL = {
+    "escaped quotes": lambda n: '"' + '\\"' * (n // 2),
+    "quotes": lambda n: '"' * n,
+    "odd quotes": lambda n: '"' * (n | 1),
+    "backslashes": lambda n: '"' + "\\" * n,
+    "commas": lambda n: "," * n,
+    "semicolons": lambda n: ";" * n,
+    "parameters": lambda n: 'a;q="' * (n // 5),
+    "stars and a digit": lambda n: "*" * n + "3f9a",
+    "letters": lambda n: "a" * n,
+    "letters, then none": lambda n: "a" * n + "!",
+    "digits": lambda n: "9" * n,
+    "dashes and digits": lambda n: "a-1" * (n // 3) + "!",
+    "blanks": lambda n: " " * n + "x",
+    "brackets": lambda n: "(" * n,
+    "braces": lambda n: "{" * n,
+    "comments": lambda n: "/*" * (n // 2),
+    "closed comments": lambda n: "/**/" * (n // 4),
+    "dashed comments": lambda n: "--\n" * (n // 3),
+    "underscores": lambda n: "_" * n,
+    "dots": lambda n: "." * n,
+    "surrogates": lambda n: "\ud800" * n,
+    "percents": lambda n: "%" * n,
+    "pairs": lambda n: "&name[]=x" * (n // 9),
+    "equals": lambda n: "a=b," * (n // 4),
+    "zeros": lambda n: "0." + "0" * n,
+    "control characters": lambda n: "\0\n" * (n // 2),
+}
+
+
+class Nothing:
+    """Where an empty exposition comes from."""
+
+    def collect(self, accept: str, names: Any) -> tuple[str, Iterator[bytes]]:
+        negotiate(accept)
+        return "text/plain", iter([b"", *(b"" for _ in names[:1])])
+
+
+def asking(field: str) -> Callable[[str], object]:
+    scrape = Scrape(Nothing(), token="secret")
+    usual = ScrapeRequest("GET", authorization="Bearer secret")
+    return lambda text: scrape.answer(usual._replace(**{field: text}))
+
+
+def setting(row: Any) -> Callable[[str], object]:
+    def read(text: str) -> None:
+        try:
+            row.parser.read(text)
+        except (ValueError, SettingError):
+            return
+
+    return read
+
+
+TEXTS: dict[str, Callable[[str], object]] = {
+    "an Accept header": negotiate,
+    "an Accept header's parts": lambda text: _split(text, ","),
+    "an Accept-Encoding header": accepts_gzip,
+    **{f"a scrape's {field}": asking(field) for field in ScrapeRequest._fields},
+    "an id of a key": looks_secret,
+    "a statement": operation_of,
+    "a path that may be excluded": lambda text: Exclusion(["^/health$", "live"]).covers({}, text, str),
+    "a label's value": lambda text: canonical({"key": text}),
+    "a label's length": lambda text: has_too_long({"key": text}),
+    "a label's value as it is written": lambda text: to_utf8(escape_value(text)),
+    "a help text": lambda text: to_utf8(escape_help(text)),
+    "a label of bytes": lambda text: label_value(text.encode("utf-8", "replace")),
+    "a label of a list": lambda text: canonical({"key": list(text)}),
+    "a unit": unit_word.__wrapped__,
+    "a name": sanitize_name,
+    "a label's name": sanitize_label,
+    "a name with underscores": lambda text: escape_name.__wrapped__(text, "underscores"),
+    "a name with values": lambda text: escape_name.__wrapped__(text, "values"),
+    "a name with dots": lambda text: escape_name.__wrapped__(text, "dots"),
+    "a resource's attributes": lambda text: Settings(resource_attributes=text).resource_attribute_names,
+    "an exemplar's labels": lambda text: exemplar_labels(exemplar(0, 1.0, 1.0, text=text), Naming()),
+    "an unknown variable": lambda text: Settings.from_env({f"OTEL_OBS_{text}": "x"}),
+    **{
+        f"the variable {row.variable}": setting(row) for row in {row.parser: row for row in SETTINGS}.values()
+    },
+}
+
+
+def metrics(number: int, name: Callable[[int], str]) -> Iterator[Metric]:
+    for at in range(number):
+        metric = Metric("family", "Help", "gauge")
+        metric.add_sample(name(at), {"at": str(at)}, 1.0)
+        yield metric
+
+
+SIZES: dict[str, Callable[[int], object]] = {
+    "families that come many times": lambda n: rendered([], others=metrics(n, lambda at: "family")),
+    "samples of other names": lambda n: rendered([], others=metrics(n, lambda at: f"family_{at}")),
+    "labels of one series": lambda n: join_labels([(f"k.{at}", "v") for at in range(n)], Naming()),
+    "keys that become one": lambda n: join_labels([("k" + "." * at, "v") for at in range(n // 64)], Naming()),
+    "scopes of one family": lambda n: rendered(
+        [gauge("g", [({}, 1.0)], scope=Scope(f"s{at}")) for at in range(n // 8)]
+    ),
+    "series that become one": lambda n: rendered(
+        counter(
+            "c",
+            [({"a": at}, 1.0) if at % 2 else ({"a": str(at - 1 + at % 2)}, 1.0) for at in range(n)],
+            exemplars={at: [exemplar(0, 1.0, 1.0)] for at in range(n)},
+        ),
+        OPENMETRICS,
+    ),
+    "instruments that become one": lambda n: rendered(
+        [
+            counter("c", [({}, 1.0)], description=str(at), exemplars={0: [exemplar(0, 1.0, 1.0)]})
+            for at in range(n // 8)
+        ],
+        OPENMETRICS,
+    ),
+    "names that are asked for": lambda n: rendered(
+        gauge("g", [({}, 1.0)]), TEXT, names=[str(at) for at in range(n)]
+    ),
+    "attributes of a resource": lambda n: rendered(
+        gauge("g", [({}, 1.0)]),
+        options=Options(canonical({f"k{at}": "v" for at in range(n)}), resource_labels=("k*a*b*c*d",)),
+    ),
+    "patterns": lambda n: Exclusion([f"/{at}$" for at in range(n // 64)]).covers({}, "/x", str),
+}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started_s = process_time()
+    work()
+    return process_time() - started_s
+
+
+def check(work: Callable[[int], object], size: int, what: str = "") -> None:
+    """Compare the time of an input with that of four times as much."""
+    few, many = (lambda: work(size)), (lambda: work(size * FACTOR))
+    many_s = seconds(many)
+    for _ in range(5):
+        few_s = seconds(few)
+        if many_s < max(LEAST_S, MOST * few_s):
+            return
+        many_s = min(many_s, seconds(many))
+    raise AssertionError(f"{what}: {FACTOR} times {size} takes {many_s / few_s:.1f} times as long")
+
+
+@pytest.mark.parametrize("parser", TEXTS)
+def test_a_text_that_others_wrote_is_read_in_linear_time(parser: str) -> None:
+    for name, make in EVIL.items():
+        check(lambda size, make=make: TEXTS[parser](make(size)), SIZE, name)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("work", SIZES)
+def test_what_others_yield_is_written_in_linear_time(work: str) -> None:
+    check(SIZES[work], 2048)
+
+
+def test_the_measure_finds_what_is_quadratic() -> None:
+    def quadratic(size: int) -> object:
+        return [0 for _ in range(size) for _ in range(size // 16)]
+
+    with pytest.raises(AssertionError, match="4 times"):
+        check(quadratic, SIZE // 8)

@@ -194,7 +194,7 @@ def test_what_others_yield_is_written_in_linear_time(work: str) -> None:
 
 def test_the_measure_finds_what_is_quadratic() -> None:
     def quadratic(size: int) -> object:
-        return [0 for _ in range(size) for _ in range(size // 16)]
+        return [0 for _ in range(size) for _ in range(size // 4)]
 
     with pytest.raises(AssertionError, match="4 times"):
         check(quadratic, SIZE // 8)

@@ -6,7 +6,9 @@ OtelObsError
 ├── DeclarationError      an instrument or metric is declared wrongly   (also a ValueError)
 ├── MissingPackageError   an optional package is not installed          (also an ImportError)
 ├── InstrumentationError  an application cannot be instrumented         (also a TypeError)
-└── UnreadableError       an address, file or answer cannot be read     (also an OSError)
+├── UnreadableError       an address, file or answer cannot be read     (also an OSError)
+├── UnsayableError        a naming has no words for an expression
+└── OperationsError       what is to be generated or run cannot be      (also a ValueError)
 ```
 """
 
@@ -56,6 +58,22 @@ class InstrumentationError(OtelObsError, TypeError):
 
 class UnreadableError(OtelObsError, OSError):
     """An address or a file did not give what was asked of it."""
+
+    def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
+        self.subject, self.problem, self.remedy = subject, problem, remedy
+        super().__init__(f"{subject} {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class UnsayableError(OtelObsError):
+    """An expression needs a label that the service's naming leaves out."""
+
+    def __init__(self, family: str, label: str) -> None:
+        self.family, self.label = family, label
+        super().__init__(f"{family!r} has no {label} under the naming that is set")
+
+
+class OperationsError(OtelObsError, ValueError):
+    """Something is to be generated, or a stack is to be run, that cannot be."""
 
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
         self.subject, self.problem, self.remedy = subject, problem, remedy

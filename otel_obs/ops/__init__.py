@@ -1,1 +1,1 @@
-"""What is made from the catalog: pages, and later dashboards and rules."""
+"""What is made from the catalog: pages, configurations, rules and dashboards."""

@@ -1,0 +1,1 @@
+"""Alerts, as tables: one row a rule, in the catalog's own names."""

@@ -1,0 +1,174 @@
+"""Everything that is generated for one service, as texts by path, and the way it is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from otel_obs.errors import OperationsError
+from otel_obs.ops.alerting import alert_files, alertmanager_config, alerts_of
+from otel_obs.ops.alerts.alert import Links
+from otel_obs.ops.objectives import Objective, check_objective
+from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob, kubernetes_jobs, prometheus_config
+from otel_obs.ops.recording import recording_rules
+from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.yaml_text import yaml_text
+
+MANIFEST = ".otel-obs-generated.json"
+"""What was written last, by path; what differs from it was changed by hand."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a team wants for one service.
+
+    Attributes:
+        service: The service.
+        jobs: What Prometheus scrapes, the service's own job among it.
+        objectives: What the service promises.
+        limits: Thresholds of alerts in the place of the usual ones.
+        language: That of the alerts.
+        links: Where runbooks and dashboards are.
+        interval: Between scrapes.
+        timeout: Of a scrape.
+        external: Labels of everything that leaves Prometheus.
+        alertmanager: Its address.
+        webhook: A receiver of every alert on this machine, in the place of Slack and e-mail.
+        remote_write: Where samples go besides.
+        place: One of `PLACES`.
+    """
+
+    service: MonitoredService
+    jobs: tuple[ScrapeJob, ...]
+    objectives: tuple[Objective, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+    language: str = "en"
+    links: Links = field(default_factory=Links)
+    interval: str = "15s"
+    timeout: str = "10s"
+    external: Mapping[str, str] = field(default_factory=dict)
+    alertmanager: str = "localhost:9093"
+    webhook: str = ""
+    remote_write: tuple[RemoteWrite, ...] = ()
+    place: str = "local"
+
+
+def prometheus_files(wish: Wish) -> dict[str, str]:
+    """`prometheus.yml`, and the rules and alerts beside it that it names.
+
+    Raises:
+        OperationsError: Something in the wish cannot be.
+    """
+    for objective in wish.objectives:
+        check_objective(objective, wish.service)
+    is_agent = wish.place == "agent"
+    config = prometheus_config(
+        [job for job in wish.jobs if wish.place != "kubernetes" or job.job != wish.service.job],
+        interval=wish.interval,
+        timeout=wish.timeout,
+        external=wish.external,
+        alertmanager=wish.alertmanager,
+        remote_write=wish.remote_write,
+        is_agent=is_agent,
+        discovered=kubernetes_jobs(wish.service.job) if wish.place == "kubernetes" else (),
+    )
+    return {"prometheus.yml": yaml_text(config), **({} if is_agent else rule_files(wish))}
+
+
+def rule_files(wish: Wish) -> dict[str, str]:
+    """Recording rules and alerts."""
+    alerts = alerts_of(wish.service, wish.objectives, wish.limits)
+    files = {"rules/recording.yml": yaml_text(recording_rules(wish.service, wish.objectives))}
+    for group, content in alert_files(wish.service, alerts, wish.language, wish.links):
+        files[f"alerts/{group}.yml"] = yaml_text(content)
+    return files
+
+
+def alertmanager_files(wish: Wish) -> dict[str, str]:
+    """`alertmanager.yml`."""
+    return {"alertmanager.yml": yaml_text(alertmanager_config(webhook=wish.webhook))}
+
+
+def write_files(out: Path, files: Mapping[str, str], force: bool = False) -> list[str]:
+    """Write what is not as it should be; nothing that somebody has changed is lost.
+
+    Args:
+        out: The directory; it is made.
+        files: Texts by path.
+        force: Whether to write over what was changed by hand.
+
+    Returns:
+        The paths that were written.
+
+    Raises:
+        OperationsError: A file was changed by hand, or is not one of ours; nothing is written then.
+    """
+    manifest = out / MANIFEST
+    before = _read_manifest(manifest)
+    stale = [path for path, text in files.items() if _read(out / path) != text]
+    changed = [path for path in stale if _is_changed(out / path, before.get(path, ""))]
+    if changed and not force:
+        raise OperationsError(
+            ", ".join(str(out / path) for path in changed),
+            "was changed by hand, or is not one that was generated",
+            "move it away, or write over it with --force",
+        )
+    for path in stale:
+        _write(out / path, files[path])
+    _write(
+        manifest,
+        json.dumps({**before, **{path: _digest(text) for path, text in files.items()}}, indent=1) + "\n",
+    )
+    return stale
+
+
+def stale_files(out: Path, files: Mapping[str, str]) -> list[str]:
+    """The paths whose files are not as they would be written, and those that nobody would write."""
+    present = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} - {MANIFEST}
+    return sorted(
+        {path for path, text in files.items() if _read(out / path) != text} | (present - set(files))
+    )
+
+
+def merged(parts: Sequence[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """Several sets of files as one, each below its directory."""
+    return {
+        f"{directory}/{path}".lstrip("/"): text for directory, files in parts for path, text in files.items()
+    }
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperationsError(str(path), f"cannot be read: {error}", "move it away") from None
+
+
+def _is_changed(path: Path, digest: str) -> bool:
+    text = _read(path)
+    return text is not None and _digest(text) != digest
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_manifest(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OperationsError(str(path), f"cannot be written: {error}", "choose another --out") from None

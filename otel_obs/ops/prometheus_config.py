@@ -1,0 +1,228 @@
+"""Configurations of Prometheus: on one machine, in Docker, on Kubernetes, and as an agent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from otel_obs.errors import OperationsError
+
+PLACES = ("local", "docker", "kubernetes", "agent")
+FEATURES = "exemplar-storage,native-histograms"
+"""Prometheus 3.8 and later needs no flag for native histograms, and says so; before, it is needed."""
+
+_UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+
+
+def seconds(duration: str) -> float:
+    """The seconds of a duration of Prometheus with one unit, such as `15s`.
+
+    Raises:
+        OperationsError: It is none.
+    """
+    found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", duration)
+    if not found or not int(found[1]):
+        raise OperationsError(
+            f"duration {duration!r}", "is none that Prometheus knows", "write it as 15s or 1m"
+        )
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+@dataclass(frozen=True)
+class ScrapeJob:
+    """One job: what is asked, how often, and what is added to it.
+
+    Attributes:
+        job: The label `job`.
+        targets: `host:port` each.
+        interval: "" for that of the whole configuration.
+        timeout: At most the interval; "" for that of the whole configuration.
+        labels: Added to every series of the targets.
+        path: Where the metrics are.
+        token_file: A file that holds the bearer token, where the service wants one.
+        drops: Families that are not kept, as a regular expression.
+    """
+
+    job: str
+    targets: tuple[str, ...]
+    interval: str = ""
+    timeout: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/metrics"
+    token_file: str = ""
+    drops: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what Prometheus would refuse at its start, or never reach.
+
+        Raises:
+            OperationsError: A target is no address, or the time-out is longer than the interval.
+        """
+        for target in self.targets:
+            found = _ADDRESS.fullmatch(target)
+            if found is None or not 0 < int(found[2]) < 65536:
+                raise OperationsError(f"target {target!r}", "is no host:port", "write it as localhost:8000")
+        if self.interval and self.timeout and seconds(self.timeout) > seconds(self.interval):
+            raise OperationsError(
+                f"job {self.job!r}",
+                f"has a time-out of {self.timeout} and an interval of {self.interval}",
+                "let it give up before the next scrape",
+            )
+
+    def config(self) -> dict[str, Any]:
+        """The scrape configuration; defaults are left out."""
+        config: dict[str, Any] = {
+            "job_name": self.job,
+            "scrape_interval": self.interval,
+            "scrape_timeout": self.timeout,
+            "metrics_path": self.path if self.path != "/metrics" else "",
+            "authorization": {"credentials_file": self.token_file} if self.token_file else None,
+            "static_configs": [
+                {"targets": list(self.targets), **({"labels": dict(self.labels)} if self.labels else {})}
+            ],
+        }
+        if self.drops:
+            config["metric_relabel_configs"] = [
+                {"source_labels": ["__name__"], "regex": self.drops, "action": "drop"}
+            ]
+        return {key: value for key, value in config.items() if value}
+
+
+@dataclass(frozen=True)
+class RemoteWrite:
+    """A store that everything is sent to."""
+
+    url: str
+    username: str = ""
+    password_file: str = ""
+
+    def config(self) -> dict[str, Any]:
+        """One entry of `remote_write`."""
+        auth = {"username": self.username, "password_file": self.password_file}
+        return {
+            "url": self.url,
+            "send_exemplars": True,
+            "send_native_histograms": True,
+            **({"basic_auth": auth} if self.username else {}),
+            "queue_config": {"max_shards": 20, "max_samples_per_send": 2000},
+        }
+
+
+def prometheus_config(
+    jobs: Sequence[ScrapeJob],
+    *,
+    interval: str = "15s",
+    timeout: str = "10s",
+    external: Mapping[str, str] | None = None,
+    alertmanager: str = "localhost:9093",
+    remote_write: Sequence[RemoteWrite] = (),
+    is_agent: bool = False,
+    discovered: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """A whole configuration.
+
+    Args:
+        jobs: What is scraped at fixed addresses.
+        interval: Between two scrapes, and between two evaluations of rules.
+        timeout: How long a target may take; cut to the interval.
+        external: Labels of everything that leaves this Prometheus.
+        alertmanager: Its address.
+        remote_write: Where samples are sent besides.
+        is_agent: An agent scrapes and sends; it has neither rules nor alerts.
+        discovered: Further scrape configurations, such as those of `kubernetes_jobs`.
+
+    Raises:
+        OperationsError: An interval is no duration, or an agent has nowhere to send to.
+    """
+    if is_agent and not remote_write:
+        raise OperationsError("an agent", "has nowhere to send to", "give --remote-write URL")
+    timeout = timeout if seconds(timeout) <= seconds(interval) else interval
+    config: dict[str, Any] = {
+        "global": {
+            "scrape_interval": interval,
+            "scrape_timeout": timeout,
+            **({} if is_agent else {"evaluation_interval": interval}),
+            **({"external_labels": dict(external)} if external else {}),
+        }
+    }
+    if not is_agent:
+        config["rule_files"] = ["rules/*.yml", "alerts/*.yml"]
+        config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+        config["storage"] = {"exemplars": {"max_exemplars": 100_000}}
+    config["scrape_configs"] = [*(job.config() for job in jobs), *map(dict, discovered)]
+    if remote_write:
+        config["remote_write"] = [each.config() for each in remote_write]
+    return config
+
+
+def kubernetes_jobs(job: str, namespace: str = "") -> list[dict[str, Any]]:
+    """Scrape the pods that ask for it by the annotations `prometheus.io/scrape`, `port` and `path`.
+
+    Args:
+        job: The value of the label `app.kubernetes.io/name` of the pods; it becomes their `job`.
+        namespace: Where they are; "" for anywhere.
+    """
+    annotation = "__meta_kubernetes_pod_annotation_prometheus_io"
+    return [
+        {
+            "job_name": job,
+            "kubernetes_sd_configs": [
+                {"role": "pod", **({"namespaces": {"names": [namespace]}} if namespace else {})}
+            ],
+            "relabel_configs": [
+                {
+                    "source_labels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name"],
+                    "regex": re.escape(job),
+                    "action": "keep",
+                },
+                {"source_labels": [f"{annotation}_scrape"], "regex": "true", "action": "keep"},
+                # A pod that has ended answers no more, and is no fault.
+                {
+                    "source_labels": ["__meta_kubernetes_pod_phase"],
+                    "regex": "Succeeded|Failed",
+                    "action": "drop",
+                },
+                {
+                    "source_labels": [f"{annotation}_path"],
+                    "regex": "(.+)",
+                    "target_label": "__metrics_path__",
+                },
+                {
+                    "source_labels": ["__meta_kubernetes_pod_ip", f"{annotation}_port"],
+                    "regex": "([^;]+);(\\d+)",
+                    "target_label": "__address__",
+                    "replacement": "$1:$2",
+                },
+                {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
+                {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+                {"source_labels": ["__meta_kubernetes_pod_node_name"], "target_label": "node"},
+            ],
+        }
+    ]
+
+
+def prometheus_flags(
+    data: str, *, config: str, address: str = "127.0.0.1:9090", retention: str = "15d", size: str = "10GB"
+) -> list[str]:
+    """The flags of a server: where its data are, and for how long and how much.
+
+    Args:
+        data: The directory of the data.
+        config: The file of the configuration.
+        address: Where it listens.
+        retention: How long samples are kept: 7 to 15 days in development, 30 to 90 in production.
+        size: How much they may take; whichever comes first.
+    """
+    return [
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--storage.tsdb.retention.time={retention}",
+        f"--storage.tsdb.retention.size={size}",
+        f"--web.listen-address={address}",
+        "--web.enable-lifecycle",
+        "--query.timeout=2m",
+        f"--enable-feature={FEATURES}",
+    ]

@@ -1,0 +1,165 @@
+"""What a service has: the families of the catalog that its scrape shows, or that its team names."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from otel_obs.catalog import GROUPS, metrics
+from otel_obs.catalog.naming import Declaration, Naming
+from otel_obs.errors import OperationsError, UnreadableError
+from otel_obs.ops.promql import Dialect, families_in, row_of
+from otel_obs.reading.fetch import Fetching, address
+from otel_obs.settings import Settings
+
+OPTIONAL: Mapping[str, str] = {
+    "http_request_size_bytes": "OTEL_OBS_HTTP_SIZES",
+    "http_response_size_bytes": "OTEL_OBS_HTTP_SIZES",
+    "http_response_first_byte_seconds": "streamed answers",
+    "websocket_connections_open": "websockets",
+    "websocket_connections_total": "websockets",
+    "websocket_connection_duration_seconds": "websockets",
+    "websocket_messages_total": "websockets",
+    "preprocessing_duration_seconds": "`preprocessing_time`",
+    "event_loop_lag_seconds": "an event loop",
+    "llm_time_to_first_token_seconds": "streamed calls",
+    "llm_cost_usd_total": "`llm.set_prices`",
+    "active_evidence_gauge": "`session_id`",
+    "db_connections": "`database.observe_engine`",
+    "errors_total": "`record_error`, or a request that was not handled",
+}
+"""Families that a service has only where it does something more than its group asks for."""
+
+BASIC = ("http", "runtime", "process", "workers")
+"""The groups that every service has."""
+
+COLLECTOR = "collector"
+"""Stands for the families of an OpenTelemetry Collector that has the service's metrics on its way."""
+
+_TYPE_LINE = re.compile(r"^# TYPE (\S+) ", re.M)
+
+
+def _catalog() -> Iterable[tuple[str, Declaration]]:
+    return ((group, metric.declaration) for group, metric in metrics())
+
+
+@dataclass(frozen=True)
+class MonitoredService:
+    """A service as those who watch it know it.
+
+    Attributes:
+        job: Its name as Prometheus' `job`.
+        families: Those of the catalog that it has, by their classic names.
+        naming: What it calls them.
+        has_collector: Whether its metrics go through an OpenTelemetry Collector.
+    """
+
+    job: str
+    families: frozenset[str]
+    naming: Naming = field(default_factory=Naming)
+    has_collector: bool = False
+
+    @classmethod
+    def of_groups(cls, job: str, wanted: Iterable[str], naming: Naming | None = None) -> MonitoredService:
+        """A service with these groups; families that a group has only sometimes are named one by one.
+
+        Raises:
+            OperationsError: There is no such group and no such family.
+        """
+        names = set(wanted) | set(BASIC)
+        known = {family for _, row in _catalog() for family in (row.family,)}
+        for name in sorted(names - set(GROUPS) - known - {COLLECTOR}):
+            raise _unknown_group(name, known)
+        families = {
+            row.family
+            for group, row in _catalog()
+            if row.family in names or (group in names and row.family not in OPTIONAL)
+        }
+        return cls(job, frozenset(families), naming or Naming(), COLLECTOR in names)
+
+    @classmethod
+    def of_page(
+        cls, job: str, page: str, naming: Naming | None = None, where: str = "it"
+    ) -> MonitoredService:
+        """A service whose `/metrics` is *page*; with one family of a group it has what the group always has.
+
+        Args:
+            job: Its name.
+            page: Its metrics, as text.
+            naming: What it calls them; by default the profile whose names are there.
+            where: What the error calls the page.
+
+        Raises:
+            OperationsError: No HTTP family of the catalog is there under that naming.
+        """
+        shown = set(_TYPE_LINE.findall(page))
+        namings = [naming] if naming is not None else [Naming(), Naming(profile="semconv")]
+        found = [(seen, each) for each in namings if (seen := _families_on(shown, each))]
+        http = {row.family for group, row in _catalog() if group == "http"}
+        found = [each for each in found if each[0] & http]
+        if not found:
+            raise OperationsError(
+                where,
+                f"shows {len(shown)} families, and no HTTP family of the catalog among them",
+                "give the service a request first, and set OTEL_OBS_NAMESPACE, OTEL_OBS_NAMES and "
+                "OTEL_OBS_PROFILE here as they are set there",
+            )
+        seen, chosen = max(found, key=lambda each: len(each[0]))
+        groups = {group for group, row in _catalog() if row.family in seen}
+        whole = {row.family for group, row in _catalog() if group in groups and row.family not in OPTIONAL}
+        return cls(job, frozenset(seen | whole), chosen, any(name.startswith("otelcol_") for name in shown))
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups that it has a family of, in the catalog's order."""
+        return list(dict.fromkeys(group for group, row in _catalog() if row.family in self.families))
+
+    def has(self, expressions: str | Collection[str]) -> bool:
+        """Whether it has every family of the catalog, and every label, that expressions need."""
+        texts = [expressions] if isinstance(expressions, str) else expressions
+        return all(self._has(text) for text in texts)
+
+    def _has(self, expression: str) -> bool:
+        names = families_in(expression)
+        ours = {name for name in names if row_of(name)[0] is not None}
+        is_collectors = any(name.startswith("otelcol_") for name in names)
+        is_there = ours <= self.families and (self.has_collector or not is_collectors)
+        return is_there and Dialect(self.naming).can_say(expression)
+
+
+def _families_on(shown: set[str], naming: Naming) -> set[str]:
+    """The catalog's families that a page shows under a naming."""
+    return {
+        row.family for _, row in _catalog() if naming.apply(row).family.removesuffix("_count") in shown
+    } | {row.family for _, row in _catalog() if naming.apply(row).family in shown}
+
+
+def _unknown_group(name: str, families: Collection[str]) -> OperationsError:
+    existing = [*GROUPS, COLLECTOR]
+    near = difflib.get_close_matches(name, [*existing, *families], 1)
+    remedy = f"did you mean {near[0]!r}? " if near else ""
+    return OperationsError(
+        f"group {name!r}",
+        "does not exist",
+        f"{remedy}expected a family of docs/metrics.md or one of {', '.join(existing)}",
+    )
+
+
+def read_page(url: str, fetching: Fetching | None = None) -> str:
+    """The text of a service's `/metrics`.
+
+    Raises:
+        UnreadableError: It is no address, nobody answers, or the answer is no page.
+    """
+    where = address(url)
+    answer = (fetching or Fetching({})).fetch(where)
+    if answer.status != 200:
+        raise UnreadableError(where, f"answered {answer.status}", "give the address of /metrics")
+    return answer.body.decode("utf-8", "replace")
+
+
+def job_of(settings: Settings) -> str:
+    """The name of the service that the settings speak of."""
+    return settings.service_name or "service"

@@ -1,0 +1,51 @@
+"""Every promtool and amtool that can be had on this machine, for tests that promise several versions."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@cache
+def _found(script: str, *arguments: str) -> Path | None:
+    done = subprocess.run(
+        [SCRIPTS / script, "--find", *arguments], capture_output=True, text=True, timeout=30
+    )
+    return Path(done.stdout.strip()) if done.returncode == 0 else None
+
+
+def _parameters(name: str, places: dict[str, Path | None]) -> list[Any]:
+    return [
+        pytest.param(str(place / name) if place else "", id=version)
+        if place and (place / name).exists()
+        else pytest.param("", id=version, marks=pytest.mark.skip(reason=f"{name} {version} is not installed"))
+        for version, place in places.items()
+    ]
+
+
+def _debian(command: str) -> Path | None:
+    found = shutil.which(command)
+    return Path(found).parent if found else None
+
+
+def promtools() -> list[Any]:
+    """Parameters: Debian 12's, the long-term 3.5, and a new one."""
+    places = {
+        "2.42": _debian("promtool"),
+        "3.5": _found("newer-debian", "promtool", "sid"),
+        "3.16": _found("prometheus3"),
+    }
+    return _parameters("promtool", places)
+
+
+def amtools() -> list[Any]:
+    """Parameters: Debian 12's, and a new one."""
+    places = {"0.25": _debian("amtool"), "0.33": _found("newer-debian", "prometheus-alertmanager", "sid")}
+    return _parameters("amtool", places)

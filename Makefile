@@ -43,6 +43,10 @@ bench: $(STAMP) wrk ## Cost against peers, as ratios measured in one run; ARGS=-
 docs: $(STAMP) ## Write the generated pages of docs/ again
 	$(BIN)/python scripts/docs.py $(ARGS)
 
+.PHONY: deploy
+deploy: $(STAMP) ## Write deploy/ again: configurations, rules and dashboards
+	$(BIN)/python scripts/deploy.py $(ARGS)
+
 .PHONY: pins
 pins: ## Write constraints.txt again, from every Python named in PYTHONS
 	$(PYTHON) scripts/pins.py $(or $(PYTHONS),$(PYTHON))
@@ -73,6 +77,7 @@ $(STAMP): $(VENV)/.made
 .PHONY: servers
 servers:
 	@scripts/install-server prometheus
+	@scripts/install-server prometheus-alertmanager
 	@scripts/install-server postgresql postgres
 
 .PHONY: wrk

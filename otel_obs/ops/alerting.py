@@ -60,7 +60,10 @@ def alert_files(
 
 
 SECRETS = "/etc/alertmanager/secrets"
-_SLACK_TITLE = '[{{ .Status | toUpper }}{{ if eq .Status "firing" }}: {{ .Alerts.Firing | len }}{{ end }}] {{ .CommonLabels.alertname }}'
+_SLACK_TITLE = (
+    '[{{ .Status | toUpper }}{{ if eq .Status "firing" }}: {{ .Alerts.Firing | len }}{{ end }}] '
+    "{{ .CommonLabels.alertname }}"
+)
 _SLACK_TEXT = (
     "{{ range .Alerts }}*{{ .Annotations.summary }}*\n{{ .Annotations.description }}\n"
     "<{{ .Annotations.runbook_url }}|runbook> · <{{ .Annotations.dashboard_url }}|dashboard>\n{{ end }}"
@@ -73,7 +76,7 @@ def alertmanager_config(
     """Routes by severity, what silences what, and receivers whose secrets are files.
 
     Args:
-        secrets: The directory that holds `slack-url`, `smtp-password` and `watchdog-token`, one secret a file.
+        secrets: The directory of `slack-url`, `smtp-password` and `watchdog-token`, one secret a file.
         webhook: Where everything goes besides, such as a receiver on this machine; "" for nowhere. Slack and
             e-mail are left out where this is given: a developer's machine has no secrets.
         email: Who gets the mail.

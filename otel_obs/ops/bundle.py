@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from otel_obs.ops.alerts.alert import Links
 from otel_obs.ops.objectives import Objective, check_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob, kubernetes_jobs, prometheus_config
 from otel_obs.ops.recording import recording_rules
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service import MonitoredService, named_by
 from otel_obs.ops.yaml_text import yaml_text
 
 MANIFEST = ".otel-obs-generated.json"
@@ -90,6 +90,28 @@ def rule_files(wish: Wish) -> dict[str, str]:
 def alertmanager_files(wish: Wish) -> dict[str, str]:
     """`alertmanager.yml`."""
     return {"alertmanager.yml": yaml_text(alertmanager_config(webhook=wish.webhook))}
+
+
+KINDS: Mapping[str, Callable[[Wish], dict[str, str]]] = {
+    "prometheus": prometheus_files,
+    "alerts": rule_files,
+    "alertmanager": alertmanager_files,
+}
+"""What can be generated, by the word of the command."""
+
+ALL = "all"
+
+
+def files_of(kind: str, wish: Wish) -> dict[str, str]:
+    """The files of one kind, or each kind below a directory of its name.
+
+    Raises:
+        OperationsError: There is no such kind.
+    """
+    if kind == ALL:
+        return merged([(name, make(wish)) for name, make in KINDS.items() if name != "alerts"])
+    named_by("generate", kind, [*KINDS, ALL])
+    return KINDS[kind](wish)
 
 
 def write_files(out: Path, files: Mapping[str, str], force: bool = False) -> list[str]:

@@ -21,10 +21,23 @@ from otel_obs.exposition.names import sanitize_label
 _TOKEN = re.compile(
     r'"(?:\\.|[^"\\])*"|\[[^\]]*\]|\$\{?\w+(?::\w+)?\}?|[A-Za-z_:][\w:]*|\d[\w.]*|\s+|[=!]~|!=|.', re.S
 )
-_KEYWORDS = frozenset("and or unless bool offset inf nan start end atan2".split())
-_GROUPINGS = frozenset("by without on ignoring group_left group_right".split())
+_KEYWORDS = frozenset(["and", "or", "unless", "bool", "offset", "inf", "nan", "start", "end", "atan2"])
+_GROUPINGS = frozenset(["by", "without", "on", "ignoring", "group_left", "group_right"])
 _AGGREGATIONS = frozenset(
-    "sum min max avg group stddev stdvar count count_values bottomk topk quantile".split()
+    [
+        "sum",
+        "min",
+        "max",
+        "avg",
+        "group",
+        "stddev",
+        "stdvar",
+        "count",
+        "count_values",
+        "bottomk",
+        "topk",
+        "quantile",
+    ]
 )
 _SUFFIXES = ("_bucket", "_sum", "_count")
 _MATCHER = re.compile(r'\s*([A-Za-z_]\w*)\s*(=~|!~|!=|=)\s*("(?:\\.|[^"\\])*")\s*,?')

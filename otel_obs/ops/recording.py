@@ -36,11 +36,13 @@ RED: tuple[tuple[str, str], ...] = (
     ),
     (
         "job_instance:process_cpu_per_worker:rate5m",
-        "sum by (job, instance) (rate(process_cpu_seconds_total[5m]))"
-        " / max by (job, instance) (otel_obs_workers)",
+        (
+            "sum by (job, instance) (rate(process_cpu_seconds_total[5m]))"
+            " / max by (job, instance) (otel_obs_workers)"
+        ),
     ),
 )
-"""Rate, errors, duration, and saturation: requests in progress, and the part of a core that each worker uses."""
+"""Rate, errors, duration, and saturation: requests in progress, and the part of a core for each worker."""
 
 
 def recording_rules(service: MonitoredService, objectives: Sequence[Objective]) -> dict[str, Any]:

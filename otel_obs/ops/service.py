@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from otel_obs.catalog import GROUPS, metrics
@@ -158,6 +158,20 @@ def read_page(url: str, fetching: Fetching | None = None) -> str:
     if answer.status != 200:
         raise UnreadableError(where, f"answered {answer.status}", "give the address of /metrics")
     return answer.body.decode("utf-8", "replace")
+
+
+def named_by(option: str, value: str, known: Sequence[str]) -> None:
+    """Refuse a value that is none of those that exist.
+
+    Raises:
+        OperationsError: It is none of them.
+    """
+    if value not in known:
+        near = difflib.get_close_matches(value, known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise OperationsError(
+            f"{option} {value!r}", "does not exist", f"{hint}expected one of {', '.join(known)}"
+        )
 
 
 def job_of(settings: Settings) -> str:

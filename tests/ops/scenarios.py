@@ -150,8 +150,10 @@ SCENARIOS = (
         ),
         (
             "모델이 로드되지 않았습니다.",
-            "service의 a:8000 모델 상태: 로드되지 않음 또는 알 수 없음. 1m 동안 지속되었습니다. "
-            "워커 하나만 문제여도 알립니다.",
+            (
+                "service의 a:8000 모델 상태: 로드되지 않음 또는 알 수 없음. 1m 동안 지속되었습니다. "
+                "워커 하나만 문제여도 알립니다."
+            ),
         ),
         is_gauge=True,
         missing=(_LOADED, _UP),
@@ -164,8 +166,10 @@ SCENARIOS = (
         {**_JOB, "severity": "warning"},
         (
             "A cache has stopped helping.",
-            "Over the last 15 minutes 8.333% of the lookups of service were hits, less than half of what the last "
-            "6 hours had.",
+            (
+                "Over the last 15 minutes 8.333% of the lookups of service were hits, less than half of what the last "
+                "6 hours had."
+            ),
         ),
         (
             "캐시 적중률이 급락했습니다.",
@@ -246,13 +250,17 @@ SCENARIOS = (
         {**_JOB, "severity": "critical"},
         (
             "A service has no metrics at all.",
-            "For 5m, no target of the job service has shown otel_obs_workers: nobody scrapes it, or another program "
-            "answers in its place. Its other alerts are blind.",
+            (
+                "For 5m, no target of the job service has shown otel_obs_workers: nobody scrapes it, or another program "
+                "answers in its place. Its other alerts are blind."
+            ),
         ),
         (
             "서비스의 메트릭이 전혀 없습니다.",
-            "5m 동안 작업 service의 어떤 대상에서도 otel_obs_workers가 수집되지 않았습니다. 수집이 설정되지 않았거나 "
-            "다른 프로그램이 응답하고 있습니다. 다른 알림도 동작하지 않습니다.",
+            (
+                "5m 동안 작업 service의 어떤 대상에서도 otel_obs_workers가 수집되지 않았습니다. 수집이 설정되지 않았거나 "
+                "다른 프로그램이 응답하고 있습니다. 다른 알림도 동작하지 않습니다."
+            ),
         ),
         is_gauge=True,
     ),
@@ -265,13 +273,17 @@ SCENARIOS = (
         {**_JOB, "severity": "critical"},
         (
             "A service has no metrics at all.",
-            "For 5m, no target of the job service has shown otel_obs_workers: nobody scrapes it, or another program "
-            "answers in its place. Its other alerts are blind.",
+            (
+                "For 5m, no target of the job service has shown otel_obs_workers: nobody scrapes it, or another program "
+                "answers in its place. Its other alerts are blind."
+            ),
         ),
         (
             "서비스의 메트릭이 전혀 없습니다.",
-            "5m 동안 작업 service의 어떤 대상에서도 otel_obs_workers가 수집되지 않았습니다. 수집이 설정되지 않았거나 "
-            "다른 프로그램이 응답하고 있습니다. 다른 알림도 동작하지 않습니다.",
+            (
+                "5m 동안 작업 service의 어떤 대상에서도 otel_obs_workers가 수집되지 않았습니다. 수집이 설정되지 않았거나 "
+                "다른 프로그램이 응답하고 있습니다. 다른 알림도 동작하지 않습니다."
+            ),
         ),
         is_gauge=True,
     ),
@@ -335,13 +347,17 @@ SCENARIOS = (
         {**_JOB, "metric": "orders_total", "severity": "warning"},
         (
             "A metric has more label sets than its limit.",
-            "orders_total of service puts what is beyond its limit into one series: queries that filter it by a "
-            "label show too little.",
+            (
+                "orders_total of service puts what is beyond its limit into one series: queries that filter it by a "
+                "label show too little."
+            ),
         ),
         (
             "메트릭의 레이블 조합이 한도를 넘었습니다.",
-            "service의 orders_total에서 한도를 넘은 값이 하나의 시계열로 합쳐집니다. 레이블로 거른 쿼리는 실제보다 "
-            "적게 보입니다.",
+            (
+                "service의 orders_total에서 한도를 넘은 값이 하나의 시계열로 합쳐집니다. 레이블로 거른 쿼리는 실제보다 "
+                "적게 보입니다."
+            ),
         ),
         is_gauge=True,
         missing=(_OVERFLOW, _OVERFLOWN),
@@ -354,13 +370,17 @@ SCENARIOS = (
         {**_JOB, "metric": "basket_value", "severity": "warning"},
         (
             "A metric has more label sets than its limit.",
-            "basket_value of service puts what is beyond its limit into one series: queries that filter it by a "
-            "label show too little.",
+            (
+                "basket_value of service puts what is beyond its limit into one series: queries that filter it by a "
+                "label show too little."
+            ),
         ),
         (
             "메트릭의 레이블 조합이 한도를 넘었습니다.",
-            "service의 basket_value에서 한도를 넘은 값이 하나의 시계열로 합쳐집니다. 레이블로 거른 쿼리는 실제보다 "
-            "적게 보입니다.",
+            (
+                "service의 basket_value에서 한도를 넘은 값이 하나의 시계열로 합쳐집니다. 레이블로 거른 쿼리는 실제보다 "
+                "적게 보입니다."
+            ),
         ),
         is_gauge=True,
         missing=(_OVERFLOW, _OVERFLOWN),
@@ -373,8 +393,10 @@ SCENARIOS = (
         {**_JOB, "reason": "secret", "severity": "warning"},
         (
             "Measurements are dropped.",
-            "service has dropped 30 measurements within 15 minutes, for the reason secret; its log has the first of "
-            "each kind.",
+            (
+                "service has dropped 30 measurements within 15 minutes, for the reason secret; its log has the first of "
+                "each kind."
+            ),
         ),
         (
             "측정값이 버려지고 있습니다.",

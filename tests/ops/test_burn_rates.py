@@ -145,7 +145,7 @@ def case(name: str, series: dict[str, str], checks: list[tuple[int, str, list[An
 
 OK = f'http_requests_total{{{TARGET},status_code="200"}}'
 FAILED = f'http_requests_total{{{TARGET},status_code="500"}}'
-BUCKET = 'http_request_duration_seconds_bucket{{{},le="0.5"}}'.format(TARGET)
+BUCKET = f'http_request_duration_seconds_bucket{{{TARGET},le="0.5"}}'
 COUNT = f"http_request_duration_seconds_count{{{TARGET}}}"
 FAST, SLOW = "SLOBudgetBurnFast", "SLOBudgetBurnSlow"
 

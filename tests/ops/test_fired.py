@@ -84,7 +84,8 @@ def test_a_broken_model_pages_and_so_does_a_dead_target_and_both_end(tmp_path: P
     monitored = MonitoredService.of_groups(
         "aiclassifier", ["model", "cache"], Naming.from_settings(Settings.from_env(settings()))
     )
-    with PageReceiver() as hook:
+    # Prometheus begins with a service that is up: one that it cannot reach yet is a model that is not loaded.
+    with PageReceiver() as hook, service:
         wish = Wish(monitored, (ScrapeJob("aiclassifier", (f"127.0.0.1:{service.port}",)),), webhook=hook.url)
         config = hurried(alertmanager_files(wish)["alertmanager.yml"])
         with alertmanager_server(tmp_path / "alertmanager", config) as alertmanager:
@@ -113,36 +114,36 @@ def watch(service: Service, prometheus: PrometheusServer, hook: PageReceiver, br
 
         return until(ask, f"{name} {status}", WAIT_S)[-1]["annotations"]
 
-    with service:
-        until(lambda: prometheus.target_health("aiclassifier") == ("up", ""), "the target is up", WAIT_S)
-        until(send(service), "traffic")
-        assert [hook.alerts(name, "firing") for name in ("ModelNotLoaded", "HighErrorRate", "TargetDown")] == [
-            [],
-            [],
-            [],
-        ]
+    until(lambda: prometheus.target_health("aiclassifier") == ("up", ""), "the target is up", WAIT_S)
+    until(send(service), "traffic")
+    assert [hook.alerts(name, "firing") for name in ("ModelNotLoaded", "HighErrorRate", "TargetDown")] == [
+        [],
+        [],
+        [],
+    ]
 
-        broken.touch()
-        service.kill(service.wait_for_workers(2)[0])
-        page = received("ModelNotLoaded", "firing", send(service))
-        assert page["description"] == (
-            f"The model of aiclassifier at 127.0.0.1:{service.port} is in error, for 1m; "
-            "one worker is enough for that."
-        )
-        page = received("HighErrorRate", "firing", send(service))
-        assert re.fullmatch(
-            r"\d+(\.\d+)?% of the requests to aiclassifier ended with a 5xx status over the last 5 minutes; "
-            "more than 5% for 5m.",
-            page["description"],
-        )
+    broken.touch()
+    service.kill(service.wait_for_workers(2)[0])
+    page = received("ModelNotLoaded", "firing", send(service))
+    assert page["description"] == (
+        f"The model of aiclassifier at 127.0.0.1:{service.port} is in error, for 1m; "
+        "one worker is enough for that."
+    )
+    page = received("HighErrorRate", "firing", send(service))
+    assert re.fullmatch(
+        r"\d+(\.\d+)?% of the requests to aiclassifier ended with a 5xx status over the last 5 minutes; "
+        "more than 5% for 5m.",
+        page["description"],
+    )
 
-        broken.unlink()
-        for worker in service.wait_for_workers(2):
-            service.kill(worker)
-        service.wait_for_workers(2)
-        received("ModelNotLoaded", "resolved", send(service))
-        received("HighErrorRate", "resolved", send(service))
+    broken.unlink()
+    for worker in service.wait_for_workers(2):
+        service.kill(worker)
+    service.wait_for_workers(2)
+    received("ModelNotLoaded", "resolved", send(service))
+    received("HighErrorRate", "resolved", send(service))
 
+    service.stop()
     page = received("TargetDown", "firing")
     assert page["description"] == (
         f"127.0.0.1:{service.port} of aiclassifier has not answered a scrape for 2m."

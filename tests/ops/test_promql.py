@@ -38,8 +38,10 @@ RENAMED = Dialect(
         (
             SEMCONV,
             'sum by (endpoint, le) (rate(http_request_duration_seconds_bucket{method="GET"}[5m]))',
-            "sum by (http_route, le) (rate("
-            'http_server_request_duration_seconds_bucket{job="shop",http_request_method="GET"}[5m]))',
+            (
+                "sum by (http_route, le) (rate("
+                'http_server_request_duration_seconds_bucket{job="shop",http_request_method="GET"}[5m]))'
+            ),
         ),
         (
             SEMCONV,
@@ -49,14 +51,18 @@ RENAMED = Dialect(
         (
             SEMCONV,
             'llm_calls_total{status="error"} / llm_calls_total{status="success"}',
-            'gen_ai_client_operation_duration_seconds_count{job="shop",error_type!=""} / '
-            'gen_ai_client_operation_duration_seconds_count{job="shop",error_type=""}',
+            (
+                'gen_ai_client_operation_duration_seconds_count{job="shop",error_type!=""} / '
+                'gen_ai_client_operation_duration_seconds_count{job="shop",error_type=""}'
+            ),
         ),
         (
             SEMCONV,
             'sum by (type) (llm_tokens_total{type="prompt",provider="claude"})',
-            'sum by (gen_ai_token_type) (gen_ai_client_token_usage_sum{job="shop",gen_ai_token_type="input",'
-            'gen_ai_provider_name="anthropic"})',
+            (
+                'sum by (gen_ai_token_type) (gen_ai_client_token_usage_sum{job="shop",gen_ai_token_type="input",'
+                'gen_ai_provider_name="anthropic"})'
+            ),
         ),
         (
             RENAMED,

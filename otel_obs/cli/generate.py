@@ -1,0 +1,119 @@
+"""`otel-obs generate`: what stands around a service, made from what it measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from otel_obs.catalog.naming import Naming
+from otel_obs.cli import output
+from otel_obs.errors import OperationsError
+from otel_obs.ops.alerts.alert import LANGUAGES, Links
+from otel_obs.ops.bundle import ALL, KINDS, Wish, files_of, write_files
+from otel_obs.ops.objectives import parse_objective
+from otel_obs.ops.prometheus_config import PLACES, RemoteWrite, ScrapeJob
+from otel_obs.ops.service import MonitoredService, job_of, named_by, read_page
+from otel_obs.settings import Settings
+
+WhatArgument = Annotated[str, typer.Argument(metavar="WHAT", help=f"One of: {', '.join([*KINDS, ALL])}.")]
+Texts = list[str] | None
+
+
+def generate(
+    what: WhatArgument,
+    out: Annotated[Path, typer.Option("--out", help="The directory to write to; it is made.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", help="A running service, whose /metrics says what it has.")
+    ] = "",
+    groups: Annotated[
+        str, typer.Option(help="In its place: groups of the catalog, and families of their own, with commas.")
+    ] = "",
+    job: Annotated[str, typer.Option(help="The service's name; OTEL_SERVICE_NAME by default.")] = "",
+    target: Annotated[Texts, typer.Option(help="`host:port` to scrape; again for more.")] = None,
+    place: Annotated[str, typer.Option(help=f"Where Prometheus runs: {', '.join(PLACES)}.")] = "local",
+    slo: Annotated[
+        Texts, typer.Option(help="An objective: `availability=99.9` or `latency=95%<500ms`; again for more.")
+    ] = None,
+    limit: Annotated[Texts, typer.Option(help="A threshold: `HighErrorRate=0.02`; again for more.")] = None,
+    language: Annotated[str, typer.Option(help=f"Of the alerts: {', '.join(LANGUAGES)}.")] = "en",
+    interval: Annotated[str, typer.Option(help="Between two scrapes.")] = "15s",
+    external_label: Annotated[Texts, typer.Option(help="`key=value` on all that leaves Prometheus.")] = None,
+    alertmanager: Annotated[str, typer.Option(help="Its address.")] = "localhost:9093",
+    webhook: Annotated[str, typer.Option(help="Where alerts go, in the place of Slack and e-mail.")] = "",
+    remote_write: Annotated[str, typer.Option(help="The address of a store that samples are sent to.")] = "",
+    runbooks: Annotated[str, typer.Option(help="Where docs/runbooks/ is served.")] = Links().runbooks,
+    grafana: Annotated[str, typer.Option(help="Where Grafana is.")] = Links().grafana,
+    force: Annotated[bool, typer.Option("--force", help="Write over what was changed by hand.")] = False,
+    json: output.JsonOption = False,
+    header: output.HeaderOption = None,
+    token_file: output.TokenFileOption = None,
+    timeout: output.TimeoutOption = 10.0,
+) -> None:
+    """Write configurations, rules, alerts and dashboards for a service: only for what it has.
+
+    Names follow the same variables as the service's: set OTEL_OBS_NAMESPACE, OTEL_OBS_NAMES, OTEL_OBS_LABELS
+    and OTEL_OBS_PROFILE here as there. A file that somebody has changed is kept and named. Exit codes: 0
+    written, 2 it cannot be.
+    """
+    if bool(source) == bool(groups):
+        raise OperationsError("generate", "needs to know what the service has", "give --from URL or --groups")
+    named_by("--place", place, PLACES)
+    named_by("--language", language, LANGUAGES)
+    settings = Settings.from_env()
+    name, naming = job or job_of(settings), Naming.from_settings(settings)
+    if source:
+        page = read_page(source, output.fetching(header, token_file, timeout))
+        # Where nothing is set here, the page itself tells which profile it has.
+        service = MonitoredService.of_page(name, page, naming if naming != Naming() else None, source)
+    else:
+        service = MonitoredService.of_groups(name, groups.replace(" ", "").split(","), naming)
+    wish = Wish(
+        service,
+        (ScrapeJob(name, tuple(target or ("localhost:8000",))),),
+        objectives=tuple(map(parse_objective, slo or ())),
+        limits={key: _number(key, value) for key, value in map(_pair, limit or ())},
+        language=language,
+        links=Links(runbooks, grafana),
+        interval=interval,
+        external=dict(map(_pair, external_label or ())),
+        alertmanager=alertmanager,
+        webhook=webhook,
+        remote_write=(RemoteWrite(remote_write),) if remote_write else (),
+        place=place,
+    )
+    written = write_files(out, files_of(what, wish), force)
+    if json:
+        output.print_json({"groups": service.groups, "written": written})
+        return
+    screen = output.console()
+    for path in written:
+        screen.print(output.plain(f"wrote {out / path}"))
+    screen.print(output.plain(f"{name} has {', '.join(service.groups)}; {len(written)} files written"))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise OperationsError(repr(text), "is no pair", "write it as key=value")
+    return key, value
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise OperationsError(f"--limit {key}={value}", "is no number") from None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    output.add_command(
+        app,
+        "generate",
+        generate,
+        "generate prometheus --from localhost:8000 --out monitoring",
+        "generate all --groups http,model,cache --out monitoring --slo availability=99.9",
+        "generate alerts --from localhost:8000 --out monitoring --language ko --limit HighErrorRate=0.02",
+    )

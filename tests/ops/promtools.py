@@ -23,7 +23,7 @@ def _found(script: str, *arguments: str) -> Path | None:
 
 def _parameters(name: str, places: dict[str, Path | None]) -> list[Any]:
     return [
-        pytest.param(str(place / name) if place is not None else "", id=version)
+        pytest.param(str(place / name), id=version)
         if place is not None and (place / name).exists()
         else pytest.param("", id=version, marks=pytest.mark.skip(reason=f"{name} {version} is not installed"))
         for version, place in places.items()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from otel_obs._setup import Running, configure, on_shutdown, settings_in_force
+from otel_obs._setup import Running, configure, settings_in_force
 from otel_obs.errors import InstrumentationError
+from otel_obs.host.imports import when_imported
+from otel_obs.host.weak import WeakObjects
 
 if TYPE_CHECKING:
     from otel_obs._pipeline import Pipeline
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 AppT = TypeVar("AppT")
 
 
-class _Shared:
-    """What measures every application that asks for nothing of its own."""
+class _Measuring:
+    """What measures the applications of this process."""
 
     observer: Observer | None = None
+    """Of those that ask for nothing of their own."""
+    observers: WeakObjects[Observer] = WeakObjects()
+    is_listening = False
+    """Whether the names that the application defines are told here."""
+    taken: ClassVar[set[str]] = set()
+    """The families that the application has defined by `otel_obs.prometheus`."""
 
 
 def instrument(
@@ -61,11 +67,13 @@ def instrument(
     if framework == "flask":
         from otel_obs import flask
 
+        Running.undoing.once(flask.uninstall)
         flask.instrument_app(any_app, observer, Running.scrape, exclude=_exclusion("flask", exclude))
         return app
     if framework == "starlette":
         from otel_obs import fastapi
 
+        Running.undoing.once(fastapi.uninstall)
         fastapi.instrument_app(any_app, observer, Running.scrape, exclude=_exclusion("fastapi", exclude))
         return app
     wrapped: AppT = _wrap(app, observer)
@@ -90,6 +98,7 @@ def _wsgi_middleware(app: Any, observer: Observer) -> Any:
     if _framework_of(getattr(app, "__self__", None)) == "flask":
         from otel_obs import flask
 
+        Running.undoing.once(flask.uninstall)
         return flask.middleware(app, observer, Running.scrape, exclude=_exclusion("flask"))
     from otel_obs.http import wsgi
 
@@ -122,12 +131,13 @@ class PrometheusMiddleware:
 
 def instrument_all() -> None:
     """Measure every Flask, FastAPI and Starlette application of this process, as they are imported."""
-    from wrapt import register_post_import_hook
-
-    register_post_import_hook(_configure_for, "otel_obs.catalog.metric")
-    register_post_import_hook(_install_flask, "flask")
-    register_post_import_hook(_install_starlette, "starlette.applications")
-    register_post_import_hook(_install_starlette, "fastapi.applications")
+    for module, action in (
+        ("otel_obs.catalog.metric", _configure_for),
+        ("flask", _install_flask),
+        ("starlette.applications", _install_starlette),
+        ("fastapi.applications", _install_starlette),
+    ):
+        Running.undoing.later(when_imported(module, action))
     if Running.sending is not None:
         Running.sending.trace_frameworks()
 
@@ -140,7 +150,8 @@ def trace_client(module: str, load: Callable[..., None]) -> None:
 
 def _configure_for(module: object) -> None:
     """The application imports metrics of the catalog: it is going to record."""
-    configure()
+    if not Running.loaders:  # whoever imports them for a set-up does that next
+        configure()
 
 
 def _install_flask(module: object) -> None:
@@ -148,6 +159,7 @@ def _install_flask(module: object) -> None:
         return
     from otel_obs import flask
 
+    Running.undoing.once(flask.uninstall)
     flask.install(_observer(), Running.scrape, exclude=_exclusion("flask"))
 
 
@@ -156,6 +168,7 @@ def _install_starlette(module: object) -> None:
         return
     from otel_obs import fastapi
 
+    Running.undoing.once(fastapi.uninstall)
     fastapi.install(_observer(), Running.scrape, exclude=_exclusion("fastapi"))
 
 
@@ -167,9 +180,9 @@ def leaves_http_upstream() -> bool:
 
 def _observer() -> Observer:
     """What requests are recorded with; made when it is first needed."""
-    if _Shared.observer is None:
-        _Shared.observer = _make_observer(None, None)
-    return _Shared.observer
+    if _Measuring.observer is None:
+        _Measuring.observer = _make_observer(None, None)
+    return _Measuring.observer
 
 
 def _make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observer:
@@ -209,18 +222,33 @@ def _watch_none() -> None:
 
 def _give_way(observer: Observer) -> None:
     """Record no family that the application defines by `otel_obs.prometheus`: both would be pushed."""
-    from wrapt import register_post_import_hook
+    _Measuring.observers.add(observer)
+    Running.undoing.once(_end)
+    if not _Measuring.is_listening:
+        _Measuring.is_listening = True
+        Running.undoing.later(when_imported("otel_obs.prometheus", _listen))
+    for family in list(_Measuring.taken):
+        observer.disown(family)
 
-    reference = weakref.WeakMethod(observer.disown)
 
-    def disown(family: str) -> None:
-        method = reference()
-        if method is not None and method(family):
-            from otel_obs.exposition.plan import warn_of_owner
+def _listen(module: Any) -> None:
+    Running.undoing.later(module.tell_names(_note_owner))
 
-            warn_of_owner(family)
 
-    register_post_import_hook(lambda module: module.tell_names(disown), "otel_obs.prometheus")
+def _note_owner(family: str) -> None:
+    _Measuring.taken.add(family)
+    if [observer for observer in _Measuring.observers.living() if observer.disown(family)]:
+        from otel_obs.exposition.plan import warn_of_owner
+
+        warn_of_owner(family)
+
+
+def _end() -> None:
+    """Measure with nobody's observers any more."""
+    _Measuring.observer = None
+    _Measuring.is_listening = False
+    _Measuring.observers.clear()
+    _Measuring.taken.clear()
 
 
 def _exclusion(framework: str, matches: Exclude | None = None) -> Exclusion:
@@ -233,15 +261,3 @@ def _pipeline() -> Pipeline:
     if Running.pipeline is None:
         raise RuntimeError("otel_obs is not configured")
     return Running.pipeline
-
-
-def _uninstall() -> None:
-    """Measure no application any more."""
-    _Shared.observer = None
-    for name in ("flask", "fastapi"):
-        module = sys.modules.get(f"otel_obs.{name}")
-        if module is not None:
-            module.uninstall()
-
-
-on_shutdown.append(_uninstall)

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import Any
@@ -30,6 +29,8 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReade
 
 from otel_obs.errors import SettingError
 from otel_obs.host import forks
+from otel_obs.host.threads import BackgroundThread
+from otel_obs.host.weak import WeakObjects
 from otel_obs.settings import Settings
 
 _logger = logging.getLogger("otel_obs")
@@ -144,13 +145,14 @@ class PushReader(MetricReader):
         self._has_forked = False
         self._worker: Any = None
         self._failed = False
+        self._thread = BackgroundThread(self._run, "otel_obs_push")
         self._reset()
+        forks.after_in_parent(self._note_fork)
+        forks.after_in_child(self._start_over)
         _readers.add(self)
 
     def _reset(self) -> None:
         self._exporter: Any = None
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
         self._pushing = threading.Lock()
         self._is_last = self._is_closed = False
         self._due_s = time.monotonic() + self._interval_s
@@ -163,13 +165,8 @@ class PushReader(MetricReader):
 
     def start(self) -> None:
         """Begin to push, if that has not begun."""
-        if self._is_last or (self._thread is not None and self._thread.is_alive()) or forks.waits_for_fork():
-            return
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(self._stop,), name="otel_obs_push", daemon=True
-        )
-        self._thread.start()
+        if not self._is_last:
+            self._thread.start()
 
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(max(self._due_s - time.monotonic(), 0)):
@@ -208,38 +205,32 @@ class PushReader(MetricReader):
     def finish(self) -> None:
         """Begin the last push, and do not wait for it."""
         self._is_last = True
-        self._stop.set()
+        self._thread.stop()
 
     def shutdown(self, timeout_millis: float = EXIT_MS, **kwargs: Any) -> None:
         """Push once more, waiting no longer than a container's end allows, and stop."""
         if self._is_closed:
             return
         self._is_closed = True
+        pushes = self._thread.is_alive
         self.finish()
-        if self._thread is not None and self._thread.is_alive():
-            self._thread.join(min(timeout_millis, EXIT_MS) / 1e3)
+        if pushes:
+            self._thread.end(min(timeout_millis, EXIT_MS) / 1e3)
         else:
             self._push()
         if self._exporter is not None:
             self._exporter.shutdown()
 
-    def pause(self) -> None:
-        """Have no thread while the process forks."""
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(0.2)
-
-    def resume(self) -> None:
-        """Go on after a fork, in the parent."""
+    def _note_fork(self) -> None:
+        """In the parent: the first process of a server measures nothing itself."""
         self._has_forked = True
-        if self._thread is not None and self._worker is not None:
-            self._thread = None
-            if self._worker.opened is not None:
-                self.start()
+        if self._worker is not None and self._worker.opened is None:
+            self._thread.stop()
 
-    def forget(self) -> None:
+    def _start_over(self) -> None:
         """Begin anew, in a child; the parent's exporter is kept: closing it could disturb the parent."""
-        self._inherited.append(self._exporter)
+        if self._exporter is not None:
+            self._inherited.append(self._exporter)
         self._reset()
         self._has_forked = True
 
@@ -279,44 +270,44 @@ class WorkerSpanExporter:
         return True
 
 
-def at_sigterm(flush: Callable[[], None]) -> None:
+def at_sigterm(flush: Callable[[], None]) -> Callable[[], None]:
     """Have *flush* called when SIGTERM ends the process, which runs no exit handlers.
 
     Servers handle SIGTERM themselves and put this in no one's way; uvicorn raises the signal again when it
     has stopped, and means what was there before it.
+
+    Returns:
+        Takes it back, where it is the handler still, or makes it do nothing.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
+    flushes = [flush]
 
     def end(number: int, frame: object) -> None:
         try:
-            flush()
+            for each in flushes:
+                each()
         finally:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    signal.signal(signal.SIGTERM, end)
+    def take_back() -> None:
+        flushes.clear()
+        if _is_main_thread() and signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    if _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
+    return take_back
+
+
+def _is_main_thread() -> bool:
+    """Only the main thread may change handlers."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def begin_last_pushes() -> None:
     """Have every reader of this process begin its last push."""
-    for reader in list(_readers):
+    for reader in _readers.living():
         reader.finish()
 
 
-_readers: weakref.WeakSet[PushReader] = weakref.WeakSet()
-
-
-def _each(action: Callable[[PushReader], None]) -> Callable[[], None]:
-    def act() -> None:
-        for reader in list(_readers):
-            action(reader)
-
-    return act
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_each(PushReader.pause), after_in_parent=_each(PushReader.resume))
-    forks.after_in_child(_each(PushReader.forget))
+_readers: WeakObjects[PushReader] = WeakObjects()

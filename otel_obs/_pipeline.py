@@ -52,6 +52,10 @@ class Pipeline:
             explicit_bucket_boundaries_advisory=_DURATION_BOUNDS,
         )
 
+    def close(self) -> None:
+        """Keep nothing open that a scrape has opened."""
+        self._view.close()
+
     def collect(self, accept: str | None, names: Sequence[str] = ()) -> tuple[str, Iterator[bytes]]:
         """Begin one exposition over all workers.
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from otel_obs._exporters import EXIT_MS, at_sigterm, begin_last_pushes, span_exporters
 from otel_obs.errors import MissingPackageError
+from otel_obs.host import forks
+from otel_obs.host.imports import when_imported
 from otel_obs.sdk import MeterProvider
 from otel_obs.settings import Settings
 
 _logger = logging.getLogger("otel_obs")
+
+Undo = Callable[[], object]
 
 
 class Sending:
@@ -24,42 +26,43 @@ class Sending:
     Args:
         settings: What is to be sent.
         provider: Where its metrics are, and what they describe.
+        undo_later: Gets the undoing of all that is installed.
     """
 
-    def __init__(self, settings: Settings, provider: MeterProvider) -> None:
-        self._provider = provider
+    def __init__(
+        self, settings: Settings, provider: MeterProvider, undo_later: Callable[[Undo], object]
+    ) -> None:
+        self._provider, self._undo_later = provider, undo_later
         self._tracing: Any = None
         # Detected now, for this process and its children: an ending process can no longer.
         resource = provider.resource
         if settings.traces_exporters:
             self._tracing = _tracing(settings, resource)
-            _after_fork_in_child(self._describe)
+            undo_later(forks.after_in_child(self._describe))
         # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
         self._traces_requests = self._tracing is not None and settings.http != "upstream"
         self._clients: list[tuple[str, Callable[..., None]]] = []
         self._is_loading = False
+        undo_later(self._shut_down)
         atexit.register(self._end)
-        at_sigterm(self._end)
+        undo_later(at_sigterm(self._end))
 
     def trace_frameworks(self) -> None:
         """Have the applications of this process traced, as their frameworks are imported."""
         if self._traces_requests:
-            from wrapt import register_post_import_hook
-
-            register_post_import_hook(lambda module: _trace("flask"), "flask")
-            register_post_import_hook(lambda module: _trace("fastapi"), "fastapi")
+            for framework in ("flask", "fastapi"):
+                self._undo_later(when_imported(framework, lambda module: self._trace(module.__name__)))
 
     def trace_client(self, module: str, load: Callable[..., None]) -> None:
         """Have *load* instrument an HTTP client's module once it is imported; its metrics stay off."""
         if self._traces_requests:
-            from wrapt import register_post_import_hook
 
             def instrument(_: object) -> None:
                 self._clients.append((module, load))
                 if not self._is_loading:
                     self._load_clients()
 
-            register_post_import_hook(instrument, module)
+            self._undo_later(when_imported(module, instrument))
 
     def _load_clients(self) -> None:
         """Load what is to be loaded; to load one instrumentation may import the client of another."""
@@ -79,14 +82,23 @@ class Sending:
         modules = {kind.__module__.partition(".")[0] for kind in type(app).__mro__}
         for framework in ("flask", "fastapi"):
             if self._traces_requests and framework in modules:
-                _trace(framework, app)
+                self._trace(framework, app)
+
+    def _trace(self, framework: str, app: object = None) -> None:
+        from otel_obs import tracing
+
+        trace = tracing.trace_flask if framework == "flask" else tracing.trace_fastapi
+        try:
+            self._undo_later(trace(app))
+        except MissingPackageError as error:
+            _logger.warning("%s; requests are not traced", error)
 
     def _describe(self) -> None:
         """Give the spans of a child the resource that its metrics have."""
         if self._tracing is not None:
             self._tracing.describe(self._provider.resource)
 
-    def shutdown(self) -> None:
+    def _shut_down(self) -> None:
         """Send the spans that are left; metrics are their provider's."""
         atexit.unregister(self._end)
         if self._tracing is not None:
@@ -102,31 +114,8 @@ class Sending:
             self._provider.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
 
 
-def _after_fork_in_child(method: Callable[[], None]) -> None:
-    """Call a method in children from now on, for as long as its object lives."""
-    reference = weakref.WeakMethod(method)
-
-    def act() -> None:
-        alive = reference()
-        if alive is not None:
-            alive()
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=act)
-
-
 def _tracing(settings: Settings, resource: Any) -> Any:
-    from otel_obs.tracing import Tracing
+    from otel_obs._spans import Tracing
 
     exporters = span_exporters(settings)
     return Tracing(exporters, resource) if exporters else None
-
-
-def _trace(framework: str, app: object = None) -> None:
-    from otel_obs import tracing
-
-    trace: Callable[..., None] = tracing.trace_flask if framework == "flask" else tracing.trace_fastapi
-    try:
-        trace(app)
-    except MissingPackageError as error:
-        _logger.warning("%s; requests are not traced", error)

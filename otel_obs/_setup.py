@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from _thread import RLock, get_ident
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry import metrics
 
-from otel_obs.cells.ancestry import is_first
 from otel_obs.cells.rundir import Identity, default_bases, identify
 from otel_obs.cells.service import Service
 from otel_obs.errors import SettingError
+from otel_obs.host import forks
+from otel_obs.host.forgiving import forgiving
+from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.once import LogOnce
+from otel_obs.host.undoing import Undoing
 from otel_obs.settings import Settings, process_environment
 
 if TYPE_CHECKING:
+    from otel_obs._build import Wanted
     from otel_obs._pipeline import Pipeline
-    from otel_obs._registry import Collector
     from otel_obs._sending import Sending
     from otel_obs._server import MetricsServer
     from otel_obs.http.scrape import Scrape
+    from otel_obs.sdk.deferred import DeferredMeters
 
 # The wrapper loads this module in every Python process that the application starts. What a process
 # needs only when it measures something is imported then.
 _logger = logging.getLogger("otel_obs")
+_once = LogOnce()
+
+PATIENCE_S = 30.0
+"""So long a thread waits for the set-up that another one has begun."""
 
 
 class Running:
@@ -33,12 +44,30 @@ class Running:
     service: tuple[Identity, Service] | None = None
     pipeline: Pipeline | None = None
     scrape: Scrape | None = None
-    collector: Collector | None = None
     server: MetricsServer | None = None
     sending: Sending | None = None
+    undoing = Undoing()
+    """All that was installed since the last `shutdown`: whoever installs something adds its undoing."""
     is_refused = False
-    is_building = False
     is_over = False
+    builder: int | None = None
+    """The thread that is setting up."""
+    loaders: ClassVar[set[int]] = set()
+    """The threads that import what a set-up needs; each of them sets up afterwards."""
+    lock = RLock()
+    """Held while something is set up or shut down. Nothing is imported under it for the first time: a thread
+    that imports our modules just now, and has come here from there, may be waiting for it."""
+
+
+def _start_over() -> None:
+    """In a child: the thread that was setting up, or had the lock, is not here."""
+    Running.lock = RLock()
+    Running.loaders.intersection_update({get_ident()})
+    if Running.builder is not None and Running.builder != get_ident():
+        Running.builder = None
+
+
+forks.after_in_child(_start_over)
 
 
 def prepare() -> bool:
@@ -50,8 +79,10 @@ def prepare() -> bool:
         Whether otel_obs is on, and the environment's settings make sense.
     """
     settings = settings_in_force()
-    if settings is None or _join(settings) is None:
-        return False
+    with Running.lock:
+        if settings is None or _join(settings) is None:
+            return False
+        Running.is_over = False
     if settings.sends or settings.prometheus_port is not None:
         configure()
     elif Running.pipeline is None:
@@ -60,13 +91,19 @@ def prepare() -> bool:
 
 
 class DeferredProvider(metrics.MeterProvider):
-    """The global provider: that of the pipeline, which is made when somebody asks for a meter."""
+    """The global provider. Its meters record to the pipeline, whenever that is made, and however often."""
 
-    def get_meter(self, *arguments: Any, **options: Any) -> metrics.Meter:
-        """A meter of the provider that `configure` makes."""
-        pipeline = Running.pipeline if Running.is_over else configure()
-        provider = pipeline.provider if pipeline is not None else metrics.NoOpMeterProvider()
-        return provider.get_meter(*arguments, **options)
+    def get_meter(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Any = None,
+    ) -> metrics.Meter:
+        """A meter of the provider that `configure` makes, now where nobody has begun to."""
+        if Running.pipeline is None and Running.builder is None and not Running.is_over:
+            _configure_quietly()
+        return _deferred_meters().get_meter(name, version, schema_url, attributes)
 
     def __getattr__(self, name: str) -> Any:
         """What the SDK's provider has beside the API's, such as `force_flush`."""
@@ -74,6 +111,20 @@ class DeferredProvider(metrics.MeterProvider):
         if pipeline is None:
             raise AttributeError(name)
         return getattr(pipeline.provider, name)
+
+
+def _configure_quietly() -> None:
+    try:
+        configure()
+    except Exception as error:
+        raise_interruption(error)
+        _once.error("set-up", "otel_obs could not be set up; this process runs without metrics", error=error)
+
+
+def _deferred_meters() -> DeferredMeters:
+    from otel_obs.sdk.deferred import METERS
+
+    return METERS
 
 
 def configure(
@@ -94,25 +145,95 @@ def configure(
         options: Settings by their names, in place of the environment's: `namespace="shop"`.
 
     Returns:
-        The pipeline; None where otel_obs is switched off, or a variable has a wrong value, which is logged.
+        The pipeline; None where otel_obs is switched off, or a variable has a wrong value, which is logged,
+        and where this thread is in the middle of setting it up.
 
     Raises:
         SettingError: One of *options* has a wrong value.
     """
-    if Running.pipeline is not None or Running.is_building:
+    if Running.pipeline is not None or Running.builder == get_ident():
+        given = {"readers": readers, "views": views, "resource": resource, "exemplar_filter": exemplar_filter}
+        _warn_if_late({name for name, value in given.items() if value}, options)
         return Running.pipeline
     settings = settings_in_force(**options)
-    joined = _join(settings) if settings is not None else None
-    if settings is None or joined is None:
+    if settings is None:
         return None
-    Running.is_building, Running.is_over = True, False
+    if not _load():
+        return None
+    from otel_obs._build import Wanted
+
+    wanted = Wanted(readers, views, resource, exemplar_filter)
+    if not Running.lock.acquire(timeout=PATIENCE_S):
+        _logger.error("another thread has been setting up otel_obs for %g s; this one goes on", PATIENCE_S)
+        return Running.pipeline
     try:
-        Running.pipeline = _build(settings, joined, readers, views, resource, exemplar_filter)
-    except SettingError as error:
-        _refuse(error)
+        if Running.pipeline is None:
+            _set_up(settings, wanted)
+        return Running.pipeline
     finally:
-        Running.is_building = False
-    return Running.pipeline
+        Running.lock.release()
+
+
+def _load() -> bool:
+    """Import what a set-up needs, before the lock; false where this thread is in the middle of that."""
+    thread = get_ident()
+    if thread in Running.loaders:
+        return False
+    Running.loaders.add(thread)
+    try:
+        import_module("otel_obs._build")
+    finally:
+        Running.loaders.discard(thread)
+    return True
+
+
+def _warn_if_late(given: set[str], options: dict[str, Any]) -> None:
+    """Say what of a further call has no effect, as far as it differs from what is set up."""
+    pipeline = Running.pipeline
+    if pipeline is None or not (given or options):
+        return
+    present = pipeline.settings
+    late = {name for name in options if present.with_options(**{name: options[name]}) != present}
+    if given | late:
+        names = ", ".join(sorted(given | late))
+        _once.warning(
+            ("late", names), "otel_obs is set up already, without %s: give that with the first call", names
+        )
+
+
+def _set_up(settings: Settings, wanted: Wanted) -> None:
+    """Make the pipeline, or leave everything as it was."""
+    from otel_obs._build import build
+
+    joined = _join(settings)
+    if joined is None:
+        return
+    life = Undoing()
+    Running.undoing.later(life.unwind)
+    deferred = _deferred_meters()
+    deferred.begin()
+    Running.builder, Running.is_over = get_ident(), False
+    try:
+        life.later(_forget)
+        built = build(settings, *joined, wanted, life.later)
+        life.later(deferred.release)
+        Running.pipeline, Running.scrape, Running.server, Running.sending = built
+        deferred.move_to(built.pipeline.provider)
+    except SettingError as error:
+        life.unwind()
+        _refuse(error)
+    except BaseException:
+        life.unwind()
+        raise
+    finally:
+        Running.builder = None
+        deferred.end()
+    if Running.pipeline is not None:
+        _become_global()
+
+
+def _forget() -> None:
+    Running.pipeline = Running.scrape = Running.server = Running.sending = None
 
 
 def settings_in_force(**options: Any) -> Settings | None:
@@ -126,7 +247,7 @@ def settings_in_force(**options: Any) -> Settings | None:
         return None
     settings = settings.with_options(**options)
     for warning in settings.warnings:
-        _warn_once(warning)
+        _once.warning(warning, "%s", warning)
     return settings if settings.is_on else None
 
 
@@ -141,17 +262,9 @@ def _join(settings: Settings) -> tuple[Identity, Service] | None:
             service = Service([settings.run_dir], identity.nonce, "OTEL_OBS_RUN_DIR")
         else:
             service = Service(default_bases(environ), identity.nonce)
+        Running.undoing.later(_leave)
         Running.service = identity, service
     return Running.service
-
-
-def _warn_once(warning: str) -> None:
-    if warning not in _said:
-        _said.add(warning)
-        _logger.warning("%s", warning)
-
-
-_said: set[str] = set()
 
 
 def _refuse(error: SettingError) -> None:
@@ -160,122 +273,13 @@ def _refuse(error: SettingError) -> None:
     _logger.error("%s; this process runs without metrics", error)
 
 
-def _build(
-    settings: Settings,
-    joined: tuple[Identity, Service],
-    readers: Sequence[Any],
-    views: Sequence[Any],
-    resource: Any,
-    exemplar_filter: Any,
-) -> Pipeline:
-    from otel_obs._pipeline import Pipeline
-    from otel_obs.catalog import metric
-    from otel_obs.catalog.naming import Naming
-    from otel_obs.cells.worker import Worker
-    from otel_obs.http.naming import RIVAL_SCOPES
-    from otel_obs.sdk import MeterProvider
-    from otel_obs.sdk.refresh import Refresher
-
-    identity, service = joined
-    naming = Naming.from_settings(settings)
-    provider = MeterProvider(
-        [*readers, *_push_readers(settings)],
-        resource,
-        exemplar_filter or _exemplar_filter(settings.exemplar_filter),
-        views=views,
-        worker=Worker(service.open_store, service),
-        cardinality_limit=settings.cardinality_limit,
-        ignored_scopes=sorted(RIVAL_SCOPES) if settings.http == "on" else (),
-        measures_itself=True,
-        is_worker=identity.joined or (settings.sends and not is_first(sys.orig_argv)),
-    )
-    metric.install(provider, naming)
-    if settings.runtime_metrics:
-        _start_runtime_metrics()
-    Refresher(provider)
-    pipeline = Pipeline(settings, provider, service.run_dir)
-    Running.scrape = _scrape(pipeline)
-    _enter_registry(pipeline)
-    _become_global()
-    _start_server(pipeline, service)
-    if settings.sends:
-        from otel_obs._sending import Sending
-
-        Running.sending = Sending(settings, provider)
-    return pipeline
-
-
-def _start_server(pipeline: Pipeline, service: Service) -> None:
-    """Serve `/metrics` on a port of its own, where one is set."""
-    settings = pipeline.settings
-    scrape = Running.scrape
-    if scrape is not None and settings.prometheus_port is not None:
-        from otel_obs._server import MetricsServer
-
-        tls = (settings.metrics_tls_certificate, settings.metrics_tls_key)
-        Running.server = MetricsServer(
-            scrape, settings.prometheus_host, settings.prometheus_port, service, tls if all(tls) else None
-        )
-        Running.server.start()
-
-
-def _scrape(pipeline: Pipeline) -> Scrape | None:
-    """What answers scrapes; None where `/metrics` is not wanted."""
-    settings = pipeline.settings
-    if "prometheus" not in settings.metrics_exporters:
-        return None
-    from otel_obs.http.scrape import Scrape
-
-    return Scrape(pipeline, path=settings.metrics_path, token=settings.read_metrics_token())
-
-
-def _push_readers(settings: Settings) -> list[Any]:
-    if set(settings.metrics_exporters) <= {"prometheus"}:
-        return []
-    from otel_obs._exporters import push_readers
-
-    return push_readers(settings)
-
-
-def _exemplar_filter(name: str) -> Any:
-    if name == "trace_based":
-        return None
-    from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, AlwaysOnExemplarFilter
-
-    return AlwaysOnExemplarFilter() if name == "always_on" else AlwaysOffExemplarFilter()
-
-
-def _start_runtime_metrics() -> None:
-    from otel_obs.catalog import runtime
-
-    runtime.start()
-
-
-def _enter_registry(pipeline: Pipeline) -> None:
-    """Show our metrics in `prometheus_client`'s registry too, from when the application imports it."""
-    from wrapt import register_post_import_hook
-
-    from otel_obs._registry import Collector
-
-    collector = Running.collector = Collector(pipeline)
-
-    def register(module: object) -> None:
-        if Running.collector is not None:
-            Running.collector.register()
-
-    def install(module: Any) -> None:
-        if Running.collector is collector:
-            module.install(pipeline)
-
-    register_post_import_hook(register, "prometheus_client")
-    register_post_import_hook(install, "otel_obs.prometheus")
-
-
 def _become_global() -> None:
     """Let what is made through the API record here, unless the application has set a provider itself."""
     if isinstance(metrics.get_meter_provider(), DeferredProvider):
         return
-    metrics.set_meter_provider(DeferredProvider())
+    # This makes every meter and instrument that was asked for before; a wrong one must not hinder the others.
+    with forgiving():
+        metrics.set_meter_provider(DeferredProvider())
     if not isinstance(metrics.get_meter_provider(), DeferredProvider):
         _logger.warning(
             "the application has a meter provider of its own; what is recorded through it is not on /metrics"
@@ -296,30 +300,20 @@ def get_metrics(accept: str | None = None) -> tuple[bytes, str]:
     return pipeline.metrics(accept) if pipeline is not None else (b"", "text/plain; version=0.0.4")
 
 
-on_shutdown: list[Callable[[], None]] = []
-"""What else is to be undone, by those who have done it."""
-
-
 def shutdown() -> None:
-    """Flush and stop what `configure` has set up, so that it can be called again."""
-    pipeline, Running.pipeline = Running.pipeline, None
-    Running.scrape = None
-    Running.service = None
-    Running.is_refused, Running.is_over = False, True
-    for undo in on_shutdown:
-        undo()
-    sending, Running.sending = Running.sending, None
-    if sending is not None:
-        sending.shutdown()
-    server, Running.server = Running.server, None
-    if server is not None:
-        server.stop()
-    collector, Running.collector = Running.collector, None
-    if collector is not None and "prometheus_client" in sys.modules:
-        collector.unregister()
-    if "otel_obs.catalog.metric" in sys.modules:
-        sys.modules["otel_obs.catalog.metric"].uninstall()
-    if "otel_obs.prometheus" in sys.modules:
-        sys.modules["otel_obs.prometheus"].uninstall()
-    if pipeline is not None:
-        pipeline.provider.shutdown()
+    """Flush and stop what was set up, and leave the process as it was, so that all can be set up again.
+
+    Instruments live on: what they record from the next `configure` on is seen again.
+    """
+    with Running.lock:
+        undoing, Running.undoing = Running.undoing, Undoing()
+        Running.is_over = True
+        undoing.unwind()
+        Running.is_refused = False
+
+
+def _leave() -> None:
+    """Be no worker of the service any more."""
+    joined, Running.service = Running.service, None
+    if joined is not None:
+        joined[1].close()

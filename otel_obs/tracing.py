@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-import os
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
@@ -24,7 +24,7 @@ from otel_obs.http.nesting import MARK
 from otel_obs.sdk.blocks import wrap
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
+    pass
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -181,102 +181,11 @@ def is_on() -> bool:
     return not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
 
 
-class Tracing:
-    """The spans of this process: what makes them, and where they go.
-
-    Args:
-        exporters: Where spans go.
-        resource: What they describe.
-    """
-
-    def __init__(self, exporters: Sequence[Any], resource: Resource) -> None:
-        from opentelemetry.sdk.trace import TracerProvider
-
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._batches = [_batches(exporter) for exporter in exporters]
-        for batches in self._batches:
-            self._provider.add_span_processor(batches)
-        self._unname = _name_spans_in_logs(str(resource.attributes.get("service.name", "")))
-        self._is_shut_down = False
-        trace.set_tracer_provider(self._provider)
-        if trace.get_tracer_provider() is not self._provider:
-            _logger.warning(
-                "the application has set a tracer provider of its own: spans go where that sends them"
-            )
-
-    def describe(self, resource: Resource) -> None:
-        """Say what the spans describe: after a fork, the SDK has an idea of its own of that."""
-        update = getattr(self._provider, "_update_resource", None)
-        if update is not None:
-            update(resource)
-
-    def shutdown(self, timeout_ms: int) -> None:
-        """Send what there is, and stop, once."""
-        if self._is_shut_down:
-            return
-        self._is_shut_down = True
-        self._unname()
-        for batches in self._batches:
-            batches.shutdown(timeout_ms)
-
-
-def _batches(exporter: Any) -> Any:
-    from opentelemetry.sdk.trace import SpanProcessor
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    class Batches(SpanProcessor):
-        """Sends spans in batches, from a thread that a process has from its first span on.
-
-        The first process of a server with workers has no spans, and forks without a thread.
-        """
-
-        def __init__(self) -> None:
-            self._by_process: dict[int, BatchSpanProcessor] = {}
-
-        def on_end(self, span: Any) -> None:
-            pid = os.getpid()
-            found = self._by_process.get(pid)
-            if found is None:
-                found = self._by_process.setdefault(pid, BatchSpanProcessor(exporter))
-            found.on_end(span)
-
-        def shutdown(self, timeout_ms: int = 30_000) -> None:
-            found = self._by_process.get(os.getpid())
-            if found is not None:
-                # The public method waits for half a minute, in which a container is killed.
-                inner: Any = getattr(found, "_batch_processor", found)
-                inner.shutdown(timeout_millis=timeout_ms)
-
-        def force_flush(self, timeout_millis: int = 30_000) -> bool:
-            found = self._by_process.get(os.getpid())
-            return found is None or found.force_flush(timeout_millis)
-
-    return Batches()
-
-
-def _name_spans_in_logs(service_name: str) -> Callable[[], None]:
-    """Give every log record the attributes that OpenTelemetry's instrumentation of logging gives it."""
-    before = logging.getLogRecordFactory()
-
-    def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = before(*args, **kwargs)
-        context = trace.get_current_span().get_span_context()
-        record.otelTraceID = trace.format_trace_id(context.trace_id) if context.is_valid else "0"
-        record.otelSpanID = trace.format_span_id(context.span_id) if context.is_valid else "0"
-        record.otelTraceSampled = context.trace_flags.sampled
-        record.otelServiceName = service_name
-        return record
-
-    def undo() -> None:
-        if logging.getLogRecordFactory() is factory:
-            logging.setLogRecordFactory(before)
-
-    logging.setLogRecordFactory(factory)
-    return undo
-
-
-def trace_flask(app: Any = None) -> None:
+def trace_flask(app: Any = None) -> Callable[[], object]:
     """Have every request to *app*, or to every Flask application made from now on, traced.
+
+    Returns:
+        Traces them no longer.
 
     Raises:
         MissingPackageError: OpenTelemetry's instrumentation of Flask is not installed.
@@ -286,15 +195,15 @@ def trace_flask(app: Any = None) -> None:
     except ImportError as error:
         raise MissingPackageError("tracing", "opentelemetry-instrumentation-flask", "tracing") from error
     options: dict[str, Any] = {"meter_provider": NoOpMeterProvider(), "request_hook": _note_span}
-    if app is None:
-        FlaskInstrumentor().instrument(**options)
-    elif not getattr(app, "_is_instrumented_by_opentelemetry", False):
-        instrument_app: Any = FlaskInstrumentor.instrument_app
-        instrument_app(app, **options)
+    instrumentor: Any = FlaskInstrumentor
+    return _trace(instrumentor, app, options)
 
 
-def trace_fastapi(app: Any = None) -> None:
+def trace_fastapi(app: Any = None) -> Callable[[], object]:
     """Have every request to *app*, or to every FastAPI application made from now on, traced.
+
+    Returns:
+        Traces them no longer.
 
     Raises:
         MissingPackageError: OpenTelemetry's instrumentation of FastAPI is not installed.
@@ -309,10 +218,24 @@ def trace_fastapi(app: Any = None) -> None:
         # One span for each message that is received or sent says nothing that the request's does not.
         "exclude_spans": ["receive", "send"],
     }
+    return _trace(FastAPIInstrumentor, app, options)
+
+
+def _trace(instrumentor: Any, app: Any, options: dict[str, Any]) -> Callable[[], object]:
     if app is None:
-        FastAPIInstrumentor().instrument(**options)
-    elif not getattr(app, "_is_instrumented_by_opentelemetry", False):
-        FastAPIInstrumentor.instrument_app(app, **options)
+        instrumentor().instrument(**options)
+        return instrumentor().uninstrument  # type: ignore[no-any-return]
+    if getattr(app, "_is_instrumented_by_opentelemetry", False):
+        return lambda: None
+    instrumentor.instrument_app(app, **options)
+    reference = weakref.ref(app)
+
+    def undo() -> None:
+        alive = reference()
+        if alive is not None:
+            instrumentor.uninstrument_app(alive)
+
+    return undo
 
 
 def _note_span(span: Span, carrier: Any) -> None:

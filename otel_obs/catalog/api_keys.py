@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Counter, Gauge
 from otel_obs.catalog.naming import ANY
 from otel_obs.catalog.secrets import looks_secret
 from otel_obs.errors import secret_value
+from otel_obs.host import forks
 
 __all__ = ["api_key_failures_total", "api_key_success_rate", "api_key_successes_total", "record_api_key"]
 
@@ -81,5 +80,4 @@ def record_api_key(key_id: str, success: bool) -> None:
     api_key_success_rate.set(counts[0] / sum(counts), labels)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_counts.clear)
+forks.after_in_child(_counts.clear)

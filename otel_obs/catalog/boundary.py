@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from otel_obs.catalog.metric import Metric
+from otel_obs.host import forks
 from otel_obs.host.interruptions import raise_interruption
 
 P = ParamSpec("P")
@@ -19,6 +20,7 @@ def safely(metric: Metric[Any]) -> Callable[[Callable[P, None]], Callable[P, Non
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
+                forks.check()
                 function(*args, **kwargs)
             except Exception as error:
                 raise_interruption(error)

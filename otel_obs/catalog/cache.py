@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
+from _thread import RLock
 from typing import NamedTuple
 
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Counter, Gauge
+from otel_obs.host import forks
 
 __all__ = [
     "cache_hit_rate",
@@ -37,7 +37,7 @@ class _Totals(NamedTuple):
 
 
 _totals = _Totals()
-_lock = threading.Lock()
+_lock = RLock()
 
 
 @safely(cache_hit_rate)
@@ -74,8 +74,7 @@ def update_cache_metrics(
 
 def _after_fork_in_child() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.after_in_child(_after_fork_in_child)

@@ -11,13 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
-from weakref import WeakSet
 
 from otel_obs.catalog import metrics
 from otel_obs.catalog.handles import Handle
 from otel_obs.catalog.naming import ANY, Declaration, Named, Naming, Semconv
 from otel_obs.cells.layout import Kind
 from otel_obs.errors import DeclarationError, SettingError, undeclared_attributes
+from otel_obs.host.weak import WeakObjects
 from otel_obs.settings import Settings
 
 HandleT = TypeVar("HandleT", bound=Handle)
@@ -58,12 +58,21 @@ def install(provider: Any, naming: Naming) -> None:
         SettingError: *naming* gives a metric one label twice.
     """
     global _installation
+    check(naming)
+    _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
+    _reset()
+
+
+def check(naming: Naming) -> None:
+    """See whether every metric can have its name and labels.
+
+    Raises:
+        SettingError: *naming* gives a metric one label twice.
+    """
     if naming.labels:
         list(metrics())  # so that labels that collide are found now and not when their group is first used
     for metric in declared:
         naming.apply(metric.declaration)
-    _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
-    _reset()
 
 
 def uninstall() -> None:
@@ -159,7 +168,7 @@ class Metric(ABC, Generic[HandleT]):
         self._named: Named | None = None
         self._made: Any = None
         self._handles: dict[tuple[Any, ...], HandleT] = {}
-        self._others: WeakSet[HandleT] = WeakSet()
+        self._others: WeakObjects[HandleT] = WeakObjects()
         self._reset()
         self._own = frozenset(attributes or ())  # what `extend` adds later may be left out
         declared.append(self)
@@ -250,7 +259,9 @@ class Metric(ABC, Generic[HandleT]):
         """Drop every series that has at least *attributes*, as `remove` drops one."""
         self._remove(attributes, lambda instrument: instrument.remove_matching(attributes))
         wanted = attributes.items()
-        self._let_go([key for key, handle in self._handles.items() if wanted <= handle.attributes.items()])
+        self._let_go(
+            [key for key, handle in list(self._handles.items()) if wanted <= handle.attributes.items()]
+        )
 
     def _remove(self, attributes: Attributes, remove: Callable[[Any], None]) -> None:
         instrument = self._instrument()
@@ -333,7 +344,7 @@ class Metric(ABC, Generic[HandleT]):
         self._named = None
         self._made = None
         self._delegate(self._first)
-        for handle in (*self._handles.values(), *self._others):
+        for handle in (*list(self._handles.values()), *self._others.living()):
             handle.reset()
 
     def _first(self, amount: float = 1, attributes: Attributes | None = None, context: Any = None) -> None:

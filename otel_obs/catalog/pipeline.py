@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
+from _thread import RLock
 from collections import OrderedDict
 
 from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Gauge, Histogram
 from otel_obs.catalog.naming import ANY
+from otel_obs.host import forks
 from otel_obs.sdk.timing import Timer
 
 __all__ = [
@@ -72,7 +72,7 @@ class _Sessions:
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = RLock()
 
     def touch(self, session_id: str, category: str, now_s: float) -> None:
         """Note that a session is alive, and end those that are not."""
@@ -106,8 +106,7 @@ def _after_fork_in_child() -> None:
     _sessions = _Sessions()  # the series are the parent's
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.after_in_child(_after_fork_in_child)
 
 
 @safely(evidence_count)

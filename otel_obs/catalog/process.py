@@ -12,6 +12,7 @@ from typing import Any
 
 from otel_obs.catalog.instruments import ObservableCounter, ObservableGauge
 from otel_obs.catalog.naming import ANY
+from otel_obs.host import forks
 
 __all__ = [
     "process_cpu_seconds_total",
@@ -160,5 +161,4 @@ def _after_fork_in_child() -> None:
     _collected_by_parent[:] = gc.get_stats()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.after_in_child(_after_fork_in_child)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import threading
 import weakref
@@ -15,6 +14,7 @@ from typing import Any
 from otel_obs.catalog import process, workers
 from otel_obs.catalog.instruments import Histogram, ObservableGauge
 from otel_obs.catalog.naming import ANY
+from otel_obs.host import forks
 
 __all__ = [
     "event_loop_lag_seconds",
@@ -175,5 +175,4 @@ _OBSERVED = (
     (python_threads, _threads),
 )
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pauses.clear)
+forks.after_in_child(_pauses.clear)

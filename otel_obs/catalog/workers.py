@@ -11,6 +11,7 @@ from typing import Any
 from otel_obs.catalog import process
 from otel_obs.catalog.instruments import ObservableCounter, ObservableGauge
 from otel_obs.catalog.naming import ANY
+from otel_obs.host import forks
 
 __all__ = [
     "otel_obs_worker_cpu_percent",
@@ -75,5 +76,4 @@ OBSERVED: tuple[tuple[ObservableGauge | ObservableCounter, Callable[[], Values]]
 )
 """What gives the values of each."""
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_used_before.clear)
+forks.after_in_child(_used_before.clear)

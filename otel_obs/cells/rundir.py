@@ -174,9 +174,10 @@ class RunDir:
 
     def close(self) -> None:
         """Give up membership, and leave the directory to whoever else there is."""
-        if self.has_descriptors():
-            os.close(self.members)
-            os.close(self.descriptor)
+        for descriptor, opened in zip((self.descriptor, self.members), self._opened, strict=True):
+            with tolerate(OSError):
+                if os.path.samestat(os.fstat(descriptor), opened):
+                    os.close(descriptor)
 
 
 def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:

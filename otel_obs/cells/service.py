@@ -25,6 +25,7 @@ from otel_obs.cells.tidying import leave, sweep, sweep_other_users
 from otel_obs.errors import unwritable_run_dir
 from otel_obs.host import forks
 from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.weak import weakly
 
 if TYPE_CHECKING:
     from otel_obs.cells.store import Store
@@ -56,14 +57,15 @@ class Service:
         self._lock = RLock()
         self._has_left = False
         self._root = ancestry.root_of(sys.orig_argv)
+        self._at_exit = weakly(self._leave)
         self._is_alone = not is_supported()
         if self._is_alone:
             self._be_alone("this platform has no shared files with locks")
             self.say()
             return
-        os.register_at_fork(after_in_parent=self._join_quietly)
+        forks.after_in_parent(self._join_quietly)
         forks.after_in_child(self._after_fork_in_child)
-        atexit.register(self._leave)
+        atexit.register(self._at_exit)
 
     def run_dir(self) -> RunDir | None:
         """The service's directory; None where this process is alone."""
@@ -102,6 +104,10 @@ class Service:
         if self._run_dir is not before:
             return False
         self._run_dir = opened
+        # Kept as long as this process was no member itself: generations of forks would have one more each.
+        inherited, self._inherited = self._inherited, []
+        for run_dir in inherited:
+            run_dir.close()
         return True
 
     def open_store(self, worker: bytes) -> Store:
@@ -172,6 +178,14 @@ class Service:
         if self._run_dir is not None:
             self._inherited.append(self._run_dir)
             self._run_dir = self._stores_dir = None
+
+    def close(self) -> None:
+        """Be no worker of the service any more, and keep nothing of it open."""
+        atexit.unregister(self._at_exit)
+        self._leave()
+        for run_dir in (self._run_dir, *self._inherited):
+            if run_dir is not None:
+                run_dir.close()
 
     def _leave(self) -> None:
         """Tidy up, unless the process that started the service lives: then that is its task."""

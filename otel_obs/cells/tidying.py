@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from otel_obs.cells.rundir import (
     ASIDE,
@@ -24,25 +25,36 @@ from otel_obs.host.interruptions import raise_interruption, tolerate
 def leave(run_dirs: Sequence[RunDir]) -> None:
     """Give up membership; the last one out removes the directory."""
     for run_dir in run_dirs:
-        if run_dir.has_descriptors() and _is_last(run_dir):
-            parent_path, name = os.path.split(run_dir.path)
-            with tolerate(OSError):
-                parent = os.open(parent_path, DIRECTORY_FLAGS)
-                if is_same(parent, name, run_dir.descriptor):
-                    remove_tree(parent, name)
-                os.close(parent)
-                os.rmdir(parent_path)  # refused where the user has another service
+        if run_dir.has_descriptors():
+            with _end_of_membership(run_dir) as is_last:
+                if is_last:
+                    _remove(run_dir)
 
 
-def _is_last(run_dir: RunDir) -> bool:
-    """Close our share of the lock, then see on a fresh open of the file whether anybody else has one."""
+def _remove(run_dir: RunDir) -> None:
+    parent_path, name = os.path.split(run_dir.path)
+    with tolerate(OSError):
+        parent = os.open(parent_path, DIRECTORY_FLAGS)
+        if is_same(parent, name, run_dir.descriptor):
+            remove_tree(parent, name)
+        os.close(parent)
+        os.rmdir(parent_path)  # refused where the user has another service
+
+
+@contextlib.contextmanager
+def _end_of_membership(run_dir: RunDir) -> Iterator[bool]:
+    """Close our share of the lock; whether nobody else has one, as a fresh open of the file tells."""
     try:
         fresh = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise_interruption(error)
-        return False
-    os.close(run_dir.members)
-    return lock(fresh, exclusive=True)
+        yield False
+        return
+    try:
+        os.close(run_dir.members)
+        yield lock(fresh, exclusive=True)
+    finally:
+        os.close(fresh)
 
 
 def sweep(bases: Sequence[str]) -> None:

@@ -63,6 +63,11 @@ class MergedView:
         self._decoded: dict[bytes, Attributes] = {}
         self._ends: dict[Stream, StreamEnds] = {}
 
+    def close(self) -> None:
+        """Close what is open; a later reading opens it again."""
+        with self._lock:
+            self._reset()
+
     def snapshot(self) -> Snapshot:
         """Read every worker's numbers, then the retired store minus those that it already holds."""
         self._worker.check_fork()

@@ -6,7 +6,6 @@ import logging
 import secrets
 import sys
 import time
-import weakref
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from otel_obs.cells.source import OwnSource
 from otel_obs.cells.store import Store, StoreFullError, heap_store
 from otel_obs.host import forks
 from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.weak import WeakObjects
 
 _logger = logging.getLogger("otel_obs")
 
@@ -71,12 +71,12 @@ class Worker:
     def __init__(self, open_store: Callable[[bytes], Store] | None = None, home: Home | None = None) -> None:
         self._open_store = open_store or (lambda worker: heap_store(time.time(), worker))
         self._home = home
-        self._handles: weakref.WeakSet[Handle] = weakref.WeakSet()
+        self._handles: WeakObjects[Handle] = WeakObjects()
         self.on_fork: list[Callable[[], None]] = []
         self.on_open: list[Callable[[], None]] = []
         """Called, outside the lock, after the store was opened."""
         self._reset()
-        _workers.add(self)
+        forks.after_in_child(self.after_fork_in_child)
 
     def _reset(self) -> None:
         self.lock = RLock()
@@ -133,7 +133,7 @@ class Worker:
     def _move(self, old: Store) -> None:
         if self._store is not old:  # another thread was first
             return
-        handles = list(self._handles)
+        handles = self._handles.living()
         for handle in handles:
             handle.pause()
         # A thread may have been interrupted in the middle of recording to the old cells.
@@ -206,25 +206,30 @@ class Worker:
         for hook in self.on_fork:
             hook()
 
+    def close(self) -> None:
+        """Give the store up, as the end of the process does: its numbers are those of a worker that is gone.
+
+        Who records here all the same does so in memory that nobody reads.
+        """
+
+        def change() -> None:
+            self._open_store, self._home = lambda worker: heap_store(time.time(), worker), None
+            store, self._store, self._spare = self._store, None, None
+            self._detach_handles()
+            if store is not None:
+                store.discard()
+
+        self.on_open.clear()
+        self.exclusively(change)
+
     def _detach_handles(self) -> None:
-        for handle in list(self._handles):
+        for handle in self._handles.living():
             handle.detach()
 
 
 def _copy(old: Store, source: OwnSource, new: Store) -> dict[int, int]:
     new.note_newest(source.ends)
     return old.copy_to(new, source.series())
-
-
-_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for worker in list(_workers):
-        worker.after_fork_in_child()
-
-
-forks.after_in_child(_after_fork_in_child)
 
 
 def _say_full(reason: str) -> None:

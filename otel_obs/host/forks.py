@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_obs.host.interruptions import interruption_of
+from otel_obs.host.weak import weakly
 
 _logger = logging.getLogger("otel_obs")
 
@@ -25,7 +26,41 @@ _WIPE_ON_FORK = 18
 """Linux' MADV_WIPEONFORK, which `mmap` has no name for."""
 
 _PATIENCE_S = 5.0
-_hooks: list[Callable[[], None]] = []
+
+Hook = Callable[[], object]
+Undo = Callable[[], None]
+
+
+class _Hooks:
+    """What is called at one moment of a fork, in the order in which it was added."""
+
+    def __init__(self) -> None:
+        self._by_token: dict[object, Callable[[], None]] = {}
+
+    def add(self, hook: Hook) -> Undo:
+        """Have *hook* called from now on, a method for as long as its object lives."""
+        token = object()
+
+        def remove() -> None:
+            self._by_token.pop(token, None)
+
+        self._by_token[token] = weakly(hook, remove)
+        return remove
+
+    def present(self) -> list[Callable[[], None]]:
+        """Those that are to be called."""
+        return list(self._by_token.values())
+
+    def run(self) -> None:
+        """Call them; what one raises keeps no other from being called, nor the process from forking."""
+        for hook in self.present():
+            try:
+                hook()
+            except Exception as error:
+                _logger.warning("otel_obs could not do what a fork needs", exc_info=error)
+
+
+_before, _in_parent, _in_child = _Hooks(), _Hooks(), _Hooks()
 _taken: dict[int, tuple[object, int]] = {}
 
 
@@ -57,9 +92,26 @@ _mark: Any = _make_mark()
 _mark[0] = 1
 
 
-def after_in_child(hook: Callable[[], None]) -> None:
-    """Have *hook* called in every child, before anything of ours is used there."""
-    _hooks.append(hook)
+def after_in_child(hook: Hook) -> Undo:
+    """Have *hook* called in every child, before anything of ours is used there.
+
+    Args:
+        hook: A function, or a method: that is called for as long as its object lives.
+
+    Returns:
+        Takes it back.
+    """
+    return _in_child.add(hook)
+
+
+def before(hook: Hook) -> Undo:
+    """Have *hook* called before a fork, where that runs Python's hooks. Otherwise as `after_in_child`."""
+    return _before.add(hook)
+
+
+def after_in_parent(hook: Hook) -> Undo:
+    """Have *hook* called after a fork, where that runs Python's hooks. Otherwise as `after_in_child`."""
+    return _in_parent.add(hook)
 
 
 def check() -> None:
@@ -109,7 +161,7 @@ def _catch_up() -> None:
 
 def _run_hooks() -> None:
     interruption: BaseException | None = None
-    left = list(_hooks)
+    left = _in_child.present()
     while left:
         try:
             left[0]()
@@ -129,4 +181,5 @@ def _run_hooks() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_run_hooks)
+    # The only registration: it can never be taken back, and a server in C runs none.
+    os.register_at_fork(before=_before.run, after_in_parent=_in_parent.run, after_in_child=_run_hooks)

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import signal
+from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
+
+_SIGNALS = frozenset(signal.valid_signals())
 
 
 def interruption_of(error: BaseException) -> BaseException | None:
@@ -20,21 +24,17 @@ def interruption_of(error: BaseException) -> BaseException | None:
     It is *error* itself, or what was handled when that was raised: code that is ended in the middle may fail
     to clean up. What the application itself is handling while it calls us is neither.
     """
-    trace = error.__traceback__
-    if trace is None or (trace.tb_next is None and error.__context__ is None):
-        return None
-    frames = {trace.tb_frame}
-    codes = _codes_of_handlers()
+    frames: set[FrameType] = set()
     each: BaseException | None = error
     while each is not None:
         trace = each.__traceback__
-        if trace is None or trace.tb_frame not in frames:
+        if trace is None or (frames and trace.tb_frame not in frames):
             return None
-        while trace is not None:
-            if trace.tb_frame.f_code in codes or _is_called_as_handler(trace.tb_frame):
+        frames.add(trace.tb_frame)  # the one that has caught it, or that was under way: it is no handler's
+        while (trace := trace.tb_next) is not None:
+            if _is_handlers(trace.tb_frame):
                 return each
             frames.add(trace.tb_frame)
-            trace = trace.tb_next
         each = each.__context__
     return None
 
@@ -61,17 +61,32 @@ class tolerate(contextlib.suppress):
         return bool(super().__exit__(kind, error, trace))
 
 
+def _is_handlers(frame: FrameType) -> bool:
+    """Whether *frame* is that of a signal handler: of one that is installed, or was called as one."""
+    return frame.f_code in _codes_of_handlers() or _is_called_as_handler(frame)
+
+
 def _is_called_as_handler(frame: FrameType) -> bool:
-    """Whether *frame* was given the frame that it interrupts: a handler may have uninstalled itself."""
-    interrupted = frame.f_back
-    return interrupted is not None and any(
-        value is interrupted or (type(value) is tuple and any(each is interrupted for each in value))
-        for value in frame.f_locals.values()
+    """Whether *frame* was given a signal and the frame that it interrupts: it may have uninstalled itself.
+
+    To have its caller's frame means nothing: whoever looks at the stack has that.
+    """
+    interrupted, code = frame.f_back, frame.f_code
+    if interrupted is None:
+        return False
+    found = frame.f_locals
+    given = [found.get(name) for name in code.co_varnames[: code.co_argcount]]
+    if code.co_flags & inspect.CO_VARARGS:
+        rest = found.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount])
+        given.extend(rest if type(rest) is tuple else ())
+    return any(
+        after is interrupted and isinstance(before, int) and before in _SIGNALS
+        for before, after in pairwise(given)
     )
 
 
 def _codes_of_handlers() -> set[CodeType]:
-    handlers = (signal.getsignal(number) for number in signal.valid_signals())
+    handlers = map(signal.getsignal, _SIGNALS)
     return {code for handler in handlers if callable(handler) and (code := _code_of(handler)) is not None}
 
 

@@ -58,7 +58,7 @@ def define(definition: Definition, owner: Owner, is_default: bool) -> None:
     if displaced is not None:
         displaced.withdraw()
     if is_default:
-        for listener in _All.listeners:
+        for listener in list(_All.listeners):
             listener(definition.declaration.exposed_name)
     weakref.finalize(owner, _All.dropped.append, definition).atexit = False
     if definition.is_open:
@@ -119,12 +119,22 @@ def _join(service: _service.Service) -> None:
     provider.worker.on_open.append(together.make_series)
 
 
-def tell_names(listener: Callable[[str], None]) -> None:
-    """Call *listener* with the exposed name of every metric of the default registry, now and to come."""
+def tell_names(listener: Callable[[str], None]) -> Callable[[], None]:
+    """Call *listener* with the exposed name of every metric of the default registry, now and to come.
+
+    Returns:
+        Calls it no longer.
+    """
     _All.listeners.append(listener)
     for definition in _every():
         if not definition.number:
             listener(definition.declaration.exposed_name)
+
+    def stop() -> None:
+        if listener in _All.listeners:
+            _All.listeners.remove(listener)
+
+    return stop
 
 
 def install(service: _service.Service) -> None:

@@ -15,9 +15,10 @@ from otel_obs.cells.layout import Kind, Scope
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, Translate, note_extremes
 from otel_obs.sdk.blocks import ExceptionCounting, InProgress, Timing
+from otel_obs.sdk.bound import Bound
 from otel_obs.sdk.labels import BoundT, Labelled
 from otel_obs.sdk.owner import Owner
-from otel_obs.sdk.recording import INF, Bound, Recorder, current_context
+from otel_obs.sdk.recording import INF, Recorder, current_context
 
 Attributes = Mapping[str, Any]
 
@@ -63,9 +64,10 @@ class Instrument(Recorder, Labelled[BoundT]):
         self._init_recorder(owner)
         self._init_labels(label_names)
 
-    def drop(self, reason: str, detail: str) -> None:
-        """Count a measurement that is refused before it gets here, and log the first of its kind."""
-        self._owner.drop(self.name, reason, detail)
+    def move_to(self, owner: Owner) -> None:
+        """Record to another provider from now on."""
+        super().move_to(owner)
+        self.move_labels_to(owner)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import Any, Generic, TypeVar
 
 from otel_obs.errors import DeclarationError, undeclared_attributes
+from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import Aggregator
+from otel_obs.sdk.bound import Bound
 from otel_obs.sdk.owner import Owner
-from otel_obs.sdk.recording import Bound, current_context
+from otel_obs.sdk.recording import current_context
 
 BoundT = TypeVar("BoundT", bound=Bound)
 
@@ -65,7 +66,7 @@ class Labelled(Generic[BoundT]):
         child = self._children.get(key)
         if child is None:
             if not self._children:
-                self._owner.worker.on_open.append(_weakly(self._make_children))
+                self._owner.worker.on_open.append(weakly(self._make_children))
             child = self._children[key] = self.bind(dict(zip(names, texts, strict=True)))
             if self._owner.worker.opened is not None:
                 self.make(child)
@@ -117,18 +118,11 @@ class Labelled(Generic[BoundT]):
         if current_context():
             self._owner.offer_exemplar(aggregator, offset, value, child.attributes, None)
 
+    def move_labels_to(self, owner: Owner) -> None:
+        """Make the series with the first record of another provider's process."""
+        if self._children:
+            owner.worker.on_open.append(weakly(self._make_children))
+
     def _make_children(self) -> None:
         for child in list(self._children.values()):
             self.make(child)
-
-
-def _weakly(method: Callable[[], None]) -> Callable[[], None]:
-    """Call *method* as long as its object lives."""
-    reference = weakref.WeakMethod(method)
-
-    def call() -> None:
-        alive = reference()
-        if alive is not None:
-            alive()
-
-    return call

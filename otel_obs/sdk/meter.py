@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from _thread import RLock
 from collections.abc import Sequence
-from threading import Lock
 from typing import Any, TypeVar
 
 from opentelemetry import metrics
@@ -13,6 +13,7 @@ from opentelemetry.metrics import CallbackT
 from otel_obs.cells.layout import Scope
 from otel_obs.cells.merge import RULES
 from otel_obs.errors import DeclarationError
+from otel_obs.host.forgiving import is_forgiving
 from otel_obs.sdk.instruments import Counter, Gauge, Histogram, Instrument, UpDownCounter
 from otel_obs.sdk.observables import Observable, ObservableCounter, ObservableGauge, ObservableUpDownCounter
 from otel_obs.sdk.owner import Owner
@@ -38,12 +39,19 @@ class Meter(metrics.Meter):
         super().__init__(scope.name, version=scope.version, schema_url=scope.schema_url)
         self._owner = owner
         self._scope = scope
-        self._making = Lock()
+        self._making = RLock()
         self.made: dict[str, AnyInstrument] = {}
 
     def after_fork_in_child(self) -> None:
         """Have a new lock: the thread that held the parent's is not here."""
-        self._making = Lock()
+        self._making = RLock()
+
+    def move_to(self, owner: Owner) -> None:
+        """Have every instrument, made or to be made, belong to another provider."""
+        with self._making:
+            self._owner = owner
+            for instrument in list(self.made.values()):
+                instrument.move_to(owner)
 
     def create_counter(self, name: str, unit: str = "", description: str = "", **options: Any) -> Counter:
         """A sum that only grows."""
@@ -110,6 +118,20 @@ class Meter(metrics.Meter):
     def _make(
         self, kind: type[InstrumentT], name: str, unit: str, description: str, options: dict[str, Any]
     ) -> InstrumentT:
+        try:
+            return self._made(kind, name, unit, description, options)
+        except (DeclarationError, TypeError, ValueError) as error:
+            if not is_forgiving.get():
+                raise
+            _logger.warning("%s; what is recorded to it is dropped", error)
+            from opentelemetry.metrics._internal import instrument
+
+            does_nothing: InstrumentT = getattr(instrument, f"NoOp{kind.__name__}")(str(name))
+            return does_nothing
+
+    def _made(
+        self, kind: type[InstrumentT], name: str, unit: str, description: str, options: dict[str, Any]
+    ) -> InstrumentT:
         unit, description = unit or "", description or ""
         checked = metrics.Instrument._check_name_unit_description(name, unit, description)
         if checked["name"] is None:
@@ -122,7 +144,7 @@ class Meter(metrics.Meter):
         with self._making:
             made = self.made.get(identity)
             if made is None:
-                made = self.made[identity] = kind(
+                new = kind(
                     owner=self._owner,
                     name=name.lower(),
                     unit=unit,
@@ -130,6 +152,7 @@ class Meter(metrics.Meter):
                     scope=self._scope,
                     **options,
                 )
+                made = self.made.setdefault(identity, new)  # a signal handler may have made one meanwhile
         if made.boundaries != options.get("boundaries"):
             _logger.warning(
                 "instrument %r was created before with bucket boundaries %s, which stay",

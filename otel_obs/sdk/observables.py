@@ -75,12 +75,19 @@ class Observable:
 
     def aggregators(self) -> list[Aggregator]:
         """The streams of this instrument, found at its first use, when the views are known."""
-        if self._aggregators is None:
-            aggregators = self._owner.aggregators_of(self)
-            # Another thread may have been faster; there is no call in here, so none comes in between.
-            if self._aggregators is None:
+        while (known := self._aggregators) is None:
+            owner = self._owner
+            aggregators = owner.aggregators_of(self)
+            # As in `Recorder.aggregators`.
+            if self._aggregators is None and self._owner is owner:
                 self._aggregators = aggregators
-        return self._aggregators
+        return known
+
+    def move_to(self, owner: Owner) -> None:
+        """Report to another provider from now on."""
+        self._owner, self._aggregators = owner, None
+        self.observed_s = -math.inf
+        owner.worker.attach(self)
 
     def drop(self, reason: str, detail: str) -> None:
         """Count a measurement that is refused before it gets here, and log the first of its kind."""

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk.aggregate import Aggregator, Series
+
+
+class Held(NamedTuple):
+    """A measurement that waits for a provider.
+
+    Attributes:
+        record: Records it a second time: with the value, the attributes and the context.
+        value: What was measured.
+        attributes: As they were given.
+        context: As it was given.
+    """
+
+    record: Callable[[Any, Any, Any], object]
+    value: float
+    attributes: Mapping[str, Any] | None
+    context: Any
+
+    def pass_on(self) -> None:
+        """Record it. Never raises."""
+        self.record(self.value, self.attributes, self.context)
 
 
 class Owner(Protocol):
@@ -15,6 +36,9 @@ class Owner(Protocol):
 
     def aggregators_of(self, instrument: Any) -> list[Aggregator]:
         """The streams that the provider's views make of *instrument*."""
+
+    def hold(self, measurement: Held) -> bool:
+        """Keep a measurement of an instrument without streams; False where nobody waits for it."""
 
     def offer_exemplar(
         self, aggregator: Aggregator, series: Series | int, value: float, attributes: Any, context: Any

@@ -5,9 +5,8 @@ from __future__ import annotations
 import atexit
 import logging
 import time
-import weakref
+from _thread import RLock
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
 from typing import Any, Protocol
 
 from opentelemetry import metrics
@@ -18,11 +17,14 @@ from otel_obs.cells.layout import Scope
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
 from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import Aggregator, Plan, Series
 from otel_obs.sdk.exemplars import Exemplars
-from otel_obs.sdk.instruments import Counter
+from otel_obs.sdk.inventory import Inventory
+from otel_obs.sdk.losses import Losses
 from otel_obs.sdk.meter import AnyInstrument, Meter
 from otel_obs.sdk.observables import Observable
+from otel_obs.sdk.owner import Held
 from otel_obs.sdk.resources import detect, of_worker
 from otel_obs.sdk.views import plans_of
 
@@ -79,10 +81,10 @@ class MeterProvider(metrics.MeterProvider):
         is_worker: bool = False,
     ) -> None:
         self.worker = worker or Worker()
-        self.dropped: dict[str, int] = {}
+        self._losses = Losses()
+        self.drop, self.note_overflow = self._losses.drop, self._losses.note_overflow
+        self.dropped = self._losses.dropped
         """Measurements that were not recorded, by reason."""
-        self.overflowed: dict[str, int] = {}
-        """Measurements that went to the overflow series, by stream."""
         self.ignored_scopes = set(ignored_scopes)
         self.exemplars = Exemplars(exemplar_filter)
         self._shared_resource, self._is_worker = resource, is_worker
@@ -94,20 +96,21 @@ class MeterProvider(metrics.MeterProvider):
         self.is_shut_down = False
         """Whether `shutdown` was called in this process."""
         self._meters: dict[Scope, Meter] = {}
-        self._used: dict[AnyInstrument, None] = {}
+        self._adopted: dict[Scope, Meter] = {}
+        self._inventory = Inventory()
         self.refreshed: list[Refreshed] = []
         """What has callbacks to run before a reading, beside the asynchronous instruments."""
         self._collectors: dict[Any, Any] = {}
-        self._said: set[tuple[str, str]] = set()
-        self._lock = Lock()
+        self._lock = RLock()
         self.worker.on_fork.append(self._after_fork_in_child)
         for reader in metric_readers:
             self._register(reader)
-        self._drops: Counter | None = None
-        self._overflows: Counter | None = None
         if measures_itself:
-            self._drops, self._overflows = self._self_counters()
-        self._at_exit = _shutdown_at_exit(self) if shutdown_on_exit else None
+            self._count_losses()
+        self._at_exit: Callable[[], None] | None = None
+        if shutdown_on_exit:
+            self._at_exit = weakly(self.shutdown)
+            atexit.register(self._at_exit)
 
     @property
     def resource(self) -> Any:
@@ -136,16 +139,24 @@ class MeterProvider(metrics.MeterProvider):
             return NoOpMeter(name, version=version, schema_url=schema_url)
         scope = Scope(name, version, schema_url, canonical(attributes))
         with self._lock:
-            return self._meters.setdefault(scope, Meter(self, scope))
+            return self._adopted.get(scope) or self._meters.setdefault(scope, Meter(self, scope))
+
+    def adopt(self, scope: Scope, meter: Meter) -> bool:
+        """Have a meter that exists record here, with all its instruments, unless its like does nothing."""
+        if self._is_disabled or self.is_shut_down or scope.name in self.ignored_scopes:
+            return False
+        with self._lock:
+            self._adopted[scope] = meter
+        meter.move_to(self)
+        return True
 
     def instruments(self) -> list[AnyInstrument]:
         """Every instrument that is in use, in the order of first use."""
-        return list(self._used)
+        return self._inventory.used()
 
     def observables(self) -> list[Observable]:
         """Every asynchronous instrument."""
-        with self._lock:
-            meters = list(self._meters.values())
+        meters = {id(meter): meter for meter in (*self._meters.values(), *self._adopted.values())}.values()
         return [
             each for meter in meters for each in list(meter.made.values()) if isinstance(each, Observable)
         ]
@@ -160,7 +171,7 @@ class MeterProvider(metrics.MeterProvider):
 
     def forget(self, instrument: AnyInstrument) -> None:
         """Drop an instrument that nobody can record to any more, and its series."""
-        self._used.pop(instrument, None)
+        self._inventory.remove(instrument)
         for aggregator in instrument._aggregators or ():
 
             def change(aggregator: Aggregator = aggregator) -> None:
@@ -174,18 +185,19 @@ class MeterProvider(metrics.MeterProvider):
         kind = type(instrument).__name__
         preferences = [
             (reader, collector.preferred[kind])
-            for reader, collector in self._collectors.items()
+            for reader, collector in list(self._collectors.items())
             if kind in collector.preferred
         ]
         plans = plans_of(instrument, self._views, preferences)
         adjusted = [self._adjust(self._complete(plan, instrument)) for plan in plans]
         aggregators = [Aggregator(self.worker, plan) for plan in adjusted if plan is not None]
-        self._used[instrument] = None
-        self._warn_of_conflicts(instrument, aggregators)
+        self._inventory.add(instrument, aggregators)
         return aggregators
 
     def _complete(self, plan: Plan, instrument: Any) -> Plan:
-        deltas = [collector for collector in self._collectors.values() if collector.is_delta(instrument)]
+        deltas = [
+            collector for collector in list(self._collectors.values()) if collector.is_delta(instrument)
+        ]
         is_synchronous = not isinstance(instrument, Observable)
         return plan._replace(
             limit=instrument.limit or self._limit,
@@ -193,54 +205,19 @@ class MeterProvider(metrics.MeterProvider):
             is_watched=self.exemplars.is_always_on or bool(deltas and is_synchronous and not plan.counts_up),
         )
 
-    def _warn_of_conflicts(self, instrument: Any, aggregators: list[Aggregator]) -> None:
-        for aggregator in aggregators:
-            stream = aggregator.stream
-            for other in self._used:
-                if other is not instrument and any(
-                    (stream.name, stream.unit, stream.kind)
-                    == (known.stream.name, known.stream.unit, known.stream.kind)
-                    and stream.scope == known.stream.scope
-                    for known in other._aggregators or ()
-                ):
-                    _logger.warning(
-                        "%r and %r both export %r; rename one with a view", other, instrument, stream.name
-                    )
-
     def offer_exemplar(
         self, aggregator: Aggregator, series: Series | int, value: float, attributes: Any, context: Any
     ) -> None:
         """Keep the measurement as an exemplar, if the filter says so."""
         self.exemplars.offer(self._collectors, aggregator, series, value, attributes, context)
 
-    def drop(self, instrument: str, reason: str, detail: str) -> None:
-        """Count a measurement that is not recorded, and log the first of its kind."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        if self._drops is not None:
-            self._drops.add(1, {"reason": reason})
-        if (instrument, reason) not in self._said:
-            self._said.add((instrument, reason))
-            _logger.warning(
-                "%r: %s; the measurement is dropped, and further ones silently", instrument, detail
-            )
+    def hold(self, measurement: Held) -> bool:
+        """Nothing is held here: what has no stream is not wanted."""
+        return False
 
-    def note_overflow(self, stream: str, limit: int) -> None:
-        """Count a measurement that went to the overflow series, and log the first of its stream."""
-        self.overflowed[stream] = self.overflowed.get(stream, 0) + 1
-        if self._overflows is not None:
-            self._overflows.add(1, {"instrument": stream})
-        if (stream, "overflow") not in self._said:
-            self._said.add((stream, "overflow"))
-            _logger.warning(
-                "%r has reached its limit of %d series; further attribute sets share one with "
-                'otel_metric_overflow="true"; look for an attribute with too many values',
-                stream,
-                limit,
-            )
-
-    def _self_counters(self) -> tuple[Counter, Counter]:
+    def _count_losses(self) -> None:
         meter = Meter(self, Scope(SELF_SCOPE))
-        return (
+        self._losses.count_in(
             meter.create_counter(
                 "otel_obs_dropped_measurements", "{measurement}", "Measurements that were not recorded"
             ),
@@ -276,7 +253,7 @@ class MeterProvider(metrics.MeterProvider):
         metric_reader.shutdown()
 
     def _recompile(self) -> None:
-        for instrument in self._used:
+        for instrument in self._inventory.used():
             instrument.recompile()
 
     def _collect(self, reader: Any, timeout_millis: float = 10_000) -> Any:
@@ -285,7 +262,7 @@ class MeterProvider(metrics.MeterProvider):
             refreshed.refresh()
         observed = collector.observe(self.observables(), timeout_millis)
         for observable in observed:
-            self._used.setdefault(observable)
+            self._inventory.add(observable)
         readers = list(self._collectors)
         return collector.collect(self.instruments(), observed, self.resource, readers, self.exemplars)
 
@@ -327,24 +304,21 @@ class MeterProvider(metrics.MeterProvider):
         if failures:
             raise RuntimeError(f"MeterProvider.{action} failed: " + "; ".join(failures))
 
+    def close(self) -> None:
+        """Shut down, with what fails logged, and let the readers go."""
+        try:
+            if not self.is_shut_down:
+                self.shutdown()
+        except RuntimeError as error:
+            _logger.warning("%s", error)
+        for collector in list(self._collectors.values()):
+            collector.release()
+
     def _after_fork_in_child(self) -> None:
-        self._lock = Lock()
-        for meter in self._meters.values():
+        self._lock = RLock()
+        for meter in (*self._meters.values(), *self._adopted.values()):
             meter.after_fork_in_child()
-        self.dropped.clear()
-        self.overflowed.clear()
+        self._losses.start_over()
         for collector in self._collectors.values():
             collector.forget()
         self._resource, self._is_worker = None, True
-
-
-def _shutdown_at_exit(provider: MeterProvider) -> Callable[[], None]:
-    """Register a shutdown that does not keep the provider alive."""
-    reference = weakref.ref(provider)
-
-    def shutdown() -> None:
-        if (alive := reference()) is not None:
-            alive.shutdown()
-
-    atexit.register(shutdown)
-    return shutdown

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from opentelemetry.context import _RUNTIME_CONTEXT
 
@@ -19,7 +19,8 @@ from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.errors import DeclarationError
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, Series
-from otel_obs.sdk.owner import Owner
+from otel_obs.sdk.bound import Bound, BoundT
+from otel_obs.sdk.owner import Held, Owner
 
 INF = math.inf
 _ALIASES_PER_SERIES = 4
@@ -63,22 +64,31 @@ class Recorder:
 
     def aggregators(self) -> list[Aggregator]:
         """The streams of this instrument, found at its first use, when the views are known."""
-        if self._aggregators is None:
-            aggregators = self._owner.aggregators_of(self)
+        while (known := self._aggregators) is None:
+            owner = self._owner
+            aggregators = owner.aggregators_of(self)
             for aggregator in aggregators:
                 for former in self._former:
                     aggregator.adopt(former)
             plans = [aggregator.plan for aggregator in aggregators]
-            self._is_plain = (
-                len(plans) == 1 and plans[0].stream.kind is self._kind and not plans[0].is_watched
-            )
-            if self._is_plain:
-                self._bounds = plans[0].stream.bounds
-                self._has_extremes = plans[0].has_extremes
-            # Another thread may have been faster; there is no call in here, so none comes in between.
-            if self._aggregators is None:
+            is_plain = len(plans) == 1 and plans[0].stream.kind is self._kind and not plans[0].is_watched
+            # Another thread may have been faster, or the instrument has another owner by now; there is no
+            # call in here, so none comes in between.
+            if self._aggregators is None and self._owner is owner:
+                if is_plain:
+                    self._bounds, self._has_extremes = plans[0].stream.bounds, plans[0].has_extremes
+                self._is_plain = is_plain
                 self._former, self._aggregators = [], aggregators
-        return self._aggregators
+        return known
+
+    def move_to(self, owner: Owner) -> None:
+        """Record to another provider from now on; what was recorded stays with the one before."""
+        self._owner, self._aggregators, self._former, self._is_plain = owner, None, [], False
+        self._forget_offsets()
+        owner.worker.attach(self)
+        for bound in list(self._bound.values()):
+            bound.detach()
+            owner.worker.attach(bound)
 
     def recompile(self) -> None:
         """Ask for the streams again, since the readers have changed; what is recorded stays."""
@@ -197,6 +207,8 @@ class Recorder:
     def _record_whole(self, value: float, attributes: Mapping[str, Any] | None, context: Any) -> None:
         """Find or make the series in every stream, store, and note the way for the next time."""
         aggregators = self.aggregators()
+        while not aggregators and not self._is_nobodys(value, attributes, context):
+            aggregators = self.aggregators()
         identities = [aggregator.identify(attributes) for aggregator in aggregators]
         found: list[tuple[Aggregator, Series]] = []
 
@@ -213,6 +225,12 @@ class Recorder:
             if series.key != key:
                 self._owner.note_overflow(aggregator.stream.name, aggregator.plan.limit)
             self._owner.offer_exemplar(aggregator, series, value, attributes, context)
+
+    def _is_nobodys(self, value: float, attributes: Mapping[str, Any] | None, context: Any) -> bool:
+        """Whether a measurement without a stream is done with: held, or wanted by nobody."""
+        owner = self._owner
+        copied = dict(attributes) if attributes else None
+        return owner.hold(Held(self._slow, value, copied, context)) or owner is self._owner
 
     def _remember(self, attributes: Mapping[str, Any] | None, series: Series) -> None:
         """Let the fast path find *series*; orders of attributes are aliases of one series, and capped."""
@@ -231,6 +249,10 @@ class Recorder:
         except TypeError:  # a list among the values
             return
         self._cells = series.cells
+
+    def drop(self, reason: str, detail: str) -> None:
+        """Count a measurement that is refused before it gets here, and log the first of its kind."""
+        self._owner.drop(self.name, reason, detail)
 
     def remove(self, attributes: Mapping[str, Any] | None = None, *, until_s: float | None = None) -> None:
         """Drop the series of *attributes*; what is recorded to it afterwards starts a new one at 0.
@@ -303,40 +325,3 @@ class Recorder:
                 bound._cells = series.cells
 
         self._owner.worker.exclusively(change)
-
-
-class Bound:
-    """An attribute set of an instrument, resolved once: recording is one store at a known offset."""
-
-    __slots__ = ("__weakref__", "_bounds", "_cells", "_has_extremes", "_offset", "_recorder", "attributes")
-
-    def __init__(self, recorder: Recorder, attributes: dict[str, Any]) -> None:
-        self.attributes = attributes
-        self._recorder = recorder
-        self._offset = -1
-        self._bounds: tuple[float, ...] = ()
-        self._has_extremes = False
-        self._cells: Any = None
-        recorder._owner.worker.attach(self)
-
-    def detach(self) -> None:
-        """Resolve again at the next use."""
-        self._cells = None
-
-    def pause(self) -> None:
-        """Resolve again at the next use."""
-        self.detach()
-
-    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
-        """Resolve again at the next use."""
-
-    def offer(self, amount: float, context: Any = None) -> None:
-        """Keep what was just recorded as an exemplar, if its context, or the current one, says so."""
-        self._recorder._offer(self._offset, amount, self.attributes, context)
-
-    def _slow(self, amount: Any) -> None:
-        if self._recorder._slow(amount, self.attributes, None) and self._cells is None:
-            self._recorder._teach(self)
-
-
-BoundT = TypeVar("BoundT", bound=Bound)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from otel_obs.sdk.bound import Bound
 from otel_obs.sdk.instruments import (
     BoundCounter,
     BoundGauge,
@@ -19,7 +20,7 @@ from otel_obs.sdk.instruments import (
     Histogram,
     UpDownCounter,
 )
-from otel_obs.sdk.recording import Bound, Recorder
+from otel_obs.sdk.recording import Recorder
 
 _KINDS: tuple[type, ...] = (
     Counter,

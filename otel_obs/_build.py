@@ -1,0 +1,172 @@
+"""What is put together where a process measures, each part with its undoing."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from otel_obs._pipeline import Pipeline
+from otel_obs.catalog import metric
+from otel_obs.catalog.naming import Naming
+from otel_obs.cells.ancestry import is_first
+from otel_obs.cells.rundir import Identity
+from otel_obs.cells.service import Service
+from otel_obs.cells.worker import Worker
+from otel_obs.host.imports import when_imported
+from otel_obs.http.naming import RIVAL_SCOPES
+from otel_obs.sdk import MeterProvider
+from otel_obs.sdk.refresh import Refresher
+from otel_obs.settings import Settings
+
+if TYPE_CHECKING:
+    from otel_obs._sending import Sending
+    from otel_obs._server import MetricsServer
+    from otel_obs.http.scrape import Scrape
+
+_logger = logging.getLogger("otel_obs")
+
+Later = Callable[[Callable[[], object]], object]
+"""Notes an undoing; those that were noted last come first."""
+
+
+class Wanted(NamedTuple):
+    """What code asks for beside the settings: arguments of `configure`."""
+
+    readers: Sequence[Any] = ()
+    views: Sequence[Any] = ()
+    resource: Any = None
+    exemplar_filter: Any = None
+
+
+class Built(NamedTuple):
+    """What a process has that measures."""
+
+    pipeline: Pipeline
+    scrape: Scrape | None
+    server: MetricsServer | None
+    sending: Sending | None
+
+
+def build(
+    settings: Settings, identity: Identity, service: Service, wanted: Wanted, undo_later: Later
+) -> Built:
+    """Put everything together.
+
+    Args:
+        settings: What the environment and the code say.
+        identity: Which process of the service this is.
+        service: The service.
+        wanted: What code asks for.
+        undo_later: Gets the undoing of each part before the part is there: what is interrupted is undone.
+
+    Raises:
+        SettingError: A setting turns out wrong as it is used.
+    """
+    # What may be refused is looked at before there is anything.
+    naming = Naming.from_settings(settings)
+    metric.check(naming)
+    token = settings.read_metrics_token()
+    worker = Worker(service.open_store, service)
+    undo_later(worker.close)
+    provider = MeterProvider(
+        [*wanted.readers, *_push_readers(settings)],
+        wanted.resource,
+        wanted.exemplar_filter or _exemplar_filter(settings.exemplar_filter),
+        views=wanted.views,
+        worker=worker,
+        cardinality_limit=settings.cardinality_limit,
+        ignored_scopes=sorted(RIVAL_SCOPES) if settings.http == "on" else (),
+        measures_itself=True,
+        is_worker=identity.joined or (settings.sends and not is_first(sys.orig_argv)),
+    )
+    undo_later(provider.close)
+    undo_later(metric.uninstall)
+    metric.install(provider, naming)
+    if settings.runtime_metrics:
+        from otel_obs.catalog import runtime
+
+        undo_later(runtime.stop)
+        runtime.start()
+    undo_later(Refresher(provider).stop)
+    undo_later(provider.close)  # before the others: what is sent last has all that is measured
+    pipeline = Pipeline(settings, provider, service.run_dir)
+    undo_later(pipeline.close)
+    scrape = _scrape(pipeline, token)
+    _enter_registry(pipeline, undo_later)
+    return Built(
+        pipeline,
+        scrape,
+        _server(settings, scrape, service, undo_later),
+        _sending(settings, provider, undo_later),
+    )
+
+
+def _scrape(pipeline: Pipeline, token: str) -> Scrape | None:
+    """What answers scrapes; None where `/metrics` is not wanted."""
+    settings = pipeline.settings
+    if "prometheus" not in settings.metrics_exporters:
+        return None
+    from otel_obs.http.scrape import Scrape
+
+    return Scrape(pipeline, path=settings.metrics_path, token=token)
+
+
+def _server(
+    settings: Settings, scrape: Scrape | None, service: Service, undo_later: Later
+) -> MetricsServer | None:
+    """Serve `/metrics` on a port of its own, where one is set."""
+    if scrape is None or settings.prometheus_port is None:
+        return None
+    from otel_obs._server import MetricsServer
+
+    tls = (settings.metrics_tls_certificate, settings.metrics_tls_key)
+    server = MetricsServer(
+        scrape, settings.prometheus_host, settings.prometheus_port, service, tls if all(tls) else None
+    )
+    undo_later(server.stop)
+    server.start()
+    return server
+
+
+def _sending(settings: Settings, provider: MeterProvider, undo_later: Later) -> Sending | None:
+    if not settings.sends:
+        return None
+    from otel_obs._sending import Sending
+
+    return Sending(settings, provider, undo_later)
+
+
+def _push_readers(settings: Settings) -> list[Any]:
+    if set(settings.metrics_exporters) <= {"prometheus"}:
+        return []
+    from otel_obs._exporters import push_readers
+
+    return push_readers(settings)
+
+
+def _exemplar_filter(name: str) -> Any:
+    if name == "trace_based":
+        return None
+    from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, AlwaysOnExemplarFilter
+
+    return AlwaysOnExemplarFilter() if name == "always_on" else AlwaysOffExemplarFilter()
+
+
+def _enter_registry(pipeline: Pipeline, undo_later: Later) -> None:
+    """Show our metrics in `prometheus_client`'s registry too, from when the application imports it."""
+
+    def register(_: object) -> None:
+        from otel_obs._registry import Collector
+
+        collector = Collector(pipeline)
+        undo_later(collector.unregister)
+        collector.register()
+
+    def install(module: Any) -> None:
+        undo_later(module.uninstall)
+        module.install(pipeline)
+
+    undo_later(when_imported("prometheus_client", register))
+    undo_later(when_imported("otel_obs.prometheus", install))

@@ -1,0 +1,63 @@
+"""What is logged once: a line that comes with every request, scrape or second says nothing new."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable
+
+from otel_obs.host.interruptions import raise_interruption
+
+_logger = logging.getLogger("otel_obs")
+
+_MOST = 2000
+
+
+class LogOnce:
+    """Logs each thing once. Never raises: a handler of the application may.
+
+    What may come back after it was mended is said again after `forget`. Beyond 2,000 things nothing more is
+    said: they are the same thing under ever new names.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[Hashable, object] = {}
+
+    def warning(
+        self, key: Hashable, message: str, *arguments: object, error: BaseException | None = None
+    ) -> None:
+        """Log *message*, if nothing was logged for *key* yet.
+
+        Args:
+            key: What the line is about, without what differs from time to time.
+            message: As logging has it.
+            arguments: For the message.
+            error: Its traceback is logged too.
+        """
+        self._say(logging.WARNING, key, message, arguments, error)
+
+    def error(
+        self, key: Hashable, message: str, *arguments: object, error: BaseException | None = None
+    ) -> None:
+        """The same as an error."""
+        self._say(logging.ERROR, key, message, arguments, error)
+
+    def forget(self, key: Hashable) -> None:
+        """Say it again if it comes back."""
+        self._said.pop(key, None)
+
+    def _say(
+        self,
+        level: int,
+        key: Hashable,
+        message: str,
+        arguments: tuple[object, ...],
+        error: BaseException | None,
+    ) -> None:
+        mark = object()
+        # Before it is logged, in one step: a handler may come here again, and so may another thread.
+        if len(self._said) >= _MOST or self._said.setdefault(key, mark) is not mark:
+            return
+        try:
+            _logger.log(level, message, *arguments, exc_info=error)
+        except Exception as failure:
+            raise_interruption(failure)

@@ -1,0 +1,109 @@
+"""Work of our own on a thread: one for each purpose, and none across a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+from otel_obs.host import forks
+from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.once import LogOnce
+from otel_obs.host.weak import WeakObjects
+
+Work = Callable[[threading.Event], object]
+
+PAUSE_S = 0.2
+"""So long a fork waits for the end of a thread that is in the middle of something."""
+
+_once = LogOnce()
+
+
+class BackgroundThread:
+    """A thread that ends before its process forks and begins again in the parent.
+
+    In a child there is none until somebody starts it there. What the work raises is logged once for a name,
+    and ends nothing but that thread, which the next `start` begins again.
+
+    Args:
+        work: Gets an event; when that is set it is to end soon.
+        name: The thread's.
+        on_pause: Called after the event was set: wakes work that waits for something else.
+    """
+
+    def __init__(self, work: Work, name: str, on_pause: Callable[[], object] = lambda: None) -> None:
+        self._work, self.name, self._on_pause = work, name, on_pause
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_paused = False
+        _threads.add(self)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs in this process."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin, if that has not begun; a process that may have no more threads goes on without."""
+        if self.is_alive or forks.waits_for_fork():
+            return
+        self._stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=(self._stop,), name=self.name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is shutting down, or the system has no more threads
+            return
+        self._thread = thread
+
+    def stop(self) -> None:
+        """Have the thread end soon, and do not wait for that."""
+        self._is_paused = False
+        self._stop.set()
+        self._on_pause()
+
+    def end(self, timeout_s: float) -> bool:
+        """Have the thread end, and wait for that; whether it has. It is not waited for from within itself."""
+        self.stop()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+            return not thread.is_alive()
+        return True
+
+    def _run(self, stop: threading.Event) -> None:
+        try:
+            self._work(stop)
+        except Exception as error:
+            raise_interruption(error)
+            _once.error(self.name, "the thread %r of otel_obs has ended", self.name, error=error)
+
+    def _pause(self) -> None:
+        if self.is_alive:
+            self.end(PAUSE_S)
+            self._is_paused = True
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self.start()
+
+    def _forget(self) -> None:
+        """The thread is the parent's."""
+        self._thread, self._is_paused = None, False
+
+
+_threads: WeakObjects[BackgroundThread] = WeakObjects()
+
+
+def _each(act: Callable[[BackgroundThread], None]) -> Callable[[], None]:
+    def act_on_all() -> None:
+        for thread in _threads.living():
+            act(thread)
+
+    return act_on_all
+
+
+if hasattr(os, "fork"):
+    forks.before(_each(BackgroundThread._pause))
+    forks.after_in_parent(_each(BackgroundThread._resume))
+    forks.after_in_child(_each(BackgroundThread._forget))

@@ -78,6 +78,7 @@ $(STAMP): $(VENV)/.made
 servers:
 	@scripts/install-server prometheus
 	@scripts/install-server prometheus-alertmanager
+	@scripts/install-server prometheus-node-exporter
 	@scripts/install-server postgresql postgres
 
 .PHONY: wrk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email.message import Message
 
-from otel_obs.checks.evidence import Evidence
+from otel_obs.checks.evidence import Evidence, body_format
 from otel_obs.checks.table import Finding
 from otel_obs.reading.fetch import Fetched
 
@@ -60,19 +60,14 @@ def _parsed(content_type: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _disagreements(evidence: Evidence) -> Iterator[Finding]:
+    names = {"text": "the text format", "openmetrics": "OpenMetrics"}
     for scraped in filter(None, (evidence.text, evidence.openmetrics)):
-        announced = scraped.fetched.format
-        ends = scraped.fetched.body.rstrip(b"\n").endswith(b"\n# EOF")
-        if announced == "text" and ends and _parsed(scraped.fetched.content_type)[0] == TEXT:
-            yield Finding("OBS005", "Content-Type", "text is announced, and the body ends like OpenMetrics")
-        if announced == "openmetrics" and not ends and _has_text_counters(scraped.fetched.body):
-            yield Finding(
-                "OBS005", "Content-Type", "OpenMetrics is announced, and the body is in the text format"
-            )
-
-
-def _has_text_counters(body: bytes) -> bool:
-    return b"_total counter\n" in body
+        fetched = scraped.fetched
+        announced, is_in = fetched.format, body_format(fetched)
+        is_exposition = _parsed(fetched.content_type)[0] in (TEXT, OPENMETRICS)
+        if is_exposition and announced and is_in and announced != is_in:
+            what = f"{names[announced]} is announced, and the body is in {names[is_in]}"
+            yield Finding("OBS005", "Content-Type", what)
 
 
 def check_costs(evidence: Evidence) -> Iterator[Finding]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from otel_obs.reading.fetch import Fetched
-from otel_obs.reading.page import ScrapedPage
+from otel_obs.reading.page import PageFormat, ScrapedPage
+from otel_obs.reading.text import PageReader
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,18 @@ class Scraped:
 
     fetched: Fetched
     page: ScrapedPage
+
+    @classmethod
+    def read(cls, fetched: Fetched, reader: PageReader) -> Scraped:
+        """Read an answer as what its body is, whatever it announces."""
+        return cls(fetched, reader.read(fetched.body, body_format(fetched)))
+
+
+def body_format(fetched: Fetched) -> PageFormat | None:
+    """The format of a body: only OpenMetrics has an end mark, only text has families in _total."""
+    if fetched.body.rstrip(b"\n").endswith(b"\n# EOF"):
+        return "openmetrics"
+    return "text" if b"_total counter\n" in fetched.body else fetched.format
 
 
 @dataclass(frozen=True)

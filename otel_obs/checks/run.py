@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from otel_obs.checks import endpoint, syntax
+from otel_obs.checks import endpoint, labels, movement, names, syntax, twice, values
 from otel_obs.checks.evidence import Evidence, Limits, Scraped
 from otel_obs.checks.table import Finding
 from otel_obs.errors import UnreadableError
 from otel_obs.reading import fetch
+from otel_obs.reading.addresses import public_addresses
 from otel_obs.reading.fetch import Fetched, Fetching
 from otel_obs.reading.text import PageReader
 
@@ -19,19 +21,34 @@ PAGE_CHECKS: Sequence[Callable[[Evidence], Iterable[Finding]]] = (
     endpoint.check_openness,
     syntax.check_syntax,
     syntax.check_formats_agree,
+    syntax.check_protobuf,
+    names.check_names,
+    labels.check_labels,
+    labels.check_series,
+    values.check_values,
+    movement.check_movement,
+    twice.check_counted_twice,
 )
 
-BURST = 8
-"""How many answers are compared: enough that several workers answer."""
+
+@dataclass(frozen=True)
+class Repetition:
+    """How often an address is asked again: often enough that several workers answer."""
+
+    times: int = 10
+    interval_s: float = 0.0
 
 
-def check_source(source: str, fetching: Fetching, limits: Limits | None = None) -> list[Finding]:
+def check_source(
+    source: str, fetching: Fetching, limits: Limits | None = None, again: Repetition | None = None
+) -> list[Finding]:
     """Check an address or a file.
 
     Args:
         source: As `reading.fetch.address_or_file` makes it.
         fetching: How it is asked.
         limits: From where on sizes and numbers are too large.
+        again: How often it is asked again.
 
     Raises:
         UnreadableError: A file cannot be read. An address that cannot be reached is a finding.
@@ -43,7 +60,9 @@ def check_source(source: str, fetching: Fetching, limits: Limits | None = None) 
             raise
         return [Finding("OBS001", source, error.problem)]
     refused = list(endpoint.check_status(first))
-    return refused or judge(gather(source, first, fetching, limits or Limits()))
+    if refused:
+        return refused
+    return judge(gather(source, first, fetching, limits or Limits(), again or Repetition()))
 
 
 def judge(evidence: Evidence) -> list[Finding]:
@@ -56,18 +75,26 @@ def _findings(evidence: Evidence) -> Iterator[Finding]:
         yield from check(evidence)
 
 
-def gather(source: str, first: Fetched, fetching: Fetching, limits: Limits) -> Evidence:
+def gather(source: str, first: Fetched, fetching: Fetching, limits: Limits, again: Repetition) -> Evidence:
     """Ask for all else: the other formats, and more answers in a row."""
     reader = PageReader()
-    text = Scraped(first, reader.read(first.body, first.format))
-    evidence = Evidence(text, limits=limits, is_authorized="Authorization" in fetching.headers)
+    text = Scraped.read(first, reader)
+    evidence = Evidence(text, limits=limits, is_authorized=fetching.has_credentials)
     if not fetch.is_address(source):
         return evidence
-    later = [fetching.fetch(source) for _ in range(BURST)]
     openmetrics = fetching.fetch(source, fetch.ACCEPT_OPENMETRICS)
+    protobuf = fetching.fetch(source, fetch.ACCEPT_PROTOBUF)
+    later = _ask_again(source, fetching, again)
     return replace(
         evidence,
-        openmetrics=Scraped(openmetrics, reader.read(openmetrics.body, openmetrics.format)),
-        protobuf=fetching.fetch(source, fetch.ACCEPT_PROTOBUF),
-        later=[Scraped(answer, reader.read(answer.body, answer.format)) for answer in later],
+        openmetrics=Scraped.read(openmetrics, reader),
+        protobuf=protobuf,
+        later=[Scraped.read(answer, reader) for answer in later],
+        open_at=public_addresses(source),
     )
+
+
+def _ask_again(source: str, fetching: Fetching, again: Repetition) -> Iterator[Fetched]:
+    for _ in range(again.times):
+        time.sleep(again.interval_s)
+        yield fetching.fetch(source)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from otel_obs.checks.evidence import Evidence, Scraped
 from otel_obs.checks.table import Finding
-from otel_obs.reading.page import Flaw, ScrapedPage
+from otel_obs.reading.page import ScrapedPage
+from otel_obs.reading.protobuf import ProtobufError, read_family_types
 
 SHOWN = 5
-"""How many flaws of one code are shown."""
+"""How many names a message lists."""
 
 _CODES = {
     "series_twice": "OBS013",
@@ -32,23 +33,41 @@ def check_syntax(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _flaws(scraped: Scraped) -> Iterator[Finding]:
-    by_code: dict[str, list[Flaw]] = {}
     default = "OBS011" if scraped.page.format == "openmetrics" else "OBS010"
     for flaw in scraped.page.flaws:
-        by_code.setdefault(_CODES.get(flaw.kind, default), []).append(flaw)
-    for code, flaws in by_code.items():
-        for flaw in flaws[:SHOWN]:
-            yield Finding(code, f"{scraped.page.format} line {flaw.line}", flaw.what)
-        if len(flaws) > SHOWN:
-            yield Finding(code, scraped.page.format, f"and {len(flaws) - SHOWN} more such lines")
+        code = _CODES.get(flaw.kind, default)
+        yield Finding(code, f"{scraped.page.format} line {flaw.line}", flaw.what)
+    more = scraped.page.flaw_count - len(scraped.page.flaws)
+    if more:
+        yield Finding(default, scraped.page.format, f"and {more} more lines")
+
+
+def check_protobuf(evidence: Evidence) -> Iterator[Finding]:
+    """Protobuf is whole, and has the types that the text has."""
+    answer = evidence.protobuf
+    if answer is None or not answer.content_type.startswith("application/vnd.google.protobuf"):
+        return
+    try:
+        types = read_family_types(answer.body)
+    except ProtobufError as error:
+        yield Finding("OBS012", "protobuf", str(error))
+        return
+    families = evidence.text.page.families
+    for name, kind in types.items():
+        told = families[name].type if name in families else kind
+        if told != kind and kind != "gaugehistogram":
+            yield Finding("OBS016", name, f"is a {told} in text and a {kind} in protobuf")
 
 
 def check_formats_agree(evidence: Evidence) -> Iterator[Finding]:
     """The same samples in text and in OpenMetrics, but for what only OpenMetrics has."""
     if evidence.openmetrics is None or evidence.openmetrics.page.format != "openmetrics":
         return
-    text, openmetrics = _names(evidence.text.page), _names(evidence.openmetrics.page)
-    for where, missing in (("OpenMetrics", text - openmetrics), ("text", openmetrics - text)):
+    # A family may be new: only what was in text before, or is not in text after, is missing.
+    openmetrics = _names(evidence.openmetrics.page)
+    after = _names((evidence.later[-1] if evidence.later else evidence.text).page)
+    both = (("OpenMetrics", _names(evidence.text.page) - openmetrics), ("text", openmetrics - after))
+    for where, missing in both:
         if missing:
             shown = ", ".join(sorted(missing)[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
             yield Finding("OBS016", where, f"{where} lacks {len(missing)} names of the other format: {shown}")

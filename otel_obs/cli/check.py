@@ -8,11 +8,13 @@ import typer
 from rich.text import Text
 
 from otel_obs.checks.evidence import Limits
-from otel_obs.checks.run import check_source
+from otel_obs.checks.run import Repetition, check_source
 from otel_obs.checks.table import BY_CODE, Finding
 from otel_obs.cli import output
 from otel_obs.reading.fetch import address_or_file
 
+SHOWN = 8
+"""How many findings of one code are printed for people."""
 COLOURS = {"error": "bold red", "warning": "yellow"}
 
 
@@ -29,6 +31,8 @@ def check(
     token_file: output.TokenFileOption = None,
     timeout: output.TimeoutOption = 10.0,
     max_series: Annotated[int, typer.Option(min=1, help="How many series a page may have.")] = Limits.series,
+    scrapes: Annotated[int, typer.Option(min=0, help="How often to ask again, to compare answers.")] = 10,
+    interval: Annotated[float, typer.Option(min=0, help="Seconds between these.")] = 0.0,
     max_seconds: Annotated[float, typer.Option(min=0, help="How long a scrape may take.")] = Limits.scrape_s,
 ) -> None:
     """Find what is wrong with a page of metrics: of any Prometheus endpoint, ours or not.
@@ -40,7 +44,8 @@ def check(
     fetching = output.fetching(header, token_file, timeout)
     with output.progress(f"checking {source}"):
         limits = Limits(series=max_series, scrape_s=max_seconds)
-        found = check_source(address_or_file(source), fetching, limits)
+        again = Repetition(scrapes, interval)
+        found = check_source(address_or_file(source), fetching, limits, again)
     findings = [finding for finding in found if finding.code not in ignored]
     if json:
         output.print_json([_as_row(finding) for finding in findings])
@@ -73,18 +78,23 @@ def _print(source: str, findings: list[Finding]) -> None:
     for code in dict.fromkeys(finding.code for finding in findings):
         row = BY_CODE[code]
         out.print(Text.assemble((code, COLOURS[row.level]), f" {row.title}"))
-        for finding in findings:
-            if finding.code == code:
-                out.print(
-                    Text.assemble("  ", output.plain(finding.subject), ": ", output.plain(finding.what))
-                )
+        alike = [finding for finding in findings if finding.code == code]
+        for finding in alike[:SHOWN]:
+            out.print(Text.assemble("  ", output.plain(finding.subject), ": ", output.plain(finding.what)))
+        if len(alike) > SHOWN:
+            out.print(f"  and {len(alike) - SHOWN} more, which --json lists")
         out.print(Text.assemble(("  why: ", "dim"), row.why))
         out.print(Text.assemble(("  fix: ", "dim"), row.remedy))
     errors = sum(finding.check.level == "error" for finding in findings)
     if findings:
-        out.print(f"{errors} errors, {len(findings) - errors} warnings")
+        warnings = len(findings) - errors
+        out.print(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
     else:
         out.print(Text.assemble(output.plain(source), ": nothing found"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def add_to(app: typer.Typer) -> None:

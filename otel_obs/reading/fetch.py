@@ -65,6 +65,11 @@ class Fetching:
     headers: Mapping[str, str]
     timeout_s: float = 10.0
 
+    @property
+    def has_credentials(self) -> bool:
+        """Whether a header says who is asking."""
+        return any(name.lower() in ("authorization", "cookie", "x-api-key") for name in self.headers)
+
     def fetch(self, source: str, accept: str = ACCEPT_TEXT) -> Fetched:
         """Get a page.
 

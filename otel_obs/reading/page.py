@@ -55,11 +55,15 @@ class ScrapedSample(NamedTuple):
 
 @dataclass
 class ScrapedFamily:
-    """Samples that one TYPE speaks for. `type` is `unknown` where the page has none, or `untyped`."""
+    """Samples that one TYPE speaks for.
+
+    `type` is `unknown` where the page says that, or `untyped`, or has no TYPE; `is_typed` tells these apart.
+    """
 
     name: str
     line: int
     type: str = "unknown"
+    is_typed: bool = False
     help: str = ""
     unit: str = ""
     samples: list[ScrapedSample] = field(default_factory=list)

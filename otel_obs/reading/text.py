@@ -240,6 +240,7 @@ class _Reading:
             self._flaw("late_type", f"the TYPE of {name} stands behind its first sample")
         elif self._strict and kind == "counter" and name.endswith("_total"):
             self._flaw("suffix", f"the counter's family {name} must not end in _total in OpenMetrics")
+        family.is_typed = True
         family.type = "unknown" if kind == "untyped" else kind
         self._own(family)
 

@@ -1,0 +1,92 @@
+"""Checks of several answers in a row: what falls, and what depends on who answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from otel_obs.checks.evidence import Evidence
+from otel_obs.checks.table import Finding
+from otel_obs.reading.page import ScrapedFamily, ScrapedPage
+
+Key = tuple[str, object]
+Values = Sequence[float | None]
+
+_CUMULATIVE = {
+    "counter": ("", "_total"),
+    "histogram": ("_bucket", "_count"),
+    "summary": ("_count",),
+}
+_CONSTANT = ("process_start_time_seconds",)
+_NOISE = {"process_start_time_seconds": 1.0}
+"""Computed from clock ticks since the boot: a difference below this is none."""
+
+
+def check_movement(evidence: Evidence) -> Iterator[Finding]:
+    """Each family over all answers."""
+    pages = [
+        evidence.text.page,
+        *(scraped.page for scraped in evidence.later if scraped.fetched.status == 200),
+    ]
+    if len(pages) < 2:
+        return
+    names = dict.fromkeys(name for page in pages for name in page.families)
+    for name in names:
+        yield from _judge(name, list(_series(name, pages).values()))
+
+
+def _series(name: str, pages: Sequence[ScrapedPage]) -> dict[Key, list[float | None]]:
+    """The values of each series that only grows or never changes: one a page, None where it is absent."""
+    found: defaultdict[Key, list[float | None]] = defaultdict(lambda: [None] * len(pages))
+    for index, page in enumerate(pages):
+        family = page.families.get(name)
+        for sample in _followed(family) if family is not None else ():
+            found[sample[0]][index] = sample[1]
+    return found
+
+
+def _followed(family: ScrapedFamily) -> Iterator[tuple[Key, float]]:
+    names = {family.name + suffix for suffix in _CUMULATIVE.get(family.type, ())}
+    if family.name in _CONSTANT or family.name.endswith("_created"):
+        names.add(family.name)
+    for sample in family.samples:
+        if sample.name in names:
+            yield (sample.name, sample.series.pairs), sample.value
+
+
+def _judge(name: str, series: Sequence[Values]) -> Iterator[Finding]:
+    """A value that falls and comes back, or a series that goes and comes back, depends on who answers."""
+    if any(_has_gap(values) for values in series):
+        yield Finding("OBS051", name, "has series that are on one page, not on the next, and there again")
+        return
+    fallen = [[value for value in values if value is not None] for values in series]
+    fallen = [values for values in fallen if _falls(values, _NOISE.get(name, 0.0))]
+    if any(_comes_back(values) for values in fallen):
+        example = next(values for values in fallen if _comes_back(values))
+        shown = ", ".join(f"{value:.12g}" for value in example)
+        yield Finding("OBS051", name, f"goes back and forth from one answer to the next: {shown}")
+    elif fallen:
+        shown = ", ".join(f"{value:.12g}" for value in fallen[0])
+        yield Finding("OBS050", name, f"has fallen between two scrapes: {shown}")
+
+
+def _has_gap(values: Values) -> bool:
+    present = [index for index, value in enumerate(values) if value is not None]
+    return bool(present) and len(present) < present[-1] - present[0] + 1
+
+
+def _falls(values: Sequence[float], noise: float) -> bool:
+    return any(after < before - noise for before, after in pairwise(values))
+
+
+def _comes_back(values: Sequence[float]) -> bool:
+    """Whether, after a fall, the value from before it is reached again."""
+    highest = values[0]
+    has_fallen = False
+    for value in values[1:]:
+        if has_fallen and value >= highest:
+            return True
+        has_fallen = has_fallen or value < highest
+        highest = max(highest, value)
+    return False

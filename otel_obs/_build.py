@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_obs._pipeline import Pipeline
 from otel_obs.catalog import metric
 from otel_obs.catalog.naming import Naming
-from otel_obs.cells.ancestry import is_first
-from otel_obs.cells.rundir import Identity
 from otel_obs.cells.service import Service
 from otel_obs.cells.worker import Worker
 from otel_obs.host.imports import when_imported
 from otel_obs.http.naming import RIVAL_SCOPES
+from otel_obs.rundir.identity import Identity, is_first
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.refresh import Refresher
 from otel_obs.settings import Settings
@@ -79,21 +77,23 @@ def build(
         cardinality_limit=settings.cardinality_limit,
         ignored_scopes=sorted(RIVAL_SCOPES) if settings.http == "on" else (),
         measures_itself=True,
-        is_worker=identity.joined or (settings.sends and not is_first(sys.orig_argv)),
+        is_worker=identity.joined or (settings.sends and not is_first(identity)),
     )
     undo_later(provider.close)
     undo_later(metric.uninstall)
     metric.install(provider, naming)
     if settings.runtime_metrics:
-        from otel_obs.catalog import runtime
+        from otel_obs.catalog import runtime, workers
 
         undo_later(runtime.stop)
         runtime.start()
+        # Every child that becomes a worker is counted too, as soon as it has cells to count in.
+        worker.on_open.append(workers.otel_obs_workers_started_total.refresh)
     undo_later(Refresher(provider).stop)
     undo_later(provider.close)  # before the others: what is sent last has all that is measured
     pipeline = Pipeline(settings, provider, service.run_dir)
     undo_later(pipeline.close)
-    scrape = _scrape(pipeline, token)
+    scrape = _scrape(pipeline, service, token)
     _enter_registry(pipeline, undo_later)
     return Built(
         pipeline,
@@ -103,14 +103,25 @@ def build(
     )
 
 
-def _scrape(pipeline: Pipeline, token: str) -> Scrape | None:
+def _scrape(pipeline: Pipeline, service: Service, token: str) -> Scrape | None:
     """What answers scrapes; None where `/metrics` is not wanted."""
     settings = pipeline.settings
     if "prometheus" not in settings.metrics_exporters:
         return None
     from otel_obs.http.scrape import Scrape
 
-    return Scrape(pipeline, path=settings.metrics_path, token=token)
+    return Scrape(_Served(pipeline, service), path=settings.metrics_path, token=token)
+
+
+class _Served:
+    """What a scrape gets, and a word in the log at the first one about what it cannot show."""
+
+    def __init__(self, pipeline: Pipeline, service: Service) -> None:
+        self._pipeline, self._service = pipeline, service
+
+    def collect(self, accept: str | None, names: Sequence[str] = ()) -> tuple[str, Iterator[bytes]]:
+        self._service.say_what_is_unknown()
+        return self._pipeline.collect(accept, names)
 
 
 def _server(

@@ -71,6 +71,12 @@ def _exporters(text: str) -> tuple[str, ...]:
     return () if names == ("none",) else names
 
 
+def _service_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError(text)
+    return text
+
+
 def _patterns(text: str) -> tuple[str, ...]:
     patterns = _parts(text)
     try:
@@ -162,6 +168,10 @@ BUCKETS = Parser(
 PORT = _whole(0, 65535, "a port; expected a number from 0 to 65535")
 LIMIT = _whole(1, inf, "a limit; expected a whole number of series, 1 or more")
 PATH = Parser(_path, "is not a path; expected it to begin with a slash, e.g. /metrics")
+SERVICE_ID = Parser(
+    _service_id,
+    "cannot name a directory; expected up to 64 of A-Z a-z 0-9 . _ -, and first a letter or a digit",
+)
 TOKEN = Parser(_token, "is not a bearer token; expected visible ASCII characters without spaces")
 EXEMPLARS = _one_of("always_on", "always_off", "trace_based")
 PROFILE = _one_of("classic", "semconv")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 import socket
@@ -14,11 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from otel_obs.cells.rundir import lock
 from otel_obs.cells.service import Service
+from otel_obs.errors import port_of_own_service
 from otel_obs.host import forks
 from otel_obs.http.polite import run_politely
 from otel_obs.http.scrape import Scrape, ScrapeRequest
+from otel_obs.rundir.directory import lock
 
 _logger = logging.getLogger("otel_obs")
 
@@ -105,6 +108,7 @@ class MetricsServer:
     def _open(self) -> None:
         try:
             self._server = _Server(self._address, self._scrape, self._tls)
+            self._sign()
             self._has_said = False
         except (OSError, ssl.SSLError) as error:
             self._give_lock()
@@ -130,6 +134,13 @@ class MetricsServer:
         self._lock = descriptor
         return True
 
+    def _sign(self) -> None:
+        """Write into the lock's file who serves which port, for those who find it taken."""
+        if self._lock >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._lock, 0)
+                os.pwrite(self._lock, f"{self._address[1]} {os.getpid()}".encode(), 0)
+
     def _give_lock(self) -> None:
         descriptor, self._lock = self._lock, -1
         if descriptor >= 0:
@@ -139,6 +150,10 @@ class MetricsServer:
         if not self._has_said:
             self._has_said = True
             host, port = self._address
+            holder = self._service.holder_of(port, LOCK_NAME) if error.errno == errno.EADDRINUSE else None
+            if holder is not None:
+                _logger.warning("%s", port_of_own_service(host, port, *holder))
+                return
             _logger.warning(
                 "OTEL_EXPORTER_PROMETHEUS_PORT=%s on %s cannot be served: %s; it is tried again every %g s",
                 port,

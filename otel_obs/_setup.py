@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry import metrics
 
-from otel_obs.cells.rundir import Identity, default_bases, identify
 from otel_obs.cells.service import Service
 from otel_obs.errors import SettingError
 from otel_obs.host import forks
@@ -19,6 +18,9 @@ from otel_obs.host.forgiving import forgiving
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.once import LogOnce
 from otel_obs.host.undoing import Undoing
+from otel_obs.rundir import FILES_VERSION
+from otel_obs.rundir.directory import default_bases
+from otel_obs.rundir.identity import Identity, identify
 from otel_obs.settings import Settings, process_environment
 
 if TYPE_CHECKING:
@@ -219,6 +221,7 @@ def _set_up(settings: Settings, wanted: Wanted) -> None:
         life.later(deferred.release)
         Running.pipeline, Running.scrape, Running.server, Running.sending = built
         deferred.move_to(built.pipeline.provider)
+        joined[1].begin(built.pipeline.provider.worker)
     except SettingError as error:
         life.unwind()
         _refuse(error)
@@ -255,13 +258,13 @@ def _join(settings: Settings) -> tuple[Identity, Service] | None:
     """This process's place among the service's workers; None for a helper of multiprocessing."""
     if Running.service is None:
         environ = process_environment()
-        identity = identify(environ, sys.orig_argv)
+        identity = identify(environ, sys.orig_argv, settings.service_id, FILES_VERSION)
         if identity is None:
             return None
         if settings.run_dir:
-            service = Service([settings.run_dir], identity.nonce, "OTEL_OBS_RUN_DIR")
+            service = Service([settings.run_dir], identity.nonce, "OTEL_OBS_RUN_DIR", identity)
         else:
-            service = Service(default_bases(environ), identity.nonce)
+            service = Service(default_bases(environ), identity.nonce, identity=identity)
         Running.undoing.later(_leave)
         Running.service = identity, service
     return Running.service

@@ -87,6 +87,45 @@ def unwritable_run_dir(variable: str, path: str) -> SettingError:
     )
 
 
+def unknown_service(reason: str, remedy: str) -> str:
+    """Nobody can tell which service a process belongs to."""
+    return f"{reason}; it is a service of its own; {remedy}"
+
+
+def split_service(alike: Iterable[int]) -> str:
+    """A scrape of this process shows this process alone, and others look as if they were of its service."""
+    pids = ", ".join(map(str, alike))
+    return (
+        f"processes {pids} run the same program under the same parent, and are services of their own; "
+        "if they are workers of one service, set OTEL_OBS_SERVICE_ID to one value for all of them"
+    )
+
+
+def id_of_another_version(service_id: str, others: Iterable[str]) -> str:
+    """The same id is used by processes whose files cannot be read."""
+    return (
+        f"OTEL_OBS_SERVICE_ID={service_id!r} is also used by another version of otel_obs: "
+        f"{', '.join(others)}; the two do not see each other's numbers; use one version, or an id for each"
+    )
+
+
+def id_of_another_user(service_id: str, users: Iterable[str]) -> str:
+    """The same id is used by processes of another user."""
+    return (
+        f"OTEL_OBS_SERVICE_ID={service_id!r} is also used by user {', '.join(users)}; processes of different "
+        "users do not see each other's numbers; run them as one user, or use an id for each"
+    )
+
+
+def port_of_own_service(host: str, port: int, pid: int, directory: str) -> str:
+    """The port of the metrics is held by another service of the same user, and not by a stranger."""
+    return (
+        f"OTEL_EXPORTER_PROMETHEUS_PORT={port} on {host} is served by process {pid} for another service of "
+        f"this user, in {directory}, whose numbers are there; if both are one service, set "
+        "OTEL_OBS_SERVICE_ID to one value for both, else choose another port"
+    )
+
+
 def undeclared_attributes(instrument: str, got: Iterable[str], declared: Iterable[str]) -> DeclarationError:
     """Attributes were given that the metric does not declare."""
     return DeclarationError(instrument, f"got attributes {sorted(got)}; it declares {list(declared)}")

@@ -243,8 +243,15 @@ class Settings:
         "OTEL_OBS_RUN_DIR",
         parse.TEXT,
         "",
-        "The directory that workers share. Unset: a private one in `/dev/shm`, `XDG_RUNTIME_DIR` or the "
+        "Where the service's directory is made; it joins nobody. Unset: `/dev/shm`, `XDG_RUNTIME_DIR` or the "
         "directory for temporary files.",
+    )
+    service_id: str = _setting(
+        "OTEL_OBS_SERVICE_ID",
+        parse.SERVICE_ID,
+        "",
+        "Makes one service of all processes with this value, of one user and one `OTEL_OBS_RUN_DIR`. For "
+        "workers that a supervisor starts; a server's own workers find each other.",
     )
     warnings: tuple[str, ...] = field(default=(), compare=False)
 

@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 from otel_obs.cells import exponential
 from otel_obs.cells.attributes import Attributes, decode_attributes, tagged
+from otel_obs.rundir import FILES_VERSION
 
 MAGIC = b"OTELOBS\0"
-VERSION = 2
+VERSION = FILES_VERSION
 HEADER_BYTES = 4096
 COMMIT_AT = 256
 CELL_BYTES = 8

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 
 from otel_obs.cells.retire import NEW
-from otel_obs.cells.rundir import RunDir, lock
 from otel_obs.cells.store import Store, file_store
 from otel_obs.cells.view import SUFFIX
+from otel_obs.rundir.directory import RunDir, lock
 
 _ATTEMPTS = 5
 

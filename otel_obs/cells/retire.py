@@ -19,11 +19,11 @@ from otel_obs.cells.exact import split
 from otel_obs.cells.exemplar import labels_of, latest, pack
 from otel_obs.cells.exponential import combine, decode, encode
 from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
-from otel_obs.cells.rundir import RunDir, lock
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.source import FileSource, Series, open_file
 from otel_obs.cells.store import StoreFullError, file_store
 from otel_obs.host.pace import pieces
+from otel_obs.rundir.directory import RunDir, lock
 
 _AT_ONCE = 50
 """So many series are summed and written in about a millisecond."""

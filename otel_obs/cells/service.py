@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
@@ -12,26 +11,46 @@ from _thread import RLock
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from otel_obs.cells import ancestry
-from otel_obs.cells.rundir import (
+from otel_obs.errors import (
+    id_of_another_user,
+    id_of_another_version,
+    split_service,
+    unknown_service,
+    unwritable_run_dir,
+)
+from otel_obs.host import forks, proc
+from otel_obs.host.endings import at_end, at_sigterm
+from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.host.weak import weakly
+from otel_obs.rundir.directory import (
     RunDir,
     UnusableDirectoryError,
     find_run_dirs,
-    has_other_users,
+    id_mark,
     is_supported,
     open_run_dir,
 )
-from otel_obs.cells.tidying import leave, sweep, sweep_other_users
-from otel_obs.errors import unwritable_run_dir
-from otel_obs.host import forks
-from otel_obs.host.interruptions import raise_interruption
-from otel_obs.host.weak import weakly
+from otel_obs.rundir.finding import (
+    find_noted,
+    find_signed,
+    has_other_users,
+    is_there,
+    other_users_of,
+    other_versions,
+)
+from otel_obs.rundir.identity import Identity, decide, siblings_alike, this_candidate
+from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, Recorded, file_name, is_dead, recorded
+from otel_obs.rundir.tidying import DOUBT, leave, sweep, sweep_other_users
 
 if TYPE_CHECKING:
     from otel_obs.cells.store import Store
+    from otel_obs.cells.worker import Worker
 
 # What opens a store is imported when one is opened: most processes of a service never record.
 _logger = logging.getLogger("otel_obs")
+
+_SHELLS = frozenset(("ash", "bash", "busybox", "dash", "fish", "ksh", "sh", "zsh"))
+"""Who starts a program twice from one of these means two."""
 
 _MOVED = "moved"
 """Made by whoever says that the workers had to move here, so that the others need not."""
@@ -42,11 +61,14 @@ class Service:
 
     Args:
         bases: Directories that may hold the run directory, best first.
-        nonce: The name that the first process of the service has chosen.
+        nonce: The name of the service.
         chosen_by: The setting by which a user has chosen the only base, if one has.
+        identity: How the name is known, and who the service lives with.
     """
 
-    def __init__(self, bases: Sequence[str], nonce: str, chosen_by: str = "") -> None:
+    def __init__(
+        self, bases: Sequence[str], nonce: str, chosen_by: str = "", identity: Identity | None = None
+    ) -> None:
         self._bases = bases
         self._chosen_by = chosen_by
         self._nonce = nonce
@@ -54,10 +76,15 @@ class Service:
         self._stores_dir: RunDir | None = None
         self._inherited: list[RunDir] = []
         self._unsaid: list[str] = []
+        self._has_said_unknown = False
+        self._forget_end = self._forget_signal = _nothing
         self._lock = RLock()
         self._has_left = False
-        self._root = ancestry.root_of(sys.orig_argv)
-        self._at_exit = weakly(self._leave)
+        self._identity = identity or decide(this_candidate({}, sys.orig_argv))
+        self._may_have_another_name = identity is not None and identity.rule == "kernel"
+        self._listening: dict[int, frozenset[int]] = {}
+        # Whose root has loaded otel_obs too, leaves the last word to that one.
+        self._is_root_ours = self._identity.rule == "environment" or not self._others()
         self._is_alone = not is_supported()
         if self._is_alone:
             self._be_alone("this platform has no shared files with locks")
@@ -65,7 +92,12 @@ class Service:
             return
         forks.after_in_parent(self._join_quietly)
         forks.after_in_child(self._after_fork_in_child)
-        atexit.register(self._at_exit)
+        self._forget_end = at_end(weakly(self._leave))
+
+    def _others(self) -> list[proc.Process]:
+        """The processes, other than this one, that the service lives with."""
+        own = proc.this_process()
+        return [each for each in self._identity.heads if own is None or each.pid != own.pid]
 
     def run_dir(self) -> RunDir | None:
         """The service's directory; None where this process is alone."""
@@ -81,7 +113,7 @@ class Service:
             if self._is_alone or self._has_left:
                 return None
             try:
-                opened = open_run_dir(self._bases, self._nonce)
+                opened = open_run_dir(self._bases, self._known_name())
             except UnusableDirectoryError as error:
                 self._be_alone(
                     str(unwritable_run_dir(self._chosen_by, self._bases[0]) if self._chosen_by else error)
@@ -90,6 +122,7 @@ class Service:
             if not self._replace(present, opened):
                 opened.close()
                 return self._run_dir
+            self._note_roots(opened)
         if present is None:
             sweep(self._bases)
         elif opened.claim(_MOVED):
@@ -98,6 +131,40 @@ class Service:
                 "have counted is lost"
             )
         return opened
+
+    def _known_name(self) -> str:
+        """The service's name, which may be that of a root that is gone, and whose successor ours is."""
+        if self._may_have_another_name and not is_there(self._bases, self._nonce):
+            roots = {file_name(head, ROOT) for head in self._identity.heads}
+            self._nonce = find_noted(self._bases, roots) or self._nonce
+        return self._nonce
+
+    def _note_roots(self, run_dir: RunDir) -> None:
+        """Say in the directory who the service lives with, so that nobody takes it for dead."""
+        with tolerate(OSError):
+            run_dir.unlink(DOUBT)
+            for gone in filter(is_dead, recorded(run_dir.names(), LEAVING)):
+                run_dir.unlink(gone.name)
+            names = [file_name(each, ROOT) for each in self._others()]
+            if self._identity.starter is not None:
+                names.append(file_name(self._identity.starter, STARTER))
+            run_dir.note(names)
+            if self._identity.rule == "service id":
+                self._note_id(run_dir)
+
+    def _note_id(self, run_dir: RunDir) -> None:
+        """Say that this user has processes with the service id, and what is said of others that have it."""
+        service_id, base = self._nonce.rpartition(".")[0], os.path.dirname(os.path.dirname(run_dir.path))
+        with tolerate(FileExistsError):
+            os.mkdir(os.path.join(base, id_mark(self._nonce, str(os.geteuid()))), 0o700)
+        versions = other_versions([base], f"{service_id}.", self._nonce)
+        if versions and run_dir.claim("versions.said"):
+            self._unsaid.append(id_of_another_version(service_id, versions))
+        # A server that gives its workers another user is not another service.
+        known = {proc.user_of(each.pid) for each in self._others()}
+        users = [str(user) for user in other_users_of(base, self._nonce) if user not in known]
+        if users and run_dir.claim("users.said"):
+            self._unsaid.append(id_of_another_user(service_id, users))
 
     def _replace(self, before: RunDir | None, opened: RunDir) -> bool:
         """Make *opened* the directory, unless a signal handler of this thread was faster."""
@@ -156,6 +223,25 @@ class Service:
         """Whether workers of this service run as another user, as `gunicorn --user` lets them."""
         return has_other_users(self._bases, self._nonce)
 
+    def holder_of(self, port: int, lock_name: str) -> tuple[int, str] | None:
+        """The process of another service of this user that serves that port, and its directory."""
+        return find_signed(self._bases, lock_name, str(port)) if is_supported() else None
+
+    def say_what_is_unknown(self) -> None:
+        """Log once what a scrape of this process cannot show, if something looks as if it belonged to it."""
+        if self._has_said_unknown or self._is_alone:
+            return
+        self._has_said_unknown = True
+        identity = self._identity
+        if identity.remedy:
+            _logger.warning("%s", unknown_service(identity.reason, identity.remedy))
+        elif identity.rule == "kernel" and not self._others():
+            candidate = this_candidate({}, sys.orig_argv)
+            if proc.program_of(candidate.parent) not in _SHELLS:
+                alike = siblings_alike(candidate)
+                if alike:
+                    _logger.warning("%s", split_service(alike))
+
     def _be_alone(self, reason: str) -> None:
         self._is_alone = True
         self._say_later(reason)
@@ -167,8 +253,10 @@ class Service:
         """A process that forks workers is a member too, or the last worker of a moment takes all away."""
         if self._run_dir is None and not self._is_alone and not self._has_left:
             with contextlib.suppress(UnusableDirectoryError):
-                opened = open_run_dir(self._bases, self._nonce)
-                if not self._replace(None, opened):
+                opened = open_run_dir(self._bases, self._known_name())
+                if self._replace(None, opened):
+                    self._note_roots(opened)
+                else:
                     opened.close()
 
     def _after_fork_in_child(self) -> None:
@@ -181,22 +269,67 @@ class Service:
 
     def close(self) -> None:
         """Be no worker of the service any more, and keep nothing of it open."""
-        atexit.unregister(self._at_exit)
+        self._forget_end()
+        self._forget_signal()
         self._leave()
         for run_dir in (self._run_dir, *self._inherited):
             if run_dir is not None:
                 run_dir.close()
 
+    def begin(self, worker: Worker) -> None:
+        """Join as a worker, now that this process is set up; a server's first process may be none."""
+        if self._is_alone:
+            return
+        if not self._is_root_ours or not self._others():
+            self._forget_signal = at_sigterm(weakly(self._leave), weakly(self._prepare_to_leave))
+        if not self._is_root_ours:
+            from otel_obs.rundir.aftercare import shared_sockets
+
+            self._listening = shared_sockets(self._others())
+        if self._others():
+            worker.exclusively(lambda: _open(worker))
+
+    def _is_over(self, root: Recorded) -> bool:
+        from otel_obs.rundir.aftercare import is_ending
+
+        own = proc.this_process()
+        if own is not None and root.pid == own.pid:
+            return True
+        return is_dead(root) or is_ending(root, self._listening)
+
+    def _prepare_to_leave(self) -> None:
+        """Have somebody else tidy up: this process is told to end, and will not come to it."""
+        present = self._run_dir
+        if present is not None and not self._has_left and not present.is_removed():
+            from otel_obs.rundir.aftercare import leave_behind
+
+            leave_behind(present, self._listening)
+
     def _leave(self) -> None:
-        """Tidy up, unless the process that started the service lives: then that is its task."""
+        """Tidy up, unless a process lives that the service lives with: then that is its task."""
         # From here on nobody makes another directory: a thread may record, or look for one, to the very end.
         with self._lock:
+            if self._has_left:
+                return
             self._has_left = True
-        # Without it a worker that is replaced, and is the only one just then, would take the totals along.
-        is_root = self._root is None or self._root.pid == os.getpid()
-        if is_root or self._root is None or not ancestry.is_alive(self._root):
-            present = self._run_dir
-            if present is None or present.is_removed():
-                leave(find_run_dirs(self._bases, self._nonce))
-            leave([run_dir for run_dir in (present, *self._inherited) if run_dir is not None])
+        present = self._run_dir
+        if present is None or present.is_removed():
+            leave(find_run_dirs(self._bases, self._nonce), self._is_over)
+        left = leave(
+            [run_dir for run_dir in (present, *self._inherited) if run_dir is not None], self._is_over
+        )
+        if left and not self._is_root_ours:
+            from otel_obs.rundir.aftercare import leave_behind
+
+            for run_dir in left:
+                leave_behind(run_dir, self._listening)
+        if not self._others():
             sweep_other_users(self._bases, self._nonce)
+
+
+def _nothing() -> None:
+    """Nothing is to be undone."""
+
+
+def _open(worker: Worker) -> None:
+    worker.store()

@@ -30,10 +30,10 @@ from otel_obs.cells.layout import (
     unpack_commit,
     unpack_header,
 )
-from otel_obs.cells.rundir import RunDir, lock
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.store import Store
 from otel_obs.host.pace import AT_ONCE, breathe
+from otel_obs.rundir.directory import RunDir, lock
 
 _STEP_CELLS = 32 * 1024
 """So many cells are copied at a time: the copy holds the interpreter's lock."""

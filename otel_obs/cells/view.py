@@ -13,12 +13,12 @@ from otel_obs.cells.ends import StreamEnds
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.merge import MergedStream, decoded_from, is_counted
 from otel_obs.cells.retire import RETIRED, fold
-from otel_obs.cells.rundir import RunDir
 from otel_obs.cells.snapshot import Column, Snapshot
 from otel_obs.cells.source import FileSource, OwnSource, Series, Source, open_file
 from otel_obs.cells.store import Store
 from otel_obs.cells.worker import Worker
 from otel_obs.host.pace import AT_ONCE, breathe
+from otel_obs.rundir.directory import RunDir
 
 _logger = logging.getLogger("otel_obs")
 

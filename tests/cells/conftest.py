@@ -9,12 +9,12 @@ import pytest
 
 from otel_obs.cells.attributes import canonical, encode_attributes
 from otel_obs.cells.layout import Stream
-from otel_obs.cells.rundir import RunDir
 from otel_obs.cells.service import Service
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.store import Store
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker
+from otel_obs.rundir.directory import RunDir
 
 NONCE = "0123456789abcdef"
 

@@ -8,8 +8,8 @@ import pytest
 
 from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
 from otel_obs.cells.retire import KEEP_IDS_S, RETIRED, fold
-from otel_obs.cells.rundir import lock
 from otel_obs.cells.source import FileSource, open_file
+from otel_obs.rundir.directory import lock
 from tests.cells.conftest import Fleet, record
 
 COUNTER = Stream(Kind.COUNTER, "c")

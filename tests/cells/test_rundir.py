@@ -8,16 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_obs.cells import ancestry
-from otel_obs.cells.rundir import (
-    MEMBERS,
-    RUN_VARIABLE,
-    UnusableDirectoryError,
-    find_run_dirs,
-    identify,
-    open_run_dir,
-)
-from otel_obs.cells.tidying import leave, sweep
+from otel_obs.rundir.directory import MEMBERS, UnusableDirectoryError, find_run_dirs, open_run_dir
+from otel_obs.rundir.identity import RUN_VARIABLE, decide, identify, this_candidate
+from otel_obs.rundir.tidying import leave, sweep
 
 NONCE = "0123456789abcdef"
 COMMAND = ["python", "-m", "gunicorn", "app:app"]
@@ -123,7 +116,8 @@ def test_who_joins_whom() -> None:
     assert root is not None
     assert not root.joined
     again, other = (identify(dict(first), command) for command in (COMMAND, ["python", "x.py"]))
-    assert again == (root.nonce, True)
+    assert again is not None
+    assert (again.nonce, again.joined, again.rule) == (root.nonce, True, "environment")
     assert other is not None
     assert not other.joined
     assert identify(dict(first), TRACKER) is None
@@ -137,13 +131,17 @@ def test_a_variable_that_is_no_name_is_not_joined(variable: str) -> None:
     assert len(identity.nonce) == 16
 
 
+def name_of_this() -> str:
+    return decide(this_candidate({}, COMMAND)).nonce
+
+
 def test_forks_share_the_name_of_their_service() -> None:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.write(writing, ancestry.service_name(COMMAND).encode())
+        os.write(writing, name_of_this().encode())
         os._exit(0)
     os.waitpid(pid, 0)
-    assert os.read(reading, 100).decode() == ancestry.service_name(COMMAND)
+    assert os.read(reading, 100).decode() == name_of_this()
     os.close(reading)
     os.close(writing)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import otel_obs.cells.rundir as rundir
+import otel_obs.rundir.directory as directory
 from otel_obs.cells.store import Store
 
 CRASHED = 77
@@ -43,7 +43,7 @@ def at_step(number: int, happen: Callable[[], None]) -> Iterator[list[int]]:
     patched: list[tuple[Any, str, Callable[..., Any]]]
     patched = [(os, name, getattr(os, name)) for name in (STEPS if happen is crash else NEED_ROOM)]
     if happen is crash:
-        patched += [(rundir.fcntl, "flock", rundir.fcntl.flock), (Store, "_append", Store._append)]
+        patched += [(directory.fcntl, "flock", directory.fcntl.flock), (Store, "_append", Store._append)]
     for owner, name, function in patched:
         setattr(owner, name, before(function))
     try:

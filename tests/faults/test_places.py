@@ -290,7 +290,7 @@ def test_something_is_planted_in_place_of_the_users_directory(plant, base: Path)
 
 def test_the_next_place_is_taken_where_the_first_is_occupied(tmp_path: Path) -> None:
     code = """
-from otel_obs.cells.rundir import open_run_dir
+from otel_obs.rundir.directory import open_run_dir
 first, second = sys.argv[1:]
 os.symlink("/tmp", os.path.join(first, f"otel-obs-{os.geteuid()}"))
 paths = {open_run_dir([first, second], "0123456789abcdef").path for _ in range(2)}
@@ -343,8 +343,8 @@ with ThreadPoolExecutor(6) as pool:
 
 def test_one_service_is_joined_and_left_at_once(clean_base: Path) -> None:
     code = """
-from otel_obs.cells.rundir import open_run_dir
-from otel_obs.cells.tidying import leave, sweep
+from otel_obs.rundir.directory import open_run_dir
+from otel_obs.rundir.tidying import leave, sweep
 base = os.environ["OTEL_OBS_RUN_DIR"]
 def churn():
     for _ in range(60):

@@ -1,7 +1,7 @@
 """The directory in which the workers of one service find each other's files.
 
-`<base>/otel-obs-<euid>/<nonce>/`, private to the user. The first process of a service names it, any
-process makes it when it first has something to put there, and the last one out removes it.
+`<base>/otel-obs-<euid>/<nonce>/`, private to the user. All workers of a service come to the same name, any
+of them makes it when it first has something to put there, and the last one out removes it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,9 @@ import secrets
 import stat
 import tempfile
 import time
-import zlib
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from otel_obs.cells.ancestry import (
-    image_of,
-    inline_script,
-    is_multiprocessing_child,
-    look_up,
-    root_of,
-    service_name,
-)
 from otel_obs.host.interruptions import raise_interruption, tolerate
 
 try:
@@ -34,7 +25,6 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-RUN_VARIABLE = "_OTEL_OBS_RUN"
 MEMBERS = "members"
 DIRECTORY_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _ATTEMPTS = 100
@@ -48,56 +38,9 @@ class UnusableDirectoryError(Exception):
     """No run directory can be had here; the message says why."""
 
 
-class Identity(NamedTuple):
-    """Which service this process belongs to."""
-
-    nonce: str
-    joined: bool
-
-
 def is_supported() -> bool:
     """Whether this platform has what files shared by several workers need."""
     return fcntl is not None and hasattr(os, "posix_fallocate") and hasattr(os, "pread")
-
-
-def identify(environ: MutableMapping[str, str], command: Sequence[str]) -> Identity | None:
-    """Find out which service this process is a worker of, and note it for the workers to come.
-
-    Every Python subprocess inherits the variable, so it is not enough to join: only the workers of
-    the same service do, that is a re-execution of the same command, and children of multiprocessing
-    whose own ancestor has set it. Workers whose server never loaded otel_obs find none, or one of
-    whoever started that server; they have an ancestor in common.
-
-    Args:
-        environ: The process's environment; the private variable is read and written.
-        command: The whole command line of the interpreter (`sys.orig_argv`).
-
-    Returns:
-        None for multiprocessing's resource tracker, which is no worker of anything.
-    """
-    script = inline_script(command)
-    if "multiprocessing.resource_tracker" in script or "multiprocessing.semaphore_tracker" in script:
-        return None
-    nonce, digest, first_pid, first_image = (*environ.get(RUN_VARIABLE, "").split(":"), "", "", "")[:4]
-    own_digest = f"{zlib.crc32(chr(0).join(command[1:]).encode(errors='surrogateescape')):08x}"
-    root = root_of(command)
-    is_child = is_multiprocessing_child(command)
-    has_set_it = first_pid == str(root.pid if root is not None else os.getppid())
-    if root is not None and first_image:
-        # A daemon is a fork of the process that has set it, and that one has ended.
-        has_set_it |= first_image == image_of(root)
-    joined = _is_nonce(nonce) and (digest == own_digest or (is_child and has_set_it))
-    if not joined:
-        nonce = service_name(command)
-    if not is_child:
-        own = look_up(os.getpid())
-        image = image_of(own) if own is not None else ""
-        environ[RUN_VARIABLE] = f"{nonce}:{own_digest}:{os.getpid()}:{image}"
-    return Identity(nonce, joined)
-
-
-def _is_nonce(text: str) -> bool:
-    return len(text) == 16 and all(letter in "0123456789abcdef" for letter in text)
 
 
 def default_bases(environ: Mapping[str, str]) -> list[str]:
@@ -151,6 +94,11 @@ class RunDir:
             return False
         return True
 
+    def note(self, names: Iterable[str]) -> None:
+        """Have files of these names in here, which are empty."""
+        for name in set(names).difference(self.names()):
+            self.claim(name)
+
     def names(self) -> list[str]:
         """The files in here."""
         return os.listdir(self.descriptor)
@@ -187,7 +135,7 @@ def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
         UnusableDirectoryError: None of *bases* can be used; the message names the last reason.
     """
     reason = "there is no writable directory for it"
-    existing = [base for base in bases if _is_directory(os.path.join(user_path_of(base), nonce))]
+    existing = [base for base in bases if is_directory(os.path.join(user_path_of(base), nonce))]
     for base in [*existing, *(base for base in bases if base not in existing)]:
         try:
             return _open_under(base, nonce)
@@ -212,26 +160,18 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
     return found
 
 
-def has_other_users(bases: Sequence[str], nonce: str) -> bool:
-    """Whether another user has a directory of that name; only root can see that."""
-    if not is_supported():
-        return False
-    own = f"{PREFIX}{os.geteuid()}"
-    for base in bases:
-        with tolerate(OSError):
-            others = (name for name in os.listdir(base) if name.startswith(PREFIX) and name != own)
-            if any(_is_directory(os.path.join(base, name, nonce)) for name in others):
-                return True
-    return False
-
-
-def _is_directory(path: str) -> bool:
+def is_directory(path: str) -> bool:
     """What `os.path.isdir` says, which would swallow the `TimeoutError` of a signal handler."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except OSError as error:
         raise_interruption(error)
         return False
+
+
+def id_mark(nonce: str, user: str) -> str:
+    """The mark that every user can see, beside the users' directories, which hide what is in them."""
+    return f"otelobs-id-{nonce}-{user}"
 
 
 def user_path_of(base: str) -> str:
@@ -334,3 +274,5 @@ def remove_tree(parent: int, name: str) -> None:
         finally:
             os.close(descriptor)
         os.rmdir(aside, dir_fd=parent)
+        if "." in name[1:]:  # a service id's
+            os.rmdir(os.path.join("..", id_mark(name, str(os.geteuid()))), dir_fd=parent)

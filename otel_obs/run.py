@@ -1,0 +1,43 @@
+"""`python -m otel_obs.run COMMAND…`: what `opentelemetry-instrument` does, with the command left as it is.
+
+`opentelemetry-instrument` takes the options of a command for its own where they begin like one of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+
+USAGE = """\
+usage: python -m otel_obs.run COMMAND [ARGUMENT ...]
+
+Runs a Python program with metrics, as opentelemetry-instrument does. Everything after
+`otel_obs.run` is the command's own; settings are environment variables, see docs/settings.md.
+"""
+_NOT_FOUND, _WRONG_USE = 127, 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Execute the command; this returns only where that cannot be done.
+
+    Returns:
+        An exit code, as shells have them.
+    """
+    command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
+    if not command or arguments[0] in ("-h", "--help"):
+        (sys.stdout if command else sys.stderr).write(USAGE)
+        return 0 if command else _WRONG_USE
+    if shutil.which(command[0]) is None:
+        sys.stderr.write(f"otel_obs.run: {command[0]!r} is no command that can be executed; check PATH\n")
+        return _NOT_FOUND
+    from opentelemetry.instrumentation.auto_instrumentation import run
+
+    # What follows `--` is not searched for options.
+    sys.argv = [sys.argv[0], "--", *command]
+    run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

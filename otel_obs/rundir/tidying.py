@@ -1,0 +1,157 @@
+"""Removing run directories: by the last one out, or by a later start. What may live is left alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.rundir.directory import (
+    ASIDE,
+    DIRECTORY_FLAGS,
+    MEMBERS,
+    PREFIX,
+    RunDir,
+    UnusableDirectoryError,
+    is_same,
+    lock,
+    open_private,
+    remove_tree,
+    user_path_of,
+)
+from otel_obs.rundir.roots import ROOT, STARTER, Recorded, is_alive, is_dead, recorded
+
+DOUBT = "doubt"
+"""Made by a sweep that found no member and cannot know if the root lives; gone when somebody joins."""
+
+DOUBTFUL_S = 3600.0
+
+IsOver = Callable[[Recorded], bool]
+
+
+def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[RunDir]:
+    """Give up membership; the last one out removes the directory, unless a root lives on.
+
+    Args:
+        run_dirs: The directories that this process is a member of.
+        is_over: Whether a root that a directory names needs it no more.
+
+    Returns:
+        The directories without a member that are left to a root.
+    """
+    left = []
+    for run_dir in run_dirs:
+        if run_dir.has_descriptors():
+            fresh = _last_lock(run_dir)
+            if fresh >= 0:
+                if all(map(is_over, recorded(run_dir.names(), ROOT))):
+                    _remove(run_dir)
+                else:
+                    left.append(run_dir)
+                os.close(fresh)
+    return left
+
+
+def _remove(run_dir: RunDir) -> None:
+    parent_path, name = os.path.split(run_dir.path)
+    with tolerate(OSError):
+        parent = os.open(parent_path, DIRECTORY_FLAGS)
+        try:
+            if is_same(parent, name, run_dir.descriptor):
+                remove_tree(parent, name)
+        finally:
+            os.close(parent)
+        os.rmdir(parent_path)  # refused where the user has another service
+
+
+def _last_lock(run_dir: RunDir) -> int:
+    """Close our share of the lock, then see on a fresh open of the file whether anybody else has one.
+
+    Returns:
+        A descriptor that keeps others from joining; -1 where there are others.
+    """
+    try:
+        fresh = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise_interruption(error)
+        try:
+            fresh = os.open(MEMBERS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=run_dir.descriptor)
+        except OSError as again:
+            raise_interruption(again)
+            return -1
+    os.close(run_dir.members)
+    if lock(fresh, exclusive=True):
+        return fresh
+    os.close(fresh)
+    return -1
+
+
+def sweep(bases: Sequence[str]) -> None:
+    """Remove this user's run directories that have no member left, and whose roots are known to be dead."""
+    for base in bases:
+        with tolerate(OSError, UnusableDirectoryError):
+            user = open_private(user_path_of(base), None)
+            for name in os.listdir(user):
+                sweep_one(user, name)
+            os.close(user)
+
+
+def sweep_other_users(bases: Sequence[str], nonce: str) -> None:
+    """Remove the service's directories of users that its workers became; only root can."""
+    own = f"{PREFIX}{os.geteuid()}"
+    if os.geteuid() != 0:
+        return
+    for base in bases:
+        with tolerate(OSError):
+            for name in os.listdir(base):
+                if name.startswith(PREFIX) and name != own:
+                    with tolerate(OSError):
+                        user = os.open(os.path.join(base, name), DIRECTORY_FLAGS)
+                        sweep_one(user, nonce, _is_dead_or_this)
+                        os.close(user)
+                        os.rmdir(os.path.join(base, name))  # refused where there is another service
+
+
+def _is_dead_or_this(root: Recorded) -> bool:
+    return root.pid == os.getpid() or is_dead(root)
+
+
+def sweep_one(user: int, name: str, is_over: IsOver = is_dead) -> None:
+    """Remove the directory *name* of the user's directory *user*, if its service is known to be dead."""
+    if name.startswith(ASIDE):
+        remove_tree(user, name)
+        return
+    with tolerate(OSError):
+        directory = os.open(name, DIRECTORY_FLAGS, dir_fd=user)
+        try:
+            _sweep_open(user, name, directory, is_over)
+        finally:
+            os.close(directory)
+
+
+def _sweep_open(user: int, name: str, directory: int, is_over: IsOver) -> None:
+    try:
+        members = os.open(MEMBERS, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        # Its maker died between two steps, or is between them and will begin again.
+        if not os.listdir(directory):
+            remove_tree(user, name)
+        return
+    try:
+        if lock(members, exclusive=True):
+            names = os.listdir(directory)
+            if all(map(is_over, recorded(names, ROOT, STARTER))) or _is_long_doubted(directory, names):
+                remove_tree(user, name)
+    finally:
+        os.close(members)
+
+
+def _is_long_doubted(directory: int, names: Sequence[str]) -> bool:
+    """Whether nobody has joined for long, where nobody here can see whether the roots live."""
+    if any(is_alive(each) for each in recorded(names, ROOT, STARTER)):
+        return False
+    if DOUBT not in names:
+        os.close(os.open(DOUBT, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600, dir_fd=directory))
+        return False
+    return time.time() - os.stat(DOUBT, dir_fd=directory).st_mtime > DOUBTFUL_S

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otel_obs._applications import PrometheusMiddleware, instrument
-    from otel_obs._setup import configure, get_metrics, shutdown
+    from otel_obs._page import get_metrics
+    from otel_obs._setup import configure, shutdown
     from otel_obs.catalog.app import set_app_info
     from otel_obs.catalog.cache import update_cache_metrics
     from otel_obs.catalog.detection import record_detection
@@ -36,7 +37,7 @@ _MODULES = {
     "PrometheusMiddleware": "_applications",
     "Timer": "sdk.timing",
     "configure": "_setup",
-    "get_metrics": "_setup",
+    "get_metrics": "_page",
     "instrument": "_applications",
     "record_detection": "catalog.detection",
     "record_prediction": "catalog.model",

@@ -289,18 +289,9 @@ def _become_global() -> None:
         )
 
 
-def get_metrics(accept: str | None = None) -> tuple[bytes, str]:
-    """An exposition over all workers, for a route of one's own.
-
-    Args:
-        accept: The request's Accept header; None is text 0.0.4.
-
-    Returns:
-        The body, and its content type without a charset: Flask's `mimetype=` and Starlette's
-        `media_type=` add that themselves.
-    """
-    pipeline = configure()
-    return pipeline.metrics(accept) if pipeline is not None else (b"", "text/plain; version=0.0.4")
+def is_under_way() -> bool:
+    """Whether a thread is setting up just now, or is about to."""
+    return Running.builder is not None or bool(Running.loaders)
 
 
 def shutdown() -> None:

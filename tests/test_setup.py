@@ -301,3 +301,91 @@ otel_obs.configure(namespace="other", profile="semconv")
     assert program(code).log.splitlines() == [
         "otel_obs is set up already, without namespace, profile: give that with the first call"
     ]
+
+
+EXPOSING = {
+    "a route of one's own": "from otel_obs import get_metrics; read = lambda: get_metrics()[0].decode()",
+    "the client's text": (
+        "from otel_obs.prometheus import generate_latest; read = lambda: generate_latest().decode()"
+    ),
+}
+RECORDING = """
+import otel_obs
+otel_obs.set_app_info(version="1", environment="dev", python_version="3")
+otel_obs.set_app_info(version="2", environment="dev", python_version="3")
+otel_obs.record_prediction()
+from otel_obs.catalog import api_keys, errors_total, detection_latency_seconds
+handle = errors_total.labels(error_type="timeout", component="db")
+handle.inc()
+errors_total.labels("timeout", "db").inc(2)
+inc = errors_total.bind({"error_type": "timeout", "component": "db"}).add
+inc(3)
+"""
+
+
+@pytest.mark.parametrize("way", EXPOSING)
+@pytest.mark.parametrize("exposes", ["first", "last"])
+def test_the_catalog_loses_nothing_of_what_comes_before_the_set_up(way: str, exposes: str) -> None:
+    parts = (EXPOSING[way], RECORDING) if exposes == "first" else (RECORDING, EXPOSING[way])
+    code = (
+        "\n".join(parts)
+        + """
+otel_obs.record_prediction()
+inc(4)
+text = read()
+say([value("predictions_total", text), value("errors_total", text), value("app_info", text)])
+say('version="2"' in text)
+"""
+    )
+    assert program(code).results == [[[2.0], [10.0], [1.0]], True]
+
+
+def test_a_process_that_exposes_is_set_up_by_its_first_record() -> None:
+    code = """
+from otel_obs import get_metrics, record_prediction
+from otel_obs._setup import Running
+say(Running.pipeline is None)
+record_prediction()
+say(Running.pipeline is None)
+"""
+    assert program(code).results == [True, False]
+
+
+def test_options_hold_for_what_was_recorded_before_they_were_given() -> None:
+    code = """
+import otel_obs
+otel_obs.record_prediction()
+otel_obs.configure(namespace="shop")
+say(value("shop_predictions_total"))
+"""
+    assert program(code).results == [[1.0]]
+
+
+def test_what_is_held_is_bounded_and_told_once() -> None:
+    code = """
+import otel_obs
+from otel_obs._setup import Running
+otel_obs.record_prediction()
+child = os.fork()
+if child == 0:
+    otel_obs.record_prediction()
+    os._exit(0 if value("predictions_total") == [1.0] else 1)
+say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+for _ in range(10_100):
+    otel_obs.record_prediction()
+say(Running.pipeline is not None)
+say(value("predictions_total"))
+"""
+    assert program(code).results == [0, True, [10_102.0]]
+
+
+@pytest.mark.parametrize("env", [{"OTEL_OBS_ENABLED": "false"}, {"OTEL_OBS_PROFILE": "wrong"}])
+def test_nothing_is_held_where_there_will_be_no_set_up(env: dict[str, str]) -> None:
+    code = """
+from otel_obs import get_metrics, record_prediction
+from otel_obs.catalog.early import _Early
+for _ in range(10):
+    record_prediction()
+say([len(_Early.held), get_metrics()[0].decode()])
+"""
+    assert program(code, **env).results == [[0, ""]]

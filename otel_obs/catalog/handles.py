@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from otel_obs.catalog.early import hold_early
 from otel_obs.sdk.timing import Timer
 
 Record = Callable[..., None]
@@ -40,6 +42,8 @@ class Handle(ABC):
         """Record, for who has taken this method before there was an instrument."""
         if self._record is not None:
             self._record(amount)
+        else:
+            hold_early(partial(self._late, amount))
 
     @abstractmethod
     def _delegate(self, record: Record) -> None:

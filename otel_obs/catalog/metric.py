@@ -1,31 +1,31 @@
 """A row of the catalog as the object that records it.
 
 A metric is declared when its module is imported and gets its instrument when it is first used after
-`install`. Before that, recording does nothing. Its recording methods are attributes that `install`
-replaces by those of the instrument, so that the way through a metric costs nothing.
+`install`. What is recorded before that is held until then. Its recording methods are attributes that
+`install` replaces by those of the instrument, so that the way through a metric costs nothing.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 from otel_obs.catalog import metrics
-from otel_obs.catalog.handles import Handle
+from otel_obs.catalog.early import give_up, hold_early, pass_on
+from otel_obs.catalog.keeping import Attributes, HandleKeeper, HandleT
 from otel_obs.catalog.naming import ANY, Declaration, Named, Naming, Semconv
 from otel_obs.cells.layout import Kind
-from otel_obs.errors import DeclarationError, SettingError, undeclared_attributes
-from otel_obs.host.weak import WeakObjects
+from otel_obs.errors import DeclarationError, SettingError
+from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.once import LogOnce
 from otel_obs.settings import Settings
 
-HandleT = TypeVar("HandleT", bound=Handle)
-Attributes = Mapping[str, Any]
+_once = LogOnce()
 
 VERBS = {Kind.COUNTER: "add", Kind.UPDOWN: "add", Kind.GAUGE: "set", Kind.HISTOGRAM: "record"}
-_MAX_HANDLES = 8192
-
 
 SCOPE = "otel_obs"
 """The scope of metrics that an application may define itself; its own definition wins."""
@@ -61,6 +61,7 @@ def install(provider: Any, naming: Naming) -> None:
     check(naming)
     _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
     _reset()
+    pass_on()
 
 
 def check(naming: Naming) -> None:
@@ -79,6 +80,7 @@ def uninstall() -> None:
     """Let every metric do nothing again."""
     global _installation
     _installation = None
+    give_up()
     _reset()
 
 
@@ -97,6 +99,13 @@ def _reset() -> None:
         metric._reset()
 
 
+def hold(action: Callable[[], object]) -> None:
+    """Do *action* once there are instruments."""
+    hold_early(action)
+    if _installation is not None:  # another thread has made them meanwhile
+        pass_on()
+
+
 def _nothing(*_: Any, **__: Any) -> None:
     """Record nothing."""
 
@@ -113,7 +122,7 @@ class _NoInstrument:
 _NO_INSTRUMENT = _NoInstrument()
 
 
-class Metric(ABC, Generic[HandleT]):
+class Metric(HandleKeeper[HandleT]):
     """What all kinds of metrics have in common.
 
     Args:
@@ -134,7 +143,6 @@ class Metric(ABC, Generic[HandleT]):
 
     declaration: Declaration
     _kind: ClassVar[Kind]
-    _handle_type: ClassVar[Callable[..., Handle]]
     _is_observable: ClassVar[bool] = False
 
     def __init__(
@@ -167,10 +175,8 @@ class Metric(ABC, Generic[HandleT]):
         )
         self._named: Named | None = None
         self._made: Any = None
-        self._handles: dict[tuple[Any, ...], HandleT] = {}
-        self._others: WeakObjects[HandleT] = WeakObjects()
+        self._init_handles(attributes or ())
         self._reset()
-        self._own = frozenset(attributes or ())  # what `extend` adds later may be left out
         declared.append(self)
 
     def __repr__(self) -> str:
@@ -206,97 +212,24 @@ class Metric(ABC, Generic[HandleT]):
         """
         return self.named.translate(attributes)
 
-    def bind(self, attributes: Attributes | None = None) -> HandleT:
-        """Resolve *attributes* once; the handle outlives forks and later installations.
-
-        Raises:
-            DeclarationError: One is not declared, or has a value outside its closed set.
-        """
-        given = dict(attributes or {})
-        self.translate(given)
-        if all(type(value) is str for value in given.values()):
-            return self._keep((*given, *given.values()), given)
-        handle = self._handle(given)
-        self._others.add(handle)
-        return handle
-
-    def labels(self, *values: object, **named: object) -> HandleT:
-        """The series with these labels, by position or by name, as `prometheus_client` does it.
-
-        Raises:
-            DeclarationError: The labels are not those that the metric declares.
-        """
-        try:
-            return self._handles[(*named, *named.values()) if named else values]
-        except (KeyError, TypeError):
-            pass
-        declared = self.named.declared
-        if values:
-            if named or len(values) not in (len(self._own), len(declared)):
-                raise undeclared_attributes(self.declaration.family, [*map(str, values), *named], declared)
-            named = dict(zip(declared, values, strict=False))
-        if not self.named.has_all(self._own, named):
-            raise undeclared_attributes(self.declaration.family, named, declared)
-        texts = {key: str(value) for key, value in named.items()}
-        return self._keep((*texts, *texts.values()), texts)
-
-    def remove(self, *labels: Any, until_s: float | None = None) -> None:
-        """Drop a series, as the instrument's own `remove` does; what is recorded afterwards starts at 0.
-
-        Args:
-            labels: Its attributes, or all their values in the declared order, as `prometheus_client` has it.
-            until_s: As of the instrument.
-        """
-        declared = self.named.declared
-        given = labels[0] or {} if len(labels) == 1 else dict(zip(declared, map(str, labels), strict=False))
-        if not isinstance(given, Mapping) or len(given) < len(labels):
-            self.drop("attributes", str(undeclared_attributes(self.name, map(str, labels), declared)))
-            return
-        self._remove(given, lambda instrument: instrument.remove(given, until_s=until_s))
-        self._let_go([(*given, *given.values())])
-
-    def remove_matching(self, attributes: Attributes) -> None:
-        """Drop every series that has at least *attributes*, as `remove` drops one."""
-        self._remove(attributes, lambda instrument: instrument.remove_matching(attributes))
-        wanted = attributes.items()
-        self._let_go(
-            [key for key, handle in list(self._handles.items()) if wanted <= handle.attributes.items()]
-        )
-
     def _remove(self, attributes: Attributes, remove: Callable[[Any], None]) -> None:
         instrument = self._instrument()
-        if instrument is not None:
+        if _installation is None:
+            hold(partial(self._remove, dict(attributes), remove))
+        elif instrument is not None:
             try:
                 self.translate(attributes)
                 remove(instrument)
             except DeclarationError as error:
                 self.drop("attributes", str(error))
 
-    def _let_go(self, keys: Iterable[tuple[Any, ...]]) -> None:
-        """Keep the handles of removed series no longer than their users do."""
-        for key in keys:
-            handle = self._handles.pop(key, None)
-            if handle is not None:
-                self._others.add(handle)
-
     def drop(self, reason: str, detail: str) -> None:
         """Count a measurement that is refused, and log the first of its kind."""
         instrument = self._instrument()
         if instrument is not None:
             instrument.drop(reason, detail)
-
-    def _keep(self, key: tuple[Any, ...], attributes: dict[str, Any]) -> HandleT:
-        handle = self._handles.get(key)
-        if handle is None:
-            handle = self._handle(attributes)
-            if len(self._handles) < _MAX_HANDLES:
-                self._handles[key] = handle
-            else:
-                self._others.add(handle)
-        return handle
-
-    def _handle(self, attributes: dict[str, Any]) -> HandleT:
-        return self._handle_type(self._bound, attributes)  # type: ignore[return-value]
+        elif _installation is None:
+            hold(partial(self.drop, reason, detail))
 
     def _bound(self, attributes: dict[str, Any]) -> Callable[..., None] | None:
         """How to record to *attributes* now; None before `install`."""
@@ -344,16 +277,23 @@ class Metric(ABC, Generic[HandleT]):
         self._named = None
         self._made = None
         self._delegate(self._first)
-        for handle in (*list(self._handles.values()), *self._others.living()):
-            handle.reset()
+        self._reset_handles()
 
     def _first(self, amount: float = 1, attributes: Attributes | None = None, context: Any = None) -> None:
         """Record a first time, and let further calls go to the instrument itself."""
-        instrument = self._instrument()
+        try:
+            instrument = self._instrument()
+        except Exception as error:
+            raise_interruption(error)
+            _once.error(self.name, "nothing is recorded to %r", self.name, error=error)
+            return
         if instrument is not None:
             record = getattr(instrument, VERBS[self.named.kind])
             self._delegate(record)
             record(amount, attributes, context)
+        elif _installation is None:
+            given = dict(attributes) if isinstance(attributes, Mapping) else attributes
+            hold(partial(self._first, amount, given, context))
 
     @abstractmethod
     def _delegate(self, record: Callable[..., None]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
+from otel_obs.catalog.early import arm
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition.plan import Options
@@ -88,6 +89,9 @@ def _configured() -> Service | None:
         _logger.exception("otel_obs could not be configured; metrics are those of this process alone")
         return None
     return service
+
+
+arm()  # who imports this package exposes it
 
 
 def _after_fork_in_child() -> None:

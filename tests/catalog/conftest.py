@@ -19,6 +19,7 @@ class Service:
     def __init__(self, naming: Naming | None = None) -> None:
         self.provider = MeterProvider(shutdown_on_exit=False)
         self._view = MergedView(self.provider.worker)
+        uninstall()  # what other tests have recorded without a service is held for none
         install(self.provider, naming or Naming())
 
     def scrape(self) -> str:

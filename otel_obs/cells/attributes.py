@@ -11,6 +11,9 @@ from typing import Any
 Value = str | bool | int | float | bytes | None | tuple["Value", ...] | tuple[tuple[str, "Value"], ...]
 Attributes = tuple[tuple[str, Value], ...]
 
+_DEEPEST = 16
+"""What is nested deeper is a text: whoever decodes it may have little stack left."""
+
 
 LONGEST = 2048
 """So many characters of a key or a value are kept: what Prometheus' remote stores take of a label."""
@@ -65,13 +68,14 @@ def decode_attributes(data: bytes) -> Attributes:
     return tuple([(intern(str(key)), _untagged(value)) for key, value in json.loads(data)])
 
 
-def _freeze(value: Any) -> Value:
+def _freeze(value: Any, depth: int = 1) -> Value:
     if value is None or isinstance(value, (str, bool, int, float, bytes)):
         return value
-    if isinstance(value, Mapping):
-        return tuple((str(key), _freeze(value[key])) for key in sorted(value, key=str))
-    if isinstance(value, Sequence):
-        return tuple(_freeze(item) for item in value)
+    if depth < _DEEPEST:
+        if isinstance(value, Mapping):
+            return tuple((str(key), _freeze(value[key], depth + 1)) for key in sorted(value, key=str))
+        if isinstance(value, Sequence):
+            return tuple(_freeze(item, depth + 1) for item in value)
     return str(value)
 
 
@@ -90,3 +94,7 @@ def _untagged(value: Any) -> Value:
     if isinstance(value, list):
         return tuple(_untagged(item) for item in value)
     return value  # type: ignore[no-any-return]
+
+
+OVERFLOW = encode_attributes((("otel.metric.overflow", True),))
+"""The series of what is more than a stream may have. Source: OpenTelemetry metrics SDK specification."""

@@ -20,6 +20,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from otel_obs.cells.validity import is_count, is_index, is_scale
+
 ZERO_COUNT, SUM = 1, 2
 _BANKS = 3
 _SCALE, _POSITIVE, _NEGATIVE, _BUCKETS = 0, 1, 3, 5
@@ -131,12 +133,24 @@ def is_whole(cells: Sequence[float], max_size: int) -> bool:
     return cells[_far(max_size)] - cells[0] <= 1.0
 
 
+def is_sound(cells: Sequence[float], max_size: int) -> bool:
+    """Whether a worker can have written these cells: what decodes them relies on it."""
+    if len(cells) < cells_of(max_size) or not is_count(cells[0]) or not is_count(cells[ZERO_COUNT]):
+        return False
+    bank = _bank(cells[0], max_size)
+    scale, *indices = cells[bank : bank + _BUCKETS]
+    counts = cells[bank + _BUCKETS : bank + _bank_cells(max_size)]
+    return is_scale(scale) and all(map(is_index, indices)) and all(map(is_count, counts))
+
+
 def decode(cells: Sequence[float], max_size: int) -> ExponentialValue:
     """Read a series' cells."""
     sides = []
     bank = _bank(cells[0], max_size)
     for side, buckets in ((_POSITIVE, _BUCKETS), (_NEGATIVE, _BUCKETS + max_size)):
         first, last, start = int(cells[bank + side]), int(cells[bank + side + 1]), bank + buckets
+        if last - first >= max_size:
+            first, last = 0, -1  # whoever wrote the first bucket ever has written half of the window
         sides.append((first, [int(cells[start + index % max_size]) for index in range(first, last + 1)]))
     (positive_offset, positive), (negative_offset, negative) = sides
     return ExponentialValue(

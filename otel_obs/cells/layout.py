@@ -10,18 +10,48 @@ N      cells: float64, 8-aligned      written through a cast memoryview only
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import NamedTuple
 
-from otel_obs.cells import exponential
-from otel_obs.cells.attributes import Attributes, decode_attributes, tagged
+from otel_obs.cells.stream import Kind, Scope, Stream, describe, described_by
+from otel_obs.cells.validity import MAX_RECORD_BYTES, InvalidError, decode_checked, demand
 from otel_obs.rundir import FILES_VERSION
+
+__all__ = [
+    "CELL_BYTES",
+    "COMMIT_AT",
+    "HEADER_BYTES",
+    "MAX_CELLS_BYTES",
+    "MAX_INDEX_BYTES",
+    "MOVED",
+    "RETIRED_WORKER",
+    "SERIES_LIMIT",
+    "Damage",
+    "EndedRecord",
+    "ExemplarsRecord",
+    "FoldedRecord",
+    "Header",
+    "Kind",
+    "Record",
+    "RemovedRecord",
+    "Scope",
+    "SeriesRecord",
+    "Stream",
+    "StreamRecord",
+    "end_of_record",
+    "pack_commit",
+    "pack_header",
+    "pack_record",
+    "read_record",
+    "read_records",
+    "record_bytes",
+    "unpack_commit",
+    "unpack_header",
+]
 
 MAGIC = b"OTELOBS\0"
 VERSION = FILES_VERSION
@@ -31,6 +61,13 @@ CELL_BYTES = 8
 
 RETIRED_WORKER = bytes(16)
 """In place of a worker's id: the retired store."""
+
+MAX_INDEX_BYTES = 96 << 20
+MAX_CELLS_BYTES = 160 << 20
+"""The most that a file may reserve: what is larger is no worker's, and would take a reader's memory."""
+
+SERIES_LIMIT = 2000
+"""The most series of a stream where nobody says another number. Source: OpenTelemetry metrics SDK."""
 
 MOVED = 0x6576_6F4D
 """In place of a commit word: the worker goes on in another file, which has taken this one's name."""
@@ -46,78 +83,6 @@ _STREAM_RECORD, _SERIES_RECORD, _REMOVED_RECORD = b"i", b"s", b"d"
 _FOLDED_RECORD, _EXEMPLARS_RECORD, _ENDED_RECORD = b"f", b"e", b"x"
 _EXEMPLARS = struct.Struct("<QQ")
 _ENDED = struct.Struct("<Id")
-
-
-class Kind(IntEnum):
-    """What the cells of a series hold, and so how workers are merged."""
-
-    COUNTER = 1
-    UPDOWN = 2
-    GAUGE = 3
-    HISTOGRAM = 4
-    EXPONENTIAL = 5
-
-
-class Scope(NamedTuple):
-    """An instrumentation scope."""
-
-    name: str
-    version: str | None = None
-    schema_url: str | None = None
-    attributes: Attributes = ()
-
-
-class Stream(NamedTuple):
-    """A metric stream as every worker declares it; equal streams are merged.
-
-    `bounds` are a histogram's upper bounds, inclusive and ascending, in `unit`; for an exponential
-    histogram they are `(max_size, max_scale)`. `merge` is a gauge's rule over workers.
-    """
-
-    kind: Kind
-    name: str
-    unit: str = ""
-    description: str = ""
-    scope: Scope = Scope("")
-    bounds: tuple[float, ...] = ()
-    merge: str = "latest"
-
-    @property
-    def cells(self) -> int:
-        """The number of cells that one series takes."""
-        if self.kind is Kind.HISTOGRAM:
-            return len(self.bounds) + 4  # buckets, +Inf, sum, min, max
-        if self.kind is Kind.GAUGE:
-            return 2  # value, and when it was set: on the monotonic clock, which nobody sets
-        if self.kind is Kind.EXPONENTIAL:
-            return exponential.cells_of(int(self.bounds[0]))
-        return 1
-
-    @property
-    def sum_at(self) -> int:
-        """Which of its cells holds the sum, where the kind has one."""
-        return {Kind.HISTOGRAM: len(self.bounds) + 1, Kind.EXPONENTIAL: exponential.SUM}.get(self.kind, 0)
-
-    @property
-    def rest_at(self) -> int:
-        """Which cell of a retired series holds what the sum was rounded by: one that means nothing there."""
-        if self.kind is Kind.EXPONENTIAL:
-            return self.cells - 2
-        return self.sum_at + 1
-
-    @property
-    def exemplar_slots(self) -> int:
-        """How many exemplars a series keeps: one for each bucket, or a few for buckets without number."""
-        return {Kind.COUNTER: 1, Kind.HISTOGRAM: len(self.bounds) + 1, Kind.EXPONENTIAL: 8}.get(self.kind, 0)
-
-    @property
-    def initial_cells(self) -> tuple[float, ...]:
-        """What the cells of a new series hold."""
-        if self.kind is Kind.HISTOGRAM:
-            return (0.0,) * (len(self.bounds) + 2) + (math.inf, -math.inf)
-        if self.kind is Kind.EXPONENTIAL:
-            return exponential.initial_cells(int(self.bounds[0]), int(self.bounds[1]))
-        return (0.0,) * self.cells
 
 
 class Header(NamedTuple):
@@ -145,9 +110,13 @@ class SeriesRecord(NamedTuple):
 
 
 class StreamRecord(NamedTuple):
-    """One stream; its number is its position among the stream records of the file."""
+    """One stream; its number is its position among the stream records of the file.
+
+    `limit` is how many series it may have in the whole service; workers that differ in it share the stream.
+    """
 
     stream: Stream
+    limit: int = SERIES_LIMIT
 
 
 class RemovedRecord(NamedTuple):
@@ -207,13 +176,15 @@ def pack_header(header: Header) -> bytes:
 
 
 def unpack_header(data: bytes) -> Header | None:
-    """Decode a header; None where it is short, damaged or of another version."""
+    """Decode a header; None where it is short, damaged, of another version, or no worker's."""
     if len(data) < _HEADER.size + _CRC.size:
         return None
     fixed = data[: _HEADER.size]
     magic, version, size, pid, started_s, worker, index_bytes, cells_bytes = _HEADER.unpack(fixed)
     (crc,) = _CRC.unpack_from(data, _HEADER.size)
     if (magic, version, size) != (MAGIC, VERSION, HEADER_BYTES) or crc != zlib.crc32(fixed):
+        return None
+    if index_bytes > MAX_INDEX_BYTES or cells_bytes > MAX_CELLS_BYTES or (index_bytes | cells_bytes) % 8:
         return None
     return Header(pid, started_s, worker, index_bytes, cells_bytes)
 
@@ -231,12 +202,16 @@ def unpack_commit(word: int) -> int | None:
 
 
 def pack_record(record: Record) -> bytes:
-    """Encode one index record, padded to 8 bytes."""
+    """Encode one index record, padded to 8 bytes.
+
+    Raises:
+        ValueError: It is larger than any reader takes.
+    """
     if isinstance(record, SeriesRecord):
         tag = _SERIES_RECORD
         body = _SERIES.pack(0, record.stream, record.offset, record.created_s) + record.attributes
     elif isinstance(record, StreamRecord):
-        tag, body = _STREAM_RECORD, json.dumps(tagged(record.stream), separators=(",", ":")).encode()
+        tag, body = _STREAM_RECORD, describe(record.stream, record.limit)
     elif isinstance(record, RemovedRecord):
         tag, body = _REMOVED_RECORD, record.offset.to_bytes(8, "little")
     elif isinstance(record, ExemplarsRecord):
@@ -246,57 +221,81 @@ def pack_record(record: Record) -> bytes:
     else:
         tag, body = _FOLDED_RECORD, record.worker + struct.pack("<d", record.at_s)
     payload = tag + body
+    if len(payload) > MAX_RECORD_BYTES:
+        raise ValueError(f"attributes of {len(payload)} bytes; {MAX_RECORD_BYTES} are the most")
     framed = _RECORD.pack(len(payload), zlib.crc32(payload)) + payload
     return framed + bytes(-len(framed) % CELL_BYTES)
 
 
 def read_records(index: bytes, damage: Damage) -> Iterator[Record]:
     """Decode the valid prefix of *index*, which begins at a record; note in *damage* what ends it early."""
-    at, end = 0, len(index)
-    while at < end:
-        if at + _RECORD.size > end:
-            damage.reason = "a record is cut"
+    at = 0
+    while at < len(index):
+        length = record_bytes(index, at)
+        if length is None or at + _RECORD.size + length > len(index):
+            damage.reason = "a record is cut" if length is None else _MISMATCH
             return
-        length, crc = _RECORD.unpack_from(index, at)
-        start = at + _RECORD.size
-        payload = index[start : start + length]
-        if len(payload) != length or not length or zlib.crc32(payload) != crc:
-            damage.reason = "a record does not match its checksum"
-            return
-        try:
-            record = _unpack_payload(payload)
-        except (ValueError, TypeError, LookupError, struct.error):
-            damage.reason = "a record is not understood"
+        record = read_record(index, at, length, damage)
+        if record is None:
             return
         yield record
-        at = start + length + -(start + length) % CELL_BYTES
+        at = end_of_record(at, length)
+
+
+_MISMATCH = "a record does not match its checksum"
+
+
+def record_bytes(index: bytes, at: int) -> int | None:
+    """How long the record at *at* says that it is; None where not even that is there."""
+    if at + _RECORD.size > len(index):
+        return None
+    return int(_RECORD.unpack_from(index, at)[0])
+
+
+def end_of_record(at: int, length: int) -> int:
+    """Where the record after the one at *at* begins."""
+    end = at + _RECORD.size + length
+    return end + -end % CELL_BYTES
+
+
+def read_record(index: bytes, at: int, length: int, damage: Damage) -> Record | None:
+    """Decode the record of *length* bytes at *at*; None, and why in *damage*, where it is none."""
+    start = at + _RECORD.size
+    payload = index[start : start + length]
+    if not 0 < length <= MAX_RECORD_BYTES or zlib.crc32(payload) != _RECORD.unpack_from(index, at)[1]:
+        damage.reason = _MISMATCH
+        return None
+    try:
+        return _unpack_payload(payload)
+    except (ValueError, TypeError, LookupError, struct.error):
+        damage.reason = "a record is not understood"
+    except InvalidError as error:
+        damage.reason = str(error)
+    return None
 
 
 def _unpack_payload(payload: bytes) -> Record:
     tag, body = payload[:1], payload[1:]
     if tag == _SERIES_RECORD:
         _, stream, offset, created_s = _SERIES.unpack_from(body)
+        demand(math.isfinite(created_s), "a series begins at no time")
         return SeriesRecord(stream, offset, created_s, body[_SERIES.size :])
     if tag == _STREAM_RECORD:
-        kind, name, unit, description, scope, bounds, merge = json.loads(body)
-        stream = Stream(
-            Kind(kind),
-            name,
-            unit,
-            description,
-            Scope(scope[0], scope[1], scope[2], decode_attributes(json.dumps(scope[3]).encode())),
-            tuple(bounds),
-            merge,
-        )
-        if stream.cells < 1:
-            raise ValueError(stream.cells)
-        return StreamRecord(stream)
+        return StreamRecord(*described_by(body))
     if tag == _REMOVED_RECORD:
         return RemovedRecord(int.from_bytes(body, "little"))
     if tag == _EXEMPLARS_RECORD:
         return ExemplarsRecord(*_EXEMPLARS.unpack(body))
     if tag == _ENDED_RECORD:
-        return EndedRecord._make((*_ENDED.unpack_from(body), body[_ENDED.size :]))
+        return _unpack_end(body)
     if tag == _FOLDED_RECORD:
+        demand(len(body) == 24, "a worker has no such id")
         return FoldedRecord(body[:-8], struct.unpack("<d", body[-8:])[0])
     raise ValueError(tag)
+
+
+def _unpack_end(body: bytes) -> EndedRecord:
+    stream, at_s = _ENDED.unpack_from(body)
+    demand(math.isfinite(at_s), "a series ended at no time")
+    decode_checked(body[_ENDED.size :])
+    return EndedRecord(stream, at_s, body[_ENDED.size :])

@@ -17,6 +17,7 @@ from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.retire import LASTING
 from otel_obs.cells.snapshot import Column, Exemplar, Rows, SeriesTable
 from otel_obs.cells.source import Series, Source
+from otel_obs.cells.validity import GAUGE_RULES
 from otel_obs.host.pace import pieces
 
 _ABSENT = -1
@@ -40,19 +41,33 @@ class MergedStream:
         self._keys: list[bytes] = []
         self._signature: list[tuple[bytes, bool, int, frozenset[bytes]]] = []
 
-    def update(self, sources: list[tuple[Source, Series]], decoded: dict[bytes, Attributes]) -> None:
+    def column(self, sources: list[tuple[Source, Series]], decoded: dict[bytes, Attributes]) -> Column:
+        """The merged values of all *sources* as they are now.
+
+        Args:
+            sources: Each with what it has of the stream; at least one.
+            decoded: The attributes that are known; they grow.
+
+        Raises:
+            InvalidError: Some source holds what no worker has written.
+        """
+        self._update(sources, decoded)
+        values = _histograms if self.stream.kind is Kind.HISTOGRAM else _values
+        return Column(self.table, values(self.stream, self.parts), self._exemplars())
+
+    def _update(self, sources: list[tuple[Source, Series]], decoded: dict[bytes, Attributes]) -> None:
         """Find the series of all *sources*."""
         signature = [
             (source.worker, source.is_dead, series.version, series.ended) for source, series in sources
         ]
         if signature == self._signature and all(map(operator.is_, self._part_sources(), _first(sources))):
             return
-        self._signature = signature
         keys = _keys(sources)
         starts = _starts(keys, sources)
         if keys != self._keys or starts != self.table.created_s:
             self._replace_table(keys, starts, decoded)
         self.parts = [(source, _offsets(keys, series)) for source, series in sources]
+        self._signature = signature
 
     def _replace_table(
         self, keys: list[bytes], starts: list[float], decoded: dict[bytes, Attributes]
@@ -76,11 +91,6 @@ class MergedStream:
 
     def _part_sources(self) -> Iterable[Source]:
         return [source for source, _ in self.parts]
-
-    def column(self) -> Column:
-        """The merged values as they are now."""
-        values = _histograms if self.stream.kind is Kind.HISTOGRAM else _values
-        return Column(self.table, values(self.stream, self.parts), self._exemplars())
 
     def _exemplars(self) -> dict[int, list[Exemplar]]:
         """The latest exemplar of each bucket, by the position of the series."""
@@ -262,7 +272,7 @@ _MERGE: dict[Kind, Callable[[Stream, Parts], list[Any]]] = {
     Kind.EXPONENTIAL: _merge_exponentials,
 }
 
-RULES = frozenset((*_RULES, "worst"))
+RULES = GAUGE_RULES
 
 
 def is_counted(stream: Stream, source: Source) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from otel_obs.cells.retire import NEW
+from otel_obs.cells.foreign_file import NEW, SUFFIX
 from otel_obs.cells.store import Store, file_store
-from otel_obs.cells.view import SUFFIX
 from otel_obs.rundir.directory import RunDir, lock
 
 _ATTEMPTS = 5

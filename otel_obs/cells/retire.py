@@ -15,22 +15,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
 from typing import NamedTuple
 
+from otel_obs.cells.attributes import OVERFLOW
 from otel_obs.cells.exact import split
-from otel_obs.cells.exemplar import labels_of, latest, pack
+from otel_obs.cells.exemplar import SLOT_CELLS, labels_of, latest, pack
 from otel_obs.cells.exponential import combine, decode, encode
-from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
+from otel_obs.cells.foreign_file import NEW, RETIRED, open_regular, remove
+from otel_obs.cells.layout import CELL_BYTES, MAX_CELLS_BYTES, MAX_INDEX_BYTES, RETIRED_WORKER
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.source import FileSource, Series, open_file
 from otel_obs.cells.store import StoreFullError, file_store
-from otel_obs.host.pace import pieces
+from otel_obs.cells.stream import Kind, Stream
+from otel_obs.cells.validity import InvalidError
+from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.host.pace import breathe, pieces
 from otel_obs.rundir.directory import RunDir, lock
 
 _AT_ONCE = 50
 """So many series are summed and written in about a millisecond."""
 
-RETIRED = "retired"
-NEW = ".new"
-"""The ending of a file that is not complete."""
+_FILES_AT_ONCE = 32
+"""So many dead workers' files are open at a time."""
 
 _NEW_RETIRED = RETIRED + NEW
 _FOLD_LOCK = "fold.lock"
@@ -38,12 +42,21 @@ KEEP_IDS_S = 600.0
 """How long the store names a worker: longer than any scrape that read the worker's file may last."""
 
 _UNFINISHED_S = 60.0
+_SPARE_BYTES = 2 << 20
 
 LASTING = (Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL)
 """What outlives its worker."""
 
+Flaws = dict[str, str]
+"""What could not be read, by the file's name."""
 
-def fold(run_dir: RunDir, names: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
+
+def fold(
+    run_dir: RunDir,
+    names: Iterable[str],
+    clock: Callable[[], float] = time.monotonic,
+    flaws: Flaws | None = None,
+) -> None:
     """Add the dead workers' files *names* to the retired store and remove them.
 
     Does nothing where another process is folding, or where there is no room: the files stay and are
@@ -53,22 +66,28 @@ def fold(run_dir: RunDir, names: Iterable[str], clock: Callable[[], float] = tim
         run_dir: Where the files are.
         names: Files whose workers are dead.
         clock: Seconds, on a clock that all workers share and nobody sets.
+        flaws: What was left out, and why, is put in here.
     """
+    every = list(names)
+    flaws = {} if flaws is None else flaws
     try:
-        descriptor = run_dir.open(_FOLD_LOCK, os.O_CREAT | os.O_RDWR)
-    except OSError:
+        descriptor = open_regular(run_dir, _FOLD_LOCK, os.O_CREAT | os.O_RDWR)
+    except OSError as error:
+        raise_interruption(error)
+        remove(run_dir, _FOLD_LOCK)  # what is no file, and so no lock of anybody
         return
     try:
         if lock(descriptor, exclusive=True):
-            _fold_locked(run_dir, names, clock())
+            for piece in pieces(len(every), _FILES_AT_ONCE):
+                _fold_locked(run_dir, every[piece], clock(), flaws)
             _remove_unfinished(run_dir)
-    except (OSError, StoreFullError):
-        return
+    except (OSError, StoreFullError) as error:
+        raise_interruption(error)
     finally:
         os.close(descriptor)
 
 
-def _fold_locked(run_dir: RunDir, names: Iterable[str], now_s: float) -> None:
+def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, flaws: Flaws) -> None:
     with contextlib.ExitStack() as opened:
         retired = _open(run_dir, RETIRED, opened)
         folded = dict(retired.folded) if retired else {}
@@ -78,9 +97,11 @@ def _fold_locked(run_dir: RunDir, names: Iterable[str], now_s: float) -> None:
             kept = {worker: at_s for worker, at_s in folded.items() if now_s - at_s < KEEP_IDS_S}
             # A file that is still here was folded by somebody who died before removing it.
             kept.update((source.worker, now_s) for source in present.values() if source)
-            _write(run_dir, [*new, retired] if retired else new, kept)
-        for name in present:
-            run_dir.unlink(name)
+            # What is in the store already comes first: it stays what it is if there are too many series.
+            _write(run_dir, [retired, *new] if retired else new, kept, flaws)
+        for name, source in present.items():
+            if source is not None:
+                run_dir.unlink(name)
 
 
 def _open(run_dir: RunDir, name: str, opened: contextlib.ExitStack) -> FileSource | None:
@@ -95,29 +116,58 @@ def _open(run_dir: RunDir, name: str, opened: contextlib.ExitStack) -> FileSourc
     return source
 
 
-def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float]) -> None:
-    """Write the sum of *sources* as the new retired store, whole, and put it in place."""
-    run_dir.unlink(_NEW_RETIRED)
-    try:
-        _fill(run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR), sources, folded)
-        run_dir.rename(_NEW_RETIRED, RETIRED)
-    except (OSError, StoreFullError):
+def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float], flaws: Flaws) -> None:
+    """Write the sum of *sources* as the new retired store, whole, and put it in place.
+
+    Where there is no room for all of it, it is written without exemplars; where not even a file of the
+    greatest size has room, with fewer series of each stream.
+    """
+    share, has_exemplars = 1.0, True
+    while True:
         run_dir.unlink(_NEW_RETIRED)
-        raise
+        try:
+            descriptor = run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+            _fill(descriptor, _Sum(sources, share, has_exemplars, flaws), folded)
+            _put_in_place(run_dir)
+            return
+        except StoreFullError as error:
+            raise_interruption(error)
+            run_dir.unlink(_NEW_RETIRED)
+            is_disk_full = error.__cause__ is not None
+            if not has_exemplars and (is_disk_full or share < _LEAST_SHARE):
+                raise
+            share, has_exemplars = share if is_disk_full else share / 2, False
+        except OSError:
+            run_dir.unlink(_NEW_RETIRED)
+            raise
 
 
-def _fill(descriptor: int, sources: list[FileSource], folded: dict[bytes, float]) -> None:
-    store = file_store(descriptor, time.time(), RETIRED_WORKER)
+_LEAST_SHARE = 1e-4
+
+
+def _put_in_place(run_dir: RunDir) -> None:
     try:
-        for stream, attributes, total in _sum(sources):
-            offset = store.add_series(stream, attributes, total.created_s, _retired_cells(stream, total))
-            if total.exemplars:
+        run_dir.rename(_NEW_RETIRED, RETIRED)
+    except IsADirectoryError:  # somebody else's
+        run_dir.rename(RETIRED, f"{RETIRED}.{time.time_ns()}")
+        run_dir.rename(_NEW_RETIRED, RETIRED)
+
+
+def _fill(descriptor: int, total: _Sum, folded: dict[bytes, float]) -> None:
+    index_bytes, cells_bytes = total.sizes(len(folded))
+    store = file_store(descriptor, time.time(), RETIRED_WORKER, index_bytes, cells_bytes)
+    try:
+        for stream, attributes, each in total:
+            cells = _retired_cells(stream, each)
+            offset = store.add_series(stream, attributes, each.created_s, cells, total.limits[stream])
+            if each.exemplars and total.has_exemplars:
                 at = store.add_exemplars(stream, offset)
-                for each in total.exemplars:
-                    store.write_exemplar(at, each.bucket, pack(each.value, each.unix_s, labels_of(each)))
+                for exemplar in each.exemplars:
+                    packed = pack(exemplar.value, exemplar.unix_s, labels_of(exemplar))
+                    store.write_exemplar(at, exemplar.bucket, packed)
         for worker, at_s in folded.items():
             store.note_folded(worker, at_s)
-        store.note_newest(end for source in sources for end in source.ends)
+        store.note_newest(end for source in total.sources for end in source.ends)
     finally:
         store.discard()
 
@@ -126,8 +176,8 @@ def _remove_unfinished(run_dir: RunDir) -> None:
     """Remove the files of workers that were killed while they made them."""
     for name in run_dir.names():
         if name.endswith(NEW) and name != _NEW_RETIRED:
-            with contextlib.suppress(OSError):
-                descriptor = run_dir.open(name, os.O_RDONLY)
+            with tolerate(OSError):
+                descriptor = open_regular(run_dir, name, os.O_RDONLY)
                 try:
                     age_s = time.time() - os.fstat(descriptor).st_mtime
                     # A maker that is so slow finds out, and begins again.
@@ -146,16 +196,78 @@ class _Total(NamedTuple):
     exemplars: list[Exemplar]
 
 
-def _sum(sources: list[FileSource]) -> Iterator[tuple[Stream, bytes, _Total]]:
-    """Each lasting series over all *sources*, one by one: the garbage collector would go over all of them."""
-    for stream in dict.fromkeys(stream for source in sources for stream in source.streams):
-        holders = [(source, source.streams[stream]) for source in sources if stream in source.streams]
-        if stream.kind in LASTING:
-            keys = list(dict.fromkeys(key for _, series in holders for key in series.offsets))
-            for piece in pieces(len(keys), _AT_ONCE):
-                for key in keys[piece]:
-                    found = [_read(*holder, stream, key) for holder in holders if key in holder[1].offsets]
-                    yield stream, key, reduce(partial(_add, stream), found)
+class _Sum:
+    """Each lasting series over all sources, one by one: the garbage collector would go over all of them.
+
+    A stream has as many series as it may have in the whole service; the rest become one.
+
+    Args:
+        sources: Whose series come first stay.
+        share: The part of its series that a stream may keep.
+        has_exemplars: Whether there is room for exemplars.
+        flaws: What is left out is put in here.
+    """
+
+    def __init__(self, sources: list[FileSource], share: float, has_exemplars: bool, flaws: Flaws) -> None:
+        self.sources, self.has_exemplars = sources, has_exemplars
+        self._share, self._flaws = share, flaws
+        self.limits: dict[Stream, int] = {}
+        for source in sources:
+            for stream, limit in source.limits.items():
+                self.limits[stream] = max(limit, self.limits.get(stream, 0))
+
+    def sizes(self, folded: int) -> tuple[int, int]:
+        """The bytes that the index and the cells take at most: those of all sources together."""
+        index = sum(source.index_bytes for source in self.sources) + 64 * folded
+        cells = 0
+        for source in self.sources:
+            for stream, series in source.streams.items():
+                width = max(stream.cells, stream.rest_at + 1)
+                rooms = len(series.exemplars) * self.has_exemplars
+                cells += width * len(series.offsets) + rooms * stream.exemplar_slots * SLOT_CELLS
+        return _whole(2 * index + _SPARE_BYTES, MAX_INDEX_BYTES), _whole(
+            cells * CELL_BYTES + _SPARE_BYTES, MAX_CELLS_BYTES
+        )
+
+    def __iter__(self) -> Iterator[tuple[Stream, bytes, _Total]]:
+        for stream in dict.fromkeys(stream for source in self.sources for stream in source.streams):
+            if stream.kind in LASTING:
+                yield from self._of(stream)
+
+    def _of(self, stream: Stream) -> Iterator[tuple[Stream, bytes, _Total]]:
+        holders = [(source, source.streams[stream]) for source in self.sources if stream in source.streams]
+        keys = list(dict.fromkeys(key for _, series in holders for key in series.offsets if key != OVERFLOW))
+        room = max(int(self.limits[stream] * self._share) - 1, 0)
+        for piece in pieces(min(len(keys), room), _AT_ONCE):
+            for key in keys[piece]:
+                total = self._added(stream, holders, key, None)
+                if total is not None:
+                    yield stream, key, total
+        overflow: _Total | None = self._added(stream, holders, OVERFLOW, None)
+        for number, key in enumerate(keys[room:]):
+            overflow = self._added(stream, holders, key, overflow)
+            if number % _AT_ONCE == 0:
+                breathe()
+        if overflow is not None:
+            yield stream, OVERFLOW, overflow
+
+    def _added(
+        self, stream: Stream, holders: list[tuple[FileSource, Series]], key: bytes, total: _Total | None
+    ) -> _Total | None:
+        """*total* and what all holders have of one series; None where that is nothing."""
+        found = [] if total is None else [total]
+        for source, series in holders:
+            if key in series.offsets:
+                try:
+                    found.append(_read(source, series, stream, key))
+                except InvalidError as error:
+                    self._flaws[source.file.name] = str(error)
+        return reduce(partial(_add, stream), found) if found else None
+
+
+def _whole(size: int, most: int) -> int:
+    """*size* as a multiple of a page."""
+    return min(-(-size // 4096) * 4096, most)
 
 
 def _read(source: FileSource, series: Series, stream: Stream, key: bytes) -> _Total:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import time
@@ -16,6 +17,7 @@ from otel_obs.cells.layout import (
     COMMIT_AT,
     HEADER_BYTES,
     MOVED,
+    SERIES_LIMIT,
     EndedRecord,
     ExemplarsRecord,
     FoldedRecord,
@@ -34,6 +36,7 @@ from otel_obs.host.interruptions import raise_interruption
 INDEX_BYTES = 24 << 20
 CELLS_BYTES = 40 << 20
 QUARANTINE_S = 60.0
+_LEAST_INDEX_BYTES = 96 << 10
 _STEP_BYTES = 64 << 10
 _LONG = 0.25
 _ENDS = 0.125
@@ -87,6 +90,7 @@ class Store:
     ) -> None:
         self.header = header
         self.streams: dict[Stream, int] = {}
+        self.limits: dict[Stream, int] = {}
         self._memory = memory
         self._clock = clock
         self._index = _Region(0, HEADER_BYTES + header.index_bytes, reserve)
@@ -117,9 +121,9 @@ class Store:
         """The committed length of the index."""
         return self._index_end
 
-    def read_index(self, start: int) -> bytes:
-        """The committed index from byte *start* on."""
-        return self._memory[HEADER_BYTES + start : HEADER_BYTES + self._index_end]
+    def read_index(self, start: int, length: int) -> bytes:
+        """So many bytes of the committed index, from byte *start* on; fewer where there are no more."""
+        return self._memory[HEADER_BYTES + start : HEADER_BYTES + min(start + length, self._index_end)]
 
     def read_cells(self) -> list[float]:
         """A copy of every cell in use."""
@@ -130,7 +134,12 @@ class Store:
         return bytes(self._bytes[at * CELL_BYTES : (at + cells) * CELL_BYTES])
 
     def add_series(
-        self, stream: Stream, attributes: bytes, created_s: float, initial: Sequence[float] = ()
+        self,
+        stream: Stream,
+        attributes: bytes,
+        created_s: float,
+        initial: Sequence[float] = (),
+        limit: int = SERIES_LIMIT,
     ) -> int:
         """Give a new series its cells, zeroed, and index it.
 
@@ -140,24 +149,26 @@ class Store:
             created_s: Unix seconds.
             initial: What the cells hold at first, where that is not what the kind of stream says; there may
                 be more of them than the kind has.
+            limit: How many series the stream may have in the whole service.
 
         Returns:
             The offset of its first cell.
         """
-        number = self._number(stream)
+        number = self._number(stream, limit)
         offset = self._allocate(max(stream.cells, len(initial)))
         for position, value in enumerate(initial or stream.initial_cells):
             self.cells[offset + position] = value
         self._append(SeriesRecord(number, offset, created_s, attributes))
         return offset
 
-    def _number(self, stream: Stream) -> int:
+    def _number(self, stream: Stream, limit: int = SERIES_LIMIT) -> int:
         """The number of *stream* in the index, where it is declared if it is new."""
         number = self.streams.get(stream)
         if number is None:
             number = self._streams_written
-            self._append(StreamRecord(stream))
+            self._append(StreamRecord(stream, limit))
             self.streams[stream] = number
+            self.limits[stream] = limit
         return number
 
     def restart_series(self, stream: Stream, offset: int, attributes: bytes, created_s: float) -> None:
@@ -227,7 +238,8 @@ class Store:
         moved = {}
         for stream, attributes, offset, created_s in series:
             cells = self.cells[offset : offset + stream.cells].tolist()
-            moved[offset] = other.add_series(stream, attributes, created_s, cells)
+            limit = self.limits.get(stream, SERIES_LIMIT)
+            moved[offset] = other.add_series(stream, attributes, created_s, cells, limit)
             at = self._exemplars.get(offset)
             if at is not None:
                 slots = self.read_bytes(at, stream.exemplar_slots * SLOT_CELLS)
@@ -283,33 +295,77 @@ class Store:
 
 
 def heap_store(started_s: float, worker: bytes) -> Store:
-    """A store in this process's own memory, which no other process reads."""
-    header = Header(os.getpid(), started_s, worker, INDEX_BYTES, CELLS_BYTES)
+    """A store in this process's own memory, which no other process reads.
+
+    Raises:
+        StoreFullError: There is no memory.
+    """
+    return _largest(
+        lambda header: Store(_own_memory(header), header, lambda start, length: None), started_s, worker
+    )
+
+
+def _own_memory(header: Header) -> mmap.mmap:
     size = header.cells_at + header.cells_bytes
     if hasattr(mmap, "MAP_PRIVATE"):
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    else:
-        memory = mmap.mmap(-1, size)
-    return Store(memory, header, lambda start, length: None)
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)
 
 
-def file_store(descriptor: int, started_s: float, worker: bytes) -> Store:
+def _largest(make: Callable[[Header], Store], started_s: float, worker: bytes, factor: int = 1) -> Store:
+    """A store as large as may be: address space may be limited, and a small store is better than none."""
+    index_bytes, cells_bytes = INDEX_BYTES * factor, CELLS_BYTES * factor
+    while True:
+        header = Header(os.getpid(), started_s, worker, index_bytes, cells_bytes)
+        try:
+            return make(header)
+        except (OSError, MemoryError, ValueError) as error:
+            raise_interruption(error)
+            if getattr(error, "errno", errno.ENOMEM) != errno.ENOMEM:
+                raise
+            if index_bytes <= _LEAST_INDEX_BYTES:
+                raise StoreFullError(f"there is no memory for it: {error}") from error
+            index_bytes, cells_bytes = index_bytes // 4, cells_bytes // 4
+
+
+def file_store(
+    descriptor: int,
+    started_s: float,
+    worker: bytes,
+    index_bytes: int = 0,
+    cells_bytes: int = 0,
+    factor: int = 1,
+) -> Store:
     """A store in the new, empty file that *descriptor* is open on; the store owns the descriptor.
 
     The whole reservation is sparse and mapped once; `posix_fallocate` backs each part before it is
     touched, so that a full file system is an error at hand and not a SIGBUS.
 
+    Args:
+        descriptor: Open for reading and writing.
+        started_s: Unix seconds.
+        worker: Whose store it is.
+        index_bytes: The size of the index; by default it is chosen, and so is that of the cells.
+        cells_bytes: The size of the cells.
+        factor: How many times as large as usual it is to be, where sizes are chosen.
+
     Raises:
         OSError: The file cannot be sized or mapped.
-        StoreFullError: The file system has no room for the first pages.
+        StoreFullError: The file system has no room for the first pages, or there is no address space.
     """
-    header = Header(os.getpid(), started_s, worker, INDEX_BYTES, CELLS_BYTES)
-    size = header.cells_at + header.cells_bytes
-    try:
+
+    def make(header: Header) -> Store:
+        size = header.cells_at + header.cells_bytes
         os.ftruncate(descriptor, size)
         memory = mmap.mmap(descriptor, size)
-        store = Store(memory, header, lambda start, length: os.posix_fallocate(descriptor, start, length))
-    except (OSError, ValueError, StoreFullError):
+        return Store(memory, header, lambda start, length: os.posix_fallocate(descriptor, start, length))
+
+    try:
+        if index_bytes:
+            store = make(Header(os.getpid(), started_s, worker, index_bytes, cells_bytes))
+        else:
+            store = _largest(make, started_s, worker, factor)
+    except BaseException:
         os.close(descriptor)
         raise
     store.own(descriptor)

@@ -39,7 +39,7 @@ scalars = (
 )
 attributes = st.dictionaries(texts, scalars | st.lists(scalars, max_size=3), max_size=4)
 offsets = st.integers(0, 2**64 - 1)
-times = st.floats(allow_nan=False)
+times = st.floats(allow_nan=False, allow_infinity=False)
 streams = st.builds(
     Stream,
     kind=st.sampled_from([Kind.COUNTER, Kind.UPDOWN, Kind.GAUGE, Kind.HISTOGRAM]),
@@ -47,11 +47,11 @@ streams = st.builds(
     unit=texts,
     description=texts,
     scope=st.builds(Scope, texts, st.none() | texts, st.none() | texts, st.builds(canonical, attributes)),
-    bounds=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=4).map(tuple),
+    bounds=st.sets(st.floats(allow_nan=False, allow_infinity=False), max_size=4).map(sorted).map(tuple),
     merge=st.sampled_from(["latest", "sum", "worst:2,0,1"]),
 )
 records: st.SearchStrategy[Record] = st.one_of(
-    st.builds(StreamRecord, streams),
+    st.builds(StreamRecord, streams, st.integers(1, 10**6)),
     st.builds(SeriesRecord, st.integers(0, 2**32 - 1), offsets, times, st.binary(max_size=40)),
     st.builds(RemovedRecord, offsets),
     st.builds(ExemplarsRecord, offsets, offsets),

@@ -6,8 +6,10 @@ import os
 
 import pytest
 
+from otel_obs.cells.foreign_file import RETIRED
 from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
-from otel_obs.cells.retire import KEEP_IDS_S, RETIRED, fold
+from otel_obs.cells.retire import KEEP_IDS_S, fold
+from otel_obs.cells.shelf import Shelf
 from otel_obs.cells.source import FileSource, open_file
 from otel_obs.rundir.directory import lock
 from tests.cells.conftest import Fleet, record
@@ -44,19 +46,19 @@ def test_counters_and_histograms_stay_and_the_rest_vanishes(fleet: Fleet) -> Non
 
 
 def test_a_reader_that_has_read_a_workers_file_leaves_it_out_of_its_sum_when_it_was_folded(
-    fleet: Fleet,
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = fleet.worker()
     record(store, COUNTER, [5.0])
     fleet.die(store)
     name = f"{store.header.worker.hex()}.cells"
-    read = fleet.view._read_retired
+    read = Shelf.read_retired
 
-    def slowly(run_dir: object) -> FileSource | None:
+    def slowly(shelf: Shelf) -> FileSource | None:
         fold(fleet.run_dir, [name])
-        return read(fleet.run_dir)
+        return read(shelf)
 
-    fleet.view._read_retired = slowly  # type: ignore[method-assign]
+    monkeypatch.setattr(Shelf, "read_retired", slowly)
     assert fleet.values() == {"c": {NONE: 5.0}}
 
 

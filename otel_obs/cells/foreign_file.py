@@ -1,0 +1,103 @@
+"""A file that another process has made, or something in its place: opened without waiting, never mapped."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.rundir.directory import RunDir, lock
+
+SUFFIX = ".cells"
+RETIRED = "retired"
+NEW = ".new"
+"""The ending of a file that is not complete."""
+
+
+def open_regular(run_dir: RunDir, name: str, flags: int) -> int:
+    """Open a file that may be something else: a pipe waits for ever, a device may do anything.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    descriptor = run_dir.open(name, flags | os.O_NONBLOCK)
+    try:
+        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if not is_regular:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", name)
+    return descriptor
+
+
+class ForeignFile:
+    """One regular file, by its name and what it was when it was first opened.
+
+    It may rest: then it has no descriptor, and opens another one when it is read again.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+
+    def __init__(self, run_dir: RunDir, name: str) -> None:
+        self._descriptor = -1
+        self.run_dir = run_dir
+        self.name = name
+        self._descriptor = open_regular(run_dir, name, os.O_RDONLY)
+        status = os.fstat(self._descriptor)
+        self._identity = status.st_dev, status.st_ino
+        self.size_bytes = status.st_size
+        """When it was opened: a worker's file has its size before it has its name."""
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it, or let it rest."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    @property
+    def descriptor(self) -> int:
+        """An open descriptor.
+
+        Raises:
+            OSError: It rests and cannot be opened; `FileNotFoundError` where it is not there any more.
+        """
+        if self._descriptor < 0:
+            descriptor = open_regular(self.run_dir, self.name, os.O_RDONLY)
+            if not self._is(os.fstat(descriptor)):
+                os.close(descriptor)
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name)
+            self._descriptor = descriptor
+        return self._descriptor
+
+    def read(self, start: int, length: int) -> bytes:
+        """So many bytes from byte *start* on; fewer where there are no more."""
+        return os.pread(self.descriptor, length, start)
+
+    def is_unlocked(self) -> bool:
+        """Whether nobody holds it for its writing."""
+        return lock(self.descriptor, exclusive=False)
+
+    def is_in_place(self) -> bool:
+        """Whether its name still leads to it."""
+        try:
+            status = os.stat(self.name, dir_fd=self.run_dir.descriptor, follow_symlinks=False)
+        except OSError as error:
+            raise_interruption(error)
+            return False
+        return self._is(status)
+
+    def _is(self, status: os.stat_result) -> bool:
+        return (status.st_dev, status.st_ino) == self._identity
+
+
+def remove(run_dir: RunDir, name: str) -> None:
+    """Remove what bears the name, if that can be."""
+    with tolerate(OSError):
+        run_dir.unlink(name)

@@ -1,0 +1,267 @@
+"""An index as its reader knows it: which series there are, and where in which cells."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from math import isfinite
+
+from otel_obs.cells.attributes import Attributes
+from otel_obs.cells.ends import End
+from otel_obs.cells.exemplar import SLOT_CELLS, unpack
+from otel_obs.cells.exponential import is_sound, is_whole
+from otel_obs.cells.layout import (
+    CELL_BYTES,
+    RETIRED_WORKER,
+    Damage,
+    EndedRecord,
+    ExemplarsRecord,
+    FoldedRecord,
+    Header,
+    Record,
+    RemovedRecord,
+    SeriesRecord,
+    StreamRecord,
+    end_of_record,
+    read_record,
+    record_bytes,
+)
+from otel_obs.cells.snapshot import Exemplar
+from otel_obs.cells.stream import Stream
+from otel_obs.cells.validity import MAX_RECORD_BYTES, InvalidError, decode_checked, demand
+from otel_obs.host.pace import AT_ONCE, breathe, pieces
+
+_STEP_CELLS = 32 * 1024
+"""So many cells are copied at a time: the copy holds the interpreter's lock."""
+
+_STEP_BYTES = 256 * 1024
+"""So much of an index is read at a time: one that is cut or nonsense costs no more than its beginning."""
+
+_COPIES = 100
+"""A change of scale takes microseconds; a worker that died in the middle of one never completes it."""
+
+
+class Series:
+    """The live series of one stream in one source: canonical attributes to offset and start."""
+
+    __slots__ = ("created_s", "ended", "exemplars", "offsets", "version")
+
+    def __init__(self) -> None:
+        self.offsets: dict[bytes, int] = {}
+        self.created_s: dict[bytes, float] = {}
+        self.exemplars: dict[bytes, int] = {}
+        self.version = 0
+        self.ended: frozenset[bytes] = frozenset()
+        """Those that are left out, since the whole service has ended them."""
+
+    def without(self, ended: frozenset[bytes]) -> Series:
+        """The same series but for *ended*."""
+        left = Series()
+        left.offsets = {key: offset for key, offset in self.offsets.items() if key not in ended}
+        left.created_s = {key: self.created_s[key] for key in left.offsets}
+        left.exemplars = self.exemplars
+        left.version, left.ended = self.version, ended
+        return left
+
+
+class Source(ABC):
+    """An index, read as far as it is committed, and the cells that it tells of."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.worker = header.worker
+        self.is_retired = header.worker == RETIRED_WORKER
+        self.is_dead = False
+        self.cells: array[float] = array("d")
+        """A new one after each refresh: whoever has read the one before may keep it."""
+        self.streams: dict[Stream, Series] = {}
+        self.limits: dict[Stream, int] = {}
+        """How many series each stream may have in the whole service."""
+        self.folded: dict[bytes, float] = {}
+        self.ends: list[End] = []
+        """Whoever looks after ends takes them out of here."""
+        self.damage = Damage()
+        """Why the index was not read to its end."""
+        self.flaw = ""
+        """Why something in it was left out, and the rest was not."""
+        self._numbered: list[Stream] = []
+        # Two dictionaries, without a tuple a series: the garbage collector would go over every one.
+        self._stream_at: dict[int, int] = {}
+        self._key_at: dict[int, bytes] = {}
+        self._read_to = 0
+        self._used = 0
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong with the source; empty if nothing is."""
+        return self.damage.reason or self.flaw
+
+    @property
+    def index_bytes(self) -> int:
+        """So much of the index was read."""
+        return self._read_to
+
+    def _take(self, committed: int, decoded: dict[bytes, Attributes] | None) -> None:
+        """Apply the records up to byte *committed* that are new since the last time.
+
+        Args:
+            committed: Where the index ends.
+            decoded: The attributes of series that were checked, of this source or another; what is not in
+                there is checked and put there. None where there is no need to check.
+        """
+        window = _STEP_BYTES
+        while self._read_to < committed and not self.damage.reason:
+            left = committed - self._read_to
+            asked = min(window, left)
+            index = self._read_index(self._read_to, asked)
+            end, wanted = self._apply(index, decoded)
+            if not end and (wanted > left or len(index) < asked):
+                self._end_early("the index is cut")
+            self._read_to += end
+            window = max(wanted, _STEP_BYTES)
+
+    def _end_early(self, reason: str) -> None:
+        self.damage.reason = self.damage.reason or reason
+
+    def _apply(self, index: bytes, decoded: dict[bytes, Attributes] | None) -> tuple[int, int]:
+        """Apply the whole records at the beginning of *index*.
+
+        Returns:
+            Where they end, and how many bytes the one that is not whole wants.
+        """
+        at, number, fresh = 0, 0, []
+        while (length := record_bytes(index, at)) is not None:
+            end = end_of_record(at, length)
+            if end > len(index) and length <= MAX_RECORD_BYTES:
+                break
+            record = read_record(index, at, length, self.damage)
+            if record is None:
+                break
+            self._apply_one(record)
+            if isinstance(record, SeriesRecord):
+                fresh.append(record.offset)
+            at, number = end, number + 1
+            if number % AT_ONCE == 0:
+                breathe()
+        if decoded is not None:
+            self._check(fresh, decoded)
+        return at, end_of_record(0, length if length is not None else 0)
+
+    def _apply_one(self, record: Record) -> None:
+        if isinstance(record, SeriesRecord):
+            self._add(record)
+        elif isinstance(record, StreamRecord):
+            self._numbered.append(record.stream)
+            self.streams.setdefault(record.stream, Series())
+            self.limits[record.stream] = record.limit
+        elif isinstance(record, RemovedRecord):
+            self._remove(record.offset)
+        elif isinstance(record, ExemplarsRecord):
+            self._add_exemplars(record)
+        elif isinstance(record, EndedRecord):
+            self._end(record)
+        elif isinstance(record, FoldedRecord):
+            self.folded[record.worker] = record.at_s
+
+    def _check(self, fresh: list[int], decoded: dict[bytes, Attributes]) -> None:
+        """Leave out those of the series at *fresh* whose attributes are none."""
+        for piece in pieces(len(fresh)):
+            for offset in fresh[piece]:
+                key = self._key_at.get(offset)
+                if key is not None and key not in decoded:
+                    try:
+                        decoded[key] = decode_checked(key)
+                    except InvalidError as error:
+                        self.flaw = str(error)
+                        self._remove(offset)
+
+    @abstractmethod
+    def _read_index(self, start: int, length: int) -> bytes:
+        """So many bytes of the index, from byte *start* on; fewer where there are no more."""
+
+    @property
+    def _cells_there(self) -> int:
+        """How many cells there can be."""
+        return self.header.cells_bytes // CELL_BYTES
+
+    def _add(self, record: SeriesRecord) -> None:
+        if record.stream >= len(self._numbered):
+            self.flaw = "a series belongs to no stream"
+            return
+        stream = self._numbered[record.stream]
+        end = record.offset + max(stream.cells, self.is_retired * (stream.rest_at + 1))
+        if end > self._cells_there:
+            self.flaw = "a series lies behind the end"
+            return
+        series = self.streams[stream]
+        series.offsets[record.attributes] = record.offset
+        series.created_s[record.attributes] = record.created_s
+        series.version += 1
+        self._stream_at[record.offset] = record.stream
+        self._key_at[record.offset] = record.attributes
+        self._used = max(self._used, end)
+
+    def series(self) -> Iterator[tuple[Stream, bytes, int, float]]:
+        """Of every live series its stream, attributes, offset and start."""
+        for stream, series in self.streams.items():
+            for attributes, offset in series.offsets.items():
+                yield stream, attributes, offset, series.created_s[attributes]
+
+    def _end(self, record: EndedRecord) -> None:
+        if record.stream >= len(self._numbered):
+            self.flaw = "an end belongs to no stream"
+            return
+        self.ends.append(End(self._numbered[record.stream], record.attributes, record.at_s))
+
+    def _add_exemplars(self, record: ExemplarsRecord) -> None:
+        attributes = self._key_at.get(record.offset)
+        if attributes is not None:
+            stream = self._numbered[self._stream_at[record.offset]]
+            if record.at + stream.exemplar_slots * SLOT_CELLS <= self._cells_there:
+                self.streams[stream].exemplars[attributes] = record.at
+
+    def exemplars(self, stream: Stream, attributes: bytes) -> list[Exemplar]:
+        """The exemplars of a series, at most one for each bucket."""
+        at = self.streams[stream].exemplars.get(attributes)
+        if at is None:
+            return []
+        slots = self._read_bytes(at, stream.exemplar_slots * SLOT_CELLS)
+        size = SLOT_CELLS * CELL_BYTES
+        found = []
+        for slot in range(stream.exemplar_slots):
+            with suppress(ValueError):  # no text
+                found.append(unpack(slots[slot * size : (slot + 1) * size], slot))
+        return [each for each in found if each is not None and isfinite(each.unix_s)]
+
+    @abstractmethod
+    def _read_bytes(self, at: int, cells: int) -> bytes:
+        """The bytes of *cells* cells from the one at *at*."""
+
+    def whole(self, stream: Stream, at: int) -> Sequence[float]:
+        """The cells of an exponential histogram, copied again where a change of scale was under way.
+
+        Raises:
+            InvalidError: No worker has written them.
+        """
+        max_size = int(stream.bounds[0])
+        cells: Sequence[float] = self.cells[at : at + stream.cells].tolist()
+        for _ in range(_COPIES):
+            if len(cells) < stream.cells:
+                break
+            if is_whole(cells, max_size) and is_sound(cells, max_size):
+                return cells
+            cells = memoryview(self._read_bytes(at, stream.cells)).cast("d").tolist()
+        demand(is_sound(cells, max_size), "an exponential histogram holds what none can")
+        return cells
+
+    def _remove(self, offset: int) -> None:
+        attributes = self._key_at.pop(offset, None)
+        if attributes is None:
+            return
+        series = self.streams[self._numbered[self._stream_at.pop(offset)]]
+        if series.offsets.get(attributes) == offset:
+            del series.offsets[attributes], series.created_s[attributes]
+            series.exemplars.pop(attributes, None)
+            series.version += 1

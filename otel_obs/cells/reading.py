@@ -1,0 +1,186 @@
+"""All that one scrape after the other knows of the service's numbers."""
+
+from __future__ import annotations
+
+from otel_obs.cells.attributes import Attributes
+from otel_obs.cells.ends import StreamEnds
+from otel_obs.cells.foreign_file import SUFFIX
+from otel_obs.cells.merge import MergedStream, decoded_from, is_counted
+from otel_obs.cells.shelf import Shelf
+from otel_obs.cells.snapshot import Column, Snapshot
+from otel_obs.cells.source import FileSource, OwnSource, Series, Source
+from otel_obs.cells.store import Store
+from otel_obs.cells.stream import Kind, Stream
+from otel_obs.cells.validity import InvalidError
+from otel_obs.cells.worker import Worker
+from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.pace import AT_ONCE, breathe
+from otel_obs.rundir.directory import RunDir
+
+_SPARE_DECODED = 1000
+Holders = list[tuple[Source, Series]]
+"""The sources that have a stream, and what series of it."""
+
+
+class Reading:
+    """What is open, what was read, and what was merged of it.
+
+    It is not locked, and not to be used again after an exception: see `MergedView`.
+
+    Args:
+        worker: This process.
+        run_dir: Where the other workers' files are; None where this process is alone.
+    """
+
+    def __init__(self, worker: Worker, run_dir: RunDir | None) -> None:
+        self.run_dir = run_dir
+        self._worker = worker
+        self._own: dict[Store, OwnSource] = {}
+        self._decoded: dict[bytes, Attributes] = {}
+        self._shelf = Shelf(run_dir, self._decoded) if run_dir is not None else None
+        self._merged: dict[Stream, MergedStream] = {}
+        self._ends: dict[Stream, StreamEnds] = {}
+
+    def close(self) -> None:
+        """Close all files."""
+        if self._shelf is not None:
+            self._shelf.close()
+
+    def take_unsaid(self) -> list[tuple[str, str]]:
+        """Files that cannot be read, or not whole, and why, since the last time."""
+        if self._shelf is None:
+            return []
+        unsaid, self._shelf.unsaid = self._shelf.unsaid, []
+        return unsaid
+
+    def snapshot(self) -> Snapshot:
+        """Read every worker's numbers, then the retired store minus those that it already holds."""
+        sources: list[Source] = [*self._read_own()]
+        folded: dict[bytes, float] = {}
+        shelf = self._shelf
+        if shelf is not None:
+            sources.extend(shelf.read(self._worker.id.hex() + SUFFIX))
+            retired = shelf.read_retired()
+            if retired is not None:
+                folded = retired.folded
+                sources.append(retired)
+        kept = [source for source in sources if source.worker not in folded]
+        for source in sources:
+            self._note_ends(source)
+        columns = self._merge(kept)
+        if shelf is not None:
+            shelf.fold_dead()
+        spare = self._worker.spare_opened
+        workers = sum(not source.is_dead for source in kept) - (spare is not None)
+        return Snapshot(columns, workers, shelf.skipped if shelf is not None else 0)
+
+    def _read_own(self) -> list[OwnSource]:
+        stores = (self._worker.opened, self._worker.spare_opened)
+        self._own = {store: self._own.get(store) or OwnSource(store) for store in stores if store is not None}
+        for source in self._own.values():
+            source.refresh()
+        return list(self._own.values())
+
+    def _note_ends(self, source: Source) -> None:
+        """Take over what *source* says of ends; it may be gone before what it has ended is."""
+        for end in source.ends:
+            self._ends.setdefault(end.stream, StreamEnds()).add(end)
+        source.ends.clear()
+
+    def _lasting(self, stream: Stream, source: Source, series: Series) -> Series:
+        """The *series* of a source but for those that ended after they were set there last."""
+        ends, cells = self._ends.get(stream), source.cells
+        if ends is None:
+            return series
+        ended = frozenset(
+            key
+            for key, offset in series.offsets.items()
+            if cells[offset + 1] <= ends.of(key, decoded_from(key, self._decoded))
+        )
+        return series.without(ended) if ended else series
+
+    def _merge(self, sources: list[Source]) -> list[Column]:
+        per_stream: dict[Stream, Holders] = {}
+        for source in sources:
+            for stream, series in source.streams.items():
+                if series.offsets and is_counted(stream, source):
+                    lasting = self._lasting(stream, source, series)
+                    if lasting.offsets:
+                        per_stream.setdefault(stream, []).append((source, lasting))
+        for stream in self._merged.keys() - per_stream.keys():
+            del self._merged[stream]
+        columns = []
+        for stream, holders in per_stream.items():
+            column = self._column(stream, holders)
+            if column is not None:
+                columns.append(column)
+        live = sum(len(column.table.attributes) for column in columns)
+        if len(self._decoded) > 2 * live + _SPARE_DECODED:
+            self._forget_decoded()
+        return _with_shares(columns)
+
+    def _column(self, stream: Stream, holders: Holders) -> Column | None:
+        """The merged stream, without those whose part of it cannot be merged."""
+        try:
+            merged = self._merged.get(stream)
+            if merged is None:
+                merged = self._merged[stream] = MergedStream(stream)
+            return merged.column(holders, self._decoded)
+        except (MemoryError, RecursionError):
+            raise  # not the stream's fault: another scrape may read it
+        except Exception as error:
+            raise_interruption(error)
+            self._merged.pop(stream, None)
+            return self._column_of_sound(stream, holders, error)
+
+    def _column_of_sound(self, stream: Stream, holders: Holders, error: Exception) -> Column | None:
+        """Find out whose part it is, by merging each alone."""
+        sound: Holders = []
+        for source, series in holders:
+            try:
+                MergedStream(stream).column([(source, series)], self._decoded)
+                sound.append((source, series))
+            except (InvalidError, ValueError, ArithmeticError, LookupError, TypeError) as reason:
+                raise_interruption(reason)
+                self._complain(source, f"{stream.name}: {reason}")
+        if sound and len(sound) < len(holders):
+            return MergedStream(stream).column(sound, self._decoded)
+        if sound:
+            self._complain(sound[0][0], f"{stream.name}: {error!r}")
+        return None
+
+    def _complain(self, source: Source, reason: str) -> None:
+        if self._shelf is not None and isinstance(source, FileSource):
+            self._shelf.skip(source.file.name, reason)
+
+    def _forget_decoded(self) -> None:
+        """Forget attributes, in pieces: a dictionary that is cleared at once lets go of all at once."""
+        decoded = self._decoded
+        while decoded:
+            for _ in range(min(AT_ONCE, len(decoded))):
+                decoded.popitem()
+            breathe()
+
+
+def _with_shares(columns: list[Column]) -> list[Column]:
+    """Compute the gauges that are a share of merged counters: the first one's part of their sum."""
+    if not any(column.table.stream.merge.startswith("share:") for column in columns):
+        return columns
+    counters = {
+        column.table.stream.name: dict(zip(column.table.attributes, column.values, strict=True))
+        for column in columns
+        if column.table.stream.kind is Kind.COUNTER
+    }
+    return [_share(column, counters) for column in columns]
+
+
+def _share(column: Column, counters: dict[str, dict[Attributes, float]]) -> Column:
+    rule, _, names = column.table.stream.merge.partition(":")
+    if rule != "share":
+        return column
+    parts = [counters.get(name, {}) for name in names.split(",")]
+    values = []
+    for attributes in column.table.attributes:
+        amounts = [part.get(attributes, 0.0) for part in parts]
+        values.append(amounts[0] / sum(amounts) if sum(amounts) else 0.0)
+    return Column(column.table, values, column.exemplars)

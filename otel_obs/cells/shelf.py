@@ -1,0 +1,155 @@
+"""What one run directory holds, as a reader knows it from one scrape to the next."""
+
+from __future__ import annotations
+
+import errno
+
+from otel_obs.cells.attributes import Attributes
+from otel_obs.cells.foreign_file import RETIRED, SUFFIX
+from otel_obs.cells.retire import Flaws, fold
+from otel_obs.cells.source import FileSource, open_file
+from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.pace import breathe
+from otel_obs.rundir.directory import RunDir
+
+_SKIPPED = ".skipped"
+"""The ending of the mark that a file is damaged: it outlives the file, and every worker counts the same."""
+
+_MOST_OPEN = 64
+"""So many files are kept open from scrape to scrape; what there is beyond is opened each time."""
+
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""A scrape fails then: without a worker the totals would fall, and who reads them would see a restart."""
+
+
+class Shelf:
+    """The files of one run directory.
+
+    An exception in the middle of a method leaves a shelf that is to be thrown away: whatever it knows can be
+    read again.
+
+    Args:
+        run_dir: The directory.
+        decoded: The attributes that are known, of all sources; they grow.
+    """
+
+    def __init__(self, run_dir: RunDir, decoded: dict[bytes, Attributes]) -> None:
+        self.run_dir = run_dir
+        self.unsaid: list[tuple[str, str]] = []
+        """Files that cannot be read, or not whole, and why; whoever says it takes it out of here."""
+        self._decoded = decoded
+        self._files: dict[str, FileSource] = {}
+        self._retired: FileSource | None = None
+        self._marks: set[str] = set()
+
+    @property
+    def skipped(self) -> int:
+        """How many files could not be read, or not whole, since the directory was made."""
+        return len(self._marks)
+
+    def close(self) -> None:
+        """Close all files."""
+        for source in (*self._files.values(), self._retired):
+            if source is not None:
+                source.close()
+
+    def read(self, own_name: str) -> list[FileSource]:
+        """Every worker's file but the one called *own_name*, as it is now."""
+        every = self.run_dir.names()
+        self._marks.update(name for name in every if name.endswith(_SKIPPED))
+        names = [name for name in every if name.endswith(SUFFIX) and name != own_name]
+        for name in self._files.keys() - set(names):
+            self._files.pop(name).close()
+        sources = []
+        for name in sorted(names):
+            source = self._read(name)
+            if source is not None:
+                sources.append(source)
+                if len(sources) > _MOST_OPEN:
+                    source.close()
+            breathe()
+        return sources
+
+    def _read(self, name: str) -> FileSource | None:
+        try:
+            source = self._refreshed(name)
+            if source is not None and source.is_abandoned:
+                self._files.pop(name).close()
+                source = self._refreshed(name)
+        except FileNotFoundError:
+            self._forget(name)
+            return None
+        except OSError as error:
+            raise_interruption(error)
+            if error.errno in _PASSING:
+                raise
+            self._forget(name)
+            self.skip(name, error.strerror or str(error))
+            return None
+        if source is None:
+            self.skip(name, "its header is damaged or of another version")
+        elif source.complaint:
+            self.skip(name, source.complaint)
+        return source
+
+    def _forget(self, name: str) -> None:
+        source = self._files.pop(name, None)
+        if source is not None:
+            source.close()
+
+    def _refreshed(self, name: str) -> FileSource | None:
+        source = self._files.get(name)
+        if source is not None and not source.file.is_in_place():
+            self._forget(name)
+            source = None
+        if source is None:
+            source = open_file(self.run_dir, name)
+            if source is None:
+                return None
+            self._files[name] = source
+        # Whether it is alive comes first: one that dies in between is read whole and still counts.
+        source.check_alive()
+        source.refresh(self._decoded)
+        return source
+
+    def skip(self, name: str, reason: str) -> None:
+        """Count and name what cannot be read, once in the whole service."""
+        mark = name + _SKIPPED
+        if mark not in self._marks:
+            if self.run_dir.claim(mark) or mark not in self.run_dir.names():
+                self.unsaid.append((name, reason))
+            self._marks.add(mark)
+
+    def read_retired(self) -> FileSource | None:
+        """The retired store; a fold has put another one in its place since, perhaps."""
+        try:
+            if self._retired is None or not self._retired.file.is_in_place():
+                if self._retired is not None:
+                    self._retired.close()
+                    self._retired = None
+                self._retired = open_file(self.run_dir, RETIRED)
+            if self._retired is None:
+                self.skip(RETIRED, "its header is damaged or of another version")
+                return None
+            self._retired.is_dead = True
+            self._retired.refresh(self._decoded)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise_interruption(error)
+            if error.errno in _PASSING:
+                raise
+            self.skip(RETIRED, error.strerror or str(error))
+            return None
+        if self._retired.complaint:
+            self.skip(RETIRED, self._retired.complaint)
+        return self._retired
+
+    def fold_dead(self) -> None:
+        """Add what the dead have left to the retired store."""
+        dead = [name for name, source in self._files.items() if source.is_dead]
+        if dead:
+            flaws: Flaws = {}
+            fold(self.run_dir, dead, flaws=flaws)
+            for name, reason in flaws.items():
+                self.skip(name, reason)

@@ -99,8 +99,8 @@ uwsgi: $(STAMP) ## uWSGI, which tests of the faults want: pip compiles it, where
 		|| echo "uWSGI cannot be built here: tests that need it are skipped"
 
 .PHONY: faults-long
-faults-long: uwsgi ## The fault suite at its full length: storms of 30 s, a thousand workers
-	FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
+faults-long: uwsgi ## The fault suite at its full length: storms of 30 s, a thousand workers, 60,000 files
+	FAULTS=long $(BIN)/python -m pytest tests/faults tests/cells/test_mutations.py $(ARGS)
 
 .PHONY: outage
 outage: $(STAMP) collector ## The test of an outage of the cloud at its full length, a minute

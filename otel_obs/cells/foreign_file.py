@@ -82,7 +82,10 @@ class ForeignFile:
 
     def is_unlocked(self) -> bool:
         """Whether nobody holds it for its writing."""
-        return lock(self.descriptor, exclusive=False)
+        try:
+            return lock(self.descriptor, exclusive=False)
+        except FileNotFoundError:  # it rested, and was folded in the meantime
+            return True
 
     def is_in_place(self) -> bool:
         """Whether its name still leads to it."""

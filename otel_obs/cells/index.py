@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from contextlib import suppress
 from math import isfinite
 
 from otel_obs.cells.attributes import Attributes
-from otel_obs.cells.ends import End
+from otel_obs.cells.ends import End, can_end
 from otel_obs.cells.exemplar import SLOT_CELLS, unpack
 from otel_obs.cells.exponential import is_sound, is_whole
 from otel_obs.cells.layout import (
@@ -39,6 +40,7 @@ _STEP_CELLS = 32 * 1024
 _STEP_BYTES = 256 * 1024
 """So much of an index is read at a time: one that is cut or nonsense costs no more than its beginning."""
 
+_FUTURE_S = 60.0
 _COPIES = 100
 """A change of scale takes microseconds; a worker that died in the middle of one never completes it."""
 
@@ -162,7 +164,7 @@ class Source(ABC):
             self._add_exemplars(record)
         elif isinstance(record, EndedRecord):
             self._end(record)
-        elif isinstance(record, FoldedRecord):
+        elif isinstance(record, FoldedRecord) and record.worker != RETIRED_WORKER:
             self.folded[record.worker] = record.at_s
 
     def _check(self, fresh: list[int], decoded: dict[bytes, Attributes]) -> None:
@@ -210,10 +212,13 @@ class Source(ABC):
                 yield stream, attributes, offset, series.created_s[attributes]
 
     def _end(self, record: EndedRecord) -> None:
-        if record.stream >= len(self._numbered):
-            self.flaw = "an end belongs to no stream"
-            return
-        self.ends.append(End(self._numbered[record.stream], record.attributes, record.at_s))
+        stream = self._numbered[record.stream] if record.stream < len(self._numbered) else None
+        if stream is None or not can_end(stream):
+            self.flaw = "an end belongs to no gauge"
+        elif record.at_s > time.monotonic() + _FUTURE_S:
+            self.flaw = "a series ended in the future"
+        else:
+            self.ends.append(End(stream, record.attributes, record.at_s))
 
     def _add_exemplars(self, record: ExemplarsRecord) -> None:
         attributes = self._key_at.get(record.offset)

@@ -18,6 +18,9 @@ from otel_obs.host.pace import AT_ONCE, breathe
 from otel_obs.rundir.directory import RunDir
 
 _SPARE_DECODED = 1000
+_FAULTS = (InvalidError, ValueError, ArithmeticError, LookupError, TypeError)
+"""What a stream may be at fault for. Anything else is not its own, and another scrape may read it."""
+
 Holders = list[tuple[Source, Series]]
 """The sources that have a stream, and what series of it."""
 
@@ -64,7 +67,7 @@ class Reading:
             if retired is not None:
                 folded = retired.folded
                 sources.append(retired)
-        kept = [source for source in sources if source.worker not in folded]
+        kept = [source for source in sources if source.worker not in folded or _lives(source)]
         for source in sources:
             self._note_ends(source)
         columns = self._merge(kept)
@@ -126,9 +129,7 @@ class Reading:
             if merged is None:
                 merged = self._merged[stream] = MergedStream(stream)
             return merged.column(holders, self._decoded)
-        except (MemoryError, RecursionError):
-            raise  # not the stream's fault: another scrape may read it
-        except Exception as error:
+        except _FAULTS as error:
             raise_interruption(error)
             self._merged.pop(stream, None)
             return self._column_of_sound(stream, holders, error)
@@ -140,7 +141,7 @@ class Reading:
             try:
                 MergedStream(stream).column([(source, series)], self._decoded)
                 sound.append((source, series))
-            except (InvalidError, ValueError, ArithmeticError, LookupError, TypeError) as reason:
+            except _FAULTS as reason:
                 raise_interruption(reason)
                 self._complain(source, f"{stream.name}: {reason}")
         if sound and len(sound) < len(holders):
@@ -160,6 +161,13 @@ class Reading:
             for _ in range(min(AT_ONCE, len(decoded))):
                 decoded.popitem()
             breathe()
+
+
+def _lives(source: Source) -> bool:
+    """Whether the worker of what the retired store says that it has lives: then that is not so."""
+    if isinstance(source, FileSource):
+        source.check_alive()
+    return not source.is_dead
 
 
 def _with_shares(columns: list[Column]) -> list[Column]:

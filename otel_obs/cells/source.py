@@ -93,7 +93,10 @@ class FileSource(Source):
         return self.file.read(HEADER_BYTES + start, length)
 
     def _read_bytes(self, at: int, cells: int) -> bytes:
-        return self.file.read(self.header.cells_at + at * CELL_BYTES, cells * CELL_BYTES)
+        try:
+            return self.file.read(self.header.cells_at + at * CELL_BYTES, cells * CELL_BYTES)
+        except FileNotFoundError:  # it rested, and was folded in the meantime
+            return b""
 
     def _read_cells(self) -> array[float]:
         cells = array("d")

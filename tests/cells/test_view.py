@@ -1,0 +1,183 @@
+"""A scrape that ends in the middle, comes within another, or finds what is no file: the next one is right."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from otel_obs.cells.foreign_file import RETIRED
+from otel_obs.cells.index import Source
+from otel_obs.cells.layout import HEADER_BYTES, Header, Kind, Stream, pack_commit, pack_header
+from otel_obs.cells.merge import MergedStream
+from otel_obs.cells.shelf import Shelf
+from otel_obs.cells.source import FileSource
+from tests.cells.conftest import Fleet, record
+
+COUNTER = Stream(Kind.COUNTER, "c")
+HISTOGRAM = Stream(Kind.HISTOGRAM, "h", bounds=(1.0,))
+NONE: tuple[object, ...] = ()
+
+
+class Limit(Exception):
+    """A time limit, as an application's signal handler raises it."""
+
+
+PLACES = [
+    (Source, "_apply_one"),
+    (Source, "_check"),
+    (Source, "_add"),
+    (FileSource, "_read_cells"),
+    (MergedStream, "_update"),
+    (MergedStream, "_replace_table"),
+    (Shelf, "read_retired"),
+    (Shelf, "fold_dead"),
+]
+
+
+def open_descriptors() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize(("owner", "name"), PLACES)
+@pytest.mark.parametrize("error", [Limit, MemoryError, KeyboardInterrupt, RecursionError])
+@pytest.mark.parametrize("is_after", [False, True])
+def test_an_exception_in_the_middle_of_a_scrape_leaves_the_next_one_whole(
+    owner: type, name: str, error: type[BaseException], is_after: bool, fleet: Fleet, monkeypatch: Any
+) -> None:
+    stores = [fleet.worker() for _ in range(2)]
+    for store in stores:
+        record(store, COUNTER, [1.0])
+    fleet.die(stores.pop())
+    fleet.snapshot()
+    record(stores[0], COUNTER, [2.0], kind="new")
+    record(stores[0], HISTOGRAM, [1.0, 2.0, 3.0])
+    method: Callable[..., Any] = getattr(owner, name)
+    is_over = False
+
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal is_over
+        if is_over:
+            return method(*arguments)
+        is_over = True
+        if is_after:
+            method(*arguments)
+        raise error
+
+    monkeypatch.setattr(owner, name, interrupted)
+    fleet.view._reset()
+    before = open_descriptors()
+    with pytest.raises(error):
+        fleet.snapshot()
+    assert open_descriptors() == before
+    for _ in range(2):
+        assert fleet.values() == {
+            "c": {NONE: 2.0, (("kind", "new"),): 2.0},
+            "h": {NONE: [1.0, 2.0, 3.0]},
+        }
+
+
+def test_a_scrape_within_a_scrape_sees_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(fleet.worker(), COUNTER, [3.0])
+    update, inner = MergedStream._update, []
+
+    def nested(self: MergedStream, *arguments: Any) -> None:
+        if not inner:
+            inner.append({})
+            inner[0] = fleet.values()
+        update(self, *arguments)
+
+    monkeypatch.setattr(MergedStream, "_update", nested)
+    outer = []
+    thread = threading.Thread(target=lambda: outer.append(fleet.values()), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert outer == inner == [{"c": {NONE: 3.0}}]
+    assert fleet.values() == {"c": {NONE: 3.0}}
+
+
+@pytest.mark.parametrize("name", ["x.cells", "x.new", RETIRED, "fold.lock"])
+@pytest.mark.parametrize("what", ["pipe", "socket", "directory", "link", "device"])
+def test_what_is_no_file_is_not_waited_for(what: str, name: str, fleet: Fleet) -> None:
+    living, dead = fleet.worker(), fleet.worker()
+    record(living, COUNTER, [1.0])
+    record(dead, COUNTER, [2.0])
+    fleet.die(dead)
+    path = os.path.join(fleet.run_dir.path, name)
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(path)
+    elif what == "directory":
+        os.mkdir(path)
+    else:
+        os.symlink("/dev/zero" if what == "device" else "/etc/passwd", path)
+    seen: list[Any] = []
+    thread = threading.Thread(target=lambda: seen.extend(fleet.values() for _ in range(3)), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert seen == [{"c": {NONE: 3.0}}] * 3
+    assert fleet.snapshot().skipped == (name in ("x.cells", RETIRED))
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.rmdir(path)
+
+
+def test_a_large_file_without_content_costs_its_content(fleet: Fleet) -> None:
+    record(fleet.worker(), COUNTER, [1.0])
+    worker = b"x" * 16
+    sizes = ((90 << 30, 8 << 30), (90 << 20, 160 << 20))
+    for number, (index_bytes, cells_bytes) in enumerate(sizes):
+        path = os.path.join(fleet.run_dir.path, f"{(worker[:-1] + bytes([number])).hex()}.cells")
+        with open(path, "wb") as file:
+            file.write(pack_header(Header(1, 1.0, worker[:-1] + bytes([number]), index_bytes, cells_bytes)))
+            file.seek(256)
+            file.write(pack_commit(index_bytes - 8).to_bytes(8, "little"))
+            file.truncate(HEADER_BYTES + 100 << 30)
+    read = 0
+    pread = os.pread
+
+    def counted(descriptor: int, length: int, at: int) -> bytes:
+        nonlocal read
+        data = pread(descriptor, length, at)
+        read += len(data)
+        return data
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pread", counted)
+        assert fleet.values() == {"c": {NONE: 1.0}}
+    assert read < 2 << 20
+    assert fleet.snapshot().skipped == 2
+
+
+def test_a_copy_of_a_workers_file_is_not_counted(fleet: Fleet) -> None:
+    store = fleet.worker()
+    record(store, COUNTER, [1.0])
+    name = os.path.join(fleet.run_dir.path, f"{store.header.worker.hex()}.cells")
+    with open(name, "rb") as file, open(f"{name[:-6]}-copy.cells", "wb") as copy:
+        copy.write(file.read())
+    assert fleet.values() == {"c": {NONE: 1.0}}
+    assert fleet.snapshot().skipped == 1
+
+
+def test_the_descriptors_of_a_scrape_are_bounded(fleet: Fleet) -> None:
+    before = open_descriptors()
+    stores = [fleet.worker() for _ in range(100)]
+    for store in stores:
+        record(store, COUNTER, [1.0])
+    own = 3 * len(stores)  # what is mapped, the map's own, and the lock
+    for _ in range(3):
+        assert fleet.values() == {"c": {NONE: 100.0}}
+        assert open_descriptors() - before - own < 70
+    for store in stores:
+        fleet.die(store)
+    fleet.stores.clear()
+    for _ in range(3):
+        assert fleet.values() == {"c": {NONE: 100.0}}
+    assert open_descriptors() - before < 10

@@ -19,7 +19,6 @@ from otel_obs.cells.layout import (
     Damage,
     EndedRecord,
     ExemplarsRecord,
-    FoldedRecord,
     Header,
     Record,
     RemovedRecord,
@@ -164,7 +163,7 @@ class Source(ABC):
             self._add_exemplars(record)
         elif isinstance(record, EndedRecord):
             self._end(record)
-        elif isinstance(record, FoldedRecord) and record.worker != RETIRED_WORKER:
+        elif record.worker != RETIRED_WORKER:
             self.folded[record.worker] = record.at_s
 
     def _check(self, fresh: list[int], decoded: dict[bytes, Attributes]) -> None:

@@ -1,4 +1,4 @@
-"""Files that nobody wrote so, by the thousand: whatever they say, the others' numbers are told as they are."""
+"""Files that nobody wrote so, by the thousand: whatever they say, the others' numbers are as they are."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from otel_obs.cells.layout import (
     FoldedRecord,
     Header,
     Kind,
+    Record,
     RemovedRecord,
     Scope,
     SeriesRecord,
@@ -28,8 +29,8 @@ from otel_obs.cells.layout import (
     pack_header,
     pack_record,
 )
-from otel_obs.cells.rundir import lock
 from otel_obs.exposition import Options, negotiate, render
+from otel_obs.rundir.directory import lock
 from tests.cells.conftest import Fleet, record
 
 TRUE = Stream(Kind.COUNTER, "true_orders", scope=Scope("shop"))
@@ -44,7 +45,7 @@ FORMATS = [
 INDEX_BYTES = CELLS_BYTES = 1 << 16
 MUTATIONS = 60_000 if os.environ.get("FAULTS") == "long" else 400
 
-_RECORDS = [
+_RECORDS: list[Record] = [
     StreamRecord(Stream(Kind.COUNTER, "orders", "1", "Orders", Scope("shop", "1.0"))),
     SeriesRecord(0, 0, 5.0, b'[["country","NO"],["n",5]]'),
     StreamRecord(Stream(Kind.HISTOGRAM, "latency", "s", bounds=(0.1, 1.0))),

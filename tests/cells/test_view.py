@@ -85,7 +85,8 @@ def test_an_exception_in_the_middle_of_a_scrape_leaves_the_next_one_whole(
 
 def test_a_scrape_within_a_scrape_sees_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     record(fleet.worker(), COUNTER, [3.0])
-    update, inner = MergedStream._update, []
+    update = MergedStream._update
+    inner: list[Any] = []
 
     def nested(self: MergedStream, *arguments: Any) -> None:
         if not inner:
@@ -178,6 +179,7 @@ def test_the_descriptors_of_a_scrape_are_bounded(fleet: Fleet) -> None:
     for store in stores:
         fleet.die(store)
     fleet.stores.clear()
+    del store, stores
     for _ in range(3):
         assert fleet.values() == {"c": {NONE: 100.0}}
     assert open_descriptors() - before < 10

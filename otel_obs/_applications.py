@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from otel_obs._observers import exclusion_for, make_observer, shared_observer
 from otel_obs._setup import Running, configure, settings_in_force
-from otel_obs.errors import InstrumentationError
-from otel_obs.host.imports import when_imported
-from otel_obs.host.weak import WeakObjects
+from otel_obs.errors import InstrumentationError, dropped_application
+from otel_obs.frameworks.servers import SERVERS
+from otel_obs.frameworks.servers import restore as restore_servers
+from otel_obs.frameworks.table import FRAMEWORKS, Framework, framework_of, framework_within, layers
+from otel_obs.host.imports import Action, when_imported
+from otel_obs.http.callables import Either, Protocol, protocol_of
 
 if TYPE_CHECKING:
-    from otel_obs._pipeline import Pipeline
-    from otel_obs.http.exclusion import Carrier, Exclusion
+    from otel_obs._observers import Exclude
+    from otel_obs.http.exclusion import Exclusion
     from otel_obs.http.observe import ExtraLabels, Observer
 
-    Exclude = Callable[[Carrier], bool]
+_logger = logging.getLogger("otel_obs")
 
 AppT = TypeVar("AppT")
 
 
-class _Measuring:
-    """What measures the applications of this process."""
+class _Watching:
+    """What is listened to, however many applications there are."""
 
-    observer: Observer | None = None
-    """Of those that ask for nothing of their own."""
-    observers: WeakObjects[Observer] = WeakObjects()
-    is_listening = False
-    """Whether the names that the application defines are told here."""
-    taken: ClassVar[set[str]] = set()
-    """The families that the application has defined by `otel_obs.prometheus`."""
+    websockets = False
+
+    @classmethod
+    def end(cls) -> None:
+        cls.websockets = False
 
 
 def instrument(
@@ -42,73 +49,130 @@ def instrument(
     """Measure an application and serve `/metrics` beside it.
 
     Args:
-        app: A Flask, FastAPI or Starlette application, or any WSGI or ASGI callable.
+        app: An application of Flask, FastAPI, Starlette, Django, Quart, Litestar, Falcon or Bottle, or any
+            WSGI or ASGI callable, with middleware around it or without.
         exclude: Given the WSGI environ or ASGI scope of a request; true leaves it out.
         extra_labels: Labels of your own on each request, with names that are declared.
         options: As `configure` takes them.
 
     Returns:
-        A Flask, FastAPI or Starlette application itself; another callable wrapped.
+        An application of one of these frameworks itself; another callable wrapped: use what you get.
 
     Raises:
         InstrumentationError: *app* is none of these.
         SettingError: One of *options* has a wrong value.
     """
-    if not callable(app):
+    framework = framework_of(app)
+    protocol = protocol_of(app)
+    if framework is None and protocol is None:
         raise InstrumentationError(app)
     if configure(**options) is None:
         return app
     if Running.sending is not None:
         Running.sending.trace(app)
     is_own = exclude is not None or extra_labels is not None
-    observer = _make_observer(exclude, extra_labels) if is_own else _observer()
-    any_app: Any = app
-    framework = _framework_of(app)
-    if framework == "flask":
-        from otel_obs import flask
-
-        Running.undoing.once(flask.uninstall)
-        flask.instrument_app(any_app, observer, Running.scrape, exclude=_exclusion("flask", exclude))
+    observer = make_observer(exclude, extra_labels) if is_own else shared_observer()
+    _watch_websockets()
+    if framework is not None:
+        found = _file_of(framework)
+        found.instrument_app(app, observer, Running.scrape, exclude=exclusion_for(framework.name, exclude))
         return app
-    if framework == "starlette":
-        from otel_obs import fastapi
-
-        Running.undoing.once(fastapi.uninstall)
-        fastapi.instrument_app(any_app, observer, Running.scrape, exclude=_exclusion("fastapi", exclude))
-        return app
-    wrapped: AppT = _wrap(app, observer)
+    wrapped: AppT = _wrap(app, protocol, observer, exclude)
+    _warn_when_dropped(wrapped, app, observer)
     return wrapped
 
 
-def _framework_of(app: object) -> str:
-    names = {kind.__module__.partition(".")[0] for kind in type(app).__mro__}
-    return next((name for name in ("flask", "starlette") if name in names), "")
+def _file_of(framework: Framework) -> Any:
+    """The module that measures a framework's applications; it imports the framework."""
+    file: Any = import_module(f"otel_obs.{framework.file}")
+    Running.undoing.once(file.uninstall)
+    return file
 
 
-def _wrap(app: Any, observer: Observer) -> Any:
-    if _is_asgi(app):
-        from otel_obs.http import asgi
+def _wrap(app: Any, protocol: Protocol | None, observer: Observer, exclude: Exclude | None = None) -> Any:
+    """Put a layer around a callable, whatever is inside of it."""
+    _watch_frameworks()
+    within = framework_within(app)
+    excluded = exclusion_for("" if within is None else within.name, exclude)
+    if protocol is Protocol.ASGI:
+        return _asgi_layer(app, observer, excluded)
+    if protocol is Protocol.WSGI:
+        return _wsgi_layer(app, observer, excluded)
+    return Either(_wsgi_layer(app, observer, excluded), _asgi_layer(app, observer, excluded))
 
-        return asgi.Middleware(app, observer, Running.scrape)
-    return _wsgi_middleware(app, observer)
+
+def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
+    from otel_obs.http import asgi
+    from otel_obs.http.routes import declares
+
+    class Measured(asgi.Middleware):
+        """Is to whoever sets the application up what the application is."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(app, name)
+
+    return Measured(app, observer, Running.scrape, exclude=exclude, owns=lambda path: declares(app, path))
 
 
-def _wsgi_middleware(app: Any, observer: Observer) -> Any:
-    """A bound `Flask.wsgi_app` knows its application, and so its routes."""
-    if _framework_of(getattr(app, "__self__", None)) == "flask":
+def _wsgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
+    """A bound `Flask.wsgi_app`, and what is around one, knows its application and so its routes."""
+    if "flask" in sys.modules:
         from otel_obs import flask
 
         Running.undoing.once(flask.uninstall)
-        return flask.middleware(app, observer, Running.scrape, exclude=_exclusion("flask"))
+        return flask.middleware(app, observer, Running.scrape, exclude=exclude)
     from otel_obs.http import wsgi
 
-    return wsgi.Middleware(app, observer, Running.scrape)
+    return wsgi.Middleware(app, observer, Running.scrape, exclude=exclude)
 
 
-def _is_asgi(app: Any) -> bool:
-    from inspect import iscoroutinefunction
+def _watch_frameworks() -> None:
+    """Learn what the frameworks that are here make of a request: the layer around does not see it."""
+    for framework in FRAMEWORKS:
+        if any(name.partition(".")[0] in sys.modules for name in framework.imported):
+            _file_of(framework).watch()
 
-    return iscoroutinefunction(app) or iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
+
+def _watch_websockets() -> None:
+    """Learn of the connections that WSGI applications make of requests, as their packages are imported."""
+    if _Watching.websockets:
+        return
+    _Watching.websockets = True
+    Running.undoing.later(_Watching.end)
+    for module, action in _WEBSOCKETS:
+        Running.undoing.later(when_imported(module, action))
+
+
+def _watch_simple_websocket(module: Any) -> None:
+    from otel_obs.http import upgrades
+
+    Running.undoing.once(upgrades.restore)
+    upgrades.watch_simple_websocket(module)
+
+
+def _watch_gevent_websocket(module: Any) -> None:
+    from otel_obs.http import upgrades
+
+    Running.undoing.once(upgrades.restore)
+    upgrades.watch_gevent_websocket(module)
+
+
+_WEBSOCKETS: tuple[tuple[str, Action], ...] = (
+    ("simple_websocket.ws", _watch_simple_websocket),
+    ("geventwebsocket.websocket", _watch_gevent_websocket),
+)
+
+
+def _warn_when_dropped(wrapped: Any, app: Any, observer: Observer) -> None:
+    """Say so where what `instrument` returned was thrown away before anything was served."""
+    name = getattr(app, "__qualname__", type(app).__qualname__)
+    weakref.finalize(wrapped, _say_that_dropped, weakref.ref(observer), name).atexit = False
+
+
+def _say_that_dropped(reference: weakref.ref[Observer], name: str) -> None:
+    observer = reference()
+    if observer is not None and not observer.entries:
+        _logger.warning("%s", dropped_application(name))
 
 
 class PrometheusMiddleware:
@@ -123,20 +187,24 @@ class PrometheusMiddleware:
         self.wsgi_app = wsgi_app
         self._measured = wsgi_app
         if configure(**options) is not None:
-            self._measured = _wsgi_middleware(wsgi_app, _observer())
+            _watch_websockets()
+            self._measured = _wrap(wsgi_app, Protocol.WSGI, shared_observer())
 
     def __call__(self, environ: Any, start_response: Callable[..., Any]) -> Any:
         return self._measured(environ, start_response)
 
 
 def instrument_all() -> None:
-    """Measure every Flask, FastAPI and Starlette application of this process, as they are imported."""
-    for module, action in (
-        ("otel_obs.catalog.metric", _configure_for),
-        ("flask", _install_flask),
-        ("starlette.applications", _install_starlette),
-        ("fastapi.applications", _install_starlette),
-    ):
+    """Measure every application of this process whose framework is known, as the frameworks are imported.
+
+    What a server serves that is none of these is measured by a layer around it.
+    """
+    followed: list[tuple[str, Action]] = [("otel_obs.catalog.metric", _configure_for)]
+    for framework in FRAMEWORKS:
+        followed += [(module, partial(_install, framework)) for module in framework.imported]
+    followed += [(server.module, partial(server.change, wrap=_serve)) for server in SERVERS]
+    Running.undoing.later(restore_servers)
+    for module, action in followed:
         Running.undoing.later(when_imported(module, action))
     if Running.sending is not None:
         Running.sending.trace_frameworks()
@@ -154,110 +222,39 @@ def _configure_for(module: object) -> None:
         configure()
 
 
-def _install_flask(module: object) -> None:
+def _install(framework: Framework, module: object) -> None:
     if configure() is None:
         return
-    from otel_obs import flask
-
-    Running.undoing.once(flask.uninstall)
-    flask.install(_observer(), Running.scrape, exclude=_exclusion("flask"))
+    _watch_websockets()
+    _file_of(framework).install(shared_observer(), Running.scrape, exclude=exclusion_for(framework.name))
 
 
-def _install_starlette(module: object) -> None:
-    if configure() is None:
-        return
-    from otel_obs import fastapi
+def _serve(app: Any) -> Any:
+    """What a server is to serve in place of *app*: itself where its framework is known and measured."""
+    try:
+        protocol = protocol_of(app)
+        if protocol is None or _is_known(app) or configure() is None:
+            return app
+        _watch_websockets()
+        return _wrap(app, protocol, shared_observer())
+    except Exception:
+        _logger.exception("%r could not be measured; it is served all the same", app)
+        return app
 
-    Running.undoing.once(fastapi.uninstall)
-    fastapi.install(_observer(), Running.scrape, exclude=_exclusion("fastapi"))
+
+def _is_known(app: Any) -> bool:
+    """Whether a framework's own layer measures *app*, or one of ours is around it already, or it is none."""
+    if getattr(app, "__module__", "").partition(".")[0] in _NO_APPLICATIONS:
+        return True
+    ours = any(type(layer).__module__.startswith("otel_obs.") for layer in layers(app))
+    return ours or framework_within(app) is not None
+
+
+_NO_APPLICATIONS = frozenset({"prometheus_client", "otel_obs"})
+"""What they have served is metrics."""
 
 
 def leaves_http_upstream() -> bool:
     """Whether OpenTelemetry's own instrumentations measure requests, and otel_obs does not."""
     settings = settings_in_force()
     return settings is None or settings.http == "upstream"
-
-
-def _observer() -> Observer:
-    """What requests are recorded with; made when it is first needed."""
-    if _Measuring.observer is None:
-        _Measuring.observer = _make_observer(None, None)
-    return _Measuring.observer
-
-
-def _make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observer:
-    from otel_obs.catalog import http
-    from otel_obs.catalog.naming import Naming
-    from otel_obs.http.naming import Classic, Semconv
-    from otel_obs.http.observe import HttpInstruments, Observer
-
-    settings = _pipeline().settings
-    naming = Naming.from_settings(settings)
-    recorded = http.instruments(naming, settings.http_sizes) if settings.http == "on" else {}
-    if extra is not None:
-        for metric in recorded.values():
-            metric.extend(*extra.names)
-    families = http.families(naming)
-    profile = Semconv(families) if settings.profile == "semconv" else Classic(families)
-    observer = Observer(
-        HttpInstruments(**recorded),
-        profile,
-        exclude=_exclusion("", exclude),
-        extra=extra,
-        meets_loop=_watch_loop if settings.runtime_metrics else _watch_none,
-    )
-    _give_way(observer)
-    return observer
-
-
-def _watch_loop() -> None:
-    from otel_obs.catalog import runtime
-
-    runtime.watch_running_loop()
-
-
-def _watch_none() -> None:
-    """Where no runtime metrics are wanted."""
-
-
-def _give_way(observer: Observer) -> None:
-    """Record no family that the application defines by `otel_obs.prometheus`: both would be pushed."""
-    _Measuring.observers.add(observer)
-    Running.undoing.once(_end)
-    if not _Measuring.is_listening:
-        _Measuring.is_listening = True
-        Running.undoing.later(when_imported("otel_obs.prometheus", _listen))
-    for family in list(_Measuring.taken):
-        observer.disown(family)
-
-
-def _listen(module: Any) -> None:
-    Running.undoing.later(module.tell_names(_note_owner))
-
-
-def _note_owner(family: str) -> None:
-    _Measuring.taken.add(family)
-    if [observer for observer in _Measuring.observers.living() if observer.disown(family)]:
-        from otel_obs.exposition.plan import warn_of_owner
-
-        warn_of_owner(family)
-
-
-def _end() -> None:
-    """Measure with nobody's observers any more."""
-    _Measuring.observer = None
-    _Measuring.is_listening = False
-    _Measuring.observers.clear()
-    _Measuring.taken.clear()
-
-
-def _exclusion(framework: str, matches: Exclude | None = None) -> Exclusion:
-    from otel_obs.http.exclusion import Exclusion
-
-    return Exclusion(_pipeline().settings.excluded_urls_for(framework), matches)
-
-
-def _pipeline() -> Pipeline:
-    if Running.pipeline is None:
-        raise RuntimeError("otel_obs is not configured")
-    return Running.pipeline

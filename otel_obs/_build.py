@@ -11,8 +11,8 @@ from otel_obs.catalog import metric
 from otel_obs.catalog.naming import Naming
 from otel_obs.cells.service import Service
 from otel_obs.cells.worker import Worker
+from otel_obs.frameworks.table import RIVAL_SCOPES
 from otel_obs.host.imports import when_imported
-from otel_obs.http.naming import RIVAL_SCOPES
 from otel_obs.rundir.identity import Identity, is_first
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.refresh import Refresher

@@ -9,11 +9,10 @@ from typing import Any
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined,unused-ignore]
 
 from otel_obs import _applications, _setup
+from otel_obs.frameworks.table import INSTRUMENTORS
 
 _logger = logging.getLogger("otel_obs")
 
-_MEASURED_BY_US = frozenset(("flask", "fastapi", "starlette", "asgi", "wsgi"))
-"""Instrumentors whose requests otel_obs counts itself: loading them would import their frameworks."""
 _CLIENTS = {
     "aiohttp-client": "aiohttp",
     "httpx": "httpx",
@@ -45,7 +44,7 @@ class Distro(BaseDistro):  # type: ignore[misc]
         Those of HTTP clients are loaded for their spans: where there is tracing, when the client is imported.
         """
         name, load = entry_point.name, super().load_instrumentor
-        if name not in (*_MEASURED_BY_US, *_CLIENTS) or _applications.leaves_http_upstream():
+        if name not in (*INSTRUMENTORS, *_CLIENTS) or _applications.leaves_http_upstream():
             load(entry_point, **kwargs)
         elif name in _CLIENTS:
             _applications.trace_client(

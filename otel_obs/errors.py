@@ -80,6 +80,14 @@ class OperationsError(OtelObsError, ValueError):
         super().__init__(f"{subject} {problem}" + (f"; {remedy}" if remedy else ""))
 
 
+def dropped_application(name: str) -> str:
+    """What `instrument` returned was not used."""
+    return (
+        f"what instrument() returned for {name} was thrown away, so its requests are not measured; "
+        "use what it returns: app = otel_obs.instrument(app)"
+    )
+
+
 def unwritable_run_dir(variable: str, path: str) -> SettingError:
     """The directory that a user chose cannot be used."""
     return SettingError(

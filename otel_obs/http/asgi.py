@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from otel_obs.http.asgi_exchange import Exchange, Receive, Scope, Send
+from otel_obs.http.asgi_inside import ENVIRON, inside_wsgi
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Skipped
 from otel_obs.http.observe import Observer
@@ -54,6 +55,9 @@ class Middleware:
         """Serve one request, websocket or lifespan; measure it, unless a layer around does already."""
         exchange = self.begin(scope, receive, send)
         if exchange is None:
+            outer = scope.get(MARK)
+            if outer is not None:
+                outer.route_in(scope)
             await self.app(scope, receive, send)
         elif exchange is self:
             await self.serve(scope, send)
@@ -81,6 +85,7 @@ class Middleware:
                 and not self._has_exclusions
                 and scope["path"] not in self._scrape_paths
                 and not scope.get("root_path")
+                and ENVIRON not in scope
             ):
                 exchange = Exchange()
                 exchange.begin(self.observer, scope, receive, send)
@@ -96,6 +101,10 @@ class Middleware:
             self.observer.meets_loop()
         if MARK in scope or (kind != "http" and kind != "websocket"):
             return None
+        if ENVIRON in scope:
+            inside = inside_wsgi(scope, receive, send)
+            if inside is not None:
+                return inside
         path = _path(scope)
         is_scrape = kind == "http" and path in self._scrape_paths
         if is_scrape and not (self._owns is not None and self._owns(path)):
@@ -117,7 +126,11 @@ class Middleware:
         """Answer a scrape."""
         self.observer.meets_loop()
         assert self.scrape is not None
-        given = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        given: dict[bytes, str] = {}
+        for name, value in scope["headers"]:
+            # A header that comes twice is one list.
+            before, text = given.get(name.lower()), value.decode("latin-1")
+            given[name.lower()] = text if before is None else f"{before}, {text}"
         answer = await answer_aside(
             self.scrape,
             ScrapeRequest(

@@ -16,20 +16,6 @@ KNOWN_METHODS = USUAL_METHODS | {"CONNECT", "QUERY", "TRACE"}
 
 Labels = dict[str, Any]
 
-# Instrumentation scopes that measure the same requests as we do. Their meters must be no-ops on a provider
-# that has our HTTP metrics, or every request is there twice.
-RIVAL_SCOPES = frozenset(
-    {
-        "fastapi",
-        "starlette",
-        "opentelemetry.instrumentation.asgi",
-        "opentelemetry.instrumentation.fastapi",
-        "opentelemetry.instrumentation.flask",
-        "opentelemetry.instrumentation.starlette",
-        "opentelemetry.instrumentation.wsgi",
-    }
-)
-
 
 class Outcome(NamedTuple):
     """What became of one request.

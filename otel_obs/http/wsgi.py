@@ -11,6 +11,7 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.scrape import Scrape, ScrapeRequest, run
+from otel_obs.http.upgrades import accepted
 from otel_obs.http.wsgi_exchange import Exchange
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class Middleware:
                     return None
             exchange = Exchange()
             exchange.begin(self.observer, environ, start_response)
+            if environ.get("wsgi.websocket") is not None:
+                accepted(exchange, environ)
             return exchange
         except Exception as error:
             environ[MARK] = _SKIPPED
@@ -126,8 +129,6 @@ class Middleware:
         if outer.is_done:
             return app(environ, start_response)
         outer.enter(environ)
-        if type(outer) is Exchange:
-            return app(environ, start_response)
 
         def announcing(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None

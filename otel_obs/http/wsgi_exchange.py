@@ -37,7 +37,10 @@ class Exchange:
     # Defaults of the class: what only some requests set.
     is_done = is_special = False
     _is_silent = _is_whole = False
-    _talk: Talk | None = None
+    upgraded: Callable[[], str] | None = None
+    """Tells the close code of a websocket that the server has accepted already."""
+    talk: Talk | None = None
+    """What records the websocket that the request has become."""
     _span: Span | None = None
     _error: BaseException | None = None
     route: str | None = None
@@ -96,14 +99,14 @@ class Exchange:
         Returns:
             What records the connection; None where the request is over or a websocket already.
         """
-        if self.is_done or self._talk is not None:
+        if self.is_done or self.talk is not None:
             return None
         self.look()
         self.is_special = True
         self._active(-1.0)
-        self._talk = Talk(self._observer, close_code)
-        self._talk.open(self._connection)
-        return self._talk
+        self.talk = Talk(self._observer, close_code)
+        self.talk.open(self._connection)
+        return self.talk
 
     def _connection(self, code: str = "") -> Connection:
         scheme = "wss" if self._entry.scheme == "https" else "ws"
@@ -176,7 +179,7 @@ class Exchange:
     def attach(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Give the server what it needs to send *result*: as little as possible around it."""
         try:
-            if self._talk is not None or not self._status:
+            if self.talk is not None or self.upgraded is not None or not self._status:
                 self._result = result
                 return self
             if self._is_waited_for_in_silence():
@@ -252,7 +255,7 @@ class Exchange:
 
     def close(self) -> None:
         """Close the response; what was not sent by now will not be."""
-        if not self._status and self._talk is None and self._is_upgrade():
+        if not self._status and self.talk is None and self._is_upgrade():
             # Nothing was answered: what talks to the client is nothing that we know.
             self.accept(lambda: "")
         try:
@@ -278,7 +281,7 @@ class Exchange:
         if isinstance(error, StopIteration) and not self._status and self._is_upgrade():
             # How gunicorn is told that it has nothing to answer.
             self.accept(lambda: "")
-        if self._talk is not None:
+        if self.talk is not None or self.upgraded is not None:
             if isinstance(error, Exception) and not isinstance(error, (StopIteration, OSError)):
                 self._error = error
             self._end(0)
@@ -301,9 +304,11 @@ class Exchange:
         """Record the request, once. *status* is what it came to, 0 for what was sent."""
         if self.is_done:
             return
+        if self.upgraded is not None:
+            self.accept(self.upgraded)
         self.is_done = True
-        if self._talk is not None:
-            self._end_talk(self._talk)
+        if self.talk is not None:
+            self._end_talk(self.talk)
             return
         elapsed_s = perf_counter() - self._started_s
         self._active(-1.0)

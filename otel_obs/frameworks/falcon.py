@@ -1,0 +1,93 @@
+"""Measure Falcon, on WSGI and ASGI, by the templates of its routes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from otel_obs.http.changes import Changes
+from otel_obs.http.exclusion import Exclusion
+from otel_obs.http.faces import AsgiFace, Face, MeasuredWith, WsgiFace
+from otel_obs.http.nesting import MARK
+from otel_obs.http.observe import Observer
+from otel_obs.http.scrape import Scrape
+
+_faces: dict[str, Face] = {}
+_changes = Changes()
+
+
+def instrument_app(
+    app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
+) -> bool:
+    """Measure one application, from its next request on; False where it is measured already."""
+    watch()
+    # The class for ASGI is one for WSGI too, by its base.
+    face = next(_faces[name] for name in ("asgi", "wsgi") if name in _faces and _faces[name].serves(app))
+    return face.measure(app, MeasuredWith(observer, scrape, exclude))
+
+
+def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
+    """Measure every application; call it again when the side for ASGI is imported."""
+    watch()
+    for face in _faces.values():
+        face.measure_all(MeasuredWith(observer, scrape, exclude))
+
+
+def uninstall() -> None:
+    """Measure no application any more."""
+    for face in _faces.values():
+        face.restore()
+    _faces.clear()
+    _changes.undo()
+
+
+def watch() -> None:
+    """Tell whatever measures a request what Falcon makes of it."""
+    wsgi, asgi = sys.modules.get("falcon.app"), sys.modules.get("falcon.asgi.app")
+    if wsgi is not None and "wsgi" not in _faces:
+        _faces["wsgi"] = WsgiFace(wsgi.App, _declares)
+        _changes.make(wsgi.App, "_get_responder", _telling)
+        _changes.make(wsgi.App, "_handle_exception", _noting)
+    if asgi is not None and "asgi" not in _faces:
+        _faces["asgi"] = AsgiFace(asgi.App, _declares)
+        _changes.make(asgi.App, "_handle_exception", _noting)
+    for face in _faces.values():
+        face.change()
+
+
+def _carrier(request: Any) -> Any:
+    """The scope or environ of a request; those for ASGI have no environ to speak of."""
+    return getattr(request, "scope", None) or getattr(request, "env", None) or {}
+
+
+def _telling(get_responder: Callable[..., Any]) -> Callable[..., Any]:
+    def telling(self: Any, request: Any) -> Any:
+        found = get_responder(self, request)
+        carrier, template = _carrier(request), found[3]
+        outer = carrier.get(MARK)
+        if outer is not None and template is not None and not outer.is_done:
+            outer.match(carrier, template)
+        return found
+
+    return telling
+
+
+def _noting(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """Both kinds: what is awaited is given back as it is."""
+
+    def noting(self: Any, req: Any, resp: Any, ex: BaseException, params: Any, **options: Any) -> Any:
+        from falcon import HTTPError, HTTPStatus
+
+        outer = _carrier(req).get(MARK)
+        if outer is not None and not outer.is_done and not isinstance(ex, (HTTPError, HTTPStatus)):
+            outer.note_error(ex)
+        return handle(self, req, resp, ex, params, **options)
+
+    return noting
+
+
+def _declares(app: Any, path: str) -> bool:
+    """Whether the application has a route of exactly *path*."""
+    found = app._router.find(path)
+    return found is not None and found[3] == path

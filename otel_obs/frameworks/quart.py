@@ -1,0 +1,83 @@
+"""Measure Quart by its ASGI side, by the rules of its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from otel_obs.http.changes import Changes
+from otel_obs.http.exclusion import Exclusion
+from otel_obs.http.faces import AsgiFace, MeasuredWith
+from otel_obs.http.nesting import MARK
+from otel_obs.http.observe import Observer
+from otel_obs.http.scrape import Scrape
+
+_faces: list[AsgiFace] = []
+_changes = Changes()
+
+
+def instrument_app(
+    app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
+) -> bool:
+    """Measure one application, from its next request on; False where it is measured already."""
+    watch()
+    return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
+
+
+def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
+    """Measure every application."""
+    watch()
+    _faces[0].measure_all(MeasuredWith(observer, scrape, exclude))
+
+
+def uninstall() -> None:
+    """Measure no application any more."""
+    while _faces:
+        _faces.pop().restore()
+        from quart.signals import got_request_exception
+
+        got_request_exception.disconnect(_note_exception)
+    _changes.undo()
+
+
+def watch() -> None:
+    """Tell whatever measures a request what Quart makes of it."""
+    if _faces:
+        return
+    from quart import Quart
+    from quart.ctx import _BaseRequestWebsocketContext
+    from quart.signals import got_request_exception
+
+    _faces.append(AsgiFace(Quart, _declares))
+    _faces[0].change()
+    _changes.make(_BaseRequestWebsocketContext, "match_request", _telling)
+    got_request_exception.connect(_note_exception)
+
+
+def _telling(match: Callable[..., Any]) -> Callable[..., Any]:
+    def telling(self: Any) -> Any:
+        result = match(self)
+        scope = self.request_websocket.scope
+        outer, rule = scope.get(MARK), self.request_websocket.url_rule
+        if outer is not None and rule is not None and not outer.is_done:
+            outer.match(scope, rule.rule)
+        return result
+
+    return telling
+
+
+async def _note_exception(sender: Any, exception: BaseException, **_: Any) -> None:
+    """Quart answers an exception with a 500 and says here what it was."""
+    from quart import request
+    from werkzeug.exceptions import HTTPException
+
+    scope: Any = request.scope
+    outer = scope.get(MARK)
+    if outer is not None and not outer.is_done and not isinstance(exception, HTTPException):
+        outer.note_error(exception)
+
+
+def _declares(app: Any, path: str) -> bool:
+    """Whether the application has a rule of exactly *path*."""
+    wanted = path.rstrip("/")
+    return any(rule.rule.rstrip("/") == wanted for rule in app.url_map.iter_rules())

@@ -1,0 +1,100 @@
+"""Where servers take the application that they serve: what is of no known framework is measured there.
+
+One row each. A server that is not here (uWSGI, mod_wsgi) serves such an application unmeasured, unless
+`otel_obs.instrument` is called for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from otel_obs.http.changes import Changes
+
+Wrap = Callable[[Any], Any]
+"""Given an application, gives what is to be served in its place."""
+
+_changes = Changes()
+
+
+class Server(NamedTuple):
+    """One server.
+
+    Args:
+        module: The module that is changed when it is imported.
+        owner: The class in it that takes the application; "" for the module itself.
+        function: What takes it.
+        take: Given that function and what wraps applications, gives what is called in its place.
+    """
+
+    module: str
+    owner: str
+    function: str
+    take: Callable[[Callable[..., Any], Wrap], Callable[..., Any]]
+
+    def change(self, module: Any, wrap: Wrap) -> None:
+        """Change the server, once."""
+        owner = getattr(module, self.owner) if self.owner else module
+        _changes.make(owner, self.function, lambda original: self.take(original, wrap))
+
+
+def restore() -> None:
+    """Leave all servers as they were."""
+    _changes.undo()
+
+
+def _argument(position: int, name: str) -> Callable[[Callable[..., Any], Wrap], Callable[..., Any]]:
+    """Of a function that is given the application."""
+
+    def take(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+        def measured(*args: Any, **options: Any) -> Any:
+            if name in options:
+                options[name] = wrap(options[name])
+            elif len(args) > position:
+                args = (*args[:position], wrap(args[position]), *args[position + 1 :])
+            return original(*args, **options)
+
+        return measured
+
+    return take
+
+
+def _result(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+    """Of a function that loads the application."""
+
+    def measured(*args: Any, **options: Any) -> Any:
+        return wrap(original(*args, **options))
+
+    return measured
+
+
+def _gunicorn(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+    def measured(self: Any) -> Any:
+        if self.callable is None:
+            self.callable = wrap(self.load())
+        return original(self)
+
+    return measured
+
+
+def _uvicorn(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+    def measured(self: Any) -> Any:
+        result = original(self)
+        self.loaded_app = wrap(self.loaded_app)
+        return result
+
+    return measured
+
+
+SERVERS = (
+    Server("gunicorn.app.base", "BaseApplication", "wsgi", _gunicorn),
+    Server("uvicorn.config", "Config", "load", _uvicorn),
+    Server("hypercorn.utils", "", "wrap_app", _argument(0, "app")),
+    Server("granian._internal", "", "load_target", _result),
+    Server("werkzeug.serving", "BaseWSGIServer", "__init__", _argument(3, "app")),
+    Server("wsgiref.simple_server", "WSGIServer", "set_app", _argument(1, "application")),
+    Server("gevent.pywsgi", "WSGIServer", "__init__", _argument(2, "application")),
+    Server("waitress.server", "", "create_server", _argument(0, "application")),
+    Server("cheroot.wsgi", "Server", "__init__", _argument(2, "wsgi_app")),
+    Server("daphne.server", "Server", "__init__", _argument(1, "application")),
+)

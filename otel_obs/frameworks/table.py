@@ -1,0 +1,138 @@
+"""Every framework whose applications are known: one row each, which imports nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+
+class Framework(NamedTuple):
+    """What is to be known of a framework before it is imported.
+
+    Args:
+        name: Its name, by which `Settings.excluded_urls_for` finds its variable.
+        file: The module that measures it, below `otel_obs`.
+        imported: It is here as soon as one of these modules is.
+        applications: The classes of its applications, as `module:name`. An instance is recognised by them.
+        instrumentor: OpenTelemetry's instrumentation of it, by the name of its entry point.
+        rivals: Instrumentation scopes that measure the same requests.
+        tracer: The function of `otel_obs.tracing` that has its requests traced.
+    """
+
+    name: str
+    file: str
+    imported: tuple[str, ...]
+    applications: tuple[str, ...]
+    instrumentor: str = ""
+    rivals: tuple[str, ...] = ()
+    tracer: str = ""
+
+    def recognises(self, app: object) -> bool:
+        """Whether *app* is an application of this framework; none is imported for the answer."""
+        return any(isinstance(app, kind) for kind in map(_loaded, self.applications) if kind is not None)
+
+
+FRAMEWORKS = (
+    # Quart's application is Flask's too, by a base that both have; what it is to a server is its own.
+    Framework(
+        "quart",
+        "frameworks.quart",
+        ("quart.app",),
+        ("quart.app:Quart",),
+        rivals=("opentelemetry.instrumentation.quart",),
+    ),
+    Framework(
+        "flask",
+        "flask",
+        ("flask",),
+        ("flask:Flask",),
+        instrumentor="flask",
+        rivals=("opentelemetry.instrumentation.flask",),
+        tracer="trace_flask",
+    ),
+    Framework(
+        "fastapi",
+        "fastapi",
+        ("starlette.applications", "fastapi.applications"),
+        ("starlette.applications:Starlette",),
+        instrumentor="fastapi",
+        rivals=(
+            "fastapi",
+            "starlette",
+            "opentelemetry.instrumentation.fastapi",
+            "opentelemetry.instrumentation.starlette",
+        ),
+        tracer="trace_fastapi",
+    ),
+    Framework(
+        "django",
+        "frameworks.django",
+        ("django.core.handlers.wsgi", "django.core.handlers.asgi"),
+        ("django.core.handlers.wsgi:WSGIHandler", "django.core.handlers.asgi:ASGIHandler"),
+        instrumentor="django",
+        rivals=("opentelemetry.instrumentation.django",),
+    ),
+    Framework("litestar", "frameworks.litestar", ("litestar.app",), ("litestar.app:Litestar",)),
+    Framework(
+        "falcon",
+        "frameworks.falcon",
+        ("falcon.app", "falcon.asgi.app"),
+        ("falcon.app:App", "falcon.asgi.app:App"),
+        instrumentor="falcon",
+        rivals=("opentelemetry.instrumentation.falcon",),
+    ),
+    Framework("bottle", "frameworks.bottle", ("bottle",), ("bottle:Bottle",)),
+)
+"""In the order in which an application is asked for."""
+
+RIVAL_SCOPES = frozenset(
+    {
+        "opentelemetry.instrumentation.asgi",
+        "opentelemetry.instrumentation.wsgi",
+        *(scope for framework in FRAMEWORKS for scope in framework.rivals),
+    }
+)
+"""Instrumentation scopes that measure the same requests as we do.
+
+Their meters must be no-ops on a provider that has our HTTP metrics, or every request is there twice.
+"""
+
+INSTRUMENTORS = frozenset(
+    {"asgi", "wsgi", "starlette", *(each.instrumentor for each in FRAMEWORKS if each.instrumentor)}
+)
+"""OpenTelemetry's instrumentations whose requests are measured here: loading one imports its framework."""
+
+
+def framework_of(app: object) -> Framework | None:
+    """The framework whose application *app* is."""
+    return next((each for each in FRAMEWORKS if each.recognises(app)), None)
+
+
+def framework_within(app: object) -> Framework | None:
+    """The framework of *app*, or of what its middleware wraps, by the names that middleware gives it."""
+    for layer in layers(app):
+        found = framework_of(layer) or framework_of(getattr(layer, "__self__", None))
+        if found is not None:
+            return found
+    return None
+
+
+def layers(app: object) -> Iterator[object]:
+    """A callable and what its middleware wraps, by the names that middleware gives it."""
+    layer: Any = app
+    for _ in range(50):
+        if layer is None:
+            return
+        yield layer
+        fields = getattr(layer, "__dict__", None) or {}
+        layer = next((fields[name] for name in _INNER if name in fields), None)
+
+
+_INNER = ("app", "wsgi_app", "asgi_app", "application", "_app", "wrapped")
+
+
+def _loaded(name: str) -> type | None:
+    module, _, kind = name.partition(":")
+    found = getattr(sys.modules.get(module), kind, None)
+    return found if isinstance(found, type) else None

@@ -44,7 +44,7 @@ def watch() -> None:
     """Tell whatever measures a request what Quart makes of it."""
     if _faces:
         return
-    from quart import Quart
+    from quart.app import Quart
     from quart.ctx import _BaseRequestWebsocketContext
     from quart.signals import got_request_exception
 

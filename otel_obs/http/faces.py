@@ -135,8 +135,11 @@ class WsgiFace(Face):
         def measured_call(app: Any, environ: Any, start_response: Any) -> Iterable[bytes]:
             measuring = self.of(app)
             if measuring is None:
-                served: Iterable[bytes] = call(app, environ, start_response)
-                return served
+                outer, served = environ.get(MARK), partial(call, app)
+                if outer is None:
+                    plain: Iterable[bytes] = served(environ, start_response)
+                    return plain
+                return wsgi.serve_inside(outer, environ, start_response, served)
             measured: Iterable[bytes] = measuring(environ, start_response, partial(call, app))
             return measured
 

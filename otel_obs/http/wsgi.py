@@ -24,6 +24,21 @@ Owns = Callable[[str], bool]
 """Tells whether the application itself has a route of that path."""
 
 
+def serve_inside(
+    outer: Outer, environ: WSGIEnvironment, start_response: StartResponse, app: WSGIApplication
+) -> Iterable[bytes]:
+    """Serve a request that a layer around measures: when it is answered, what was matched is still known."""
+    if outer.is_done:
+        return app(environ, start_response)
+    outer.enter(environ)
+
+    def announcing(status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable[[bytes], object]:
+        outer.look()
+        return start_response(status, headers, *failure)
+
+    return app(environ, announcing)
+
+
 class Middleware:
     """Measures a WSGI application and serves `/metrics` beside it.
 
@@ -126,17 +141,7 @@ class Middleware:
         outer: Outer | None = environ.get(MARK)
         if outer is None:
             return self._serve(environ, start_response)
-        if outer.is_done:
-            return app(environ, start_response)
-        outer.enter(environ)
-
-        def announcing(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None
-        ) -> Callable[[bytes], object]:
-            outer.look()
-            return start_response(status, headers, exc_info)
-
-        return app(environ, announcing)
+        return serve_inside(outer, environ, start_response, app)
 
     def _outer(self, environ: WSGIEnvironment, path: str) -> Outer | None:
         """What measures the request, or stands for none doing so, if it is not we."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from otel_obs._client import stand_in_when_imported
 from otel_obs._pipeline import Pipeline
 from otel_obs.catalog import metric
 from otel_obs.catalog.naming import Naming
@@ -181,3 +182,5 @@ def _enter_registry(pipeline: Pipeline, undo_later: Later) -> None:
 
     undo_later(when_imported("prometheus_client", register))
     undo_later(when_imported("otel_obs.prometheus", install))
+    if pipeline.settings.client:
+        stand_in_when_imported(undo_later)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal, cast
 
-from otel_obs._registered import CLIENT_SCOPE, divide, registered
+from otel_obs._registered import CLIENT_SCOPE, divide, registered, stated_facts
 from otel_obs.catalog.label_order import DeclaredOrder
 from otel_obs.catalog.metric import SCOPE, STANDARD_SCOPE
 from otel_obs.cells.attributes import Attributes, canonical
@@ -16,7 +16,7 @@ from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import Options, family_name, negotiate, render
-from otel_obs.exposition.names import Translation
+from otel_obs.exposition.names import Naming, Translation
 from otel_obs.exposition.plan import by_name
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.provider import SELF_SCOPE
@@ -44,6 +44,9 @@ class Pipeline:
         self.provider = provider
         self._view = MergedView(provider.worker, run_dir)
         self._options: Options | None = None
+        self._facts: dict[str, str] = {}
+        self.is_taken_out: Callable[[str], bool] = lambda family: False
+        """Whether the application wants a standard family left out."""
         self._tables: dict[str, SeriesTable] = {}
         self._durations = provider.get_meter(SELF_SCOPE).create_histogram(
             "otel_obs_scrape_duration",
@@ -72,9 +75,11 @@ class Pipeline:
     def _chunks(self, syntax: Any, names: Sequence[str]) -> Iterator[bytes]:
         self.provider.refresh_observables(older_than_s=_FRESH_S)
         yield b""
+        asked = registered() if self._has_registered else []
+        yield b""
         snapshot, families = divide(self.snapshot())
         yield b""
-        others = chain(families, _registered(snapshot) if self._has_registered else ())
+        others = chain(families, _unmerged(asked, snapshot))
         yield from render(snapshot, syntax, self.options, others, names or None)
 
     @property
@@ -100,14 +105,20 @@ class Pipeline:
     def snapshot(self) -> Snapshot:
         """The merged numbers of all workers, and of what reads them."""
         snapshot = self._view.snapshot()
-        return snapshot._replace(columns=[*snapshot.columns, *self._own_columns(snapshot)])
+        shown = [column for column in snapshot.columns if not self._is_taken_out(column.table.stream)]
+        return snapshot._replace(columns=[*shown, *self._own_columns(snapshot)])
+
+    def _is_taken_out(self, stream: Stream) -> bool:
+        return stream.scope.name in (SCOPE, STANDARD_SCOPE) and self.is_taken_out(family_name(stream))
 
     @property
     def options(self) -> Options:
         """How families are named and labelled; made at the first scrape, which needs the resource."""
-        if self._options is None:
+        facts = stated_facts()
+        if self._options is None or facts != self._facts:
+            self._facts = dict(facts)
             self._options = Options(
-                resource=_shared_resource(self.provider.resource, self.settings),
+                resource=_shared_resource(self.provider.resource, self.settings, facts),
                 resource_labels=self.settings.resource_labels,
                 yielding_scopes=frozenset({SCOPE}),
                 scope_labels=cast("ScopeLabels", self.settings.scope_labels),
@@ -136,8 +147,8 @@ class Pipeline:
         return Column(table, [float(value)], {})
 
 
-def _registered(snapshot: Snapshot) -> Iterator[Any]:
-    """What other code has registered with `prometheus_client`.
+def _unmerged(families: list[Any], snapshot: Snapshot) -> Iterator[Any]:
+    """What other code has registered with `prometheus_client`, less what is here over all workers.
 
     Its own process and interpreter metrics speak of one worker only; ours of these names are merged.
     """
@@ -146,10 +157,10 @@ def _registered(snapshot: Snapshot) -> Iterator[Any]:
         for column in snapshot.columns
         if column.table.stream.scope.name == STANDARD_SCOPE
     }
-    return (family for family in registered() if family.name not in merged)
+    return (family for family in families if family.name not in merged)
 
 
-def _shared_resource(resource: Any, settings: Settings) -> Attributes:
+def _shared_resource(resource: Any, settings: Settings, facts: Mapping[str, str]) -> Attributes:
     """The resource without what differs between the workers, so that every worker answers the same."""
     chosen = settings.resource_attribute_names
     shared = {
@@ -159,4 +170,6 @@ def _shared_resource(resource: Any, settings: Settings) -> Attributes:
     }
     if INSTANCE in shared:
         shared[INSTANCE] = instance_of_service(str(shared[INSTANCE]))
+    known = {Naming().label(key): key for key in shared}
+    shared.update({known.get(label, label): fact for label, fact in facts.items()})
     return canonical(shared)

@@ -6,14 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from otel_obs.exposition.foreign import IS_OURS
 from otel_obs.exposition.plan import warn_once
 from otel_obs.host.interruptions import raise_interruption
 
 if TYPE_CHECKING:
     from otel_obs.cells.snapshot import Snapshot
-
-IS_OURS = "is_from_otel_obs"
-"""The attribute of a collector of ours, which says nothing that a snapshot has not."""
 
 CLIENT_SCOPE = "otel_obs.prometheus"
 """The package, and the scope of the metrics that are made with it."""
@@ -33,16 +31,29 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Any]]:
     return _exposition.divide(snapshot)
 
 
-def registered() -> Iterator[Any]:
-    """The families of every other collector of the default registry."""
+def registered() -> list[Any]:
+    """The families of every other collector of the default registry: what runs code of others.
+
+    They are asked before the cells are read, since they may set metrics that lie there.
+    """
     from prometheus_client import REGISTRY
 
-    if REGISTRY.get_target_info():
-        yield REGISTRY._target_info_metric()  # type: ignore[no-untyped-call]
-    is_metric = _metric_check()
-    for collector in list(REGISTRY._collector_to_names):
-        if not (getattr(collector, IS_OURS, False) or is_metric(collector)):
-            yield from _families(collector)
+    is_read = _reading_check()
+    with REGISTRY._lock:
+        collectors = list(REGISTRY._collector_to_names)
+    return [
+        family
+        for collector in collectors
+        if not (getattr(collector, IS_OURS, False) or is_read(collector))
+        for family in _families(collector)
+    ]
+
+
+def stated_facts() -> dict[str, str]:
+    """What the application has told the default registry about itself, which is in `target_info`."""
+    client = sys.modules.get("prometheus_client")
+    facts: dict[str, str] | None = client.REGISTRY.get_target_info() if client is not None else None
+    return facts or {}
 
 
 def _families(collector: Any) -> Iterator[Any]:
@@ -57,8 +68,8 @@ def _families(collector: Any) -> Iterator[Any]:
         )
 
 
-def _metric_check() -> Callable[[object], bool]:
-    """How to tell a metric of `otel_obs.prometheus`, which a snapshot has too."""
+def _reading_check() -> Callable[[object], bool]:
+    """How to tell a metric that says only what lies in the cells, which a snapshot has too."""
     if CLIENT_SCOPE not in sys.modules:
         return lambda collector: False
     from otel_obs.prometheus import _exposition

@@ -7,12 +7,18 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from otel_obs._registered import IS_OURS, divide
+from otel_obs._registered import divide, stated_facts
+from otel_obs.exposition.foreign import IS_OURS
 
 if TYPE_CHECKING:
     from otel_obs._pipeline import Pipeline
 
-_STANDARD_COLLECTORS = ("PROCESS_COLLECTOR", "PLATFORM_COLLECTOR", "GC_COLLECTOR")
+_STANDARD_COLLECTORS = {
+    "PROCESS_COLLECTOR": "process_",
+    "PLATFORM_COLLECTOR": "python_info",
+    "GC_COLLECTOR": "python_gc_",
+}
+"""The collectors of `prometheus_client` that speak of one process only, and how their families begin."""
 
 
 class _Silent:
@@ -52,7 +58,7 @@ class Collector:
     """What `generate_latest(REGISTRY)`, `make_wsgi_app()` and `start_http_server()` show of ours.
 
     It takes the place of the collectors that speak of one process only, where the pipeline has the
-    same families merged over workers.
+    same families merged over workers, and of readers that say the same of the same provider.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -69,10 +75,22 @@ class Collector:
             return
         if pipeline.settings.runtime_metrics:
             for name in _STANDARD_COLLECTORS:
-                silent = _Silent(getattr(prometheus_client, name))
-                if _exchange(silent.collector, silent):
-                    self._silenced.append(silent)
+                self._silence(getattr(prometheus_client, name))
+            pipeline.is_taken_out = _is_taken_out
         prometheus_client.REGISTRY.register(self)
+        self._silence_readers(pipeline)
+
+    def _silence(self, collector: Any) -> None:
+        silent = _Silent(collector)
+        if _exchange(collector, silent):
+            self._silenced.append(silent)
+
+    def _silence_readers(self, pipeline: Pipeline) -> None:
+        """Have a reader of the same provider that is a collector, too, say nothing a second time."""
+        for reader in pipeline.provider.readers():
+            collector = getattr(reader, "_collector", None)
+            if collector is not None and collector not in [each.collector for each in self._silenced]:
+                self._silence(collector)
 
     def unregister(self) -> None:
         """Leave the default registry as it was."""
@@ -99,9 +117,29 @@ class Collector:
 
         from otel_obs.exposition.families import to_prometheus_client
 
+        self._silence_readers(pipeline)
         names = REGISTRY._names_to_collectors
         taken = {name for name, collector in list(names.items()) if not isinstance(collector, _Silent)}
+        if stated_facts():
+            taken.add("target")
         snapshot, families = divide(pipeline.fresh_snapshot())
-        for family in chain(to_prometheus_client(snapshot, pipeline.options), families):
+        for family in chain(to_prometheus_client(snapshot, pipeline.options, _use_created()), families):
             if family.name not in taken and f"{family.name}_total" not in taken:
                 yield family
+
+
+def _use_created() -> bool:
+    from prometheus_client import metrics
+
+    return metrics._use_created
+
+
+def _is_taken_out(name: str) -> bool:
+    """Whether the application has taken the collector of a family out of the registry."""
+    import prometheus_client
+
+    registered = prometheus_client.REGISTRY._collector_to_names
+    return any(
+        name.startswith(beginning) and getattr(prometheus_client, collector) not in registered
+        for collector, beginning in _STANDARD_COLLECTORS.items()
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry import metrics
 
+from otel_obs._client import stand_in_when_imported
 from otel_obs.cells.service import Service
 from otel_obs.errors import SettingError
 from otel_obs.host import forks
@@ -89,6 +90,8 @@ def prepare() -> bool:
         configure()
     elif Running.pipeline is None:
         _become_global()
+    if settings.client:
+        stand_in_when_imported(Running.undoing.later)
     return True
 
 

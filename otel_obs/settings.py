@@ -191,6 +191,12 @@ class Settings:
     http_sizes: bool = _setting(
         "OTEL_OBS_HTTP_SIZES", parse.BOOL, False, "`true` adds histograms of request and response body sizes."
     )
+    client: bool = _setting(
+        "OTEL_OBS_CLIENT",
+        parse.BOOL,
+        True,
+        "`on` adds up over all workers what is counted with `prometheus_client`; `off` leaves it alone.",
+    )
     runtime_metrics: bool = _setting(
         "OTEL_OBS_RUNTIME_METRICS",
         parse.BOOL,

@@ -32,7 +32,7 @@ class End(NamedTuple):
 
 def can_end(stream: Stream) -> bool:
     """Whether a series of *stream* ends for all workers at once."""
-    return stream.kind is Kind.GAUGE and stream.merge == "latest"
+    return stream.kind is Kind.GAUGE and stream.merge in ("latest", "latest_or_sum")
 
 
 def newest(ends: Iterable[End]) -> list[End]:

@@ -239,6 +239,8 @@ def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:
 
 
 Reading = tuple[float, float]
+"""When a gauge was set, and its value; the time is negative where it was only counted up and down since it
+was made, and 0 where nothing has happened."""
 
 
 def _readings(source: Source, offsets: list[int]) -> list[Reading | None]:
@@ -255,8 +257,15 @@ def _worst(order: list[float]) -> Callable[[Sequence[Reading]], float]:
     )
 
 
+def _latest_or_sum(readings: Sequence[Reading]) -> float:
+    """What was set last; where a gauge was never set and only counted up and down, what all have counted."""
+    set_s, value = max(readings)
+    return value if set_s > 0.0 else sum(value for _, value in readings)
+
+
 _RULES: dict[str, Callable[[Sequence[Reading]], float]] = {
     "latest": lambda readings: max(readings)[1],
+    "latest_or_sum": _latest_or_sum,
     "sum": lambda readings: sum(value for _, value in readings),
     "max": lambda readings: max(value for _, value in readings),
     "min": lambda readings: min(value for _, value in readings),

@@ -98,7 +98,7 @@ class Reading:
         ended = frozenset(
             key
             for key, offset in series.offsets.items()
-            if cells[offset + 1] <= ends.of(key, decoded_from(key, self._decoded))
+            if abs(cells[offset + 1]) <= ends.of(key, decoded_from(key, self._decoded))
         )
         return series.without(ended) if ended else series
 

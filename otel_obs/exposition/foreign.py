@@ -14,6 +14,10 @@ OURS = "is_from_otel_obs"
 """The attribute that marks families of our own collector, which must not be written a second time."""
 
 
+IS_OURS = OURS
+"""The same attribute of a collector, which says nothing that a snapshot has not."""
+
+
 class ClientSample(Protocol):
     """A `prometheus_client.samples.Sample`, of any version."""
 

@@ -1,7 +1,8 @@
 """The API of `prometheus_client`, over OpenTelemetry instruments that all workers of a service share.
 
-Change one import, `from prometheus_client import Counter` to `from otel_obs.prometheus import Counter`.
-What differs is in `docs/migrate.md`.
+Under the wrapper, and where `otel_obs.configure()` was called, code that imports `prometheus_client` needs no
+changed import. Anywhere else, change one: `from prometheus_client import Counter` to
+`from otel_obs.prometheus import Counter`. What differs is in `docs/migrate.md`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import prometheus_client
-from prometheus_client import (
+
+from otel_obs.prometheus import _serving  # noqa: F401  # before what serves is imported
+
+from prometheus_client import (  # isort: skip
     CONTENT_TYPE_LATEST,
     GC_COLLECTOR,
     PLATFORM_COLLECTOR,
@@ -31,6 +35,7 @@ from prometheus_client import (
 )
 
 from otel_obs.prometheus._definitions import install, tell_names, uninstall
+from otel_obs.prometheus._standing_in import stand_aside, stand_in
 from otel_obs.prometheus.asgi import make_asgi_app
 from otel_obs.prometheus.metrics import (
     Counter,
@@ -42,7 +47,7 @@ from otel_obs.prometheus.metrics import (
     disable_created_metrics,
     enable_created_metrics,
 )
-from otel_obs.prometheus.registry import REGISTRY, CollectorRegistry
+from otel_obs.prometheus.registry import REGISTRY, CollectorRegistry, share
 
 __all__ = [
     "CONTENT_TYPE_LATEST",
@@ -72,6 +77,9 @@ __all__ = [
     "make_wsgi_app",
     "push_to_gateway",
     "pushadd_to_gateway",
+    "share",
+    "stand_aside",
+    "stand_in",
     "start_http_server",
     "start_wsgi_server",
     "tell_names",

@@ -34,6 +34,10 @@ PID = "pid"
 PER_WORKER = f"per_worker:{PID}"
 """The merge rule under which each worker's value is a series, told apart by this label."""
 
+LATEST_OR_SUM = "latest_or_sum"
+"""The merge rule of a gauge whose mode nobody has chosen: what was set last, or else the sum of what was
+counted up and down."""
+
 SdkInstrument = Counter | Gauge | Histogram
 
 
@@ -59,6 +63,9 @@ class Owner(Protocol):
 
     def make_series(self) -> None:
         """Make every series of this process, at what it holds."""
+
+    def leave(self) -> None:
+        """Be a metric of `prometheus_client`'s again, with what this process has counted."""
 
     def handles(self) -> Iterator[Any]:
         """Everything that knows cells."""
@@ -93,14 +100,15 @@ class _Making:
 class Definition:
     """One metric's part in OpenTelemetry.
 
-    The first metric of a name in the default registry is the one that other workers mean too. Others of
-    that name get numbers, in the order in which they are made: workers that import the same modules number
-    them alike.
+    Args:
+        declaration: What it is.
+        owner: The metric.
+        registry: The name by which every worker knows its registry; "" is the default one.
     """
 
-    def __init__(self, declaration: Declaration, owner: Owner) -> None:
+    def __init__(self, declaration: Declaration, owner: Owner, registry: str = "") -> None:
         self.declaration = declaration
-        self.number = 0
+        self.registry = registry
         self.computed: weakref.WeakSet[Computed] = weakref.WeakSet()
         self._has_logged = False
         self._owner = weakref.ref(owner)
@@ -123,8 +131,8 @@ class Definition:
     def scope(self) -> Scope:
         """The instrumentation scope, which is part of what other workers know the metric by."""
         pairs = {}
-        if self.number:
-            pairs[REGISTRY_KEY] = str(self.number)
+        if self.registry:
+            pairs[REGISTRY_KEY] = self.registry
         if self.declaration.type in ("info", "stateset", "summary"):
             pairs[TYPE_KEY] = self.declaration.type
         return Scope(SCOPE, attributes=tuple(sorted(pairs.items())))
@@ -134,6 +142,16 @@ class Definition:
         """Whether this process has recorded something, so that new series go beside that at once."""
         service = _service.known()
         return service is not None and service.provider.worker.opened is not None
+
+    def open(self) -> None:
+        """Have all series of this process be there, in the order in which they were named."""
+        if not self.is_open:
+            worker = _service.current().provider.worker
+
+            def change() -> None:
+                worker.store()
+
+            worker.exclusively(change)
 
     @property
     def limit(self) -> float:
@@ -167,17 +185,19 @@ class Definition:
             instrument.make(handle, value)
         instrument.store(handle, value)
 
+    def plain_stream(self) -> Stream:
+        """The stream that the metric is where no views make others of it."""
+        declared = self.declaration
+        return Stream(declared.kind._kind, declared.name, "", declared.help, bounds=declared.bounds or ())
+
     def blank(self) -> Any:
         """Cells for a series of nobody's."""
-        declared = self.declaration
-        cells = Stream(declared.kind._kind, "", bounds=declared.bounds or ()).cells
-        return memoryview(bytearray(CELL_BYTES * cells)).cast("d")
+        return memoryview(bytearray(CELL_BYTES * self.plain_stream().cells)).cast("d")
 
     def apply(self, cells: Any, value: float) -> None:
         """Record to cells that `blank` has made."""
-        declared = self.declaration
-        plan = Plan(Stream(declared.kind._kind, "", bounds=declared.bounds or ()))
-        Aggregator(self.instrument._owner.worker, plan).store(cells, 0, value)
+        worker = _service.current().provider.worker
+        Aggregator(worker, Plan(self.plain_stream())).store(cells, 0, value)
 
     def restart(self, handle: Any, created_s: float) -> None:
         """Have a series begin anew."""
@@ -201,7 +221,7 @@ class Definition:
 
     def end(self, attributes: Mapping[str, str]) -> None:
         """Take other workers' series with at least these attributes away, which this one may not know."""
-        if self.declaration.kind is not Gauge or self.declaration.merge != "latest":
+        if not self.declaration.merge.startswith("latest"):
             return
         at_s = time.monotonic()
         for aggregator in self._aggregators():
@@ -222,6 +242,13 @@ class Definition:
         if not self._has_logged:
             self._has_logged = True
             _logger.warning("%s", message, exc_info=error)
+
+    def displace(self) -> None:
+        """Another metric of the name stands in the registry now: this one's numbers are its own."""
+        owner = self._owner()
+        if owner is not None:
+            owner.leave()
+        self.withdraw()
 
     def make_series(self) -> None:
         """Make every series that the metric has in this process."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 import weakref
@@ -19,11 +18,11 @@ from otel_obs.sdk import MeterProvider
 
 
 class _All:
-    """Every definition of this process, by name and number."""
+    """Every definition of this process, by the name of its metric and that of its registry."""
 
     lock = RLock()
     """Whoever holds it waits for no worker's."""
-    definitions: ClassVar[dict[str, dict[int, Definition]]] = {}
+    definitions: ClassVar[dict[tuple[str, str], Definition]] = {}
     dropped: ClassVar[deque[Definition]] = deque()
     """Those whose metric is gone. A finaliser may run anywhere, so it takes no lock."""
     providers: ClassVar[weakref.WeakSet[MeterProvider]] = weakref.WeakSet()
@@ -31,33 +30,25 @@ class _All:
 
 
 def _every() -> list[Definition]:
-    return [each for taken in list(_All.definitions.values()) for each in list(taken.values())]
+    return list(_All.definitions.values())
 
 
-def define(definition: Definition, owner: Owner, is_default: bool) -> None:
-    """Give a metric its place.
+def _place(definition: Definition) -> tuple[str, str]:
+    return definition.declaration.name, definition.registry
 
-    Args:
-        definition: What it records to.
-        owner: The metric.
-        is_default: Whether it is in the default registry, which lets no two metrics of a name in.
+
+def define(definition: Definition, owner: Owner) -> None:
+    """Give a metric its place in its registry, which lets no two metrics of a name in.
+
+    Whoever has the place has left the registry since, and records for itself from now on.
     """
     sweep()
-    displaced = None
     with _All.lock:
-        taken = _All.definitions.setdefault(definition.declaration.name, {})
-        if is_default:
-            # Whoever has the place has left the registry since, and moves on.
-            displaced = taken.get(0)
-            if displaced is not None:
-                displaced.number = _free_number(taken)
-                taken[displaced.number] = displaced
-        else:
-            definition.number = _free_number(taken)
-        taken[definition.number] = definition
+        displaced = _All.definitions.get(_place(definition))
+        _All.definitions[_place(definition)] = definition
     if displaced is not None:
-        displaced.withdraw()
-    if is_default:
+        displaced.displace()
+    if not definition.registry:
         for listener in list(_All.listeners):
             listener(definition.declaration.exposed_name)
     weakref.finalize(owner, _All.dropped.append, definition).atexit = False
@@ -65,18 +56,17 @@ def define(definition: Definition, owner: Owner, is_default: bool) -> None:
         definition.make_series()
 
 
-def _free_number(taken: dict[int, Definition]) -> int:
-    return next(number for number in itertools.count(1) if number not in taken)
-
-
 def sweep() -> None:
-    """Take away the series of metrics that are gone, and give their numbers back."""
+    """Take away the series of metrics that are gone."""
     while _All.dropped:
-        definition = _All.dropped.popleft()
-        taken = _All.definitions.get(definition.declaration.name, {})
-        if taken.get(definition.number) is definition:
-            del taken[definition.number]
-        definition.withdraw()
+        forget(_All.dropped.popleft())
+
+
+def forget(definition: Definition) -> None:
+    """Take away a metric's series and its place."""
+    if _All.definitions.get(_place(definition)) is definition:
+        del _All.definitions[_place(definition)]
+    definition.withdraw()
 
 
 def known_streams() -> dict[Stream, Definition]:
@@ -127,7 +117,7 @@ def tell_names(listener: Callable[[str], None]) -> Callable[[], None]:
     """
     _All.listeners.append(listener)
     for definition in _every():
-        if not definition.number:
+        if not definition.registry:
             listener(definition.declaration.exposed_name)
 
     def stop() -> None:

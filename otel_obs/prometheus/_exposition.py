@@ -15,14 +15,14 @@ from otel_obs.prometheus import _families
 from otel_obs.prometheus._definition import REGISTRY_KEY
 from otel_obs.prometheus._definitions import known_streams
 from otel_obs.prometheus._metric import Recorded
-from otel_obs.prometheus.registry import REGISTRY
+from otel_obs.prometheus.registry import REGISTRY, reads_only
 
 _SUFFIXES = {"counter": "_total", "gauge": "", "histogram": ""}
 
 
 def is_metric(collector: object) -> bool:
     """Whether *collector* is a metric that `divide` speaks of."""
-    return isinstance(collector, Recorded)
+    return isinstance(collector, Recorded) and reads_only(collector)
 
 
 def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
@@ -35,23 +35,32 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
         The snapshot without what is in no registry or in another one, nor what an encoder would write
         otherwise than `prometheus_client`; and the families of the latter.
     """
-    registered = _registered()
+    registered, known = _registered(), known_streams()
     columns: list[Column] = []
-    families: list[Metric] = []
+    left: dict[Stream, Column] = {}
     for column in snapshot.columns:
         stream = column.table.stream
         if not _families.is_ours(stream):
             columns.append(column)
-        elif _is_shown(stream, registered):
-            if _is_written_alike(stream) and _has_plain_labels(column):
-                columns.append(_families.alone(column))
-            else:
-                families += _families.families(_families.alone(column), theirs._use_created)
-        registered.pop(stream, None)
-    # Where no worker has recorded anything yet.
-    families += [
-        family for metric in set(registered.values()) for family in metric.collect() if family.samples
+            continue
+        metric = registered.get(stream)
+        if metric is None and (stream in known or REGISTRY_KEY in dict(stream.scope.attributes)):
+            continue
+        alone = _families.alone(column)
+        if _is_written_alike(alone) and not (metric is not None and metric._makes_samples):
+            columns.append(alone)
+            registered.pop(stream, None)
+        elif metric is None:  # only another worker knows it
+            left[stream] = alone
+        elif not is_metric(metric):  # it was asked before, and said what it has to say
+            registered.pop(stream)
+    families = [
+        family for column in left.values() for family in _families.families(column, theirs._use_created)
     ]
+    with _families.reading({column.table.stream: column for column in snapshot.columns}):
+        for metric in dict.fromkeys(registered.values()):
+            if is_metric(metric):
+                families += metric.collect()
     return snapshot._replace(columns=columns), families
 
 
@@ -65,15 +74,15 @@ def _registered() -> dict[Stream, Any]:
     }
 
 
-def _is_shown(stream: Stream, registered: dict[Stream, Any]) -> bool:
-    """Whether the default registry has it; of what other workers alone know, it has what has no number."""
-    if stream in registered:
-        return True
-    return stream not in known_streams() and REGISTRY_KEY not in dict(stream.scope.attributes)
+def _is_written_alike(column: Column) -> bool:
+    """Whether an encoder writes the same of it as `prometheus_client` does."""
+    return (
+        bool(column.table.attributes) and _is_named_alike(column.table.stream) and _has_plain_labels(column)
+    )
 
 
 @lru_cache(maxsize=4096)
-def _is_written_alike(stream: Stream) -> bool:
+def _is_named_alike(stream: Stream) -> bool:
     """Whether the type and the name are OpenTelemetry's too."""
     suffix = _SUFFIXES.get(_families.type_of(stream))
     return suffix is not None and family_name(stream) == stream.name + suffix

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar as ClientExemplar
 from prometheus_client.samples import Sample
 
-from otel_obs.cells.attributes import Attributes
+from otel_obs.cells.attributes import Attributes, canonical
 from otel_obs.cells.exemplar import labels_of
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable, Snapshot
@@ -24,6 +24,29 @@ from otel_obs.exposition.plan import Options
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._definition import PER_WORKER, PID, SCOPE, TYPE_KEY
 from otel_obs.prometheus._definitions import compute_all, sweep
+
+
+class Numbers:
+    """The numbers of one metric over all workers, by its series."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._found = {
+            attributes: value
+            for column in columns
+            for attributes, value in zip(column.table.attributes, column.values, strict=True)
+        }
+
+    def attributes(self) -> list[dict[str, Any]]:
+        """Of every series that any worker has."""
+        return [dict(attributes) for attributes in self._found]
+
+    def number(self, series: Any, at: int) -> float:
+        """One number of a series; its own worker's where nobody else knows of it."""
+        value = self._found.get(canonical(series.attributes))
+        if value is None:
+            return float(series.number(at))
+        return float(value[at] if isinstance(value, Sequence) else value)
+
 
 _ALONE = "without the label of the worker"
 _OPTIONS = Options(has_target_info=False)
@@ -53,9 +76,16 @@ def read() -> Columns:
 def one_reading() -> Iterator[Columns]:
     """Have every `read` inside see the same moment."""
     columns = read()
+    with reading(columns):
+        yield columns
+
+
+@contextmanager
+def reading(columns: Columns) -> Iterator[None]:
+    """Have every `read` inside find *columns*."""
     token = _reading.set(columns)
     try:
-        yield columns
+        yield
     finally:
         _reading.reset(token)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from _thread import RLock
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from prometheus_client import metrics as theirs
 
 T = TypeVar("T", bound="Labelled")
 
@@ -15,12 +18,70 @@ _OF_ONE_TEXT = frozenset((str, int, bool, type(None)))
 _SPELLINGS_PER_SERIES = 4
 
 
-class Labelled:
-    """A metric with labels, or one of its series; the errors are those of `prometheus_client`."""
+_MISSING: Any = object()
+
+
+class SeriesByLabels(dict[tuple[str, ...], Any]):
+    """The series of a metric by the values of their labels: what is taken out here ends, and begins anew.
+
+    Code that is written for `prometheus_client` does so: `metric._metrics.clear()`, `.pop(…)`, `del`.
+    """
+
+    def __init__(self, metric: Labelled) -> None:
+        super().__init__()
+        self._metric = weakref.ref(metric)
+
+    def keep(self, texts: tuple[str, ...], child: Any) -> None:
+        """Put in a series of the metric's own."""
+        super().__setitem__(texts, child)
+
+    def take(self, texts: tuple[str, ...]) -> Any:
+        """Take a series out and no more; None where there is none."""
+        return super().pop(texts, None)
+
+    def __setitem__(self, texts: tuple[str, ...], child: Any) -> None:
+        metric = self._metric()
+        if metric is not None:
+            metric._let_in(child)
+        self.keep(texts, child)
+
+    def __delitem__(self, texts: tuple[str, ...]) -> None:
+        if texts not in self:
+            raise KeyError(texts)
+        self._end([texts])
+
+    def pop(self, texts: tuple[str, ...], default: Any = _MISSING) -> Any:
+        """Take a series out, which ends."""
+        child = self.get(texts, default)
+        if child is _MISSING:
+            raise KeyError(texts)
+        self._end([texts])
+        return child
+
+    def popitem(self) -> tuple[tuple[str, ...], Any]:
+        """Take the newest series out, which ends."""
+        texts = next(reversed(self))
+        return texts, self.pop(texts)
+
+    def clear(self) -> None:
+        """Take every series out; all of them end."""
+        self._end(list(self))
+
+    def _end(self, every: list[tuple[str, ...]]) -> None:
+        metric = self._metric()
+        if metric is not None:
+            metric._remove(every)
+
+
+class Labelled(theirs.MetricWrapperBase):
+    """A metric with labels, or one of its series; the errors are those of `prometheus_client`.
+
+    A metric becomes one by a change of its class, for which Python wants this one to derive from theirs.
+    """
 
     _labelnames: tuple[str, ...]
     _labelvalues: tuple[str, ...]
-    _metrics: Any
+    _series: SeriesByLabels
     _spellings: ClassVar[dict[Any, Any]] = {}
     """Series by what `labels` was given. Strings may be looked up as they are; a series has none."""
 
@@ -28,6 +89,20 @@ class Labelled:
         if self._labelnames:
             self._spellings = {}  # type: ignore[misc]
             self.forget_lock()
+
+    if not TYPE_CHECKING:  # an attribute there
+
+        @property
+        def _metrics(self) -> SeriesByLabels:
+            return self._series
+
+        @_metrics.setter
+        def _metrics(self, series: Mapping[tuple[str, ...], Any]) -> None:
+            if "_series" in self.__dict__:
+                self._remove(list(self._series))
+            self._series = SeriesByLabels(self)
+            for texts, child in series.items():
+                self._series[texts] = child
 
     def forget_lock(self) -> None:
         """Have a new lock, since the old one's holder may not be in this process."""
@@ -53,6 +128,10 @@ class Labelled:
     @abstractmethod
     def retire(self) -> None:
         """Be a series no more."""
+
+    @abstractmethod
+    def _let_in(self, child: Any) -> None:
+        """Make a series of this metric of what somebody else has made."""
 
     @abstractmethod
     def _end(self, labels: Mapping[str, str]) -> None:
@@ -88,13 +167,14 @@ class Labelled:
             return known
         texts = self._texts(values, named)
         with self._lock:
-            child: T | None = self._metrics.get(texts)
+            child: T | None = self._series.get(texts)
             is_new = child is None
             if child is None:
                 if self._is_full():
                     return self._overflow()
-                child = self._metrics[texts] = self._child(texts)
-            if is_safe and len(self._spellings) < _SPELLINGS_PER_SERIES * len(self._metrics):
+                child = self._child(texts)
+                self._series.keep(texts, child)
+            if is_safe and len(self._spellings) < _SPELLINGS_PER_SERIES * len(self._series):
                 self._spellings[spelling] = child
         if is_new:
             child._be_there()
@@ -120,7 +200,7 @@ class Labelled:
         """A series of this metric: like the metric in all, but for its labels and what it holds."""
         child = object.__new__(type(self))
         for name, value in self.__dict__.items():
-            if name not in ("_lock", "_metrics", "_spellings"):
+            if name not in ("_lock", "_series", "_spellings"):
                 setattr(child, name, value)
         child._labelvalues = texts
         child._metric_init()
@@ -150,7 +230,7 @@ class Labelled:
             self._remove(
                 [
                     texts
-                    for texts in list(self._metrics)
+                    for texts in list(self._series)
                     if all(texts[at] == text for at, text in wanted.items())
                 ]
             )
@@ -159,12 +239,12 @@ class Labelled:
     def clear(self) -> None:
         """Drop every series with labels, of this worker or as `remove` says."""
         if self._labelnames:
-            self._remove(list(self._metrics))
+            self._remove(list(self._series))
             self._end({})
 
-    def _remove(self, keys: list[tuple[str, ...]]) -> None:
+    def _remove(self, keys: Iterable[tuple[str, ...]]) -> None:
         with self._lock:
-            removed = [child for texts in keys if (child := self._metrics.pop(texts, None)) is not None]
+            removed = [child for texts in keys if (child := self._series.take(texts)) is not None]
             if removed:
                 self._spellings = {}  # type: ignore[misc]
         for child in removed:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
-import prometheus_client
 from prometheus_client import metrics as theirs
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
@@ -18,9 +16,10 @@ from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable
 from otel_obs.exposition.names import UNITS, unit_word
 from otel_obs.prometheus import _families
+from otel_obs.prometheus._arriving import Arriving
 from otel_obs.prometheus._definition import Declaration, Definition, SdkInstrument
 from otel_obs.prometheus._definitions import define
-from otel_obs.prometheus._labels import Labelled
+from otel_obs.prometheus._value import merged
 
 T = TypeVar("T", bound="Recorded")
 
@@ -28,28 +27,20 @@ OVERFLOW = "otel.metric.overflow"
 _UCUM = {word: unit for unit, word in reversed(UNITS.items()) if word}
 
 
-def defining(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
-    """The constructor of a class of `prometheus_client`, for a metric that records to OpenTelemetry."""
-    constructor = kind.__init__
-
-    @functools.wraps(constructor)
-    def construct(self: Recorded, *args: Any, **kwargs: Any) -> None:
-        constructor(self, *args, **kwargs)
-        self._begin()
-
-    return construct
-
-
-class Recorded(Labelled, theirs.MetricWrapperBase):
+class Recorded(Arriving):
     """A metric whose series lie in cells, beside the class of `prometheus_client` that it stands for.
 
     It is a series itself, or has one for each set of labels, of the same class. A series is there at 0 as
     soon as it is named; where this process has recorded nothing yet, with its first record.
     """
 
+    _makes_samples: ClassVar[bool] = False
+    """Whether an application's class makes samples of its own out of the numbers."""
     _definition: Definition
     _created: float
     _is_removed = False
+    _is_displaced = False
+    """Whether another metric of the name has its place: it is read from its own numbers then."""
     _others: Any = None
     """The series for label sets that are too many."""
     _first: ClassVar[float] = 0.0
@@ -62,16 +53,53 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
     _bounds: tuple[float, ...] = ()
     _has_extremes = False
 
-    def _begin(self) -> None:
-        """Become known to OpenTelemetry, once `prometheus_client` has checked everything."""
+    def _begin(self, registry: str) -> None:
+        """Become known to OpenTelemetry, once `prometheus_client` has checked everything.
+
+        Args:
+            registry: The name by which every worker knows the metric's registry.
+        """
         self._begin_labels()
-        is_default = self in prometheus_client.REGISTRY._collector_to_names
-        self._definition = Definition(self._declare(), self)
-        define(self._definition, self, is_default)
+        self._definition = Definition(self._declare(), self, registry)
+        define(self._definition, self)
 
     def _metric_init(self) -> None:
+        """Be a series at 0; what is a series already begins anew."""
+        if self._cells is not None:
+            self._restart()
+            return
         self.attributes = dict(zip(self._labelnames, self._labelvalues, strict=True))
         self._created = time.time()
+        if self._is_displaced:
+            self._cells, self._offset, self._is_removed = self._definition.blank(), 0, True
+
+    def number(self, at: int) -> float:
+        """One of the numbers of this process."""
+        cells, offset = self.locate()
+        value: float = cells[offset + at]
+        return value
+
+    def set_number(self, at: int, value: float) -> None:
+        """Change one of the numbers of this process."""
+        cells, offset = self.locate()
+        cells[offset + at] = value
+
+    def add_number(self, at: int, amount: float) -> None:
+        """Add to one of the numbers of this process."""
+        value = float(amount)
+        cells, offset = self.locate()
+        cells[offset + at] += value
+
+    def keep(self, exemplar: Any) -> None:
+        """Keep an exemplar of `prometheus_client`'s."""
+        self._definition.keep_exemplar(self, float(exemplar.value), exemplar.labels)
+
+    def leave(self) -> None:
+        """Record for itself from now on: another metric of the name has the place."""
+        for series in self._each():
+            series.retire()
+            series._is_displaced = True
+        self._is_displaced = True
 
     def _be_there(self) -> None:
         if self._definition.is_open:
@@ -147,6 +175,7 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
 
     def make_series(self) -> None:
         """Make this process's series, and learn where their cells are."""
+        self._definition.open()
         for series in self._each():
             if series._is_there():
                 for handle in series._own_handles():
@@ -158,6 +187,8 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
 
     def retire(self) -> None:
         """Go on as a series of nobody's: whoever holds it may still record to it, and nobody reads that."""
+        if self._is_removed:
+            return
         copy, known, offset = self._definition.blank(), self._cells, self._offset
         if known is not None:
             copy[:] = known[offset : offset + len(copy)]
@@ -199,20 +230,39 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
 
     def collect(self) -> Iterable[Metric]:
         """The family, merged over workers."""
-        columns = _families.read()
+        if self._makes_samples:
+            return self._own_samples()
+        columns = {} if self._is_displaced else _families.read()
         has_created = theirs._use_created
         family: Metric = self._get_metric()  # type: ignore[no-untyped-call]
         others: list[Metric] = []
-        for stream in self.streams():
+        for stream in self._collected_streams():
             column = columns.get(stream)
             if column is None:
-                column = self._at_rest(stream)
+                column = self._own_column(stream)
             column = _families.alone(column)
             if self._is_as_declared(stream):
                 _families.add_samples(family, column, has_created, self._labelnames)
             else:
                 others += _families.families(column, has_created)
         return others or [family]
+
+    def _collected_streams(self) -> list[Stream]:
+        return [self._definition.plain_stream()] if self._is_displaced else self.streams()
+
+    def _own_samples(self) -> Iterable[Metric]:
+        """What the application's class makes of the numbers, here of those of all workers."""
+        columns = {} if self._is_displaced else _families.read()
+        over_workers = _families.Numbers([columns[each] for each in self.streams() if each in columns])
+        if self._is_parent() and self._type != "gauge":
+            for attributes in over_workers.attributes():
+                if attributes.keys() == set(self._labelnames):
+                    self.labels(**attributes)
+        token = merged.set(over_workers.number)
+        try:
+            return list(theirs.MetricWrapperBase.collect(self))
+        finally:
+            merged.reset(token)
 
     def _as_named(self, families: Iterable[Metric]) -> list[Metric]:
         """Have the series of this worker come first, in the order in which they were named."""
@@ -231,12 +281,12 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
         declared = self._definition.declaration
         return stream.name == declared.name and stream.kind is declared.kind._kind
 
-    def _at_rest(self, stream: Stream) -> Column:
-        """This process's series, where no worker has recorded anything yet."""
+    def _own_column(self, stream: Stream) -> Column:
+        """This process's series, where no worker has recorded anything yet, or nobody else is to see them."""
         found = [
             (handle, series)
             for series in self._each()
-            if series._is_there()
+            if series._is_there() or self._is_displaced
             for handle in series._own_handles()
         ]
         table = SeriesTable(
@@ -244,6 +294,12 @@ class Recorded(Labelled, theirs.MetricWrapperBase):
             [canonical(handle.attributes) for handle, _ in found],
             [series._created for _, series in found],
         )
+        return Column(table, [_value_of(handle, stream) for handle, _ in found], {})
+
+
+def _value_of(handle: Any, stream: Stream) -> Any:
+    cells, offset = handle._cells, handle._offset
+    if stream.kind is Kind.HISTOGRAM:
         width = len(stream.bounds) + 2
-        is_histogram = stream.kind is Kind.HISTOGRAM
-        return Column(table, [[0.0] * width if is_histogram else handle._first for handle, _ in found], {})
+        return [0.0] * width if cells is None else list(cells[offset : offset + width])
+    return handle._first if cells is None else cells[offset]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from _thread import RLock
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample
 
 from otel_obs.prometheus._definition import Declaration
-from otel_obs.prometheus._metric import Recorded, defining
+from otel_obs.prometheus._metric import Recorded
 from otel_obs.sdk.instruments import Gauge
 
 
@@ -32,20 +33,19 @@ class _State:
         self._cells = None
 
 
-class Info(Recorded, prometheus_client.Info):
-    """Facts, as labels of a series that is always 1. See `prometheus_client.Info`.
+class RecordedInfo(Recorded, prometheus_client.Info):
+    """Facts, as labels of a series that is always 1.
 
-    Over several workers there is a series for each set of facts that one of them states.
+    Over several workers there is a series for each set of facts that one of them states. A worker that has
+    stated none has its series only as long as no other has stated any.
     """
 
-    __doc__ = prometheus_client.Info.__doc__
     _first = 1.0
-    if not TYPE_CHECKING:
-        __init__ = defining(prometheus_client.Info)
 
     def _metric_init(self) -> None:
         super()._metric_init()
         self._changing = RLock()
+        self._facts: dict[str, str] | None = None
 
     def info(self, val: dict[str, str]) -> None:
         """State other facts.
@@ -58,43 +58,74 @@ class Info(Recorded, prometheus_client.Info):
             raise ValueError(f"Overlapping labels for Info metric, metric: {self._labelnames} child: {val}")
         if any(value is None for value in val.values()):
             raise ValueError("Label value cannot be None")
+        self._state(val)
+
+    def _state(self, facts: Mapping[str, str]) -> None:
         labels = dict(zip(self._labelnames, self._labelvalues, strict=True))
         with self._changing:
-            if self.attributes == {**labels, **val}:
+            if self._facts == facts:
                 return
-            if not self._is_removed:
+            if not self._is_removed and self._facts is not None:
                 self._definition.unmake(self)
-                self._cells = None
-            self.attributes = {**labels, **val}
-            self._be_there()
+            self._cells = None if not self._is_removed else self._cells
+            self._facts = dict(facts)
+            self.attributes = {**labels, **facts}
+            if not self._is_removed:
+                self.make_series()
+
+    def _is_there(self) -> bool:
+        """Whether there is a series from the start: of a worker that has stated facts."""
+        return self._facts is not None and super()._is_there()
 
     def collect(self) -> list[Metric]:
         """The family, merged over workers; this worker's series in the order in which they were named."""
         families = list(super().collect())
         places = {frozenset(each.attributes.items()): place for place, each in enumerate(self._each())}
         for family in families:
+            self._add_unstated(family)
             family.samples.sort(key=lambda sample: places.get(frozenset(sample.labels.items()), len(places)))
         return families
+
+    def _add_unstated(self, family: Metric) -> None:
+        """A series without facts, as `prometheus_client` has it, where nobody has stated any."""
+        stated = [sample.labels for sample in family.samples]
+        for series in self._each():
+            labels = series.attributes
+            if series._facts is None and not any(labels.items() <= each.items() for each in stated):
+                family.samples.append(Sample(f"{family.name}_info", dict(labels), 1.0))
 
     def detach(self) -> None:
         """Find the cells again at the next use, and have a new lock, since its holder may not be here."""
         super().detach()
         self._changing = RLock()
 
+    if not TYPE_CHECKING:  # an attribute there
+
+        @property
+        def _value(self) -> dict[str, str]:
+            return dict(self._facts or {})
+
+        @_value.setter
+        def _value(self, facts: Mapping[str, str]) -> None:
+            if "_definition" in self.__dict__:
+                self._state(facts)
+
+    def take_numbers(self) -> list[Any]:
+        facts = self.__dict__.pop("_value", None)
+        return [facts] if facts else []
+
+    def take_up(self, numbers: list[Any]) -> None:
+        for facts in numbers:
+            self._state(facts)
+
     def _declare(self) -> Declaration:
         return self._declaration(Gauge, f"{self._name}_info", merge="max")
 
 
-class Enum(Recorded, prometheus_client.Enum):
-    """Which of several states holds. See `prometheus_client.Enum`.
+class RecordedEnum(Recorded, prometheus_client.Enum):
+    """Which of several states holds; over several workers, every state holds that one of them is in."""
 
-    Over several workers, every state holds that one of them is in.
-    """
-
-    __doc__ = prometheus_client.Enum.__doc__
     _states: Any
-    if not TYPE_CHECKING:
-        __init__ = defining(prometheus_client.Enum)
 
     def _metric_init(self) -> None:
         super()._metric_init()
@@ -116,19 +147,40 @@ class Enum(Recorded, prometheus_client.Enum):
             ValueError: It is no state of the metric, or the metric has labels and this is none of its series.
         """
         self._be_series()
-        chosen = self._states.index(state)
+        self._be_in(self._states.index(state))
+
+    def _be_in(self, chosen: int) -> None:
         with self._changing:
             handles = list(self._own_handles())
             # The new state first: no reader ever sees none.
             for handle in sorted(handles, key=lambda handle: handle is not handles[chosen]):
                 handle._first = float(handle is handles[chosen])
-                if self._definition.is_open and not self._is_removed:
+                if not self._is_removed:
                     self._definition.store(handle, handle._first)
 
     def detach(self) -> None:
         """Find the cells again at the next use, and have a new lock, since its holder may not be here."""
         super().detach()
         self._changing = RLock()
+
+    if not TYPE_CHECKING:  # an attribute there
+
+        @property
+        def _value(self) -> int:
+            return next((at for at, each in enumerate(self._own_handles()) if each._first), 0)
+
+        @_value.setter
+        def _value(self, chosen: int) -> None:
+            if "_definition" in self.__dict__:
+                self._be_in(chosen)
+
+    def take_numbers(self) -> list[Any]:
+        return [self.__dict__.pop("_value", 0)]
+
+    def take_up(self, numbers: list[Any]) -> None:
+        for chosen in numbers:
+            if chosen:
+                self._be_in(chosen)
 
     def _declare(self) -> Declaration:
         return self._declaration(Gauge, self._name, merge="max")

@@ -9,8 +9,9 @@ from time import perf_counter
 from typing import Any
 
 from prometheus_client import asgi as theirs
+from prometheus_client import registry as registries
 
-from otel_obs.prometheus.registry import REGISTRY, Collector
+from otel_obs.prometheus.registry import REGISTRY, Collector, share
 
 __all__ = ["make_asgi_app"]
 
@@ -19,6 +20,8 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+THEIRS: Callable[..., Application] = theirs.make_asgi_app
 
 LONG_S = 0.005
 """A collection that took longer the last time gets a thread of its own; shorter ones are not worth it."""
@@ -31,7 +34,9 @@ def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = Fa
         registry: What to collect.
         disable_compression: Whether no answer is compressed.
     """
-    application: Application = theirs.make_asgi_app(registry, disable_compression)
+    if isinstance(registry, registries.CollectorRegistry):
+        share(registry)
+    application: Application = THEIRS(registry, disable_compression)
 
     last_s = 0.0
 
@@ -64,13 +69,20 @@ def _answer(application: Application, scope: Scope) -> list[Message]:
         return {"type": "http.request"}
 
     async def send(message: Message) -> None:
-        answer.append(message)
+        answer.append(_spelt(message))
 
     try:
         application(scope, receive, send).send(None)
     except StopIteration:
         return answer
     raise RuntimeError("the application of prometheus_client waits for something")
+
+
+def _spelt(message: Message) -> Message:
+    """Headers in lower case, as ASGI has them: a middleware that compresses sees what is compressed then."""
+    if message["type"] != "http.response.start":
+        return message
+    return {**message, "headers": [(name.lower(), value) for name, value in message["headers"]]}
 
 
 async def _aside(work: Callable[[], list[Message]]) -> list[Message]:

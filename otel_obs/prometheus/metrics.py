@@ -1,12 +1,10 @@
-"""The six kinds of metrics of `prometheus_client`, over OpenTelemetry instruments in cells."""
+"""`prometheus_client.metrics`: six kinds of metrics, which record to cells in registries that are shown."""
 
 from __future__ import annotations
 
-import time as clock
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
-from math import inf
-from typing import TYPE_CHECKING, Any
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import prometheus_client
 from prometheus_client import metrics as theirs
@@ -16,19 +14,9 @@ from prometheus_client.metrics import (
     disable_created_metrics,
     enable_created_metrics,
 )
-from prometheus_client.metrics_core import Metric
 
-from otel_obs.cells.worker import GIL_IS_ON
-from otel_obs.host.interruptions import raise_interruption
-from otel_obs.prometheus._definition import PER_WORKER, PID, Declaration
-from otel_obs.prometheus._metric import Recorded, defining
-from otel_obs.prometheus._states import Enum, Info
-from otel_obs.prometheus._value import Value
+from otel_obs.prometheus._moving import constructing
 from otel_obs.prometheus.context_managers import ExceptionCounter, InprogressTracker, Timer
-from otel_obs.sdk import instruments as sdk
-from otel_obs.sdk.aggregate import note_extremes
-from otel_obs.sdk.recording import current_context
-from otel_obs.sdk.threads import under_lock
 
 __all__ = [
     "Counter",
@@ -43,303 +31,94 @@ __all__ = [
     "enable_created_metrics",
 ]
 
-_INF = inf
-Labels = Mapping[str, str]
-_check_exemplar: Callable[[Labels], None] = theirs._validate_exemplar  # type: ignore[attr-defined]
-"""Raises a `ValueError` for labels that `prometheus_client` does not take."""
+
+class _Ours:
+    """What an application uses by the names of this package: metrics that record to cells by themselves."""
+
+    _records_to_cells = True
 
 
-class Counter(Recorded, prometheus_client.Counter):
+class _Timed(_Ours):
+    """What times blocks and calls, also those of coroutine functions."""
+
+    _verb = "observe"
+
+    def time(self) -> Timer:
+        """Give the seconds of a block or a call to the metric, in a `with` or as a decorator."""
+        return Timer(self, self._verb)  # type: ignore[no-untyped-call]
+
+
+class Counter(_Ours, prometheus_client.Counter):
     """A total that only grows. See `prometheus_client.Counter`."""
 
     __doc__ = prometheus_client.Counter.__doc__
     if not TYPE_CHECKING:
-        __init__ = defining(prometheus_client.Counter)
-
-    def inc(self, amount: float = 1, exemplar: Labels | None = None) -> None:
-        """Add *amount*, which is not negative.
-
-        Raises:
-            ValueError: It is negative, or the metric has labels and this is none of its series.
-        """
-        try:
-            value = amount * 1.0
-            if exemplar is None and 0.0 <= value < _INF and type(value) is float and not current_context():
-                self._cells[self._offset] += value
-                return
-        except Exception as error:  # not resolved yet, or an odd amount
-            raise_interruption(error)
-        self._be_series()
-        if amount < 0:
-            raise ValueError("Counters can only be incremented by non-negative amounts.")
-        self._record(amount * 1.0)
-        if exemplar:
-            _check_exemplar(exemplar)
-            self._definition.keep_exemplar(self, float(amount), exemplar)
-
-    def reset(self) -> None:
-        """Begin anew at 0, in this worker."""
-        self._be_series()
-        self._restart()
+        __init__ = constructing(prometheus_client.Counter)
 
     def count_exceptions(
         self, exception: type[BaseException] | tuple[type[BaseException], ...] = Exception
     ) -> ExceptionCounter:
         """Count what is raised, in a `with` or as a decorator, of coroutine functions too."""
-        self._be_series()
+        self._raise_if_not_observable()  # type: ignore[no-untyped-call]
         return ExceptionCounter(self, exception)
 
-    @property
-    def _value(self) -> Value:
-        return Value(self, 0)
 
-    def _declare(self) -> Declaration:
-        return self._declaration(sdk.Counter, self._name)
-
-
-class Gauge(Recorded, prometheus_client.Gauge):
+class Gauge(_Timed, prometheus_client.Gauge):
     """A value that goes up and down. See `prometheus_client.Gauge`."""
 
     __doc__ = prometheus_client.Gauge.__doc__
-    _function: Callable[[], float] | None = None
+    _verb = "set"
     if not TYPE_CHECKING:
-        __init__ = defining(prometheus_client.Gauge)
-
-    def inc(self, amount: float = 1) -> None:
-        """Add *amount* to the value of this worker.
-
-        Raises:
-            RuntimeError: The gauge is of a "mostrecent" mode.
-            ValueError: The metric has labels and this is none of its series.
-        """
-        if not self._is_most_recent:
-            try:
-                value = amount * 1.0
-                if type(value) is float:
-                    self._cells[self._offset] += value
-                    return
-            except Exception as error:  # not resolved yet, or an odd amount
-                raise_interruption(error)
-        self._inc_slowly("inc", amount)
-
-    def dec(self, amount: float = 1) -> None:
-        """Subtract *amount* from the value of this worker; raises as `inc` does."""
-        if not self._is_most_recent:
-            try:
-                value = amount * 1.0
-                if type(value) is float:
-                    self._cells[self._offset] -= value
-                    return
-            except Exception as error:  # not resolved yet, or an odd amount
-                raise_interruption(error)
-        self._inc_slowly("dec", -amount)
-
-    def _inc_slowly(self, verb: str, amount: float) -> None:
-        if self._is_most_recent:
-            raise RuntimeError(f"{verb} must not be used with the mostrecent mode")
-        self._be_series()
-        value = float(amount * 1.0)
-        if self._cells is None:
-            self.make_series()
-        cells, offset = self._cells, self._offset
-        if cells is None:
-            self._definition.instrument.add_up(self, value)
-        else:
-            cells[offset] += value
-
-    def set(self, value: float) -> None:
-        """Set the value of this worker.
-
-        Raises:
-            ValueError: The metric has labels and this is none of its series.
-        """
-        try:
-            number = value * 1.0
-            if type(number) is float:
-                cells, offset = self._cells, self._offset
-                cells[offset] = number
-                if self._is_most_recent:
-                    cells[offset + 1] = clock.monotonic()
-                return
-        except Exception as error:  # not resolved yet, or an odd value
-            raise_interruption(error)
-        self._be_series()
-        self._record(float(value))
-
-    def set_to_current_time(self) -> None:
-        """Set the Unix time, in seconds."""
-        self.set(clock.time())
+        __init__ = constructing(prometheus_client.Gauge)
 
     def track_inprogress(self) -> InprogressTracker:
         """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
-        self._be_series()
+        self._raise_if_not_observable()  # type: ignore[no-untyped-call]
         return InprogressTracker(self)  # type: ignore[no-untyped-call]
 
-    def time(self) -> Timer:
-        """Set the seconds of a block or a call, in a `with` or as a decorator."""
-        return Timer(self, "set")  # type: ignore[no-untyped-call]
 
-    def set_function(self, f: Callable[[], float]) -> None:
-        """Take the value from *f*, which each worker asks for itself; all other methods do nothing then.
-
-        A function that raises is logged once, and its series is not there until it returns again.
-        """
-        self._be_series()
-        self._function = f
-        for name in ("set",) if self._is_most_recent else ("inc", "dec", "set"):
-            setattr(self, name, _do_nothing)
-        self._definition.computed.add(self)
-        if self._cells is not None:
-            self.compute()
-
-    def _is_there(self) -> bool:
-        """Whether there is a series from the start: a function's is there once it has returned."""
-        return self._function is None and super()._is_there()
-
-    def _make_for(self, value: float) -> None:
-        """Hold the value from the start: no reader ever sees the 0 before it."""
-        self._definition.instrument.make(self, value, self._created)
-
-    def compute(self) -> None:
-        """Ask the function, and show every worker what it returned."""
-        try:
-            value = float(self._function())  # type: ignore[misc]
-        except Exception as error:
-            raise_interruption(error)
-            message = f"the function of the gauge {self._name!r} failed; its series is not exposed"
-            self._definition.log_once(message, error)
-            self._definition.unmake(self)
-            self._cells = None
-            return
-        self._record(value)
-
-    def collect(self) -> Iterable[Metric]:
-        """The family, merged over workers; a function's series, made late, stands where it was named."""
-        families = super().collect()
-        return self._as_named(families) if self._definition.computed else families
-
-    @property
-    def _value(self) -> Value:
-        return Value(self, 0)
-
-    def _declare(self) -> Declaration:
-        return self._declaration(sdk.Gauge, self._name, merge=self._merge_rule())
-
-    def _merge_rule(self) -> str:
-        rule = _MERGE_RULES[self._multiprocess_mode.removeprefix("live")]
-        return "latest" if rule == PER_WORKER and PID in self._labelnames else rule
-
-
-_MERGE_RULES = {"all": PER_WORKER, "min": "min", "max": "max", "sum": "sum", "mostrecent": "latest"}
-
-
-def _do_nothing(*_: Any) -> None:
-    """Nothing: a function gives the value."""
-
-
-class Summary(Recorded, prometheus_client.Summary):
+class Summary(_Timed, prometheus_client.Summary):
     """The count and the sum of what is observed. See `prometheus_client.Summary`."""
 
     __doc__ = prometheus_client.Summary.__doc__
     if not TYPE_CHECKING:
-        __init__ = defining(prometheus_client.Summary)
-
-    def observe(self, amount: float) -> None:
-        """Count *amount*, and add it to the sum.
-
-        Raises:
-            ValueError: The metric has labels and this is none of its series.
-        """
-        try:
-            value = amount * 1.0
-            if type(value) is float and not current_context():
-                cells, offset = self._cells, self._offset
-                cells[offset] += 1.0
-                cells[offset + 1] += value
-                if self._has_extremes:
-                    note_extremes(cells, offset + 1, value)
-                return
-        except Exception as error:  # not resolved yet, or an odd amount
-            raise_interruption(error)
-        self._be_series()
-        self._record(amount * 1.0)
-
-    def time(self) -> Timer:
-        """Observe the seconds of a block or a call, in a `with` or as a decorator."""
-        return Timer(self, "observe")  # type: ignore[no-untyped-call]
-
-    @property
-    def _count(self) -> Value:
-        return Value(self, 0)
-
-    @property
-    def _sum(self) -> Value:
-        return Value(self, 1)
-
-    def _declare(self) -> Declaration:
-        return self._declaration(sdk.Histogram, self._name, bounds=())
+        __init__ = constructing(prometheus_client.Summary)
 
 
-class Histogram(Recorded, prometheus_client.Histogram):
+class Histogram(_Timed, prometheus_client.Histogram):
     """How many observations fell below each of some bounds. See `prometheus_client.Histogram`."""
 
     __doc__ = prometheus_client.Histogram.__doc__
     if not TYPE_CHECKING:
-        __init__ = defining(prometheus_client.Histogram)
+        __init__ = constructing(prometheus_client.Histogram)
 
-    def observe(self, amount: float, exemplar: Labels | None = None) -> None:
-        """Count *amount* in its bucket, and add it to the sum.
 
-        Raises:
-            ValueError: The metric has labels and this is none of its series.
-        """
-        try:
-            value = amount * 1.0
-            if exemplar is None and -_INF <= value <= _INF and type(value) is float and not current_context():
-                cells, offset, bounds = self._cells, self._offset, self._bounds
-                bucket, sum_at = offset + bisect_left(bounds, value), offset + len(bounds) + 1
-                # No call between these two: what a signal handler raises comes before both or after both.
-                cells[bucket] += 1.0
-                cells[sum_at] += value
-                if self._has_extremes:
-                    note_extremes(cells, sum_at, value)
-                return
-        except Exception as error:  # not resolved yet, or an odd amount
-            raise_interruption(error)
-        self._be_series()
-        value = float(amount * 1.0)
-        if value != value:
-            self._sum.inc(value)  # in no bucket, as `prometheus_client` has it
-            return
-        self._record(value)
-        if exemplar:
-            _check_exemplar(exemplar)
-            self._definition.keep_exemplar(self, value, exemplar)
+class Info(_Ours, prometheus_client.Info):
+    """Facts, as labels of a series that is always 1. See `prometheus_client.Info`."""
 
-    def time(self) -> Timer:
-        """Observe the seconds of a block or a call, in a `with` or as a decorator."""
-        return Timer(self, "observe")  # type: ignore[no-untyped-call]
+    __doc__ = prometheus_client.Info.__doc__
+    if not TYPE_CHECKING:
+        __init__ = constructing(prometheus_client.Info)
+
+
+class Enum(_Ours, prometheus_client.Enum):
+    """Which of several states holds. See `prometheus_client.Enum`."""
+
+    __doc__ = prometheus_client.Enum.__doc__
+    if not TYPE_CHECKING:
+        __init__ = constructing(prometheus_client.Enum)
+
+
+class _Module(ModuleType):
+    """This module, with the switch of `prometheus_client` that code reads and writes: there is one."""
 
     @property
-    def _sum(self) -> Value:
-        return Value(self, len(self._finite_bounds()) + 1)
+    def _use_created(self) -> bool:
+        return theirs._use_created
 
-    if not TYPE_CHECKING:  # an attribute there
-
-        @property
-        def _buckets(self) -> list[Value]:
-            return [Value(self, bucket) for bucket in range(len(self._finite_bounds()) + 1)]
-
-    def _finite_bounds(self) -> tuple[float, ...]:
-        """Each once, which OpenTelemetry asks for, and Prometheus too."""
-        return tuple(dict.fromkeys(bound for bound in self._upper_bounds if -_INF < bound < _INF))
-
-    def _declare(self) -> Declaration:
-        return self._declaration(sdk.Histogram, self._name, bounds=self._finite_bounds())
+    @_use_created.setter
+    def _use_created(self, value: bool) -> None:
+        theirs._use_created = value
 
 
-if not GIL_IS_ON:
-    for _kind in (Counter, Gauge, Summary, Histogram):
-        for _name in ("inc", "dec", "set", "observe"):
-            if _name in vars(_kind):
-                setattr(_kind, _name, under_lock(vars(_kind)[_name]))
+sys.modules[__name__].__class__ = _Module

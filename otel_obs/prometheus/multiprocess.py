@@ -1,20 +1,35 @@
-"""`prometheus_client.multiprocess`: what is written for it runs, and there is nothing left for it to do."""
+"""`prometheus_client.multiprocess`: what is written for it gets everything, and has nothing left to do.
+
+What lies in cells is added up with what others have written to the files of `PROMETHEUS_MULTIPROC_DIR`:
+metrics in registries of a process's own, and processes that otel_obs is not in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from glob import glob
 from typing import Any
 
+from prometheus_client import multiprocess as theirs
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import CollectorRegistry
 
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.exposition.families import to_prometheus_client
 from otel_obs.prometheus import _families, _service
-from otel_obs.prometheus.registry import REGISTRY, CollectorRegistry
+from otel_obs.prometheus._moving import StandingIn
+from otel_obs.prometheus.registry import REGISTRY
+from otel_obs.settings import process_environment
 
 __all__ = ["MultiProcessCollector", "mark_process_dead"]
 
+_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 _ADDED = ("counter", "histogram", "summary")
+_ADD: Callable[[float, float], float] = float.__add__
+_GAUGES: dict[str, Callable[[float, float], float]] = {"sum": _ADD, "min": min, "max": max}
+"""How gauges of a mode are merged; of any other mode what lies in cells stays."""
 
 
 class MultiProcessCollector:
@@ -22,10 +37,12 @@ class MultiProcessCollector:
 
     Args:
         registry: Where to register; the default registry has all of it anyway.
-        path: Not used: there is no directory to name.
+        path: A directory of `prometheus_client`'s files; by default what the environment says, if anything.
     """
 
     def __init__(self, registry: CollectorRegistry | None, path: str | None = None) -> None:
+        environ = process_environment()
+        self._path = path or next((environ[name] for name in _VARIABLES if name in environ), None)
         if registry and registry is not REGISTRY:
             registry.register(self)
 
@@ -35,32 +52,54 @@ class MultiProcessCollector:
 
     def collect(self) -> Iterator[Metric]:
         """The families, merged over workers and registries, without the times at which series began."""
-        columns = _families.read()
-        merged: dict[str, Metric] = {}
-        for stream, column in columns.items():
-            if _families.is_ours(stream):
-                for family in _families.families(column, has_created=False):
-                    _merge(merged.setdefault(family.name, family), family)
-        yield from merged.values()
-        rest = [column for stream, column in columns.items() if not _families.is_ours(stream)]
-        for family in to_prometheus_client(Snapshot(rest, 0, 0), _service.current().options, False):
-            if family.name not in merged:
-                yield family
+        files = glob(os.path.join(self._path, "*.db")) if self._path else []
+        merge: Any = theirs.MultiProcessCollector.merge
+        yield from _everything(merge(files, accumulate=True) if files else ())
+
+
+def with_cells(collect: Callable[[Any], Iterable[Metric]]) -> Callable[[Any], Iterable[Metric]]:
+    """The collector of `prometheus_client`, which finds what lies in cells too."""
+
+    @wraps(collect)
+    def collect_both(self: Any) -> Iterable[Metric]:
+        return _everything(collect(self)) if StandingIn.is_on else collect(self)
+
+    return collect_both
+
+
+def _everything(filed: Iterable[Metric]) -> Iterator[Metric]:
+    columns = _families.read()
+    merged: dict[str, Metric] = {}
+    for stream, column in columns.items():
+        if _families.is_ours(stream):
+            for family in _families.families(column, has_created=False):
+                _merge(merged.setdefault(family.name, family), family)
+    for family in filed:
+        _merge(merged.setdefault(family.name, family), family)
+    yield from merged.values()
+    rest = [column for stream, column in columns.items() if not _families.is_ours(stream)]
+    for family in to_prometheus_client(Snapshot(rest, 0, 0), _service.current().options, False):
+        if family.name not in merged:
+            yield family
 
 
 def _merge(family: Metric, other: Metric) -> None:
-    """Add what another registry has of the same name; of gauges, the first one's value stays."""
+    """Add what another registry, or a file, has of the same name."""
     if other is family or other.type != family.type:
         return
+    mode: str = getattr(other, "_multiprocess_mode", "").removeprefix("live")
+    combine = _ADD if family.type in _ADDED else _GAUGES.get(mode)
     places = {(each.name, *sorted(each.labels.items())): at for at, each in enumerate(family.samples)}
     for sample in other.samples:
         at = places.get((sample.name, *sorted(sample.labels.items())))
         if at is None:
             family.samples.append(sample)
-        elif family.type in _ADDED:
+        elif combine is not None:
             known = family.samples[at]
-            family.samples[at] = known._replace(value=known.value + sample.value)
+            family.samples[at] = known._replace(value=combine(float(known.value), float(sample.value)))
 
 
 def mark_process_dead(pid: Any, path: str | None = None) -> None:
-    """Do nothing: a worker that has died is noticed."""
+    """Take away the files of a worker that has died; in cells that is noticed."""
+    if path or any(name in process_environment() for name in _VARIABLES):
+        theirs.mark_process_dead(pid, path)  # type: ignore[no-untyped-call]

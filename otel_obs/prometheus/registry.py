@@ -1,48 +1,188 @@
-"""Registries: those of `prometheus_client`, which read all of our metrics at one moment."""
+"""Registries: those of `prometheus_client`, of which some are merged over workers."""
 
 from __future__ import annotations
 
 import weakref
+from _thread import RLock
 from collections.abc import Iterable, Iterator
-from threading import Lock
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import prometheus_client
 from prometheus_client import registry as theirs
 from prometheus_client.metrics_core import Metric
 
+from otel_obs.exposition.foreign import IS_OURS
 from otel_obs.host import forks
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._families import one_reading
+from otel_obs.prometheus._metric import Recorded
+from otel_obs.prometheus._moving import RECORDED, may_move, move_in
+from otel_obs.prometheus._sharing import NAME, SITE, find_site, name_of, shared_name
 
-__all__ = ["REGISTRY", "Collector", "CollectorRegistry", "DuplicateTimeseries", "RestrictedRegistry"]
+__all__ = ["REGISTRY", "Collector", "CollectorRegistry", "DuplicateTimeseries", "RestrictedRegistry", "share"]
 
 Collector = theirs.Collector
 DuplicateTimeseries: type[ValueError] = getattr(theirs, "DuplicateTimeseries", ValueError)
 """What a registry raises that has the name of a metric already; a `ValueError` before version 0.26."""
 
-_registries: weakref.WeakSet[CollectorRegistry] = weakref.WeakSet()
+RegistryT = TypeVar("RegistryT", bound=theirs.CollectorRegistry)
+
+_registries: weakref.WeakSet[theirs.CollectorRegistry] = weakref.WeakSet()
+_names: ContextVar[dict[int, list[str]] | None] = ContextVar("otel_obs.prometheus.names", default=None)
+
+
+class SharedRegistry(theirs.CollectorRegistry):
+    """A registry that shows the service: its metrics are merged over workers, and read at one moment."""
+
+    def register(self, collector: Collector) -> None:
+        """Add a collector; a metric records to cells from now on, with what it has counted.
+
+        A collector that says its names by collecting does that before the registry is locked: it may
+        record, and a first record registers collectors itself.
+        """
+        known = {id(collector): super()._get_names(collector)}  # type: ignore[no-untyped-call]
+        token = _names.set(known)
+        try:
+            super().register(collector)
+        finally:
+            _names.reset(token)
+        self.take_in(collector)
+
+    def take_in(self, collector: Any) -> None:
+        """Have a metric record to cells, and a registry be merged over workers, that stands in this one."""
+        if isinstance(collector, theirs.CollectorRegistry):
+            share(collector)
+        elif may_move(collector):
+            move_in(collector, shared_name(self) or "")
+
+    def _get_names(self, collector: Any) -> list[str]:
+        known = (_names.get() or {}).get(id(collector))
+        return super()._get_names(collector) if known is None else known  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family of every collector: first of those that run code, then of ours as they are then."""
+        _service.current()  # before the collectors are looked up: it may bring one along
+        yield from _collect(self, _in_order(self))
+
+    def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
+        """What collects only samples with one of *names*."""
+        return RestrictedRegistry(set(names), self)
 
 
 class CollectorRegistry(theirs.CollectorRegistry):
-    """See `prometheus_client.CollectorRegistry`. Our metrics in it are merged over workers."""
+    """See `prometheus_client.CollectorRegistry`. What is merged over workers is said in `share`."""
 
     __doc__ = theirs.CollectorRegistry.__doc__
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _registries.add(self)
+        note_maker(self)
 
-    def collect(self) -> Iterator[Metric]:
-        """Every family of every collector; ours as they are at one moment."""
-        _service.current()  # before the collectors are looked up: it may bring one along
-        with one_reading():
-            families = list(super().collect())
-        yield from families
 
-    def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
-        """What collects only samples with one of *names*."""
-        return RestrictedRegistry(set(names), self)
+def note_maker(registry: theirs.CollectorRegistry) -> None:
+    """Keep where *registry* was made; merge it over workers if that was in the import of a module."""
+    site = find_site()
+    setattr(registry, SITE, site)
+    if site is not None and site.module and shared_name(registry) is None:
+        share(registry)
+
+
+def share(registry: RegistryT, name: str = "") -> RegistryT:
+    """Merge the metrics of *registry* over all workers of the service, dead ones included.
+
+    The default registry is, and what is made while a module is imported, served, or registered in one that
+    is. Any other registry shows what was counted in its own process.
+
+    Args:
+        registry: Which one; calling it again changes nothing.
+        name: By which workers know that they mean the same one; by default after where it was made.
+
+    Returns:
+        The registry.
+    """
+    if shared_name(registry) is None:
+        setattr(registry, NAME, name or name_of(registry))
+        _turn(registry)
+    return registry
+
+
+_classes: dict[type, type] = {theirs.CollectorRegistry: SharedRegistry}
+
+
+def _turn(registry: Any) -> None:
+    """Have *registry* be one of ours, whoever refers to it."""
+    kind = type(registry)
+    if not issubclass(kind, SharedRegistry):
+        if kind not in _classes:
+            _classes[kind] = type(kind.__name__, (kind, SharedRegistry), {"__module__": kind.__module__})
+        registry.__class__ = _classes[kind]
+    registry._lock = RLock()
+    _registries.add(registry)
+    for collector in list(registry._collector_to_names):
+        registry.take_in(collector)
+
+
+def move_all_in() -> None:
+    """Have every metric record to cells that stands in a registry which the service shows."""
+    for registry in list(_registries):
+        for collector in list(registry._collector_to_names):
+            registry.take_in(collector)  # type: ignore[attr-defined]
+
+
+Order = list[tuple[Any, "Order | None"]]
+"""Collectors in their order, and of registries among them what they hold."""
+
+
+def _in_order(registry: Any, among: Iterable[Any] | None = None) -> Order:
+    with registry._lock:
+        collectors = list(registry._collector_to_names)
+    return [
+        (each, _in_order(each) if isinstance(each, SharedRegistry) else None)
+        for each in collectors
+        if among is None or each in among
+    ]
+
+
+def _is_read(collector: Any) -> bool:
+    """Whether *collector* only says what the cells hold, and runs no code that may change it."""
+    return getattr(collector, IS_OURS, False) or (isinstance(collector, Recorded) and reads_only(collector))
+
+
+def reads_only(metric: Recorded) -> bool:
+    """Whether *metric* collects as ours do: a subclass of an application's may do more."""
+    return type(metric).collect in _READING
+
+
+_READING = frozenset(vars(kind).get("collect") for kind in (Recorded, *RECORDED.values())) - {None}
+
+
+def _collect(registry: Any, order: Order) -> list[Metric]:
+    found: dict[int, list[Metric]] = {}
+    _run(order, found)
+    with one_reading():
+        return _gather(registry, order, found)
+
+
+def _run(order: Order, found: dict[int, list[Metric]]) -> None:
+    """Ask the collectors that run code, those of registries within registries included."""
+    for collector, within in order:
+        if within is not None:
+            _run(within, found)
+        elif not _is_read(collector):
+            found[id(collector)] = list(collector.collect())
+
+
+def _gather(registry: Any, order: Order, found: dict[int, list[Metric]]) -> list[Metric]:
+    families = [registry._target_info_metric()] if registry._target_info else []
+    for collector, within in order:
+        if within is not None:
+            families += _gather(collector, within, found)
+        elif id(collector) in found:
+            families += found[id(collector)]
+        else:
+            families += collector.collect()
+    return families
 
 
 class RestrictedRegistry(theirs.RestrictedRegistry):
@@ -50,39 +190,32 @@ class RestrictedRegistry(theirs.RestrictedRegistry):
 
     def collect(self) -> Iterator[Metric]:
         """Every sample that is asked for; ours as they are at one moment."""
+        registry: Any = self._registry
         _service.current()
-        with one_reading():
-            families = [*super().collect(), *self._nameless()]
-        yield from families
-
-    def _nameless(self) -> Iterator[Metric]:
-        """Samples of collectors that claim no names: in the default registry, those of otel_obs."""
-        if self._registry is not REGISTRY or getattr(
-            self._registry, "_support_collectors_without_names", False
-        ):
-            return
-        with self._registry._lock:
-            nameless = [each for each, names in self._registry._collector_to_names.items() if not names]
-        for collector in nameless:
-            for family in collector.collect():
-                restricted = family._restricted_metric(self._name_set)  # type: ignore[no-untyped-call]
-                if restricted is not None:
-                    yield restricted
+        with registry._lock:
+            names = registry._names_to_collectors
+            named = [names[name] for name in self._name_set if name in names]
+            nameless = [each for each, its in registry._collector_to_names.items() if not its]
+        order = [pair for pair in _in_order(registry) if pair[0] in (*named, *nameless)]
+        for family in _collect(registry, order):
+            restricted = family._restricted_metric(self._name_set)  # type: ignore[no-untyped-call]
+            if restricted is not None:
+                yield restricted
 
 
-def _take_over(registry: Any) -> CollectorRegistry:
+def _take_over(registry: Any) -> theirs.CollectorRegistry:
     """Have the default registry be one of ours, whoever refers to it: a metric must not be in two of them."""
-    registry.__class__ = CollectorRegistry
-    _registries.add(registry)
+    setattr(registry, NAME, "")
+    _turn(registry)
     return registry  # type: ignore[no-any-return]
 
 
-REGISTRY: CollectorRegistry = _take_over(prometheus_client.REGISTRY)
+REGISTRY: theirs.CollectorRegistry = _take_over(prometheus_client.REGISTRY)
 
 
 def _after_fork_in_child() -> None:
     for registry in list(_registries):
-        registry._lock = Lock()
+        registry._lock = RLock()  # type: ignore[assignment]
 
 
 forks.after_in_child(_after_fork_in_child)

@@ -233,6 +233,10 @@ class MeterProvider(metrics.MeterProvider):
         reader._set_collect_callback(self._collect)
         reader._set_meter_provider(self)
 
+    def readers(self) -> list[Any]:
+        """The readers that are attached."""
+        return list(self._collectors)
+
     def add_metric_reader(self, metric_reader: Any) -> None:
         """Attach another reader; it sees what is recorded from now on, and the totals so far."""
         try:

@@ -203,6 +203,8 @@ def run(library: ModuleType, openmetrics: Callable[..., bytes], program: list[St
     """Run *program* against *library*, one second a step."""
     outcome = Outcome()
     registry = library.CollectorRegistry()
+    if library is not prometheus_client:
+        library.share(registry)
     made: list[Any] = []
     for second, step in enumerate(program):
         with mock.patch.object(time, "time", lambda second=second: 1.7e9 + second):

@@ -13,7 +13,17 @@ import prometheus_client
 import pytest
 
 from otel_obs import prometheus
-from otel_obs.prometheus import REGISTRY, CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
+from otel_obs.prometheus import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    share,
+)
 from tests.prometheus.conftest import Alone
 
 KINDS = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Summary"]
@@ -21,7 +31,7 @@ KINDS = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Summary"]
 
 @pytest.fixture
 def registry() -> CollectorRegistry:
-    return CollectorRegistry()
+    return share(CollectorRegistry())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,7 +157,7 @@ def test_registering_again_goes_on_and_another_metric_of_the_name_starts_over() 
 
 
 def test_registries_do_not_see_each_others_metrics(registry: CollectorRegistry) -> None:
-    other = CollectorRegistry()
+    other = share(CollectorRegistry())
     Counter("c", "", registry=registry).inc()
     Counter("c", "", registry=other).inc(2)
     Counter("c", "").inc(3)
@@ -157,7 +167,7 @@ def test_registries_do_not_see_each_others_metrics(registry: CollectorRegistry) 
 
 def test_a_metric_that_is_gone_takes_its_series_along(service: Alone) -> None:
     def use() -> None:
-        registry = CollectorRegistry()
+        registry = share(CollectorRegistry(), "jobs")
         Counter("c", "", ["l"], registry=registry).labels("x").inc()
         assert registry.get_sample_value("c_total", {"l": "x"}) == 1
 
@@ -165,7 +175,7 @@ def test_a_metric_that_is_gone_takes_its_series_along(service: Alone) -> None:
     gc.collect()
     use()
     assert [column.table.stream.scope.attributes for column in service.snapshot().columns] == [
-        (("prometheus.registry", "1"),)
+        (("prometheus.registry", "jobs"),)
     ]
 
 

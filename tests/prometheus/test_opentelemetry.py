@@ -21,6 +21,7 @@ from otel_obs.prometheus import (
     Info,
     Summary,
     generate_latest,
+    share,
 )
 from otel_obs.prometheus.openmetrics import exposition
 from tests.prometheus.conftest import Alone
@@ -76,7 +77,7 @@ def test_metrics_of_other_registries_are_pushed_under_scopes_that_tell_them_apar
     reader = InMemoryMetricReader()
     serve(metric_readers=[reader])
     Counter("c", "").inc()
-    own = Counter("c", "", registry=CollectorRegistry())
+    own = Counter("c", "", registry=share(CollectorRegistry(), "jobs"))
     own.inc(2)
     data = reader.get_metrics_data()
     assert data is not None
@@ -84,7 +85,7 @@ def test_metrics_of_other_registries_are_pushed_under_scopes_that_tell_them_apar
         (scope.scope.attributes, scope.metrics[0].data.data_points[0].value)  # type: ignore[union-attr]
         for scope in data.resource_metrics[0].scope_metrics
     ]
-    assert scopes == [({}, 1.0), ({"prometheus.registry": "1"}, 2.0)]
+    assert scopes == [({}, 1.0), ({"prometheus.registry": "jobs"}, 2.0)]
 
 
 def test_a_reader_that_comes_late_sees_the_totals() -> None:
@@ -117,7 +118,7 @@ def test_views_change_what_is_exposed() -> None:
             View(instrument_name="latency", aggregation=ExplicitBucketHistogramAggregation([1, 10])),
         ]
     )
-    registry = CollectorRegistry()
+    registry = share(CollectorRegistry())
     orders = Counter("orders", "Orders", ["kind", "user"], registry=registry)
     orders.labels("x", "u1").inc()
     orders.labels("x", "u2").inc(2)
@@ -141,7 +142,7 @@ def span() -> Any:
 
 @pytest.mark.usefixtures("span")
 def test_measurements_inside_of_a_span_are_exemplars() -> None:
-    registry = CollectorRegistry()
+    registry = share(CollectorRegistry())
     counter = Counter("c", "", ["kind"], registry=registry).labels("x")
     for _ in range(3):
         counter.inc()

@@ -27,7 +27,7 @@ def test_every_program_comes_to_the_same(program: list[Step]) -> None:
 @pytest.mark.parametrize("library", [prometheus_client, prometheus])
 def test_a_functions_series_stands_where_it_was_named(library: ModuleType) -> None:
     """Also in a program that records for the first time after that."""
-    registry = library.CollectorRegistry()
+    registry = prometheus.share(library.CollectorRegistry())
     gauge = library.Gauge("tasks", "", ["queue"], registry=registry)
     gauge.labels("mail").set_function(lambda: 1)
     gauge.labels("print").set(2)

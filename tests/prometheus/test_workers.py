@@ -27,6 +27,7 @@ from otel_obs.prometheus import (
     Info,
     Summary,
     generate_latest,
+    share,
 )
 from otel_obs.prometheus.multiprocess import MultiProcessCollector, mark_process_dead
 from otel_obs.prometheus.openmetrics import exposition
@@ -218,7 +219,7 @@ def test_metrics_that_only_another_worker_defines_are_of_their_type(shared: Shar
 
     def work() -> None:
         Summary("s", "", registry=REGISTRY).observe(1)
-        Counter("hidden", "", registry=CollectorRegistry()).inc()
+        Counter("hidden", "", registry=share(CollectorRegistry())).inc()
 
     with Fork(work):
         columns, families = divide(shared.snapshot())
@@ -227,11 +228,11 @@ def test_metrics_that_only_another_worker_defines_are_of_their_type(shared: Shar
 
 
 def test_the_multi_process_collector_has_everything() -> None:
-    registry = CollectorRegistry()
+    registry = share(CollectorRegistry(), "own")
     collected = CollectorRegistry()
     MultiProcessCollector(collected)
     counter, own = Counter("c", ""), Counter("c", "", registry=registry)
-    gauge = Gauge("g", "", registry=None)
+    gauge = Gauge("g", "", registry=registry, multiprocess_mode="all")
 
     def work() -> None:
         counter.inc(1)

@@ -1,0 +1,55 @@
+"""What serves a registry says that the service shows it: the registry is merged over workers from then on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import prometheus_client
+from prometheus_client import asgi, exposition
+from prometheus_client import registry as theirs
+from wrapt import register_post_import_hook
+
+from otel_obs.prometheus.registry import share
+
+_SERVING = ("make_wsgi_app", "start_wsgi_server", "start_http_server")
+_LATER = {"prometheus_client.aiohttp": "make_aiohttp_handler", "prometheus_client.twisted": "MetricsResource"}
+"""What needs other packages, which are not imported for its sake."""
+
+
+def sharing(serve: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that serves a registry, which is merged over workers then."""
+    signature = inspect.signature(serve)
+
+    @wraps(serve)
+    def serving(*args: Any, **kwargs: Any) -> Any:
+        try:
+            registry = signature.bind(*args, **kwargs).arguments.get("registry")
+        except TypeError:  # the function says so better
+            registry = None
+        if isinstance(registry, theirs.CollectorRegistry):
+            share(registry)
+        return serve(*args, **kwargs)
+
+    return serving
+
+
+def _have_share(module: Any, name: str) -> None:
+    before = getattr(module, name, None)
+    if before is None:
+        return
+    after = sharing(before)
+    for holder in (module, prometheus_client):
+        if getattr(holder, name, None) is before:
+            setattr(holder, name, after)
+
+
+for _name in _SERVING:
+    _have_share(exposition, _name)
+_have_share(asgi, "make_asgi_app")
+for _module_name, _name in _LATER.items():
+    register_post_import_hook(partial(_have_share, name=_name), _module_name)
+_factory = exposition.MetricsHandler.factory.__func__  # type: ignore[attr-defined]
+exposition.MetricsHandler.factory = classmethod(sharing(_factory))  # type: ignore[assignment,method-assign]

@@ -1,0 +1,381 @@
+"""Code that imports `prometheus_client`, unchanged: what it counts is right over every worker."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import pytest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    generate_latest,
+)
+
+from otel_obs import prometheus
+from otel_obs.prometheus import share
+from tests.prometheus.test_workers import Fork, Shared
+from tests.support.processes import clean_env
+
+REGISTRY = prometheus_client.REGISTRY
+
+
+@pytest.fixture(autouse=True)
+def shared(service: object, tmp_path: Path) -> Iterator[Shared]:
+    """A service of several workers, in which `prometheus_client` is stood in for."""
+    shared = Shared(tmp_path)
+    prometheus.install(shared)
+    prometheus.stand_in()
+    yield shared
+    prometheus.stand_aside()
+
+
+def value(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
+
+
+def lines(beginning: str, registry: Any = REGISTRY) -> list[str]:
+    text = generate_latest(registry).decode().splitlines()
+    return [line for line in text if line.startswith(beginning) and "_created" not in line]
+
+
+def test_every_kind_is_added_up() -> None:
+    counter, gauge = Counter("c", "", ["k"]), Gauge("g", "", multiprocess_mode="livesum")
+    histogram, summary = Histogram("h", "", buckets=(1, 2)), Summary("s", "")
+    info, state = Info("i", ""), Enum("e", "", states=["on", "off"])
+
+    def work() -> None:
+        counter.labels("x").inc(2)
+        gauge.set(3)
+        histogram.observe(1.5)
+        summary.observe(4)
+        info.info({"v": "1"})
+        state.state("off")
+
+    with Fork(work), Fork(work):
+        work()
+        assert value("c_total", k="x") == 6
+        assert value("g") == 9
+        assert value("h_bucket", le="2.0") == value("h_count") == value("s_count") == 3
+        assert value("s_sum") == 12
+        assert value("i_info", v="1") == 1
+        assert value("e", e="off") == 1
+
+
+def test_metrics_are_what_they_were_made_of() -> None:
+    class Twice(Counter):
+        def inc(self, amount: float = 1, exemplar: Any = None) -> None:
+            super().inc(amount * 2, exemplar)
+
+    counter, twice = Counter("c", ""), Twice("t", "")
+    assert isinstance(counter, Counter)
+    assert isinstance(twice, Twice)
+    assert repr(counter) == "prometheus_client.metrics.Counter(c)"
+    with Fork(twice.inc):
+        twice.inc()
+        assert value("t_total") == 4
+
+
+@pytest.fixture
+def made_before() -> dict[str, Any]:
+    """Metrics of every kind that were made, and used, while nobody stood in for their library."""
+    prometheus.stand_aside()
+    metrics: dict[str, Any] = {
+        "counter": Counter("c", "", ["k"]),
+        "gauge": Gauge("g", ""),
+        "histogram": Histogram("h", "", buckets=(1, 2)),
+        "summary": Summary("s", ""),
+        "info": Info("i", ""),
+        "state": Enum("e", "", states=["on", "off"]),
+        "function": Gauge("f", ""),
+    }
+    metrics["counter"].labels("x").inc(3, {"trace": "7"})
+    metrics["gauge"].set(4)
+    metrics["histogram"].observe(1.5)
+    metrics["histogram"].observe(9)
+    metrics["summary"].observe(2)
+    metrics["info"].info({"v": "1"})
+    metrics["state"].state("off")
+    metrics["function"].set_function(lambda: 42)
+    return metrics
+
+
+def test_what_was_counted_before_is_carried_over(made_before: dict[str, Any]) -> None:
+    bound = made_before["counter"].labels("x")
+    held = bound._value
+    before = [line for line in lines("") if line[0] in "cghsief"]
+    prometheus.stand_in()
+    assert [line for line in lines("") if line[0] in "cghsief"] == before
+
+    def work() -> None:
+        bound.inc(10)
+        made_before["summary"].observe(1)
+
+    with Fork(work):
+        bound.inc()
+        held.inc(5)  # whoever holds a number goes on with it
+        assert value("c_total", k="x") == 19
+        assert value("s_count") == 2
+        assert bound._value.get() == 9
+        assert made_before["counter"].labels("x") is bound
+
+
+def test_nothing_is_lost_that_threads_count_meanwhile(made_before: dict[str, Any]) -> None:
+    bound = made_before["counter"].labels("x")
+    has_begun, is_over = threading.Event(), threading.Event()
+    counted = [0] * 4
+
+    def work(at: int) -> None:
+        while not is_over.is_set():
+            bound.inc()
+            counted[at] += 1
+            has_begun.set()
+
+    threads = [threading.Thread(target=work, args=(at,)) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    has_begun.wait()
+    prometheus.stand_in()
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    assert bound._value.get() == 3 + sum(counted)
+
+
+def test_a_gauge_of_the_default_mode_is_what_was_set_last_or_else_a_sum() -> None:
+    level, running = Gauge("level", ""), Gauge("running", "")
+
+    def work() -> None:
+        level.set(1)
+        running.inc(2)
+
+    level.set(5)
+    with Fork(work):
+        running.inc()
+        assert lines("level") == ["level 1.0"]
+        assert lines("running") == ["running 3.0"]
+        level.set(7)
+        assert lines("level") == ["level 7.0"]
+
+
+def test_a_jobs_registry_is_its_own() -> None:
+    def job(rows: int) -> list[str]:
+        registry = CollectorRegistry()
+        counter = Counter("rows", "", registry=registry)
+        counter.inc(rows)
+        return lines("rows", registry)
+
+    Counter("c", "").inc()
+    with Fork(lambda: job(10)):
+        assert job(5) == ["rows_total 5.0"]
+        assert job(7) == ["rows_total 7.0"]
+    assert job(5) == ["rows_total 5.0"]
+
+
+SERVING: dict[str, Callable[[Any], object]] = {
+    "wsgi": prometheus_client.make_wsgi_app,
+    "asgi": prometheus_client.make_asgi_app,
+    "handler": lambda registry: prometheus_client.MetricsHandler.factory(registry),
+    "another registry": lambda registry: REGISTRY.register(registry),
+    "share": share,
+}
+
+
+@pytest.mark.parametrize("way", SERVING)
+def test_a_registry_that_is_served_is_merged_with_what_it_has_counted(way: str) -> None:
+    registry = CollectorRegistry()
+    counter = Counter("rows", "", registry=registry)
+    counter.inc(2)
+    SERVING[way](registry)
+    with Fork(lambda: counter.inc(3)):
+        assert lines("rows", registry) == ["rows_total 5.0"]
+    if way == "another registry":
+        assert lines("rows") == ["rows_total 5.0"]
+        REGISTRY.unregister(registry)
+
+
+MODULE = """
+from prometheus_client import CollectorRegistry, Counter
+FIRST, SECOND = CollectorRegistry(), CollectorRegistry()
+
+def use(registry, amount):
+    Counter("rows", "", registry=registry).inc(amount)
+"""
+
+
+def test_a_modules_registries_are_known_by_where_they_are_made(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "tables.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def work() -> None:
+        import tables  # type: ignore[import-not-found]
+
+        tables.use(tables.SECOND, 10)
+        tables.use(tables.FIRST, 1)
+
+    with Fork(work):
+        import tables
+
+        tables.use(tables.FIRST, 2)
+        tables.use(tables.SECOND, 20)
+        assert lines("rows", tables.FIRST) == ["rows_total 3.0"]
+        assert lines("rows", tables.SECOND) == ["rows_total 30.0"]
+
+
+def test_collectors_are_asked_before_anything_is_read() -> None:
+    class Refresher:
+        count = 0
+
+        def describe(self) -> list[Any]:
+            return []
+
+        def collect(self) -> Iterator[Any]:
+            Refresher.count += 1
+            depth.labels("mail").set(Refresher.count)
+            return iter(())
+
+    class Asked(Gauge):
+        def collect(self) -> Any:
+            self.set(Refresher.count)
+            return super().collect()
+
+    refresher = Refresher()
+    REGISTRY.register(refresher)
+    depth = Gauge("depth", "", ["queue"])
+    Asked("asked", "")
+    try:
+        for count in (1, 2, 3):
+            assert lines("depth") == [f'depth{{queue="mail"}} {count}.0']
+            assert lines("asked") == [f"asked {count + 1}.0"]
+            Refresher.count -= 1
+    finally:
+        REGISTRY.unregister(refresher)
+
+
+def test_a_subclass_makes_samples_out_of_the_numbers_of_all_workers() -> None:
+    class Doubled(Counter):
+        def _child_samples(self) -> Any:
+            (total, *_) = super()._child_samples()
+            return [total, total._replace(name="_doubled", value=2 * self._value.get())]
+
+    counter = Doubled("c", "", ["k"])
+
+    def work() -> None:
+        counter.labels("x").inc(2)
+        counter.labels("y").inc()
+
+    with Fork(work):
+        counter.labels("x").inc(3)
+        assert sorted(lines("c_")) == [
+            'c_doubled{k="x"} 10.0',
+            'c_doubled{k="y"} 2.0',
+            'c_total{k="x"} 5.0',
+            'c_total{k="y"} 1.0',
+        ]
+
+
+def test_the_tables_of_series_may_be_emptied() -> None:
+    counter = Counter("c", "", ["k"])
+    for ending in (
+        lambda: counter._metrics.clear(),
+        lambda: counter._metrics.pop(("x",)),
+        lambda: counter._metrics.__delitem__(("x",)),
+        lambda: setattr(counter, "_metrics", {}),
+        lambda: counter._metrics.popitem(),
+    ):
+        counter.labels("x").inc(5)
+        ending()
+        counter.labels("x").inc()
+        assert lines("c_total") == ['c_total{k="x"} 1.0']
+        counter.clear()
+
+
+def test_numbers_may_be_read_and_written() -> None:
+    counter, gauge, histogram = Counter("c", ""), Gauge("g", ""), Histogram("h", "", buckets=(1, 2))
+    counter.inc(3)
+    assert counter._value._value == 3
+    counter._value.set(0)
+    gauge._value._value = 7
+    histogram.observe(1.5)
+    assert [each._value for each in histogram._buckets] == [0, 1, 0]
+    histogram._sum.set(9)
+    assert (lines("c_total"), lines("g"), lines("h_sum")) == (["c_total 0.0"], ["g 7.0"], ["h_sum 9.0"])
+    counter.inc(2)
+    counter._metric_init()
+    assert lines("c_total") == ["c_total 0.0"]
+
+
+def test_facts_that_one_worker_has_not_stated_are_not_there() -> None:
+    info = Info("build", "")
+    assert lines("build") == ["build_info 1.0"]  # as `prometheus_client` has it
+    with Fork(lambda: info.info({"version": "1"})):
+        Counter("c", "").inc()
+        assert lines("build") == ['build_info{version="1"} 1.0']
+
+
+def test_a_gauge_with_a_label_pid_keeps_its_values() -> None:
+    gauge = Gauge("rss", "", ["pid"])
+    gauge.labels("1").set(7)
+    gauge.clear()
+    gauge.labels("2").set(3)
+    gauge.labels("3").inc(2)
+    assert lines("rss") == ['rss{pid="2"} 3.0', 'rss{pid="3"} 2.0']
+
+
+REGISTERING = """
+import faulthandler, sys, threading
+import otel_obs  # it is configured by the first record
+from otel_obs.prometheus import REGISTRY, Summary, generate_latest
+from otel_obs.prometheus.core import GaugeMetricFamily
+
+class Recording:
+    def __init__(self, name):
+        self.name, self.took = name, Summary(f"{name}_took", "")
+
+    def collect(self):
+        with self.took.time():
+            yield GaugeMetricFamily(self.name, "", value=3)
+
+faulthandler.dump_traceback_later(60, exit=True)
+threads = [threading.Thread(target=REGISTRY.register, args=(Recording(name),)) for name in sys.argv[1:]]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+text = generate_latest().decode()
+print([line for line in text.splitlines() if line.startswith("things") and "took" not in line])
+"""
+
+
+@pytest.mark.parametrize("names", [("things_a",), ("things_a", "things_b")])
+def test_a_collector_that_records_is_registered_without_a_wait(names: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", REGISTERING, *names]
+    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=90)
+    assert sorted(ast.literal_eval(done.stdout)) == [f"{name} 3.0" for name in names], done.stderr
+
+
+def test_a_metric_of_the_name_of_one_that_was_unregistered_begins_at_0_and_the_other_keeps_its_own() -> None:
+    first = Counter("c", "", ["k"])
+    first.labels("x").inc(3)
+    REGISTRY.unregister(first)
+    second = Counter("c", "", ["k"])
+    second.labels("x").inc()
+    first.labels("x").inc()
+    assert lines("c_total") == ['c_total{k="x"} 1.0']
+    (family,) = first.collect()
+    assert family.samples[0].value == 4
+    REGISTRY.unregister(second)
+    REGISTRY.register(first)
+    with Fork(first.labels("x").inc):
+        assert lines("c_total") == ['c_total{k="x"} 5.0']

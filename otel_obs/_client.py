@@ -1,4 +1,4 @@
-"""When `prometheus_client` is stood in for: as soon as the application imports it, before its first metric."""
+"""When `prometheus_client` is stood in for: as the application imports it, before its first metric."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ holds, and what was counted so far are kept.
 from __future__ import annotations
 
 import logging
-import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
@@ -40,7 +39,8 @@ RECORDED: dict[type[theirs.MetricWrapperBase], type[Recorded]] = {
 
 _SAMPLING = ("_child_samples", "_multi_samples", "_samples")
 
-_classes: weakref.WeakKeyDictionary[type, type[Recorded] | None] = weakref.WeakKeyDictionary()
+_MADE = "_recorded_by"
+"""The attribute of a class that has the one whose metrics record to cells."""
 
 
 class StandingIn:
@@ -100,9 +100,10 @@ def _registry_of(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> st
 
 def recorded_class(kind: type) -> type[Recorded] | None:
     """The class of metrics that an application makes of *kind* and that record to cells; None if none can."""
-    if kind not in _classes:
-        _classes[kind] = _make_class(kind)
-    return _classes[kind]
+    if _MADE not in vars(kind):
+        setattr(kind, _MADE, _make_class(kind))
+    recorded: type[Recorded] | None = vars(kind)[_MADE]
+    return recorded
 
 
 def _make_class(kind: type) -> type[Recorded] | None:

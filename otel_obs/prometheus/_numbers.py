@@ -219,7 +219,8 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
     def take_numbers(self) -> list[Any]:
         asked = self.__dict__.pop("_child_samples", None)
         if asked is not None:  # `set_function` has put it there
-            self._function = lambda: next(iter(asked())).value
+            samples = asked.__func__
+            self._function = lambda: next(iter(samples(None))).value
         return [(self.__dict__.pop("_value"), 0)]
 
     def take_up(self, numbers: list[Any]) -> None:

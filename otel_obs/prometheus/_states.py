@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from _thread import RLock
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import prometheus_client
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
+from otel_obs.host import forks
 from otel_obs.prometheus._definition import Declaration
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.sdk.instruments import Gauge
@@ -33,7 +35,35 @@ class _State:
         self._cells = None
 
 
-class RecordedInfo(Recorded, prometheus_client.Info):
+class _Stated(Recorded):
+    """What is stated and not counted."""
+
+    def _is_seen(self) -> bool:
+        """Whether other workers are to see at once what is stated here.
+
+        The first process of a service states much as it imports the application, and may never record: there
+        it comes along with the first record.
+        """
+        return self._definition.is_open or _Process.is_worker or _is_spawned()
+
+
+class _Process:
+    is_worker = False
+
+
+def _is_spawned() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+def _after_fork_in_child() -> None:
+    _Process.is_worker = True
+
+
+forks.after_in_child(_after_fork_in_child)
+
+
+class RecordedInfo(_Stated, prometheus_client.Info):
     """Facts, as labels of a series that is always 1.
 
     Over several workers there is a series for each set of facts that one of them states. A worker that has
@@ -70,7 +100,7 @@ class RecordedInfo(Recorded, prometheus_client.Info):
             self._cells = None if not self._is_removed else self._cells
             self._facts = dict(facts)
             self.attributes = {**labels, **facts}
-            if not self._is_removed:
+            if not self._is_removed and self._is_seen():
                 self.make_series()
 
     def _is_there(self) -> bool:
@@ -122,7 +152,7 @@ class RecordedInfo(Recorded, prometheus_client.Info):
         return self._declaration(Gauge, f"{self._name}_info", merge="max")
 
 
-class RecordedEnum(Recorded, prometheus_client.Enum):
+class RecordedEnum(_Stated, prometheus_client.Enum):
     """Which of several states holds; over several workers, every state holds that one of them is in."""
 
     _states: Any
@@ -155,7 +185,7 @@ class RecordedEnum(Recorded, prometheus_client.Enum):
             # The new state first: no reader ever sees none.
             for handle in sorted(handles, key=lambda handle: handle is not handles[chosen]):
                 handle._first = float(handle is handles[chosen])
-                if not self._is_removed:
+                if not self._is_removed and self._is_seen():
                     self._definition.store(handle, handle._first)
 
     def detach(self) -> None:

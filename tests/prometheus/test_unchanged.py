@@ -231,6 +231,7 @@ def test_a_modules_registries_are_known_by_where_they_are_made(tmp_path: Path, m
         tables.use(tables.SECOND, 20)
         assert lines("rows", tables.FIRST) == ["rows_total 3.0"]
         assert lines("rows", tables.SECOND) == ["rows_total 30.0"]
+    del sys.modules["tables"]
 
 
 def test_collectors_are_asked_before_anything_is_read() -> None:

@@ -84,6 +84,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ),
         ("OTEL_OBS_CARDINALITY_LIMIT", "10", "cardinality_limit", 10),
         ("OTEL_OBS_HTTP_SIZES", "true", "http_sizes", True),
+        ("OTEL_OBS_CLIENT", "off", "client", False),
         ("OTEL_OBS_RUN_DIR", "/run/shop", "run_dir", "/run/shop"),
     ],
 )

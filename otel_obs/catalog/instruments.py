@@ -131,12 +131,17 @@ class _Observable(Metric[Handle]):
             description=self.declaration.help,
             merge=named.merge,
             translate=self.translate,
+            is_ours=self._asks_nobody_else,
         )
+
+    def _asks_nobody_else(self) -> bool:
+        """Whether all callbacks are our own."""
+        return all(str(getattr(each, "__module__", "")).startswith("otel_obs.") for each in self._callbacks)
 
     def _observations(self, _options: object) -> Iterable[Any]:
         from opentelemetry.metrics import Observation
 
-        for callback in self._callbacks:
+        for callback in list(self._callbacks):
             try:
                 for value, attributes in callback():
                     yield Observation(value, attributes)

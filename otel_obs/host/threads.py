@@ -55,6 +55,16 @@ class BackgroundThread:
             return
         self._thread = thread
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the thread runs in this process, or has."""
+        return self._thread is not None
+
+    def leave(self) -> None:
+        """Have the thread end when it can, and have no fork wait for that."""
+        _threads.discard(self)
+        self.stop()
+
     def stop(self) -> None:
         """Have the thread end soon, and do not wait for that."""
         self._is_paused = False

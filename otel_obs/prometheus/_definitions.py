@@ -92,10 +92,19 @@ class _Together:
         for definition in _every():
             definition.make_series()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether there is no function to ask."""
+        return not any(definition.computed for definition in _every())
+
     def refresh(self) -> None:
         """Ask every function."""
-        self.observed_s = time.monotonic()
+        began_s = time.monotonic()
         compute_all()
+        self.observed_s = began_s
+
+    def leave_out(self) -> None:
+        """The gauges hold what their functions said last."""
 
 
 def _join(service: _service.Service) -> None:

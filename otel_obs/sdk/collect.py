@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -22,6 +22,8 @@ from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import Aggregator, Series
 from otel_obs.sdk.exemplars import Exemplars, reservoir_of
 from otel_obs.sdk.observables import Observable, Observed, total
+
+Ask = Callable[[Sequence[tuple[Observable, Callable[[], object]]], float], None]
 
 _DELTA = sdk.AggregationTemporality.DELTA
 _CALLBACK_MS = 10_000
@@ -103,21 +105,34 @@ class Collector:
         return self.temporality[type(instrument).__name__] is _DELTA
 
     def observe(
-        self, observables: Iterable[Observable], timeout_ms: float
+        self, observables: Iterable[Observable], timeout_ms: float, ask: Ask
     ) -> dict[Observable, list[Observed]]:
         """Run the callbacks of *observables*, all before anything is read: they may record.
+
+        Args:
+            observables: Those whose callbacks are asked.
+            timeout_ms: How long all of them may take.
+            ask: Runs what asks them, and comes back without those that hang.
 
         Raises:
             MetricsTimeoutError: They took longer than that.
         """
         deadline_s = time.monotonic() + timeout_ms / 1e3
-        observed = {}
-        for observable in observables:
-            left_ms = (deadline_s - time.monotonic()) * 1e3
-            observed[observable] = observable.observe(CallbackOptions(min(left_ms, _CALLBACK_MS)))
-            if time.monotonic() >= deadline_s:
-                raise MetricsTimeoutError(f"{observable!r}: its callbacks ended after {timeout_ms:g} ms")
-        return observed
+        observed: dict[Observable, list[Observed]] = {}
+        asked: list[Observable] = []
+
+        def question(observable: Observable) -> Callable[[], None]:
+            def put() -> None:
+                asked.append(observable)
+                left_ms = max((deadline_s - time.monotonic()) * 1e3, 0.0)
+                observed[observable] = observable.observe(CallbackOptions(min(left_ms, _CALLBACK_MS)))
+
+            return put
+
+        ask([(each, question(each)) for each in observables], min(timeout_ms, _CALLBACK_MS) / 1e3)
+        if time.monotonic() >= deadline_s and asked:
+            raise MetricsTimeoutError(f"{asked[-1]!r}: its callbacks ended after {timeout_ms:g} ms")
+        return dict(observed)
 
     def collect(
         self,

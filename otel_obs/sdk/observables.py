@@ -15,6 +15,7 @@ from opentelemetry.metrics import CallbackOptions, CallbackT
 from otel_obs.cells.layout import Kind, Scope
 from otel_obs.cells.store import Store
 from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.once import LogOnce
 from otel_obs.sdk.aggregate import Aggregator, Series, Translate
 from otel_obs.sdk.owner import Owner
 
@@ -42,6 +43,7 @@ class Observable:
         merge: A gauge's rule over workers.
         translate: Turns the attributes that are given into those of the exported series.
         limit: The most series; None takes the provider's.
+        is_ours: Tells whether the callbacks are otel_obs' own, so that none can hang.
     """
 
     _kind: Kind
@@ -58,6 +60,7 @@ class Observable:
         merge: str = "latest",
         translate: Translate | None = None,
         limit: int | None = None,
+        is_ours: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
         self.unit = unit
@@ -69,6 +72,8 @@ class Observable:
         self.boundaries = None
         self._owner = owner
         self._callbacks = [_as_function(callback) for callback in callbacks or ()]
+        self._is_ours = is_ours
+        self._once = LogOnce()
         self._aggregators: list[Aggregator] | None = None
         self.observed_s = -math.inf
         owner.worker.attach(self)
@@ -124,16 +129,33 @@ class Observable:
                         self._owner.drop(self.name, "not_finite", f"{observation.value!r} is not finite")
             except Exception as error:
                 raise_interruption(error)
-                _logger.exception("a callback of %r failed", self.name)
+                self._once.error(callback, "a callback of %r failed", self.name, error=error)
         return observed
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the application's code is not asked."""
+        return not self._callbacks or self._is_ours()
 
     def refresh(self) -> None:
         """Run the callbacks and show every worker the values now."""
-        self.observed_s = time.monotonic()
-        observed = self.observe()
+        began_s = time.monotonic()
+        try:
+            observed = self.observe()
+            for aggregator in self.aggregators():
+                if aggregator.plan.reader is None:
+                    self._publish(aggregator, total(aggregator, observed))
+        except Exception as error:
+            raise_interruption(error)
+            self._owner.drop(self.name, "error", repr(error))
+        # Only now: until then it is not known that there are values.
+        self.observed_s = began_s
+
+    def leave_out(self) -> None:
+        """Show no values until the next refresh."""
         for aggregator in self.aggregators():
-            if aggregator.plan.reader is None:
-                self._publish(aggregator, total(aggregator, observed))
+            if aggregator.plan.reader is None and aggregator.series:
+                self._publish(aggregator, {})
 
     def _publish(self, aggregator: Aggregator, totals: dict[bytes, float]) -> None:
         """Set the cells of what was observed, and drop what was not."""
@@ -145,7 +167,7 @@ class Observable:
                 _set(series, value, aggregator.stream.kind)
                 if series.key != key:
                     overflowed.append(key)
-            for key in [key for key in aggregator.series if key not in totals]:
+            for key in [key for key in list(aggregator.series) if key not in totals]:
                 aggregator.remove(key)
 
         self._owner.worker.exclusively(change)

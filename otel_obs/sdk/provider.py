@@ -7,7 +7,7 @@ import logging
 import time
 from _thread import RLock
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from opentelemetry import metrics
 from opentelemetry.metrics import NoOpMeter
@@ -19,6 +19,7 @@ from otel_obs.errors import DeclarationError
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import Aggregator, Plan, Series
+from otel_obs.sdk.callbacks import Callbacks, Refreshed
 from otel_obs.sdk.exemplars import Exemplars
 from otel_obs.sdk.inventory import Inventory
 from otel_obs.sdk.losses import Losses
@@ -29,16 +30,6 @@ from otel_obs.sdk.resources import detect, of_worker
 from otel_obs.sdk.views import plans_of
 
 _logger = logging.getLogger("otel_obs")
-
-
-class Refreshed(Protocol):
-    """Something with values of its own to bring up to date."""
-
-    observed_s: float
-    """When that was done last, on the monotonic clock."""
-
-    def refresh(self) -> None:
-        """Do it. Never raises."""
 
 
 Adjust = Callable[[Plan], Plan | None]
@@ -98,6 +89,7 @@ class MeterProvider(metrics.MeterProvider):
         self._meters: dict[Scope, Meter] = {}
         self._adopted: dict[Scope, Meter] = {}
         self._inventory = Inventory()
+        self._callbacks = Callbacks()
         self.refreshed: list[Refreshed] = []
         """What has callbacks to run before a reading, beside the asynchronous instruments."""
         self._collectors: dict[Any, Any] = {}
@@ -163,11 +155,7 @@ class MeterProvider(metrics.MeterProvider):
 
     def refresh_observables(self, older_than_s: float = 0.0) -> None:
         """Run the callbacks of every asynchronous instrument whose values are older than that."""
-        now_s = time.monotonic()
-        each: list[Refreshed] = [*self.observables(), *self.refreshed]
-        for refreshed in each:
-            if now_s - refreshed.observed_s >= older_than_s:
-                refreshed.refresh()
+        self._callbacks.refresh([*self.observables(), *self.refreshed], older_than_s)
 
     def forget(self, instrument: AnyInstrument) -> None:
         """Drop an instrument that nobody can record to any more, and its series."""
@@ -225,6 +213,13 @@ class MeterProvider(metrics.MeterProvider):
                 "otel_obs_series_overflow", "{measurement}", "Measurements that went to an overflow series"
             ),
         )
+        self._callbacks.count_in(
+            meter.create_up_down_counter(
+                "otel_obs_callbacks_hanging",
+                "{callback}",
+                "Callbacks that do not return",
+            )
+        )
 
     def _register(self, reader: Any) -> None:
         from otel_obs.sdk.collect import Collector
@@ -262,9 +257,8 @@ class MeterProvider(metrics.MeterProvider):
 
     def _collect(self, reader: Any, timeout_millis: float = 10_000) -> Any:
         collector = self._collectors[reader]
-        for refreshed in self.refreshed:
-            refreshed.refresh()
-        observed = collector.observe(self.observables(), timeout_millis)
+        self._callbacks.ask([(each, each.refresh) for each in self.refreshed], timeout_millis / 1e3)
+        observed = collector.observe(self.observables(), timeout_millis, self._callbacks.ask)
         for observable in observed:
             self._inventory.add(observable)
         readers = list(self._collectors)

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import uuid
 from typing import Any
+
+from otel_obs.host.interruptions import raise_interruption
+
+_logger = logging.getLogger("otel_obs")
 
 INSTANCE = "service.instance.id"
 _PROCESS = "process.pid"
 
 
 def detect() -> Any:
-    """The SDK's `Resource` of this process, as the environment and the SDK's detectors have it."""
-    from opentelemetry.sdk.resources import Resource
+    """The SDK's `Resource` of this process, as the environment and the SDK's detectors have it.
 
-    return Resource.create({})
+    The SDK runs its detectors on threads, which a process that is ending cannot start any more; a first
+    scrape may come just then. What needs no detector is said all the same.
+    """
+    from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+
+    try:
+        return Resource.create({})
+    except RuntimeError as error:
+        raise_interruption(error)
+        _logger.debug("resource detectors are not asked", exc_info=error)
+    resource = Resource({}).merge(_of_sdk()).merge(OTELResourceDetector().detect())
+    if resource.attributes.get(SERVICE_NAME):
+        return resource
+    name = f"unknown_service:{os.path.basename(sys.executable)}" if sys.executable else "unknown_service"
+    return resource.merge(Resource({SERVICE_NAME: name}))
+
+
+def _of_sdk() -> Any:
+    from opentelemetry.sdk import resources
+
+    return resources._DEFAULT_RESOURCE
 
 
 def of_worker(resource: Any) -> Any:

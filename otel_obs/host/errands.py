@@ -1,0 +1,164 @@
+"""Functions of the application that may hang: run beside whoever wants them, who waits for a while.
+
+One that has not returned is left behind on its thread, and not started again before it has.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from otel_obs.host import forks
+from otel_obs.host.threads import BackgroundThread
+
+_MOMENT_S = 0.01
+
+
+class Errand(NamedTuple):
+    """Something to do.
+
+    Attributes:
+        key: What it is; one of a key is under way at a time.
+        run: Does it. Never raises.
+    """
+
+    key: Any
+    run: Callable[[], object]
+
+
+class _Run:
+    """An errand that is under way."""
+
+    def __init__(self) -> None:
+        self.began_s = time.monotonic()
+        self.thread = threading.get_ident()
+        self.is_left = False
+        self.is_done = threading.Event()
+
+
+class Errands:
+    """Runs errands, and knows which are under way.
+
+    Args:
+        left: Told the key of one that was left behind.
+        returned: Told when that has returned after all.
+    """
+
+    def __init__(self, left: Callable[[Any], object], returned: Callable[[Any], object]) -> None:
+        self._left, self._returned = left, returned
+        self._start_over()
+        forks.after_in_child(self._start_over)
+
+    def _start_over(self) -> None:
+        """In a child: what was under way is, on the parent's threads."""
+        self._runs: dict[Any, _Run] = {}
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether this thread is in the middle of one: who waits for others there may wait for itself."""
+        here = threading.get_ident()
+        return any(run.thread == here for run in list(self._runs.values()))
+
+    def is_under_way(self, key: Any) -> bool:
+        """Whether one has not returned yet."""
+        return key in self._runs
+
+    def hanging_s(self, key: Any) -> float:
+        """For how long one that was left behind has not returned, in seconds; 0 where there is none."""
+        run = self._runs.get(key)
+        return time.monotonic() - run.began_s if run is not None and run.is_left else 0.0
+
+    def run_here(self, errand: Errand) -> None:
+        """Run one that cannot hang on this thread, unless it is under way."""
+        run = _Run()
+        if self._runs.setdefault(errand.key, run) is not run:
+            return
+        try:
+            errand.run()
+        finally:
+            self._runs.pop(errand.key, None)
+            run.is_done.set()
+            if run.is_left:
+                self._returned(errand.key)
+
+    def run(self, errands: Iterable[Errand], patience_s: float) -> None:
+        """Run errands one after the other on another thread, and wait for their end.
+
+        Args:
+            errands: What to do.
+            patience_s: So long one may take before it is left behind, in seconds. All are waited for twice as
+                long; what has not begun then does not.
+        """
+        left = deque(errands)
+        deadline_s = time.monotonic() + 2 * patience_s
+        while left:
+            batch = _Batch(self, left)
+            if not batch.begin():  # the process is ending, or may have no threads
+                while left:
+                    self.run_here(left.popleft())
+                return
+            while not batch.is_done.wait(batch.patience_left_s(patience_s)):
+                if batch.patience_left_s(patience_s) > _MOMENT_S:
+                    continue  # it is another one that is under way by now
+                self._leave(batch)
+                if time.monotonic() >= deadline_s:
+                    return
+                break
+
+    def _leave(self, batch: _Batch) -> None:
+        batch.leave()
+        current = batch.current
+        run = self._runs.get(current.key) if current is not None else None
+        if current is not None and run is not None:
+            run.is_left = True
+            self._left(current.key)
+            if run.is_done.is_set():  # just now
+                self._returned(current.key)
+
+    def wait(self, keys: Iterable[Any], patience_s: float) -> None:
+        """Wait for the end of what other threads have begun and nobody has left behind."""
+        deadline_s = time.monotonic() + patience_s
+        for key in keys:
+            run = self._runs.get(key)
+            if run is not None and not run.is_left:
+                run.is_done.wait(max(0.0, deadline_s - time.monotonic()))
+
+
+class _Batch:
+    """Errands on one thread."""
+
+    def __init__(self, errands: Errands, left: deque[Errand]) -> None:
+        self._errands, self._waiting = errands, left
+        self.current: Errand | None = None
+        self._began_s = time.monotonic()
+        self.is_done = threading.Event()
+        self._context = contextvars.copy_context()
+        self._thread = BackgroundThread(self._work, "otel_obs_callbacks")
+
+    def begin(self) -> bool:
+        """Begin; false where that cannot be."""
+        self._thread.start()
+        return self._thread.has_begun
+
+    def leave(self) -> None:
+        """Do nothing beyond what is under way."""
+        self._thread.leave()
+
+    def patience_left_s(self, patience_s: float) -> float:
+        """How long what is under way may yet take."""
+        return max(self._began_s + patience_s - time.monotonic(), _MOMENT_S)
+
+    def _work(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                errand = self._waiting.popleft()
+            except IndexError:
+                self.is_done.set()
+                return
+            self._began_s, self.current = time.monotonic(), errand
+            self._context.run(self._errands.run_here, errand)
+            self.current = None

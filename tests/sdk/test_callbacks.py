@@ -1,0 +1,143 @@
+"""A callback that fails or hangs costs its own values, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.programs import run
+
+PREPARED = """
+import json, logging, os, sys, threading, time
+os.environ["OTEL_OBS_RUNTIME_METRICS"] = "false"
+import otel_obs
+from opentelemetry import metrics
+from opentelemetry.metrics import Observation
+from otel_obs.sdk import callbacks
+from tests.support.waiting import until
+def say(what): print(json.dumps(what), flush=True)
+def values(*names):
+    text = otel_obs.get_metrics()[0].decode()
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
+    return [samples.get(name) for name in names]
+meter = metrics.get_meter("m")
+"""
+
+
+def test_one_that_hangs_takes_along_neither_the_scrape_nor_the_others_and_comes_back() -> None:
+    code = """
+callbacks.LEFT_OUT_S = 1.0
+pipeline = otel_obs.configure()
+leave, asked = threading.Event(), []
+def hang(options):
+    asked.append(1)
+    if len(asked) > 1:
+        leave.wait()
+    return [Observation(len(asked))]
+meter.create_observable_gauge("hangs", [hang])
+meter.create_observable_counter("fine", [lambda options: [Observation(5)]])
+hanging = 'otel_obs_callbacks_hanging{instrument="hangs"}'
+say(values("hangs", "fine_total", hanging))
+provider = pipeline.provider
+provider.refresh_observables()
+began_s = time.monotonic()
+say(values("fine_total", hanging))
+until(lambda: values("hangs") == [None], "its value's end")
+say(values("hangs", "fine_total"))
+for _ in range(5):
+    provider.refresh_observables()
+say([len(asked), time.monotonic() - began_s < 20])
+leave.set()
+until(lambda: values("hangs") == ["2.0"] or values("hangs") == ["3.0"], "its new value")
+say(values("fine_total", hanging))
+"""
+    finished = run(PREPARED + code)
+    assert finished.results == [
+        ["1.0", "5.0", None],
+        ["5.0", "1.0"],
+        [None, "5.0"],
+        [2, True],
+        ["5.0", "0.0"],
+    ]
+    assert finished.log.count("a callback of <ObservableGauge 'hangs'> has not returned in time") == 1
+
+
+def test_one_that_hangs_keeps_no_reader_from_collecting_the_rest() -> None:
+    code = """
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from otel_obs.sdk import MeterProvider, collect
+collect._CALLBACK_MS = 200
+reader = InMemoryMetricReader()
+provider = MeterProvider([reader], shutdown_on_exit=False)
+meter, leave = provider.get_meter("m"), threading.Event()
+meter.create_observable_gauge("hangs", [lambda options: leave.wait() and []])
+meter.create_observable_gauge("fine", [lambda options: [Observation(5)]])
+def names():
+    data = reader.get_metrics_data()
+    return sorted(m.name for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics)
+say([names(), names()])
+leave.set()
+"""
+    assert run(PREPARED + code).results == [[["fine"], ["fine"]]]
+
+
+def test_one_that_scrapes_does_not_wait_for_itself() -> None:
+    code = """
+callbacks.PATIENCE_S = 30.0
+otel_obs.configure()
+def scrape(options):
+    return [Observation(len(otel_obs.get_metrics()[0]) > 0)]
+meter.create_observable_gauge("one", [scrape])
+meter.create_observable_gauge("two", [scrape])
+began_s = time.monotonic()
+say(values("one", "two"))
+say(time.monotonic() - began_s < callbacks.PATIENCE_S)
+"""
+    assert run(PREPARED + code).results == [["1.0", "1.0"], True]
+
+
+def test_one_that_fails_is_logged_once_whatever_it_says() -> None:
+    code = """
+pipeline = otel_obs.configure()
+def fail(options):
+    raise ValueError(f"at {time.monotonic_ns()}")
+def look(options):
+    caller = sys._getframe(1)
+    raise ValueError("with its caller's frame")
+meter.create_observable_gauge("fails", [fail])
+meter.create_observable_gauge("looks", [look])
+meter.create_counter("fine").add(1)
+for _ in range(3):
+    pipeline.provider.refresh_observables()
+say(values("fine_total"))
+"""
+    finished = run(PREPARED + code)
+    assert finished.results == [["1.0"]]
+    assert finished.log.count("a callback of 'fails' failed") == 1
+    assert finished.log.count("a callback of 'looks' failed") == 1
+
+
+@pytest.mark.parametrize("threads", ["may start", "may not start"])
+def test_a_first_scrape_has_what_is_observed(threads: str) -> None:
+    """The thread that keeps values fresh has just begun: its values are waited for."""
+    code = f"""
+os.environ["OTEL_OBS_RUNTIME_METRICS"] = "true"
+callbacks.PATIENCE_S = 30.0
+if {threads == "may not start"}:
+    def refuse(*arguments):
+        raise RuntimeError("can't start new thread")
+    threading._start_new_thread = refuse
+otel_obs.configure()
+meter.create_observable_gauge("asked", [lambda options: [Observation(7)]])
+meter.create_counter("first").add(1)
+names = "system_memory_percent", "process_resident_memory_bytes", "asked"
+say([value is not None for value in values(*names)])
+"""
+    assert run(PREPARED + code).results == [[True, True, True]]
+
+
+@pytest.mark.parametrize("hook", ["before", "after"])
+def test_a_first_scrape_in_an_exit_handler(hook: str) -> None:
+    registered = "import atexit\natexit.register(lambda: say(values('jobs_total')))\n"
+    work = "otel_obs.configure()\nmeter.create_counter('jobs').add(1)\n"
+    parts = (registered, work) if hook == "before" else (work, registered)
+    assert run(PREPARED + "".join(parts)).results == [["1.0"]]

@@ -13,7 +13,9 @@ from typing import Any
 
 from otel_obs.cells.attributes import Attributes, decode_attributes
 
-GAUGE_RULES = frozenset(("latest", "sum", "max", "min", "mean", "worst", "per_worker", "share"))
+GAUGE_RULES = frozenset(
+    ("latest", "latest_or_sum", "sum", "max", "min", "mean", "worst", "per_worker", "share")
+)
 """How a gauge may be merged; what follows a colon is a rule's own."""
 
 MAX_DEPTH = 64

@@ -144,3 +144,22 @@ def test_totals_never_fall_while_workers_add_and_die(fleet: Fleet) -> None:
         before = now  # type: ignore[assignment]
         if step > 300:
             return
+
+
+@pytest.mark.parametrize(
+    ("readings", "merged"),
+    [
+        ([(5.0, 7.0), (-9.0, 2.0)], 7.0),  # one was set, the other was counted up later
+        ([(5.0, 7.0), (6.0, 3.0)], 3.0),
+        ([(-5.0, 7.0), (-9.0, 2.0), (0.0, 0.0)], 9.0),
+    ],
+)
+def test_a_gauge_is_what_was_set_last_or_what_was_counted(
+    fleet: Fleet, readings: list[tuple[float, float]], merged: float
+) -> None:
+    gauge = Stream(Kind.GAUGE, "g", merge="latest_or_sum")
+    for at_s, value in readings:
+        store = fleet.worker()
+        offset = store.add_series(gauge, b"[]", 1.0, (value, at_s))
+        assert store.cells[offset] == value
+    assert fleet.values()["g"] == {NONE: merged}

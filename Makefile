@@ -47,6 +47,14 @@ docs: $(STAMP) ## Write the generated pages of docs/ again
 deploy: $(STAMP) ## Write deploy/ again: configurations, rules and dashboards
 	$(BIN)/python scripts/deploy.py $(ARGS)
 
+PICTURES ?= build/pictures
+
+.PHONY: pictures
+pictures: $(STAMP) servers ## Every dashboard under real traffic, drawn by Grafana's own components
+	rm -rf build/scenes
+	SCENE_S=90 SCENE_DIR=build/scenes $(BIN)/python -m pytest tests/ops/test_dashboards.py -k every_query
+	DRAW=yes SCENE_DIR=build/scenes PICTURES_DIR=$(PICTURES) $(BIN)/python -m pytest tests/ops/test_drawing.py $(ARGS)
+
 .PHONY: pins
 pins: ## Write constraints.txt again, from every Python named in PYTHONS
 	$(PYTHON) scripts/pins.py $(or $(PYTHONS),$(PYTHON))

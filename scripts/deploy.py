@@ -12,7 +12,16 @@ from pathlib import Path
 
 from otel_obs.catalog import GROUPS
 from otel_obs.catalog.naming import Naming
-from otel_obs.ops.bundle import Wish, alertmanager_files, merged, prometheus_files, stale_files
+from otel_obs.ops.bundle import (
+    ExtraBoard,
+    Wish,
+    alertmanager_files,
+    grafana_files,
+    merged,
+    prometheus_files,
+    stale_files,
+)
+from otel_obs.ops.dashboards import DEMO, PLAIN, PRODUCTION
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob
 from otel_obs.ops.service import COLLECTOR, OPTIONAL, MonitoredService
@@ -39,6 +48,8 @@ class Example:
     local_labels: tuple[tuple[str, str], ...] = ()
     docker_labels: tuple[tuple[str, str], ...] = ()
     language: str = "en"
+    provider: str = "otel-obs"
+    boards: tuple[ExtraBoard, ...] = ()
     objectives: tuple[str, ...] = ("availability=99.9", "latency=95%<500ms")
 
     def naming(self) -> Naming:
@@ -60,8 +71,17 @@ class Example:
             external=dict(labels),
             alertmanager="alertmanager:9093" if place == "docker" else "localhost:9093",
             place=place,
+            provider=self.provider,
+            extra_boards=self.boards,
         )
 
+
+REVIEWLENS = (
+    ExtraBoard(PLAIN, "reviewlens_dashboard.json"),
+    ExtraBoard(DEMO, "reviewlens-demo-kr.json", "ko"),
+    ExtraBoard(PRODUCTION, "reviewlens-production-kr-v2.json", "ko"),
+)
+"""Three that the team imports by the names of their files."""
 
 EXAMPLES = (
     Example(
@@ -110,6 +130,8 @@ EXAMPLES = (
         docker_interval="10s",
         local_labels=(("monitor", "reviewlens-monitor"), ("environment", "development")),
         docker_labels=(("cluster", "reviewlens"), ("environment", "development")),
+        provider="ReviewLens Dashboards",
+        boards=REVIEWLENS,
     ),
     Example(
         "sparklio",
@@ -145,10 +167,12 @@ def parts() -> Iterator[tuple[str, dict[str, str]]]:
     for place in ("local", "docker", "kubernetes", "agent"):
         yield f"prometheus/{place}", prometheus_files(default_wish(place))
     yield "prometheus/korean", prometheus_files(replace(default_wish("local"), language="ko"))
+    yield "grafana", grafana_files(default_wish("docker"))
     yield "alertmanager", alertmanager_files(default_wish("docker"))
     for example in EXAMPLES:
         for place in ("local", "docker"):
             yield f"examples/{example.name}/{place}", prometheus_files(example.wish(place))
+        yield f"examples/{example.name}/grafana", grafana_files(example.wish("docker"))
 
 
 def main(arguments: Sequence[str]) -> int:

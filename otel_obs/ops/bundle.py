@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerting import alert_files, alertmanager_config, alerts_of
 from otel_obs.ops.alerts.alert import Links
+from otel_obs.ops.dashboards import BOARDS, Board, dashboard, dashboard_text, provisioning
 from otel_obs.ops.objectives import Objective, check_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob, kubernetes_jobs, prometheus_config
 from otel_obs.ops.recording import recording_rules
@@ -19,6 +21,14 @@ from otel_obs.ops.yaml_text import yaml_text
 
 MANIFEST = ".otel-obs-generated.json"
 """What was written last, by path; what differs from it was changed by hand."""
+
+
+class ExtraBoard(NamedTuple):
+    """A dashboard under a file name of a team's own."""
+
+    board: Board
+    file: str
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class Wish:
         webhook: A receiver of every alert on this machine, in the place of Slack and e-mail.
         remote_write: Where samples go besides.
         place: One of `PLACES`.
+        prometheus_url: Where Grafana finds Prometheus.
+        provider: What Grafana calls the directory of dashboards.
+        dashboards_path: That directory.
+        extra_boards: More dashboards than those for every service.
     """
 
     service: MonitoredService
@@ -54,6 +68,10 @@ class Wish:
     webhook: str = ""
     remote_write: tuple[RemoteWrite, ...] = ()
     place: str = "local"
+    prometheus_url: str = "http://prometheus:9090"
+    provider: str = "otel-obs"
+    dashboards_path: str = "/var/lib/grafana/dashboards"
+    extra_boards: tuple[ExtraBoard, ...] = ()
 
 
 def prometheus_files(wish: Wish) -> dict[str, str]:
@@ -92,10 +110,26 @@ def alertmanager_files(wish: Wish) -> dict[str, str]:
     return {"alertmanager.yml": yaml_text(alertmanager_config(webhook=wish.webhook))}
 
 
+def grafana_files(wish: Wish) -> dict[str, str]:
+    """Dashboards for what the service has, and how Grafana finds them and Prometheus."""
+    found = provisioning(wish.prometheus_url, wish.provider, wish.dashboards_path, wish.interval)
+    files = {path: yaml_text(content) for path, content in found.items()}
+    named = [(board, f"{board.slug}.json", "", wish.language) for board in BOARDS]
+    named += [
+        (each.board, each.file, each.file.removesuffix(".json"), each.language) for each in wish.extra_boards
+    ]
+    for board, file, uid, language in named:
+        content = dashboard(board, wish.service, language, bool(wish.objectives), uid.replace("_", "-"))
+        if content:
+            files[f"dashboards/{file}"] = dashboard_text(content)
+    return files
+
+
 KINDS: Mapping[str, Callable[[Wish], dict[str, str]]] = {
     "prometheus": prometheus_files,
     "alerts": rule_files,
     "alertmanager": alertmanager_files,
+    "grafana": grafana_files,
 }
 """What can be generated, by the word of the command."""
 

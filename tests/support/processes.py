@@ -65,7 +65,7 @@ class Service:
         env: Mapping[str, str] | None = None,
         log_file: str | Path,
         ready_path: str | None = "/health",
-        ready_s: float = 40.0,
+        ready_s: float = 120.0,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

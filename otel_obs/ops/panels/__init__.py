@@ -1,0 +1,1 @@
+"""Panels, as tables: one row a panel, in the catalog's own names."""

@@ -1,6 +1,7 @@
 """Draw dashboards by Grafana's own components in headless Chromium.
 
-Usage: python -m tests.drawing.draw SCENES OUT     (SCENES is what tests/ops/test_dashboards.py leaves in SCENE_DIR)
+Usage: python -m tests.drawing.draw SCENES OUT
+SCENES is what tests/ops/test_dashboards.py leaves in SCENE_DIR.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def draw(scenes: Path, out: Path) -> list[Path]:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for scene in sorted(scenes.glob("*.json")):
             page = browser.new_page(viewport={"width": WIDTH, "height": 900})
-            errors: list[str] = []
-            page.on("pageerror", lambda error, errors=errors: errors.append(str(error)))
+            errors: list[Exception] = []
+            page.on("pageerror", errors.append)
             page.goto(f"http://127.0.0.1:{server.server_address[1]}/?scene=scenes/{scene.name}")
             page.wait_for_selector("body[data-drawn]", timeout=60_000)
             if errors:

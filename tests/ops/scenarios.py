@@ -410,7 +410,13 @@ SCENARIOS = (
         {_UNSENT: 120},
         {_UNSENT: 0},
         8,
-        {"job": "otelcol", "instance": "c:8888", "exporter": "prometheusremotewrite", "severity": "critical"},
+        {
+            "job": "otelcol",
+            "instance": "c:8888",
+            "exporter": "prometheusremotewrite",
+            "service": "service",
+            "severity": "critical",
+        },
         (
             "A collector loses data.",
             "The collector at c:8888 gives up 2 data points a second that prometheusremotewrite does not take.",

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -195,11 +199,30 @@ def scene(
         request = running.prometheus
         assert request.post("/-/reload", {}).status == 200
         until(lambda: all(request.target_health(job)[0] == "up" for job in prepared), "targets are up", 60)
-        ends = time.monotonic() + SCENE_S
-        drive(running)
-        while time.monotonic() < ends:
+        # A share of nothing is not a number: there is traffic as long as panels are asked.
+        with traffic(running):
+            time.sleep(SCENE_S)
+            yield running, written
+
+
+@contextmanager
+def traffic(running: Systems) -> Iterator[None]:
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(0.5):
             drive(running)
-        yield running, written
+            for _ in range(5):  # pictures that no cache knows
+                picture = [[random.randrange(17) for _ in range(8)] for _ in range(8)]
+                running.classifier.post("/predict", {"image": picture})
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            over.set()
+        done.result()
 
 
 def _configured(directory: Path) -> Path:
@@ -231,7 +254,7 @@ def _write(directory: Path, job: str, address: str, page: str) -> list[dict[str,
 
 def _configure(directory: Path, addresses: Mapping[str, str]) -> None:
     config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
         "rule_files": ["rules/*.yml", "alerts/*.yml"],
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": [address]}]}
@@ -243,7 +266,7 @@ def _configure(directory: Path, addresses: Mapping[str, str]) -> None:
 
 def asked(expression: str, job: str) -> str:
     """An expression as Grafana sends it for one job."""
-    for name, value in (("$__rate_interval", "30s"), ("$__range", "5m"), ("$job", job), ("$instance", ".+")):
+    for name, value in (("$__rate_interval", "1m"), ("$__range", "5m"), ("$job", job), ("$instance", ".+")):
         expression = expression.replace(name, value)
     return expression
 

@@ -54,7 +54,7 @@ class Alert:
         unit: That of the value: `share`, `percent`, `seconds`, `count`, `rate` or `state`.
         lasting: How long it goes on when it is true no longer, so that it does not flap.
         dashboard: The dashboard that shows it.
-        labels: More labels of the alert.
+        labels: More labels of the alert; `<job>` is the service.
     """
 
     name: str
@@ -93,7 +93,8 @@ def rule_of(alert: Alert, dialect: Dialect, job: str, language: str, links: Link
         links: Where runbooks and dashboards are.
     """
     wording = alert.wording[language]
-    labels = {"severity": alert.severity, **(alert.labels or {})}
+    own = {key: value.replace("<job>", job) for key, value in (alert.labels or {}).items()}
+    labels = {"severity": alert.severity, **own}
     rule: dict[str, Any] = {
         "alert": alert.name,
         "expr": dialect.say(alert.expr.replace("<limit>", f"{alert.limit or 0:g}")).strip(),

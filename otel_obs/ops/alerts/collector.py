@@ -29,6 +29,8 @@ sum by (job, instance, exporter) (rate(otelcol_exporter_enqueue_failed_metric_po
         },
         limit=0,
         unit="rate",
+        # Without it, the rules of two services would write the same series.
+        labels={"service": "<job>"},
         lasting="5m",
     ),
 )

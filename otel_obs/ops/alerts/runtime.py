@@ -172,5 +172,7 @@ count by (job, metric) (
                 "이 알림을 데드맨 스위치로 보내십시오. 신호가 끊기면 그쪽에서 알립니다.",
             ),
         },
+        # Without one, the rules of two services would write the same series.
+        labels={"job": "<job>"},
     ),
 )

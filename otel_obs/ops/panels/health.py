@@ -265,7 +265,7 @@ ALERTS = Section(
             Caption("발생 중인 알림", "Watchdog은 항상 발생합니다. 없으면 알림이 동작하지 않는 것입니다."),
             (
                 Curve(
-                    'sum by (alertname, severity, job) (ALERTS{alertstate="firing",job=~"$job|"})',
+                    'sum by (alertname, severity, job) (ALERTS{alertstate="firing",job=~"$job"})',
                     "{{alertname}} {{severity}}",
                 ),
             ),
@@ -278,7 +278,7 @@ ALERTS = Section(
             Caption("알림 추이", "대기 중이거나 발생 중인 알림입니다."),
             (
                 Curve(
-                    'sum by (alertname, alertstate) (ALERTS{job=~"$job|"})',
+                    'sum by (alertname, alertstate) (ALERTS{job=~"$job"})',
                     "{{alertname}} {{alertstate}}",
                 ),
             ),

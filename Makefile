@@ -87,6 +87,7 @@ servers:
 	@scripts/install-server prometheus
 	@scripts/install-server prometheus-alertmanager
 	@scripts/install-server prometheus-node-exporter
+	@scripts/install-server chromium
 	@scripts/install-server postgresql postgres
 
 .PHONY: wrk

@@ -1,0 +1,78 @@
+"""The files of the page, and what a browser must be told with each of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+CONTENT_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+ASSETS = frozenset(
+    {
+        "chart.js",
+        "format.js",
+        "heatmap.js",
+        "http.js",
+        "i18n.js",
+        "icon.svg",
+        "index.html",
+        "main.js",
+        "metrics.js",
+        "parse.js",
+        "queries.js",
+        "store.js",
+        "style.css",
+        "uplot/uPlot.iife.min.js",
+        "uplot/uPlot.min.css",
+        "views.js",
+        "worker.js",
+    }
+)
+INDEX = "index.html"
+TARGETS = "targets.json"
+SCRAPE = "scrape/"
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Nothing that the page shows is ever run: no script and no style but its own files.
+SECURITY_HEADERS = (
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+)
+
+
+class Document(NamedTuple):
+    """One file to send."""
+
+    content_type: str
+    body: bytes
+
+
+@cache
+def read_asset(name: str) -> Document | None:
+    """A file of the page by its path below the page's own; None where there is no such file."""
+    name = name or INDEX
+    if name not in ASSETS:
+        return None
+    content_type = CONTENT_TYPES[name.rpartition(".")[2]]
+    return Document(content_type, files("otel_obs.live").joinpath("assets", *name.split("/")).read_bytes())
+
+
+def targets_document(names: Sequence[str], interval_s: float) -> Document:
+    """What the page reads first: its targets, which it scrapes below its own path, and how often."""
+    targets = [{"name": name, "url": f"{SCRAPE}{index}"} for index, name in enumerate(names)]
+    body = json.dumps({"targets": targets, "interval_s": interval_s}).encode()
+    return Document("application/json", body)

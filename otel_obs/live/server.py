@@ -1,0 +1,116 @@
+"""A server on loopback that serves the page, and scrapes for it what a browser may not reach itself."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+from otel_obs.errors import UnreadableError
+from otel_obs.live import page
+from otel_obs.reading.fetch import ACCEPT_OPENMETRICS, Fetching
+
+HOST = "127.0.0.1"
+SAME_SITE = ("", "none", "same-origin")
+TEXT = "text/plain; charset=utf-8"
+
+
+class _Reply(NamedTuple):
+    status: HTTPStatus
+    document: page.Document
+
+
+class LiveServer(ThreadingHTTPServer):
+    """Serves until `shutdown`; a request of another origin, or for another host's name, is refused.
+
+    Args:
+        targets: The addresses to scrape.
+        fetching: How they are asked.
+        port: The port on loopback; 0 for any that is free.
+        interval_s: How often the page scrapes.
+
+    Raises:
+        OSError: The port is taken.
+    """
+
+    daemon_threads = True
+
+    def __init__(
+        self, targets: Sequence[str], fetching: Fetching, port: int = 0, interval_s: float = 2.0
+    ) -> None:
+        super().__init__((HOST, port), _LiveHandler)
+        self.targets, self.fetching, self.interval_s = targets, fetching, interval_s
+        self.hosts = frozenset(f"{host}:{self.server_port}" for host in ("localhost", HOST))
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds the page."""
+        return f"http://{HOST}:{self.server_port}/"
+
+    def reply(self, path: str) -> _Reply:
+        """What there is at a path."""
+        name = path.lstrip("/")
+        if name == page.TARGETS:
+            return _Reply(HTTPStatus.OK, page.targets_document(short_names(self.targets), self.interval_s))
+        if name.startswith(page.SCRAPE):
+            return self._scraped(name.removeprefix(page.SCRAPE))
+        document = page.read_asset(name)
+        return _Reply(HTTPStatus.OK, document) if document is not None else _refusal(HTTPStatus.NOT_FOUND)
+
+    def _scraped(self, index: str) -> _Reply:
+        if not index.isascii() or not index.isdecimal() or int(index[:6]) >= len(self.targets):
+            return _refusal(HTTPStatus.NOT_FOUND)
+        try:
+            fetched = self.fetching.fetch(self.targets[int(index)], ACCEPT_OPENMETRICS)
+        except UnreadableError as error:
+            return _refusal(HTTPStatus.BAD_GATEWAY, error.problem)
+        if fetched.status != HTTPStatus.OK:
+            return _refusal(HTTPStatus.BAD_GATEWAY, f"answers with status {fetched.status}")
+        return _Reply(HTTPStatus.OK, page.Document(TEXT, fetched.body))
+
+
+def _refusal(status: HTTPStatus, error: str = "") -> _Reply:
+    return _Reply(status, page.Document(TEXT, (error or status.phrase).encode()))
+
+
+def short_names(targets: Sequence[str]) -> list[str]:
+    """How the page calls its targets: by host and port, where that tells them apart."""
+    places = [urllib.parse.urlsplit(target).netloc.rpartition("@")[2] for target in targets]
+    return places if len(set(places)) == len(places) else list(targets)
+
+
+class _LiveHandler(BaseHTTPRequestHandler):
+    server: LiveServer
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def do_GET(self) -> None:
+        """Send what there is, to this machine's own browser only."""
+        self._send(self.server.reply(urllib.parse.urlsplit(self.path).path) if self._is_own() else None)
+
+    do_HEAD = do_GET
+
+    def _is_own(self) -> bool:
+        """A page of somewhere else, or a name that was made to point here, gets nothing."""
+        is_navigation = self.headers.get("Sec-Fetch-Mode") == "navigate" and self.path == "/"
+        is_same_site = is_navigation or self.headers.get("Sec-Fetch-Site", "") in SAME_SITE
+        return is_same_site and self.headers.get("Host", "").lower() in self.server.hosts
+
+    def _send(self, given: _Reply | None) -> None:
+        status, document = given or _refusal(HTTPStatus.MISDIRECTED_REQUEST)
+        self.send_response(status)
+        for name, value in page.SECURITY_HEADERS:
+            self.send_header(name, value)
+        self.send_header("Content-Type", document.content_type)
+        self.send_header("Content-Length", str(len(document.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            try:
+                self.wfile.write(document.body)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: the terminal is the user's."""

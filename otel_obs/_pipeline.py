@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
+from math import inf
 from typing import Any, Literal, cast
 
 from otel_obs._registered import CLIENT_SCOPE, divide, registered, stated_facts
@@ -143,7 +144,8 @@ class Pipeline:
         table = self._tables.get(name)
         if table is None:
             stream = Stream(kind, name, "", help, Scope(SELF_SCOPE))
-            table = self._tables[name] = SeriesTable(stream, [()], [time.time()])
+            # When this worker first said so is no affair of the page: other workers began elsewhere.
+            table = self._tables[name] = SeriesTable(stream, [()], [inf])
         return Column(table, [float(value)], {})
 
 

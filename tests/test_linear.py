@@ -11,7 +11,7 @@ from prometheus_client import Metric
 
 from otel_obs.catalog.database import operation_of
 from otel_obs.catalog.secrets import looks_secret
-from otel_obs.cells.attributes import canonical, has_too_long
+from otel_obs.cells.attributes import canonical, has_too_long, label_value
 from otel_obs.cells.layout import Scope
 from otel_obs.errors import SettingError
 from otel_obs.exposition import OPENMETRICS, TEXT, Options, negotiate
@@ -20,7 +20,6 @@ from otel_obs.exposition.lexical import escape_help, escape_name, escape_value, 
 from otel_obs.exposition.names import (
     Naming,
     join_labels,
-    label_value,
     sanitize_label,
     sanitize_name,
     unit_word,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from sys import intern
@@ -31,7 +32,7 @@ def canonical(attributes: Mapping[str, Any] | None) -> Attributes:
     if not attributes:
         return ()
     return tuple(
-        (_short(str(key)), _short_form(_freeze(attributes[key]))) for key in sorted(attributes, key=str)
+        (_short(str(key)), _short_form(frozen(attributes[key]))) for key in sorted(attributes, key=str)
     )
 
 
@@ -53,9 +54,25 @@ def _short_form(value: Any) -> Any:
     if isinstance(value, bytes):
         return value if len(value) <= LONGEST * 3 // 4 else value[: LONGEST * 3 // 4]
     if isinstance(value, (tuple, list, Mapping)):
-        text = json.dumps(tagged(_freeze(value)), ensure_ascii=False)
+        text = json.dumps(tagged(frozen(value)), ensure_ascii=False)
         return value if len(text) <= LONGEST else _short(text)
     return value
+
+
+def label_value(value: Value) -> str:
+    """Spell an attribute's value: strings as they are, `true`, `1.5`, `["a", "b"]`, bytes in base64.
+
+    Source: OpenTelemetry specification, AnyValue representation for non-OTLP protocols.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, tuple):
+        return json.dumps(_json_item(value), ensure_ascii=False)
+    return json.dumps(value)
 
 
 def encode_attributes(attributes: Attributes) -> bytes:
@@ -68,14 +85,32 @@ def decode_attributes(data: bytes) -> Attributes:
     return tuple([(intern(str(key)), _untagged(value)) for key, value in json.loads(data)])
 
 
-def _freeze(value: Any, depth: int = 1) -> Value:
+def _json_item(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    if not isinstance(value, tuple):
+        return value
+    if value and all(_is_member(item) for item in value):
+        return {key: _json_item(item) for key, item in value}
+    return [_json_item(item) for item in value]
+
+
+def _is_member(item: Any) -> bool:
+    """Whether *item* looks like a frozen mapping's: attributes hold mappings as tuples of pairs."""
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+
+
+def frozen(value: Any, depth: int = 1) -> Value:
+    """*value* as something that cannot change, in canonical form."""
     if value is None or isinstance(value, (str, bool, int, float, bytes)):
         return value
     if depth < _DEEPEST:
         if isinstance(value, Mapping):
-            return tuple((str(key), _freeze(value[key], depth + 1)) for key in sorted(value, key=str))
+            return tuple((str(key), frozen(value[key], depth + 1)) for key in sorted(value, key=str))
         if isinstance(value, Sequence):
-            return tuple(_freeze(item, depth + 1) for item in value)
+            return tuple(frozen(item, depth + 1) for item in value)
     return str(value)
 
 

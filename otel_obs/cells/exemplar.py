@@ -7,6 +7,7 @@ the exemplar out of this one scrape.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
@@ -14,11 +15,16 @@ from typing import Any
 
 from otel_obs.cells.snapshot import Exemplar
 
-_TEXT_BYTES = 192
+_TEXT_BYTES = 336
+"""Room for a trace, a span, and as many more characters of four bytes as OpenMetrics allows."""
+
 _BODY = struct.Struct(f"<ddH{_TEXT_BYTES - 2}s")
 _CHECKSUM = struct.Struct("<Q")
 _SPAN = b"trace_id\0%032x\0span_id\0%016x\0"
 SLOT_CELLS = (_CHECKSUM.size + _BODY.size) // 8
+
+_ESCAPED = re.compile(r"\\(.)")
+_UNESCAPED = {"0": "\0", "\\": "\\"}
 
 MAX_RUNES = 128
 """The most characters of an exemplar's label names and values. Source: OpenMetrics 1.0."""
@@ -28,7 +34,7 @@ def pack(value: float, unix_s: float, labels: Mapping[str, str]) -> bytes:
     """Encode one exemplar; labels that find no room are left out, the trace and the span come first."""
     text, runes = b"", 0
     for name, label in sorted(labels.items(), key=lambda item: item[0] not in ("trace_id", "span_id")):
-        more = f"{name}\0{label}\0".encode()
+        more = f"{_escape(name)}\0{_escape(label)}\0".encode("utf-8", "surrogatepass")
         if len(text) + len(more) > _TEXT_BYTES - 2 or runes + len(name) + len(label) > MAX_RUNES:
             continue
         text, runes = text + more, runes + len(name) + len(label)
@@ -54,10 +60,19 @@ def unpack(slot: bytes, bucket: int) -> Exemplar | None:
     if not checksum or checksum != (zlib.crc32(body) or 1):
         return None
     value, unix_s, length, text = _BODY.unpack(body)
-    parts = text[:length].decode().split("\0")
-    labels: dict[str, Any] = dict(zip(parts[0::2], parts[1::2], strict=False))
+    parts = text[:length].decode("utf-8", "surrogatepass").split("\0")
+    labels: dict[str, Any] = dict(zip(map(_unescape, parts[0::2]), map(_unescape, parts[1::2]), strict=False))
     trace_id, span_id = labels.pop("trace_id", ""), labels.pop("span_id", "")
     return Exemplar(bucket, value, unix_s, trace_id, span_id, tuple(sorted(labels.items())))
+
+
+def _escape(text: str) -> str:
+    """No NUL is left, which is what separates names and values."""
+    return text.replace("\\", "\\\\").replace("\0", "\\0")
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(lambda found: _UNESCAPED.get(found[1], found[0]), text) if "\\" in text else text
 
 
 def labels_of(exemplar: Exemplar) -> dict[str, str]:

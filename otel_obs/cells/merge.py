@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import repeat
 from math import inf
 from typing import Any
@@ -53,7 +54,10 @@ class MergedStream:
         """
         self._update(sources, decoded)
         values = _histograms if self.stream.kind is Kind.HISTOGRAM else _values
-        return Column(self.table, values(self.stream, self.parts), self._exemplars())
+        times = None
+        if self.stream.kind is Kind.GAUGE:
+            times = partial(_times, [(source.cells, offsets) for source, offsets in self.parts])
+        return Column(self.table, values(self.stream, self.parts), self._exemplars(), times)
 
     def _update(self, sources: list[tuple[Source, Series]], decoded: dict[bytes, Attributes]) -> None:
         """Find the series of all *sources*."""
@@ -232,8 +236,7 @@ def _merge_exponentials(stream: Stream, parts: Parts) -> list[ExponentialValue]:
 def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:
     if len(parts) == 1:
         return _numbers(*parts[0])
-    rule, _, order = stream.merge.partition(":")
-    choose = _worst([float(state) for state in order.split(",")]) if rule == "worst" else _RULES[rule]
+    choose = rule_of(stream.merge)
     rows = zip(*(_readings(source, offsets) for source, offsets in parts), strict=True)
     return [choose([reading for reading in row if reading is not None]) for row in rows]
 
@@ -241,6 +244,20 @@ def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:
 Reading = tuple[float, float]
 """When a gauge was set, and its value; the time is negative where it was only counted up and down since it
 was made, and 0 where nothing has happened."""
+
+Rule = Callable[[Sequence[Reading]], float]
+
+
+def rule_of(merge: str) -> Rule:
+    """What several readings of one gauge come to, by the rule that its stream names."""
+    rule, _, order = merge.partition(":")
+    return _worst([float(state) for state in order.split(",")]) if rule == "worst" else _RULES[rule]
+
+
+def _times(parts: Sequence[tuple[Sequence[float], list[int]]]) -> list[float]:
+    """When each gauge was set last, in any source."""
+    rows = [[cells[at + 1] if at >= 0 else -inf for at in offsets] for cells, offsets in parts]
+    return list(map(max, *rows)) if len(rows) > 1 else rows[0]
 
 
 def _readings(source: Source, offsets: list[int]) -> list[Reading | None]:

@@ -64,6 +64,7 @@ class Reading:
         if shelf is not None:
             sources.extend(shelf.read(self._worker.id.hex() + SUFFIX))
             retired = shelf.read_retired()
+            sources.sort(key=_worker)  # the same order in every worker, and so the same page
             if retired is not None:
                 folded = retired.folded
                 sources.append(retired)
@@ -163,6 +164,10 @@ class Reading:
             breathe()
 
 
+def _worker(source: Source) -> bytes:
+    return source.worker
+
+
 def _lives(source: Source) -> bool:
     """Whether the worker of what the retired store says that it has lives: then that is not so."""
     if isinstance(source, FileSource):
@@ -191,4 +196,4 @@ def _share(column: Column, counters: dict[str, dict[Attributes, float]]) -> Colu
     for attributes in column.table.attributes:
         amounts = [part.get(attributes, 0.0) for part in parts]
         values.append(amounts[0] / sum(amounts) if sum(amounts) else 0.0)
-    return Column(column.table, values, column.exemplars)
+    return column._replace(values=values)

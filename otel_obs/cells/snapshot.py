@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import inf, isfinite
 from typing import Any, NamedTuple, overload
 
 from otel_obs.cells.attributes import Attributes
@@ -81,7 +82,7 @@ class SeriesTable:
         kept: Where each series was in `before`; -1 for a new one.
     """
 
-    __slots__ = ("attributes", "created_s", "kept", "left", "scratch", "stream")
+    __slots__ = ("_began_s", "attributes", "created_s", "kept", "left", "scratch", "stream")
 
     def __init__(
         self,
@@ -97,6 +98,14 @@ class SeriesTable:
         self.scratch: dict[Any, Any] = {}
         self.left: dict[Any, Any] = dict(before.scratch) if before is not None else {}
         self.kept = kept
+        self._began_s: float | None = None
+
+    @property
+    def began_s(self) -> float:
+        """When the first of its series began; infinity where nobody knows."""
+        if self._began_s is None:
+            self._began_s = min(filter(isfinite, self.created_s), default=inf)
+        return self._began_s
 
 
 class Column(NamedTuple):
@@ -104,12 +113,14 @@ class Column(NamedTuple):
 
     COUNTER, UPDOWN and GAUGE: one float a series. HISTOGRAM: `[b0, …, bn, sum]`, the buckets not
     cumulative, shape (len(bounds) + 2,). EXPONENTIAL: an `ExponentialValue` a series.
-    `exemplars` maps a series' position to its exemplars.
+    `exemplars` maps a series' position to its exemplars. `times` gives when each gauge was set, on a clock
+    that all workers share.
     """
 
     table: SeriesTable
     values: Sequence[Any]
     exemplars: dict[int, list[Exemplar]]
+    times: Callable[[], Sequence[float]] | None = None
 
 
 class Snapshot(NamedTuple):

@@ -45,7 +45,8 @@ class Stream(NamedTuple):
     """A metric stream as every worker declares it; equal streams are merged.
 
     `bounds` are a histogram's upper bounds, inclusive and ascending, in `unit`; for an exponential
-    histogram they are `(max_size, max_scale)`. `merge` is a gauge's rule over workers.
+    histogram they are `(max_size, max_scale)`. `merge` is a gauge's rule over workers. `part` tells apart
+    several instruments of one worker that are one stream to readers.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class Stream(NamedTuple):
     scope: Scope = Scope("")
     bounds: tuple[float, ...] = ()
     merge: str = "latest"
+    part: int = 0
 
     @property
     def cells(self) -> int:
@@ -109,11 +111,12 @@ def described_by(data: bytes) -> tuple[Stream, int]:
     demand_shallow(data)
     described: Any = json.loads(data)
     demand(type(described) is list, "a stream is no list")
-    kind, name, unit, description, scope, bounds, merge, limit = described
+    kind, name, unit, description, scope, bounds, merge, part, limit = described
     demand_texts((name, unit, description, scope[0], merge))
     demand_texts(scope[1:3], or_none=True)
     demand_pairs(scope[3])
     demand_finite(bounds)
+    demand(type(part) is int and part >= 0, "a stream has no such part")
     demand(type(limit) is int and limit > 0, "a stream has no such limit")
     attributes = decode_attributes(json.dumps(scope[3]).encode())
     stream = Stream(
@@ -124,6 +127,7 @@ def described_by(data: bytes) -> tuple[Stream, int]:
         Scope(scope[0], scope[1], scope[2], attributes),
         tuple(bounds),
         merge,
+        part,
     )
     hash(stream)
     _CHECKS.get(stream.kind, _check_nothing)(stream)

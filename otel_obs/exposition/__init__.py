@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.exposition import openmetrics, protobuf, text
+from otel_obs.exposition.claims import settle
 from otel_obs.exposition.foreign import ClientMetric, OtherFamily, load
 from otel_obs.exposition.names import Naming, family_name
 from otel_obs.exposition.negotiate import OPENMETRICS, PROTOBUF, TEXT, Format, Syntax, negotiate
-from otel_obs.exposition.plan import DEFAULT_OPTIONS, Claims, Family, Options, plan, restrict
+from otel_obs.exposition.plan import DEFAULT_OPTIONS, Family, Options, plan, restrict
 
 __all__ = [
     "DEFAULT_OPTIONS",
@@ -61,10 +62,9 @@ def render(
     """
     naming = Naming(options.translation, format.escaping).normal()
     is_openmetrics = format.syntax == "openmetrics"
-    claims = Claims(is_openmetrics)
     foreign = load(others, format.escaping)
-    families = claims.grant(plan(snapshot, options, naming, {family.name for family in foreign}))
-    foreign = claims.grant(foreign, " of prometheus_client")
+    families = plan(snapshot, options, naming, {family.name for family in foreign})
+    families, foreign = settle(families, foreign, is_openmetrics)
     if names is not None:
         families = restrict(families, names, is_openmetrics)
         foreign = restrict(foreign, names, is_openmetrics)

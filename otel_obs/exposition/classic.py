@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate, pairwise
-from typing import TypeVar
 
-from otel_obs.cells.layout import Kind
-from otel_obs.cells.snapshot import Exemplar, ExponentialValue
-from otel_obs.exposition.series import Part
-
-T = TypeVar("T")
+from otel_obs.cells.snapshot import ExponentialValue
 
 EXPONENTS = range(-12, 31, 2)
 """The bounds are these powers of two: 0.00024 to 1,073,741,824, each four times the one before.
 
 They do not follow the data: a bound that came later would begin at a count that never was an increase,
 and one that went would end a series. Powers of two are boundaries of every scale from 0 upwards, so the
-counts are exact; at a negative scale a bucket that straddles a bound counts as above it.
+counts are exact. At a negative scale a bucket that straddles a bound counts as below it: as a scale falls,
+what was below a bound stays there, and no count ever falls.
 """
 
 TIME_EXPONENTS = {"seconds": range(-12, 11), "milliseconds": range(-2, 21)}
 """Times are looked at more closely: 0.24 ms to 17 minutes, each bound twice the one before."""
 
 
-def to_classic(part: Part[T], unit: str) -> Part[T]:
-    """Make classic histograms of the exponential ones in *part*, which are measured in *unit* (`seconds`)."""
-    exponents = TIME_EXPONENTS.get(unit, EXPONENTS)
-    bounds = tuple(2.0**exponent for exponent in exponents)
-    return replace(
-        part,
-        kind=Kind.HISTOGRAM,
-        bounds=bounds,
-        values=[classic_row(value, exponents) for value in part.values],
-        exemplars={at: [_moved(one, bounds) for one in some] for at, some in part.exemplars.items()},
-    )
+def boundaries(unit: str) -> range:
+    """The bounds of what is measured in *unit* (`seconds`), as exponents of two."""
+    return TIME_EXPONENTS.get(unit, EXPONENTS)
 
 
 def classic_row(value: ExponentialValue, exponents: Sequence[int]) -> list[float]:
@@ -57,11 +43,7 @@ def classic_row(value: ExponentialValue, exponents: Sequence[int]) -> list[float
 
 
 def _buckets_up_to(exponent: int, value: ExponentialValue) -> int:
-    """How many positive buckets end at or below 2**exponent; bucket i ends at base**(offset+i+1)."""
+    """How many positive buckets begin below 2**exponent; bucket i begins at base**(offset+i)."""
     scale = value.scale
-    end = exponent << scale if scale >= 0 else exponent >> -scale
+    end = exponent << scale if scale >= 0 else -(-exponent >> -scale)
     return end - value.positive_offset
-
-
-def _moved(exemplar: Exemplar, bounds: Sequence[float]) -> Exemplar:
-    return exemplar._replace(bucket=bisect_left(bounds, exemplar.value))

@@ -25,21 +25,20 @@ def latest_by_bucket(exemplars: Iterable[Exemplar]) -> dict[int, Exemplar]:
 
 
 def exemplar_labels(exemplar: Exemplar, naming: Naming) -> Labels:
-    """The ids of the trace and the span, then the filtered attributes if all of them still fit."""
-    ids = _ids(exemplar)
-    taken = {name for name, _ in ids}
-    others = [one for one in join_labels(exemplar.attributes, naming) if one[0] not in taken]
-    labels = (*ids, *others)
-    return next((some for some in (labels, ids) if _runes(some) <= MAX_RUNES), ())
+    """The ids of the trace and the span, then those of the filtered attributes for which there is room."""
+    shown: list[tuple[str, str]] = []
+    room = MAX_RUNES
+    for name, value in (*_ids(exemplar), *join_labels(exemplar.attributes, naming)):
+        runes = len(name) + len(value)
+        if runes <= room and all(name != taken for taken, _ in shown):
+            shown.append((name, value))
+            room -= runes
+    return tuple(shown)
 
 
 def _ids(exemplar: Exemplar) -> Labels:
     ids = (("trace_id", exemplar.trace_id), ("span_id", exemplar.span_id))
     return tuple((name, value) for name, value in ids if value)
-
-
-def _runes(labels: Labels) -> int:
-    return sum(len(name) + len(value) for name, value in labels)
 
 
 def _unix_s(exemplar: Exemplar) -> float:

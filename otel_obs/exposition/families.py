@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, Snapshot
-from otel_obs.exposition.classic import to_classic
+from otel_obs.exposition.claims import settle
 from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.foreign import OURS
 from otel_obs.exposition.lexical import number
 from otel_obs.exposition.names import TOTAL, Labels, Naming
-from otel_obs.exposition.plan import DEFAULT_OPTIONS, Claims, Family, Options, plan
-from otel_obs.exposition.series import Part, parts, prepare
+from otel_obs.exposition.parts import Part, classic
+from otel_obs.exposition.plan import DEFAULT_OPTIONS, Family, Options, plan
+from otel_obs.exposition.series import parts, prepare
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -29,7 +30,7 @@ def to_prometheus_client(
     """Make a `prometheus_client.Metric` of each family of *snapshot*.
 
     Names are classic ones: prometheus_client before 0.22 refuses any other. A clash of names by the rules
-    of OpenMetrics leaves the later family out, since one registry serves both formats.
+    of OpenMetrics makes the later family one of unknown type, since one registry serves both formats.
 
     Args:
         snapshot: What a scrape read.
@@ -37,26 +38,44 @@ def to_prometheus_client(
         has_created: Whether counters and histograms have a `_created` sample.
     """
     naming = Naming(options.translation).normal()
-    for family in Claims(is_openmetrics=True).grant(plan(snapshot, options, naming)):
-        yield _metric(family, naming, has_created)
+    for family in settle(plan(snapshot, options, naming), (), is_openmetrics=True)[0]:
+        yield from _metrics(family, naming, has_created)
+
+
+def _metrics(family: Family, naming: Naming, has_created: bool) -> Iterator[Metric]:
+    """The metric of *family*; of a histogram of unknown type, one for each name of its samples."""
+    metric = _metric(family, naming, has_created)
+    names = dict.fromkeys(sample.name for sample in metric.samples)
+    if metric.type != "unknown" or len(names) < 2:
+        yield metric
+        return
+    for name in names:
+        part = _named(name, family.help, "unknown", "")
+        part.samples = [sample for sample in metric.samples if sample.name == name]
+        yield part
+
+
+def _named(name: str, help_text: str, kind: str, unit: str) -> Metric:
+    from prometheus_client import Metric
+
+    metric = Metric(name, help_text, kind, unit)
+    setattr(metric, OURS, True)
+    return metric
 
 
 def _metric(family: Family, naming: Naming, has_created: bool) -> Metric:
-    from prometheus_client import Metric
-
     is_counter = family.type == "counter" and family.name.endswith(TOTAL)
     stem = family.stem
     unit = family.unit if stem.endswith(f"_{family.unit}") else ""
     kind = "unknown" if family.type == "counter" and not is_counter else family.type
-    metric = Metric(stem, family.help, kind, unit)
-    setattr(metric, OURS, True)
+    metric = _named(stem, family.help, kind, unit)
     for _ in prepare(family, naming, _same):
         pass
     for part in parts(family, naming, _same):
         if part.kind is Kind.EXPONENTIAL:
-            part = to_classic(part, family.unit)
+            part = classic(part, family.unit)
         if part.kind is Kind.HISTOGRAM:
-            _add_histograms(metric, part, naming, has_created)
+            _add_histograms(metric, part, naming, has_created and family.type == "histogram")
         else:
             _add_scalars(metric, family, part, naming, has_created and is_counter)
     return metric

@@ -79,6 +79,16 @@ class OtherFamily(NamedTuple):
         """The name without the suffix of its type."""
         return stem(self.name, self.type)
 
+    def as_unknown(self) -> OtherFamily:
+        """The same without a type: its samples are under their full names, and reserve no other."""
+        full = self.name[len(self.stem) :]
+        kept = [
+            sample._replace(suffix=sample.suffix.removeprefix(full))
+            for sample in self.samples
+            if sample.suffix != "_created"
+        ]
+        return self._replace(type="unknown", samples=kept)
+
 
 _SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
     "counter": (TOTAL, "_created"),

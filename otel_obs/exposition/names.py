@@ -12,16 +12,13 @@ The stock exporter's misspelt `TiBy` (`tibibytes`) and missing `kBy` are not kep
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
-from otel_obs.cells.attributes import Attributes, Value
+from otel_obs.cells.attributes import Attributes, Value, label_value
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.exposition.lexical import Escaping, escape_label, escape_name
 
@@ -145,22 +142,6 @@ def sanitize_label(key: str) -> str:
     return _UNDERSCORES.sub("_", _no_leading_digit(_NOT_IN_LABELS.sub("_", key)))
 
 
-def label_value(value: Value) -> str:
-    """Spell an attribute's value: strings as they are, `true`, `1.5`, `["a", "b"]`, bytes in base64.
-
-    Source: OpenTelemetry specification, AnyValue representation for non-OTLP protocols.
-    """
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return b64encode(value).decode()
-    if isinstance(value, tuple):
-        return json.dumps(_json_item(value), ensure_ascii=False)
-    return json.dumps(value)
-
-
 def scope_attributes(scope: Scope) -> Attributes:
     """What the scope labels of *scope* are made from; empty fields give none."""
     own = tuple(zip(_SCOPE_LABELS, (scope.name, scope.version, scope.schema_url), strict=True))
@@ -185,7 +166,9 @@ def join_labels(attributes: Sequence[tuple[str, Value]], naming: Naming, reserve
         name = naming.label(key)
         if name == reserved:
             name = f"exported_{name}"
-        values.setdefault(name, []).append(label_value(value))
+        text = label_value(value)
+        if text:  # to Prometheus, a label that is empty is one that is not there
+            values.setdefault(name, []).append(text)
     return tuple((name, ";".join(values[name])) for name in sorted(values))
 
 
@@ -232,20 +215,3 @@ def _word(unit: str) -> str:
 
 def _sanitize_unit(unit: str) -> str:
     return _UNDERSCORES.sub("_", _NOT_IN_NAMES.sub("_", unit)).strip("_")
-
-
-def _json_item(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return b64encode(value).decode()
-    if isinstance(value, float) and not math.isfinite(value):
-        return json.dumps(value)
-    if not isinstance(value, tuple):
-        return value
-    if value and all(_is_member(item) for item in value):
-        return {key: _json_item(item) for key, item in value}
-    return [_json_item(item) for item in value]
-
-
-def _is_member(item: Any) -> bool:
-    """Whether *item* looks like a frozen mapping's: attributes hold mappings as tuples of pairs."""
-    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)

@@ -10,31 +10,37 @@ Source: OpenMetrics, a cloud-native, highly scalable metrics protocol, version 1
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from math import isfinite
 
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar
-from otel_obs.exposition.classic import to_classic
 from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.foreign import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help_openmetrics, number, quoted_name, to_utf8
 from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start
 from otel_obs.exposition.names import TOTAL, Naming
+from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
-from otel_obs.exposition.series import Part, parts, prepare
+from otel_obs.exposition.series import parts, prepare
 
 END = b"# EOF\n"
 
+_HISTOGRAMS = (Kind.HISTOGRAM, Kind.EXPONENTIAL)
 _EXEMPLAR_LINES = 8  # an exemplar costs as much as so many lines
 
 
 def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Naming) -> Iterator[bytes]:
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty."""
     for family in families:
-        yield comments(family)
         yield from prepare(family, naming, label_block)
-        for part in parts(family, naming, label_block):
+        shown = parts(family, naming, label_block)
+        if family.type == "unknown" and shown and shown[0].kind in _HISTOGRAMS:
+            yield from _encode_apart(family, shown)
+            continue
+        yield comments(family)
+        for part in shown:
             yield from _encode_part(family, part, naming)
     for other in others:
         yield comments(other)
@@ -67,7 +73,7 @@ def _type(family: Family | OtherFamily) -> FamilyType:
 
 def _encode_part(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:
     if part.kind is Kind.EXPONENTIAL:
-        part = to_classic(part, family.unit)
+        part = classic(part, family.unit)
     if part.kind is Kind.HISTOGRAM:
         lines_each = len(part.bounds) + 4
         lines = _histograms(family, part, naming)
@@ -79,6 +85,22 @@ def _encode_part(family: Family, part: Part[bytes], naming: Naming) -> Iterator[
     step = max(1, LINES_A_CHUNK // lines_each)
     while chunk := b"".join(islice(lines, step)):
         yield chunk
+
+
+def _encode_apart(family: Family, shown: Iterable[Part[bytes]]) -> Iterator[bytes]:
+    """A histogram whose type cannot be said: each name of its samples is a family."""
+    apart: dict[str, list[bytes]] = {"_bucket": [], "_count": [], "_sum": []}
+    for part in shown:
+        histogram = classic(part, family.unit) if part.kind is Kind.EXPONENTIAL else part
+        for text in histogram_lines(family.name, histogram.bounds, histogram.labels, histogram.values):
+            *buckets, count, total, _ = text.split(b"\n")
+            for suffix, lines in zip(apart, (buckets, [count], [total]), strict=True):
+                apart[suffix] += lines
+        yield b""
+    for suffix, lines in apart.items():
+        yield comments(replace(family, name=family.name + suffix))
+        for start in range(0, len(lines), LINES_A_CHUNK):
+            yield b"\n".join([*lines[start : start + LINES_A_CHUNK], b""])
 
 
 def _scalars(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:

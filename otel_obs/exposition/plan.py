@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.layout import Kind, Scope, Stream
@@ -91,6 +91,10 @@ class Family:
         """The name without the suffix of its type, which OpenMetrics puts into its `# TYPE` line."""
         return stem(self.name, self.type)
 
+    def as_unknown(self) -> Family:
+        """The same without a type: its samples are under their full names, and reserve no other."""
+        return replace(self, type="unknown")
+
 
 _TYPES: dict[Kind, FamilyType] = {
     Kind.COUNTER: "counter",
@@ -143,7 +147,10 @@ N = TypeVar("N", bound=Named)
 
 
 def plan(snapshot: Snapshot, options: Options, naming: Naming, others: Collection[str] = ()) -> list[Family]:
-    """Sort the columns of *snapshot* into families, in the order in which they come.
+    """Sort the columns of *snapshot* into families, by when the first series of each began.
+
+    Which TYPE, HELP and UNIT a family has is told by what its streams are, and by nothing that a worker
+    knows for itself: every worker says the same, and goes on saying it.
 
     Args:
         snapshot: What a scrape reads.
@@ -152,39 +159,36 @@ def plan(snapshot: Snapshot, options: Options, naming: Naming, others: Collectio
         others: Names of families that somebody else exposes beside these; only yielding scopes mind.
     """
     families = list(_target_info(options.resource, naming) if options.has_target_info else ())
-    for name, columns in _by_name(snapshot, naming, options.prometheus_scopes).items():
+    in_order = snapshot._replace(columns=sorted(snapshot.columns, key=_place))
+    for name, columns in _by_name(in_order, naming, options.prometheus_scopes).items():
         families.extend(_family(name, _owners(name, columns, options, others), options))
     return families
-
-
-class Claims:
-    """Which names are taken in one exposition: no two families may have a name, or a sample's, in common."""
-
-    def __init__(self, is_openmetrics: bool) -> None:
-        self._is_openmetrics = is_openmetrics
-        self._taken: set[str] = set()
-
-    def grant(self, families: Iterable[N], whose: str = "") -> list[N]:
-        """Those of *families* whose names are free, which are taken then; the others with a warning."""
-        return [family for family in families if self._take(family, whose)]
-
-    def _take(self, family: Named, whose: str) -> bool:
-        wanted = sample_names(family.name, family.type, self._is_openmetrics)
-        clash = self._taken & wanted
-        if clash:
-            warn_once(
-                f"the {family.type} {family.name!r}{whose} is not exposed: "
-                f"another metric has the name {min(clash)!r}; rename one"
-            )
-            return False
-        self._taken |= wanted
-        return True
 
 
 @lru_cache(maxsize=1024)
 def warn_once(message: str) -> None:
     """Log *message* as a warning, the first time that it comes."""
     logger.warning("%s", message)
+
+
+def _place(column: Column) -> tuple[Any, ...]:
+    """Where a column stands: by its first series, and then by what its stream is."""
+    return column.table.began_s, *_identity(column.table.stream)
+
+
+def _identity(stream: Stream) -> tuple[Any, ...]:
+    """What tells a stream from every other, so that it can be compared."""
+    scope = stream.scope
+    return (
+        scope.name,
+        scope.version or "",
+        scope.schema_url or "",
+        repr(scope.attributes),
+        stream.name,
+        stream.kind,
+        *stream[2:4],
+        *stream[5:],
+    )
 
 
 def _by_name(snapshot: Snapshot, naming: Naming, fixed: frozenset[str]) -> dict[str, list[Column]]:
@@ -220,9 +224,10 @@ def warn_of_owner(name: str) -> None:
 def _family(name: str, columns: list[Column], options: Options) -> Iterator[Family]:
     if not columns:
         return
-    family_type = _TYPES[columns[0].table.stream.kind]
+    first = min((column.table.stream for column in columns), key=_identity)
+    family_type = _TYPES[first.kind]
     columns = [column for column in columns if _has_type(column, family_type, name)]
-    streams = [column.table.stream for column in columns]
+    streams = sorted((column.table.stream for column in columns), key=_identity)
     own = _resource_labels(options.resource, options.resource_labels)
     has_scopes = _has_scope_labels(streams, options)
     yield Family(

@@ -17,8 +17,9 @@ from otel_obs.exposition.foreign import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import to_utf8
 from otel_obs.exposition.names import Labels, Naming
 from otel_obs.exposition.native import ZERO_THRESHOLD, Side, to_native
+from otel_obs.exposition.parts import Part
 from otel_obs.exposition.plan import Family, FamilyType, warn_once
-from otel_obs.exposition.series import Part, parts, prepare
+from otel_obs.exposition.series import parts, prepare
 
 _COUNTER, _GAUGE, _SUMMARY, _UNTYPED, _HISTOGRAM, _GAUGE_HISTOGRAM = range(6)
 _TYPES: dict[FamilyType, int] = {

@@ -6,11 +6,11 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from otel_obs.cells.attributes import Attributes
+from otel_obs.cells.attributes import Attributes, label_value
 from otel_obs.cells.layout import Kind
-from otel_obs.cells.snapshot import Exemplar
-from otel_obs.exposition.names import Labels, Naming, join_labels, label_value
-from otel_obs.exposition.plan import Family, Member, warn_once
+from otel_obs.exposition.names import Labels, Naming, join_labels
+from otel_obs.exposition.parts import Part, united
+from otel_obs.exposition.plan import Family, Member
 
 T = TypeVar("T", bound=Hashable)
 T_co = TypeVar("T_co", bound=Hashable, covariant=True)
@@ -24,18 +24,6 @@ class LabelCoder(Protocol[T_co]):
 
     def __call__(self, labels: Labels, /) -> T_co:
         """Encode *labels*."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
-    """Series of one family that have the same shape: as a column, with encoded labels, none of them twice."""
-
-    kind: Kind
-    bounds: tuple[float, ...]
-    labels: list[T]
-    values: Sequence[Any]
-    created_s: list[float]
-    exemplars: dict[int, list[Exemplar]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +72,13 @@ def parts(family: Family, naming: Naming, coder: LabelCoder[T]) -> list[Part[T]]
             member.column.values,
             table.created_s,
             member.column.exemplars,
+            stream.merge,
+            member.column.times,
         )
         found.append(_without_infinite_bound(part))
     if is_distinct and _are_disjoint(found):
         return found
-    return _merged(found, family.name)
+    return united(found, family.unit)
 
 
 def _key(member: Member, family: Family, naming: Naming, coder: LabelCoder[T]) -> tuple[Any, ...]:
@@ -112,7 +102,8 @@ class _Labels:
         shape = self._shapes[keys]
         if shape is None:
             return _ordered(join_labels(attributes, self._naming, self._reserved), self._first)
-        return tuple([(name, _string(attributes[at][1])) for name, at in shape])
+        labels = [(name, _string(attributes[at][1])) for name, at in shape]
+        return tuple([label for label in labels if label[1]])
 
 
 def _shape(
@@ -147,38 +138,3 @@ def _without_infinite_bound(part: Part[T]) -> Part[T]:
         return part
     values = [[*row[:-3], row[-3] + row[-2], row[-1]] for row in part.values]
     return replace(part, bounds=part.bounds[:-1], values=values)
-
-
-def _merged(found: Sequence[Part[T]], name: str) -> list[Part[T]]:
-    """Add up series that have the same labels, since a scraper would take one of them and lose the rest."""
-    result: list[Part[T]] = []
-    places: dict[T, tuple[Part[T], list[Any], int]] = {}
-    for part in found:
-        values: list[Any] = []
-        merged = replace(part, labels=[], values=values, created_s=[], exemplars={})
-        result.append(merged)
-        for at, (labels, value) in enumerate(zip(part.labels, part.values, strict=True)):
-            exemplars = part.exemplars.get(at, [])
-            if labels in places:
-                target, known, place = places[labels]
-                known[place] = _sum(target, known[place], part, value, name)
-                target.created_s[place] = min(target.created_s[place], part.created_s[at])
-            else:
-                target, _, place = places[labels] = merged, values, len(values)
-                merged.labels.append(labels)
-                values.append(value)
-                merged.created_s.append(part.created_s[at])
-            if exemplars:
-                target.exemplars.setdefault(place, []).extend(exemplars)
-    return result
-
-
-def _sum(target: Part[T], old: Any, part: Part[T], value: Any, name: str) -> Any:
-    if part.kind in (Kind.COUNTER, Kind.UPDOWN) and target.kind is part.kind:
-        return old + value
-    if part.kind is Kind.HISTOGRAM and target.kind is part.kind and target.bounds == part.bounds:
-        return [a + b for a, b in zip(old, value, strict=True)]
-    if part.kind is Kind.GAUGE and target.kind is part.kind:
-        return value
-    warn_once(f"{name!r} has series with equal labels that cannot be added up; the first is exposed")
-    return old

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from otel_obs.cells.layout import Kind
-from otel_obs.exposition.classic import to_classic
 from otel_obs.exposition.foreign import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help, number, quoted_name, to_utf8
 from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start, scalar_lines
 from otel_obs.exposition.names import Naming
+from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
-from otel_obs.exposition.series import Part, parts, prepare
+from otel_obs.exposition.series import parts, prepare
 
 _TYPES: dict[FamilyType, str] = {
     "info": "gauge",
@@ -46,7 +46,7 @@ def comments(name: str, family_type: FamilyType, help_text: str) -> bytes:
 
 def _encode_part(family: Family, part: Part[bytes]) -> Iterator[bytes]:
     if part.kind is Kind.EXPONENTIAL:
-        part = to_classic(part, family.unit)
+        part = classic(part, family.unit)
     is_histogram = part.kind is Kind.HISTOGRAM
     step = max(1, LINES_A_CHUNK // (len(part.bounds) + 3 if is_histogram else 1))
     for start in range(0, len(part.labels), step):

@@ -9,6 +9,7 @@ from typing import Any
 from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span
 
+from otel_obs.cells.attributes import frozen, label_value
 from otel_obs.cells.exemplar import pack, pack_span
 from otel_obs.cells.layout import Kind
 from otel_obs.sdk.aggregate import Aggregator, Series
@@ -133,7 +134,7 @@ def _dropped(aggregator: Aggregator, attributes: Any) -> dict[str, str]:
     keys = aggregator.plan.keys
     if keys is None or not attributes:
         return {}
-    return {str(key): str(value) for key, value in attributes.items() if key not in keys}
+    return {str(key): label_value(frozen(value)) for key, value in attributes.items() if key not in keys}
 
 
 def reservoir_of(aggregator: Aggregator) -> Any:

@@ -27,6 +27,7 @@ from otel_obs.sdk.meter import AnyInstrument, Meter
 from otel_obs.sdk.observables import Observable
 from otel_obs.sdk.owner import Held
 from otel_obs.sdk.resources import detect, of_worker
+from otel_obs.sdk.shares import StreamShares
 from otel_obs.sdk.views import plans_of
 
 _logger = logging.getLogger("otel_obs")
@@ -90,6 +91,7 @@ class MeterProvider(metrics.MeterProvider):
         self._adopted: dict[Scope, Meter] = {}
         self._inventory = Inventory()
         self._callbacks = Callbacks()
+        self._shares = StreamShares()
         self.refreshed: list[Refreshed] = []
         """What has callbacks to run before a reading, beside the asynchronous instruments."""
         self._collectors: dict[Any, Any] = {}
@@ -160,6 +162,7 @@ class MeterProvider(metrics.MeterProvider):
     def forget(self, instrument: AnyInstrument) -> None:
         """Drop an instrument that nobody can record to any more, and its series."""
         self._inventory.remove(instrument)
+        self._shares.release(instrument)
         for aggregator in instrument._aggregators or ():
 
             def change(aggregator: Aggregator = aggregator) -> None:
@@ -178,7 +181,8 @@ class MeterProvider(metrics.MeterProvider):
         ]
         plans = plans_of(instrument, self._views, preferences)
         adjusted = [self._adjust(self._complete(plan, instrument)) for plan in plans]
-        aggregators = [Aggregator(self.worker, plan) for plan in adjusted if plan is not None]
+        numbered = self._shares.number([plan for plan in adjusted if plan is not None], instrument)
+        aggregators = [Aggregator(self.worker, plan) for plan in numbered]
         self._inventory.add(instrument, aggregators)
         return aggregators
 

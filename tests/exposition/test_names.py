@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from otel_obs.cells.attributes import canonical
+from otel_obs.cells.attributes import canonical, label_value
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.exposition import family_name
 from otel_obs.exposition.names import (
     Naming,
     join_labels,
-    label_value,
     sanitize_label,
     scope_attributes,
     unit_word,

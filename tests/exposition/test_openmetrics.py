@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
 from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Kind
@@ -53,13 +54,6 @@ def test_a_whole_exposition() -> None:
         "# HELP target Target metadata\n"
         "# TYPE target info\n"
         'target_info{service_name="shop"} 1.0\n'
-        '# HELP http_requests Total \\"HTTP\\" requests\n'
-        "# TYPE http_requests counter\n"
-        'http_requests_total{method="GET"} 5.0'
-        f' # {{trace_id="{TRACE_ID}",span_id="{SPAN_ID}",user="u"}} 2.0 1700000002.5\n'
-        'http_requests_created{method="GET"} 1.7000000005e+09\n'
-        'http_requests_total{method="PUT"} 1.0\n'
-        'http_requests_created{method="PUT"} 1.7000000005e+09\n'
         "# HELP http_request_duration_seconds \n"
         "# TYPE http_request_duration_seconds histogram\n"
         "# UNIT http_request_duration_seconds seconds\n"
@@ -70,6 +64,13 @@ def test_a_whole_exposition() -> None:
         "http_request_duration_seconds_count 3.0\n"
         "http_request_duration_seconds_sum 2.5\n"
         "http_request_duration_seconds_created 1.7000000005e+09\n"
+        '# HELP http_requests Total \\"HTTP\\" requests\n'
+        "# TYPE http_requests counter\n"
+        'http_requests_total{method="GET"} 5.0'
+        f' # {{trace_id="{TRACE_ID}",span_id="{SPAN_ID}",user="u"}} 2.0 1700000002.5\n'
+        'http_requests_created{method="GET"} 1.7000000005e+09\n'
+        'http_requests_total{method="PUT"} 1.0\n'
+        'http_requests_created{method="PUT"} 1.7000000005e+09\n'
         "# HELP temperature_celsius \n"
         "# TYPE temperature_celsius gauge\n"
         "# UNIT temperature_celsius celsius\n"
@@ -210,10 +211,53 @@ def test_an_exponential_histogram_keeps_its_exemplars_in_the_bucket_of_their_val
     ]
 
 
-def test_names_that_only_openmetrics_reserves_clash() -> None:
-    columns = [counter("http_requests", [({}, 1.0)]), gauge("http_requests", [({}, 2.0)])]
-    assert rendered(columns).count(b"# TYPE") == 2
-    assert rendered(columns, OPENMETRICS).count(b"# TYPE") == 1
+def test_a_counter_whose_names_openmetrics_reserves_for_another_is_unknown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    columns = [counter("jobs", [({}, 1.0)], created_s=1.0), gauge("jobs", [({}, 2.0)], created_s=2.0)]
+    assert rendered(columns).count(b"# TYPE jobs_total counter") == 1
+    for _ in range(2):
+        assert rendered(columns, OPENMETRICS).decode() == (
+            "# HELP jobs_total \n# TYPE jobs_total unknown\njobs_total 1.0\n"
+            "# HELP jobs \n# TYPE jobs gauge\njobs 2.0\n# EOF\n"
+        )
+    (message,) = caplog.messages
+    assert message == (
+        "the counter 'jobs_total' is of unknown type in OpenMetrics: "
+        "another metric has the name 'jobs'; rename one"
+    )
+
+
+def test_of_two_counters_the_same_is_unknown_whichever_began_first() -> None:
+    for first, second in ((1.0, 2.0), (2.0, 1.0)):
+        columns = [
+            counter("orders", [({}, 5.0)], created_s=first),
+            counter("orders.created", [({}, 3.0)], created_s=second),
+        ]
+        text = rendered(columns, OPENMETRICS).decode()
+        types = [line for line in text.splitlines() if line.startswith("# TYPE")]
+        assert sorted(types) == ["# TYPE orders counter", "# TYPE orders_created_total unknown"]
+        assert {"orders_total 5.0", "orders_created_total 3.0"} <= set(text.splitlines())
+        list(parse(text))  # type: ignore[no-untyped-call]
+
+
+def test_a_histogram_whose_start_another_metric_is_called_is_unknown() -> None:
+    columns = [
+        histogram("jobs", (1,), [({}, [1.0, 1.0, 2.5]), ({"a": "b"}, [0.0, 1.0, 9.0])]),
+        gauge("jobs_created", [({}, 7.0)]),
+    ]
+    text = rendered(columns, OPENMETRICS).decode()
+    assert text == (
+        "# HELP jobs_bucket \n# TYPE jobs_bucket unknown\n"
+        'jobs_bucket{le="1.0"} 1.0\njobs_bucket{le="+Inf"} 2.0\n'
+        'jobs_bucket{a="b",le="1.0"} 0.0\njobs_bucket{a="b",le="+Inf"} 1.0\n'
+        "# HELP jobs_count \n# TYPE jobs_count unknown\n"
+        'jobs_count 2.0\njobs_count{a="b"} 1.0\n'
+        "# HELP jobs_sum \n# TYPE jobs_sum unknown\n"
+        'jobs_sum 2.5\njobs_sum{a="b"} 9.0\n'
+        "# HELP jobs_created \n# TYPE jobs_created gauge\njobs_created 7.0\n# EOF\n"
+    )
+    list(parse(text))  # type: ignore[no-untyped-call]
 
 
 def test_an_updown_counter_has_neither_start_nor_exemplar() -> None:

@@ -9,7 +9,7 @@ import pytest
 from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options
-from tests.exposition.build import column, counter, exemplar, gauge, histogram, rendered
+from tests.exposition.build import CREATED_S, column, counter, exemplar, gauge, histogram, rendered
 from tests.exposition.schema import decode
 
 A, B = Scope("a", "1"), Scope("b", "2", "https://example.org/2", canonical({"team": "x"}))
@@ -50,8 +50,8 @@ def test_another_help_drops_the_comment_and_keeps_the_points(caplog: pytest.LogC
 def test_another_unit_drops_the_comment_and_keeps_the_points(caplog: pytest.LogCaptureFixture) -> None:
     columns = [
         gauge("a_bytes_seconds", [({"q": "1"}, 1.0)], unit="s"),
-        gauge("a_bytes_seconds", [({"q": "2"}, 2.0)]),
-        gauge("a.bytes", [({"q": "3"}, 3.0)], unit="s"),
+        gauge("a_bytes_seconds", [({"q": "2"}, 2.0)], created_s=CREATED_S + 1),
+        gauge("a.bytes", [({"q": "3"}, 3.0)], unit="s", created_s=CREATED_S + 2),
     ]
     text = rendered(columns, OPENMETRICS).decode()
     assert text.count("# UNIT a_bytes_seconds seconds\n") == 1
@@ -61,7 +61,7 @@ def test_another_unit_drops_the_comment_and_keeps_the_points(caplog: pytest.LogC
     rendered(
         [gauge("g", [({}, 1.0)], unit="s"), gauge("g", [({"a": "b"}, 1.0)], unit="By")], options=strategy
     )
-    assert caplog.messages == ["'g' has two UNIT comments: 'seconds' is exposed, 'bytes' is dropped"]
+    assert caplog.messages == ["'g' has two UNIT comments: 'bytes' is exposed, 'seconds' is dropped"]
 
 
 def test_a_name_that_a_histogram_takes_is_not_given_twice(caplog: pytest.LogCaptureFixture) -> None:
@@ -146,7 +146,7 @@ def test_keys_that_become_equal_make_one_series(make: Any, values: tuple[float, 
     assert samples(rendered(two_tables)) == [expected]
 
 
-def test_histograms_that_become_equal_are_added_where_their_buckets_are_the_same(
+def test_histograms_that_become_equal_are_added_up_at_the_bounds_that_both_have(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows = [({"a.b": "1"}, [1.0, 2.0, 3.0]), ({"a_b": "1"}, [10.0, 20.0, 30.0])]
@@ -160,11 +160,20 @@ def test_histograms_that_become_equal_are_added_where_their_buckets_are_the_same
     assert samples(rendered(same)) == expected
     assert " 2.0 9.0" in samples(rendered(same, OPENMETRICS))[0]
     assert caplog.messages == []
-    other = histogram("h", (7, 8), [({"a-b": "1"}, [1.0, 1.0, 1.0, 1.0])])
-    assert samples(rendered([same, other])) == expected
-    assert caplog.messages == [
-        "'h' has series with equal labels that cannot be added up; the first is exposed"
+    other = histogram("h", (2, 5, 8), [({"a-b": "1"}, [1.0, 1.0, 1.0, 1.0, 9.0]), ({}, [0, 0, 0, 1.0, 9.0])])
+    assert samples(rendered([same, other])) == [
+        'h_bucket{a_b="1",le="5.0"} 13.0',
+        'h_bucket{a_b="1",le="+Inf"} 37.0',
+        'h_count{a_b="1"} 37.0',
+        'h_sum{a_b="1"} 42.0',
+        'h_bucket{le="2.0"} 0.0',
+        'h_bucket{le="5.0"} 0.0',
+        'h_bucket{le="8.0"} 0.0',
+        'h_bucket{le="+Inf"} 1.0',
+        "h_count 1.0",
+        "h_sum 9.0",
     ]
+    assert caplog.messages == []
 
 
 def test_series_that_become_equal_start_with_the_first_of_them() -> None:
@@ -185,7 +194,7 @@ def test_every_format_merges_alike() -> None:
 def test_labels_may_have_an_order_of_their_own(format: Format) -> None:
     columns = [
         counter("requests", [({"a": "1", "code": "200", "method": "GET", "z": "2"}, 1), ({"a": "3"}, 2)]),
-        counter("other", [({"method": "GET", "code": "200"}, 3)]),
+        counter("other", [({"method": "GET", "code": "200"}, 3)], created_s=CREATED_S + 1),
     ]
 
     def order(stream: Stream) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ def record(workers: Workers, number: int, measurement: tuple[Any, ...]) -> None:
         getattr(made, verb)(value, attributes)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.lists(MEASUREMENTS, max_size=5), min_size=2, max_size=3),
 )

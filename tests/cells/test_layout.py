@@ -49,6 +49,7 @@ streams = st.builds(
     scope=st.builds(Scope, texts, st.none() | texts, st.none() | texts, st.builds(canonical, attributes)),
     bounds=st.sets(st.floats(allow_nan=False, allow_infinity=False), max_size=4).map(sorted).map(tuple),
     merge=st.sampled_from(["latest", "sum", "worst:2,0,1"]),
+    part=st.integers(0, 3),
 )
 records: st.SearchStrategy[Record] = st.one_of(
     st.builds(StreamRecord, streams, st.integers(1, 10**6)),

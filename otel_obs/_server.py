@@ -6,12 +6,11 @@ import contextlib
 import errno
 import logging
 import os
+import selectors
 import socket
 import ssl
 import threading
 import time
-import weakref
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from otel_obs.cells.service import Service
 from otel_obs.errors import port_of_own_service
 from otel_obs.host import forks
+from otel_obs.host.threads import BackgroundThread
 from otel_obs.http.polite import run_politely
 from otel_obs.http.scrape import Scrape, ScrapeRequest
 from otel_obs.rundir.directory import lock
@@ -27,7 +27,6 @@ _logger = logging.getLogger("otel_obs")
 
 LOCK_NAME = "server.lock"
 RETRY_S = 1.0
-POLL_S = 0.05
 
 
 class MetricsServer:
@@ -54,45 +53,36 @@ class MetricsServer:
     ) -> None:
         self._scrape, self._address, self._service, self._tls = scrape, (host, port), service, tls
         self._has_said = False
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._delay_s = 0.0
+        self._wakes: tuple[socket.socket, socket.socket] | None = None
+        self._thread = BackgroundThread(self._run, "otel_obs_server", self._wake)
         self._server: _Server | None = None
         self._lock = -1
-        _servers.add(self)
+        forks.after_in_child(self._start_over)
 
-    def start(self, delay_s: float = 0.0) -> None:
-        """Begin to try for the port, or go on serving it, on a thread of its own."""
-        if self._thread is None and not forks.waits_for_fork():
-            self._stop = threading.Event()
-            self._thread = threading.Thread(
-                target=self._run, args=(self._stop, delay_s), name="otel_obs_server", daemon=True
-            )
-            self._thread.start()
-
-    def pause(self) -> None:
-        """Have no thread, as before a fork; connections wait in the socket's backlog."""
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(2 * RETRY_S)
-        self._thread = None
+    def start(self) -> None:
+        """Begin to try for the port, on a thread of its own; connections wait while the process forks."""
+        self._thread.start()
 
     def stop(self) -> None:
         """Leave the port to another process."""
-        self.pause()
+        self._thread.end(2 * RETRY_S)
         self._close()
 
-    def after_fork_in_child(self) -> None:
-        """Leave port and lock to the parent, and try for them when it is gone.
+    def _start_over(self) -> None:
+        """In a child: leave port and lock to the parent, and try for them when it is gone.
 
         The first try is put off: a server may change this process's user right after the fork.
         """
         self._close()
-        self._thread = None
-        self.start(RETRY_S)
+        self._close_wakes()
+        self._delay_s = RETRY_S
+        self.start()
 
-    def _run(self, stop: threading.Event, delay_s: float) -> None:
-        stop.wait(delay_s)
-        looked_s = 0.0
+    def _run(self, stop: threading.Event) -> None:
+        self._wakes = socket.socketpair()
+        stop.wait(self._delay_s)
+        self._delay_s = looked_s = 0.0
         while not stop.is_set():
             if time.monotonic() - looked_s > RETRY_S:
                 looked_s = time.monotonic()
@@ -103,7 +93,28 @@ class MetricsServer:
             if self._server is None:
                 stop.wait(RETRY_S)
             else:
-                self._server.handle_request()
+                self._serve(self._server, self._wakes[0])
+        self._close_wakes()
+
+    @staticmethod
+    def _serve(server: _Server, wake: socket.socket) -> None:
+        """Wait for a connection, or for the end: a fork must not wait for a time to pass."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(server.socket, selectors.EVENT_READ)
+            selector.register(wake, selectors.EVENT_READ)
+            if any(key.fileobj is server.socket for key, _ in selector.select(RETRY_S)):
+                server.handle_request()
+
+    def _wake(self) -> None:
+        wakes = self._wakes
+        if wakes is not None:
+            with contextlib.suppress(OSError):  # the thread has ended
+                wakes[1].send(b"x")
+
+    def _close_wakes(self) -> None:
+        wakes, self._wakes = self._wakes, None
+        for wake in wakes or ():
+            wake.close()
 
     def _open(self) -> None:
         try:
@@ -166,7 +177,7 @@ class MetricsServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    timeout = POLL_S
+    timeout = 0
 
     def __init__(self, address: tuple[str, int], scrape: Scrape, tls: tuple[str, str] | None) -> None:
         self.scrape = scrape
@@ -227,19 +238,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Scrapes are no news."""
-
-
-_servers: weakref.WeakSet[MetricsServer] = weakref.WeakSet()
-
-
-def _each(action: str) -> Callable[[], None]:
-    def act() -> None:
-        for server in list(_servers):
-            getattr(server, action)()
-
-    return act
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_each("pause"), after_in_parent=_each("start"))
-    forks.after_in_child(_each("after_fork_in_child"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.support.processes import Service, free_port, tool
+from tests.support.programs import run
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 from tests.support.web import request
@@ -116,3 +117,32 @@ def test_a_certificate_makes_it_speak_tls(tmp_path: Path) -> None:
     with Service(*COMMAND, APP, cwd=ROOT, env=env, log_file=tmp_path / "log"):
         assert until(lambda: answer("s3cret"), "the server") == 200
         assert answer("wrong") == 401
+
+
+def test_a_fork_does_not_wait_for_the_port() -> None:
+    code = """
+    import os, socket, threading, time
+    from otel_obs import _server
+    import otel_obs
+    _server.RETRY_S = 60.0
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    otel_obs.configure(prometheus_port=port, prometheus_host="127.0.0.1", runtime_metrics=False)
+    from tests.support.waiting import until
+    from tests.support.web import request
+    until(lambda: request(f"http://127.0.0.1:{port}/metrics").status == 200, "the server")
+    server = otel_obs._setup.Running.server._thread
+    began_s, paused = time.monotonic(), []
+    for _ in range(10):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    print(time.monotonic() - began_s < 30 and server.is_alive)
+    until(lambda: request(f"http://127.0.0.1:{port}/metrics").status == 200, "the server")
+    began_s = time.monotonic()
+    otel_obs.shutdown()
+    print(time.monotonic() - began_s < 30, threading.active_count())
+    """
+    assert run(code).lines == ["True", "True 1"]

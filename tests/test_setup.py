@@ -389,3 +389,44 @@ for _ in range(10):
 say([len(_Early.held), get_metrics()[0].decode()])
 """
     assert program(code, **env).results == [[0, ""]]
+
+
+def test_a_scrape_within_a_scrape_on_one_thread_is_answered() -> None:
+    code = """
+import otel_obs
+pipeline = otel_obs.configure(runtime_metrics=False)
+metrics.get_meter("m").create_counter("jobs").add(3)
+from otel_obs.cells.view import Reading
+within, before = [], Reading.snapshot
+def snapshot(reading):
+    Reading.snapshot = before
+    for _ in range(2):
+        within.append(value("jobs_total"))  # as a signal handler would, in the middle of a reading
+    return before(reading)
+hooks = len(pipeline.provider.worker.on_fork)
+Reading.snapshot = snapshot
+say([value("jobs_total"), within, value("jobs_total")])
+say(len(pipeline.provider.worker.on_fork) == hooks)
+"""
+    assert program(code).results == [[[3.0], [[3.0], [3.0]], [3.0]], True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_descriptors_do_not_grow_with_generations_of_forks() -> None:
+    code = """
+import otel_obs
+otel_obs.configure(runtime_metrics=False)
+def generation(number, counts):
+    otel_obs.record_prediction()
+    counts.append(len(os.listdir("/proc/self/fd")))
+    if number:
+        pid = os.fork()
+        if pid == 0:
+            generation(number - 1, counts)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    else:
+        say(counts[-1] - counts[-4])
+generation(8, [])
+"""
+    assert program(code).results == [0]

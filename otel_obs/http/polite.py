@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
+from _thread import RLock
 from collections.abc import Callable
 from types import BuiltinFunctionType
 
@@ -44,7 +44,7 @@ class _Switching:
     """Within a long step the loop gets the GIL after 5 ms by default, and wants it several times a turn."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = RLock()
         self._users = 0
         self._before_s = SWITCH_S
 
@@ -65,7 +65,7 @@ class _Switching:
         """Forget the users, who are threads of the parent process."""
         if self._users:
             sys.setswitchinterval(self._before_s)
-        self._lock, self._users = threading.Lock(), 0
+        self._lock, self._users = RLock(), 0
 
 
 _switching = _Switching()

@@ -313,6 +313,11 @@ class Service:
                 return
             self._has_left = True
         present = self._run_dir
+        if present is not None and self._listening:
+            from otel_obs.rundir.aftercare import note_successors
+
+            with tolerate(OSError):
+                note_successors(present, self._listening)
         if present is None or present.is_removed():
             leave(find_run_dirs(self._bases, self._nonce), self._is_over)
         left = leave(

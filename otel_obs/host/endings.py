@@ -11,11 +11,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_UVICORN = "uvicorn."
+_UVICORN = "uvicorn.server"
 """It stops in order, then raises the signal again: that ends the process without exit handlers."""
-
-_UNDER_GUNICORN = ("uvicorn.workers", "uvicorn_worker")
-"""There it is given its signals only when the application has been loaded."""
 
 
 def at_end(act: Callable[[], None]) -> Callable[[], None]:
@@ -54,11 +51,10 @@ def at_sigterm(end: Callable[[], None], prepare: Callable[[], None]) -> Callable
         return _nothing
     present: Any = signal.getsignal(signal.SIGTERM)
     module = getattr(present, "__module__", None) or ""
-    if callable(present) and module.startswith(_UVICORN):
+    if callable(present) and module == _UVICORN:
         return _handle(prepare, present)
-    if any(name in sys.modules for name in _UNDER_GUNICORN) and (
-        present is signal.SIG_DFL or module.startswith("otel_obs.")
-    ):
+    # It loads the application before it takes the signal, or after, as it is started.
+    if _UVICORN in sys.modules and (present is signal.SIG_DFL or module.startswith("otel_obs.")):
         return _handle(end, present)
     return _nothing
 

@@ -41,7 +41,6 @@ Shared = Mapping[int, frozenset[int]]
 def is_ending(root: Recorded, shared: Shared) -> bool:
     """Whether a server has closed the listening sockets that it shared with its workers, as it does to end.
 
-    One that was told to has perhaps executed a successor before, which has them open; then the service lives.
 
     Args:
         root: The server.
@@ -51,19 +50,18 @@ def is_ending(root: Recorded, shared: Shared) -> bool:
     if not listened:
         return False
     held = proc.sockets_of(root.pid)
-    return held is not None and held.isdisjoint(listened) and not successors_of(root, shared)
+    return held is not None and held.isdisjoint(listened)
 
 
-def successors_of(root: Recorded, shared: Shared) -> list[Process]:
-    """The programs that a server has executed to take over from it: they have its listening sockets."""
-    listened = shared.get(root.pid)
-    if not listened:
-        return []
-    return [
-        child
-        for child in proc.children_of(root.pid)
-        if not child.is_fork and not listened.isdisjoint(proc.sockets_of(child.pid) or ())
-    ]
+def note_successors(run_dir: RunDir, shared: Shared) -> None:
+    """Name the programs that a server has executed to take over from it, whose workers may join later.
+
+    They have its listening sockets. When the server has ended, nothing else tells whom they succeed.
+    """
+    for pid, listened in shared.items():
+        for child in proc.children_of(pid):
+            if not child.is_fork and not listened.isdisjoint(proc.sockets_of(child.pid) or ()):
+                run_dir.note([file_name(child, ROOT)])
 
 
 def leave_behind(run_dir: RunDir, shared: Shared) -> None:

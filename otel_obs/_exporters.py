@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
+from types import FrameType
 from typing import Any
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
@@ -29,6 +30,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReade
 
 from otel_obs.errors import SettingError
 from otel_obs.host import forks
+from otel_obs.host.endings import hand_on, is_free
 from otel_obs.host.threads import BackgroundThread
 from otel_obs.host.weak import WeakObjects
 from otel_obs.settings import Settings
@@ -279,22 +281,21 @@ def at_sigterm(flush: Callable[[], None]) -> Callable[[], None]:
     Returns:
         Takes it back, where it is the handler still, or makes it do nothing.
     """
-    flushes = [flush]
+    flushes, present = [flush], signal.getsignal(signal.SIGTERM)
 
-    def end(number: int, frame: object) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         try:
             for each in flushes:
                 each()
         finally:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            hand_on(number, frame, present)
 
     def take_back() -> None:
         flushes.clear()
         if _is_main_thread() and signal.getsignal(signal.SIGTERM) is end:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, present)
 
-    if _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    if _is_main_thread() and is_free(present):
         signal.signal(signal.SIGTERM, end)
     return take_back
 

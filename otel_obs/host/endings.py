@@ -9,13 +9,28 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
+
+Act = Callable[[], None]
 
 _UVICORN = "uvicorn.server"
 """It stops in order, then raises the signal again: that ends the process without exit handlers."""
 
 
-def at_end(act: Callable[[], None]) -> Callable[[], None]:
+class _Waiting(NamedTuple):
+    """What is to be done at SIGTERM: as the process is about to end by it, or long before."""
+
+    end: Act
+    prepare: Act
+
+
+_waiting: list[_Waiting] = []
+_undo: list[Act] = []
+_last: list[Any] = []
+"""Handlers of ours after which the process ends."""
+
+
+def at_end(act: Act) -> Act:
     """Have *act* called as the last thing when this process ends in order; perhaps twice.
 
     Returns:
@@ -23,21 +38,21 @@ def at_end(act: Callable[[], None]) -> Callable[[], None]:
     """
     atexit.register(act)
     process: Any = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
-        # Its children end without exit handlers, but with these.
-        from multiprocessing.util import Finalize
+    if process is None or process.parent_process() is None:
+        return lambda: atexit.unregister(act)
+    # Its children end without exit handlers, but with these.
+    from multiprocessing.util import Finalize
 
-        finalizer = Finalize(None, act, exitpriority=0)
+    finalizer = Finalize(None, act, exitpriority=0)
 
-        def forget() -> None:
-            atexit.unregister(act)
-            finalizer.cancel()
+    def forget() -> None:
+        atexit.unregister(act)
+        finalizer.cancel()
 
-        return forget
-    return lambda: atexit.unregister(act)
+    return forget
 
 
-def at_sigterm(end: Callable[[], None], prepare: Callable[[], None]) -> Callable[[], None]:
+def at_sigterm(end: Act, prepare: Act) -> Act:
     """The same for servers that SIGTERM ends without exit handlers; others' signals are left alone.
 
     Args:
@@ -47,40 +62,63 @@ def at_sigterm(end: Callable[[], None], prepare: Callable[[], None]) -> Callable
     Returns:
         Undoes that.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return _nothing
+    waiting = _Waiting(end, prepare)
+    _waiting.append(waiting)
+    watch()
+
+    def forget() -> None:
+        if waiting in _waiting:
+            _waiting.remove(waiting)
+        while not _waiting and _undo:
+            _undo.pop()()
+
+    return forget
+
+
+def watch() -> None:
+    """Look after SIGTERM from now on, if that is necessary and possible.
+
+    Only the main thread may, which imports an application; what it sets up may be set up by any thread.
+    """
+    if threading.current_thread() is not threading.main_thread() or _undo:
+        return
     present: Any = signal.getsignal(signal.SIGTERM)
     module = getattr(present, "__module__", None) or ""
-    if callable(present) and module == _UVICORN:
-        return _handle(prepare, present)
     # It loads the application before it takes the signal, or after, as it is started.
-    if _UVICORN in sys.modules and (present is signal.SIG_DFL or module.startswith("otel_obs.")):
-        return _handle(end, present)
-    return _nothing
+    if callable(present) and module == _UVICORN:
+        _handle("prepare", present)
+    elif _UVICORN in sys.modules and (present is signal.SIG_DFL or module.startswith("otel_obs.")):
+        _handle("end", present)
 
 
-def _handle(act: Callable[[], None], present: Any) -> Callable[[], None]:
+def _handle(moment: str, present: Any) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         try:
-            act()
+            for waiting in _waiting:
+                getattr(waiting, moment)()
         finally:
-            if callable(present):
-                present(number, frame)
-            else:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-
-    signal.signal(signal.SIGTERM, handle)
+            hand_on(number, frame, present)
 
     def undo() -> None:
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGTERM) is handle
-        ):
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGTERM) is handle:
             signal.signal(signal.SIGTERM, present)
 
-    return undo
+    _undo.append(undo)
+    if moment == "end":
+        _last.append(handle)
+    signal.signal(signal.SIGTERM, handle)
 
 
-def _nothing() -> None:
-    """Nothing is to be undone."""
+def hand_on(number: int, frame: FrameType | None, present: Any) -> None:
+    """Do at a signal what *present*, the handler that was there before, does."""
+    if callable(present):
+        present(number, frame)
+    else:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+def is_free(present: Any) -> bool:
+    """Whether a signal ends the process, but for what is done here before."""
+    return present is signal.SIG_DFL or present in _last

@@ -34,6 +34,7 @@ from prometheus_client import (  # isort: skip
     write_to_textfile,
 )
 
+from otel_obs.host.endings import watch as _watch_for_the_end
 from otel_obs.prometheus._definitions import install, tell_names, uninstall
 from otel_obs.prometheus._standing_in import stand_aside, stand_in
 from otel_obs.prometheus.asgi import make_asgi_app
@@ -93,3 +94,7 @@ def __getattr__(name: str) -> Any:
     if name in prometheus_client.__all__:
         return getattr(prometheus_client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# Metrics are set up by who uses them first, on any thread; signals are the main thread's, which imports this.
+_watch_for_the_end()

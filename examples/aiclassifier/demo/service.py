@@ -68,7 +68,7 @@ class Service:
         options = "-w", str(self.worker_count), "-b", f"fd://{descriptor}"
         # A session of its own, so that Ctrl-C ends the traffic first and the service after the report.
         self._process = subprocess.Popen(
-            [tools / "opentelemetry-instrument", tools / "gunicorn", *options, "app:app"],
+            [tools / "opentelemetry-instrument", "--", tools / "gunicorn", *options, "app:app"],
             cwd=EXAMPLE,
             env={**os.environ, **read_env_file(EXAMPLE / "service.env"), "APP_ENV": "demo"},
             stdin=subprocess.DEVNULL,

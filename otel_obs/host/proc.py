@@ -24,6 +24,7 @@ _PID, _STATE, _PARENT, _SESSION, _FLAGS, _START = (
 )  # fields of /proc/<pid>/stat; proc(5) counts from 1
 _IMAGE_FIELDS = slice(26, 29)  # startcode, endcode, startstack
 _FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of the kernel's sched.h, which any user may see
+_FIRST_NAMESPACE = "pid4026531836"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
 _ENDED = ("Z", "X")
 
 
@@ -147,8 +148,27 @@ def children_of(pid: int) -> list[Process]:
 
 def pid_namespace() -> str:
     """Which numbering of processes /proc shows here; empty where it does not say."""
-    own = _read_link("/proc/self/ns/pid")
-    return own if has_own_numbers() or not own else f"{own}, outside"
+    own = _namespace_of("self")
+    return own if has_own_numbers() or not own else f"{own}outside"
+
+
+def _namespace_of(process: str) -> str:
+    return "".join(filter(str.isalnum, _read_link(f"/proc/{process}/ns/pid")))
+
+
+def is_namespace_empty(namespace: str) -> bool:
+    """Whether a pid namespace is known to have no process; only the machine's first one sees them all."""
+    if pid_namespace() != _FIRST_NAMESPACE:
+        return False
+    try:
+        processes = [name for name in os.listdir("/proc") if name.isdecimal()]
+    except OSError as error:
+        raise_interruption(error)
+        return False
+    # Of one that has ended, and is only waited for, there is no namespace to see.
+    living = [each for name in processes if (each := look_up(int(name))) is not None and not each.has_ended]
+    taken = {_namespace_of(str(each.pid)) for each in living}
+    return "" not in taken and namespace not in taken
 
 
 def boot() -> str:

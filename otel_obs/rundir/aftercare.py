@@ -12,18 +12,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from otel_obs.host import proc
 from otel_obs.host.interruptions import tolerate
 from otel_obs.host.proc import Process
 from otel_obs.rundir.directory import DIRECTORY_FLAGS, MEMBERS, RunDir, lock, remove_tree
-from otel_obs.rundir.roots import LEAVING, ROOT, Recorded, file_name, is_alive, recorded
+from otel_obs.rundir.roots import LEAVING, ROOT, Recorded, file_name, is_alive, is_dead, recorded
 
 _LOCK = "aftercare.lock"
 _TIGHT_S, _TIGHT_POLL_S, _POLL_S = 2.0, 0.003, 0.05
 """A container ends with its process 1: there are milliseconds between that one's last act and its end."""
-_FOR_WORKERS_S, _FOR_MASTER_S = 900.0, 60.0
+_FOR_WORKERS_S, _FOR_MASTER_S, _LOOK_S = 900.0, 60.0, 1.0
 
 # Without the site's packages, and without this package's own `__init__`: it is to start in no time.
 _CODE = """
@@ -66,9 +66,7 @@ def note_successors(run_dir: RunDir, shared: Shared) -> None:
 
 def leave_behind(run_dir: RunDir, shared: Shared) -> None:
     """Note that this process is about to end, and have somebody tidy up after the root; never raises."""
-    own = proc.this_process()
-    if own is None:
-        return
+    own = proc.this_process() or proc.unseen(os.getpid())
     with tolerate(OSError, ValueError):
         run_dir.note([file_name(own, LEAVING)])
         descriptor = run_dir.open(_LOCK, os.O_CREAT | os.O_RDWR)
@@ -111,29 +109,40 @@ def main(arguments: Sequence[str]) -> None:
             if time.monotonic() - began_s > _FOR_WORKERS_S:
                 return
             time.sleep(_TIGHT_POLL_S if time.monotonic() - began_s < _TIGHT_S else _POLL_S)
-        began_s = time.monotonic()
-        while not _is_settled(path, directory, shared) and time.monotonic() - began_s < _FOR_MASTER_S:
-            time.sleep(_TIGHT_POLL_S if time.monotonic() - began_s < _TIGHT_S else _POLL_S)
+        began_s = looked_s = time.monotonic()
+        while (now_s := time.monotonic()) - began_s < _FOR_MASTER_S:
+            roots = recorded(os.listdir(directory), ROOT)
+            if all(is_dead(root) or is_ending(root, shared) for root in roots):
+                _remove_unless_joined(path, directory)
+                return
+            # Not at every look: who joins just then has to wait.
+            if now_s - looked_s > _LOOK_S:
+                looked_s = now_s
+                with _membership_lock(directory) as is_free:
+                    if not is_free:
+                        return
+            time.sleep(_TIGHT_POLL_S if now_s - began_s < _TIGHT_S else _POLL_S)
 
 
-def _is_settled(path: str, directory: int, shared: Shared) -> bool:
-    """Whether nothing is left to do: somebody has joined, or the directory was removed just now."""
+@contextlib.contextmanager
+def _membership_lock(directory: int) -> Iterator[bool]:
+    """Keep others from joining; gives whether nobody has."""
     members = os.open(MEMBERS, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        if not lock(members, exclusive=True):
-            return True
-        roots = recorded(os.listdir(directory), ROOT)
-        if any(is_alive(root) is not False and not is_ending(root, shared) for root in roots):
-            return False
-        user, name = os.path.split(path)
-        parent = os.open(user, DIRECTORY_FLAGS)
-        remove_tree(parent, name)
-        os.close(parent)
-        with contextlib.suppress(OSError):
-            os.rmdir(user)  # refused where the user has another service
-        return True
+        yield lock(members, exclusive=True)
     finally:
         os.close(members)
+
+
+def _remove_unless_joined(path: str, directory: int) -> None:
+    with _membership_lock(directory) as is_free:
+        if is_free:
+            user, name = os.path.split(path)
+            parent = os.open(user, DIRECTORY_FLAGS)
+            remove_tree(parent, name)
+            os.close(parent)
+            with contextlib.suppress(OSError):
+                os.rmdir(user)  # refused where the user has another service
 
 
 def shared_sockets(roots: Collection[Process]) -> dict[int, frozenset[int]]:

@@ -45,8 +45,9 @@ def recorded(names: Iterable[str], *endings: str) -> list[Recorded]:
 def is_alive(process: Recorded) -> bool | None:
     """Whether it still runs, and its number was not given to another; None where that is not to know."""
     if process.place != _place():
-        # Another boot's processes are all dead; another pid namespace's cannot be asked for.
-        return None if process.place.rpartition(".")[2] == _boot() else False
+        # Another boot's processes are all dead; another pid namespace's cannot be asked for one by one.
+        namespace, _, boot = process.place.rpartition(".")
+        return False if boot != _boot() or proc.is_namespace_empty(namespace) else None
     now = proc.look_up(process.pid)
     if now is None:
         return _is_alive_unseen(process)
@@ -77,7 +78,7 @@ def is_dead(process: Recorded) -> bool:
 
 def _place() -> str:
     """The pid namespace and the boot that numbers of processes are of."""
-    return f"{''.join(filter(str.isalnum, proc.pid_namespace()))}.{_boot()}"
+    return f"{proc.pid_namespace()}.{_boot()}"
 
 
 def _boot() -> str:

@@ -139,12 +139,16 @@ def _sweep_open(user: int, name: str, directory: int, is_over: IsOver) -> None:
             remove_tree(user, name)
         return
     try:
-        if lock(members, exclusive=True):
-            names = os.listdir(directory)
-            if all(map(is_over, recorded(names, ROOT, STARTER))) or _is_long_doubted(directory, names):
-                remove_tree(user, name)
+        # Before the lock too: who joins just then has to wait, and most services live.
+        if _is_over(directory, is_over) and lock(members, exclusive=True) and _is_over(directory, is_over):
+            remove_tree(user, name)
     finally:
         os.close(members)
+
+
+def _is_over(directory: int, is_over: IsOver) -> bool:
+    names = os.listdir(directory)
+    return all(map(is_over, recorded(names, ROOT, STARTER))) or _is_long_doubted(directory, names)
 
 
 def _is_long_doubted(directory: int, names: Sequence[str]) -> bool:

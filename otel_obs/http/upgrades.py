@@ -48,7 +48,14 @@ def accepted(exchange: Exchange, environ: Any) -> None:
     It becomes one when it is first used: by then it is known which route serves it.
     """
     exchange.is_special = True
-    exchange.upgraded = lambda: str(environ.get(_CLOSE_CODE, ABNORMAL))
+    connection = environ["wsgi.websocket"]
+
+    def close_code() -> str:
+        sent: str | None = environ.get(_CLOSE_CODE)
+        # What is open at the end is closed by the server, in the ordinary way.
+        return sent or str(ABNORMAL if connection.closed else 1000)
+
+    exchange.upgraded = close_code
 
 
 _CLOSE_CODE = "otel_obs.close_code"

@@ -105,6 +105,9 @@ def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
     from otel_obs.http import asgi
     from otel_obs.http.routes import declares
 
+    # A bridge may lead to an application of these, which looks for the layer around it.
+    observer.has_wsgi = observer.has_wsgi or not sys.modules.keys().isdisjoint(("werkzeug", "django"))
+
     class Measured(asgi.Middleware):
         """Is to whoever sets the application up what the application is."""
 

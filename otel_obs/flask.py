@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
+from otel_obs.http.changes import Changes
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.nesting import MARK, Outer
+from otel_obs.http.nesting import MARK, Outer, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import Served, wsgi_sources
 from otel_obs.http.scrape import Scrape
-from otel_obs.http.wsgi import Middleware
+from otel_obs.http.wsgi import Middleware, serve_inside
 
 try:
     from flask import Flask, globals, got_request_exception, request
@@ -52,6 +53,7 @@ class _Patch:
 
     default: Measuring | None = None
     originals: tuple[_Wsgi, _Wsgi] | None = None
+    changes = Changes()
     measured: ClassVar[WeakSet[Flask]] = WeakSet()
     wrapped: ClassVar[WeakSet[Flask]] = WeakSet()
     """Those that a middleware of ours is around."""
@@ -93,6 +95,7 @@ def uninstall() -> None:
     if _Patch.originals is not None:
         _set_methods(*_Patch.originals)
         _Patch.originals = None
+    _Patch.changes.undo()
     got_request_exception.disconnect(_note_exception)
     if _served in wsgi_sources:
         wsgi_sources.remove(_served)
@@ -100,6 +103,10 @@ def uninstall() -> None:
 
 def watch() -> None:
     """Tell whatever measures a request what Flask makes of it."""
+    _change_class()
+
+
+def _listen() -> None:
     if _served not in wsgi_sources:
         wsgi_sources.append(_served)
         got_request_exception.connect(_note_exception)
@@ -123,7 +130,7 @@ def middleware(
         app: The Flask application, where it is known.
     """
     found = app or application_of(wsgi_app)
-    watch()
+    _listen()
     if found is None:
         return Middleware(wsgi_app, observer, scrape, exclude=exclude)
     if app is None:
@@ -196,7 +203,8 @@ def _change_class() -> None:
     if _Patch.originals is not None:
         return
     call, wsgi_app = _Patch.originals = Flask.__call__, Flask.wsgi_app
-    watch()
+    _listen()
+    _Patch.changes.make(Flask, "full_dispatch_request", _looking)
 
     @wraps(call)
     def measured_call(
@@ -204,7 +212,11 @@ def _change_class() -> None:
     ) -> Iterable[bytes]:
         measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
         if measuring is None:
-            return call(self, environ, start_response)
+            outer = environ.get(MARK) or enclosing(environ)
+            if outer is None:
+                return call(self, environ, start_response)
+            environ[MARK] = outer
+            return serve_inside(outer, environ, start_response, MethodType(call, self))
         exchange = measuring.begin(environ, start_response)
         inner: Any = self.wsgi_app
         if exchange is None:
@@ -252,6 +264,19 @@ def _change_class() -> None:
             raise
 
     _set_methods(measured_call, measured_wsgi_app)
+
+
+def _looking(dispatch: Callable[..., Any]) -> Callable[..., Any]:
+    """Layers on `wsgi_app` may hold a bound method from before the change: learn the route here."""
+
+    def looking(self: Flask, *context: Any) -> Any:
+        if "wsgi_app" in self.__dict__:
+            outer: Outer | None = request.environ.get(MARK)
+            if outer is not None and not outer.is_done:
+                outer.look()
+        return dispatch(self, *context)
+
+    return looking
 
 
 def _warn_of_bypass(app: Flask) -> None:

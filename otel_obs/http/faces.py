@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from otel_obs.http import asgi, wsgi
 from otel_obs.http.asgi_exchange import Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.nesting import MARK
+from otel_obs.http.nesting import MARK, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.scrape import Scrape
 
@@ -135,10 +135,11 @@ class WsgiFace(Face):
         def measured_call(app: Any, environ: Any, start_response: Any) -> Iterable[bytes]:
             measuring = self.of(app)
             if measuring is None:
-                outer, served = environ.get(MARK), partial(call, app)
+                outer, served = environ.get(MARK) or enclosing(environ), partial(call, app)
                 if outer is None:
                     plain: Iterable[bytes] = served(environ, start_response)
                     return plain
+                environ[MARK] = outer
                 return wsgi.serve_inside(outer, environ, start_response, served)
             measured: Iterable[bytes] = measuring(environ, start_response, partial(call, app))
             return measured

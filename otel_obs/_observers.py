@@ -48,6 +48,9 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
     if extra is not None:
         for metric in recorded.values():
             metric.extend(*extra.names)
+    for field, metric in recorded.items():
+        if field != "errors":  # of these, only HTTP's are ours alone
+            metric.by_hand = _note_hand
     families = http.families(naming)
     profile = Semconv(families) if settings.profile == "semconv" else Classic(families)
     observer = Observer(
@@ -92,6 +95,19 @@ def _note_owner(family: str) -> None:
         from otel_obs.exposition.plan import warn_of_owner
 
         warn_of_owner(family)
+
+
+def _note_hand(family: str) -> None:
+    """The application counts a family of ours by hand: one request is counted once, and by whom it chose."""
+    _Measuring.taken.add(family)
+    if [observer for observer in _Measuring.observers.living() if observer.disown(family)]:
+        from otel_obs.exposition.plan import warn_once
+
+        warn_once(
+            f"{family!r} is counted by the application itself, with the metric of otel_obs.catalog, over all "
+            "workers; otel_obs does not count it any more. To have otel_obs count it, take that out; to have "
+            "both, count with a metric of your own under another name. OTEL_OBS_HTTP=off says so at once"
+        )
 
 
 def _end() -> None:

@@ -116,6 +116,7 @@ class Collector:
         from prometheus_client import REGISTRY
 
         from otel_obs.exposition.families import to_prometheus_client
+        from otel_obs.exposition.plan import warn_of_owner
 
         self._silence_readers(pipeline)
         names = REGISTRY._names_to_collectors
@@ -126,6 +127,8 @@ class Collector:
         for family in chain(to_prometheus_client(snapshot, pipeline.options, _use_created()), families):
             if family.name not in taken and f"{family.name}_total" not in taken:
                 yield family
+            elif family.name != "target":
+                warn_of_owner(f"{family.name}_total" if family.type == "counter" else family.name)
 
 
 def _use_created() -> bool:

@@ -77,4 +77,30 @@ def __getattr__(name: str) -> Any:
             module = import_module(f"{__name__}.{group}")
             if name in module.__all__:
                 return getattr(module, name)
+        for other in _others_for(name):
+            if _is_declared(other):
+                return __getattr__(other)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_OTHER_NAMES = {
+    "llm_requests_total": "llm_calls_total",
+    "llm_latency_seconds": "llm_duration_seconds",
+    "llm_request_duration_seconds": "llm_duration_seconds",
+}
+"""Names that teams have for what is here by another one."""
+
+_ENDINGS = ("_seconds", "_total", "_bytes", "_gauge")
+
+
+def _others_for(name: str) -> Iterator[str]:
+    """The families that are meant by what a module of a team's calls its variable."""
+    stem = name
+    for kind in ("_counter", "_gauge", "_histogram", "_summary"):
+        stem = stem.removesuffix(kind)
+    for each in (name, stem, *(stem + ending for ending in _ENDINGS)):
+        yield from (_OTHER_NAMES.get(each, each),) if each != name or name in _OTHER_NAMES else ()
+
+
+def _is_declared(name: str) -> bool:
+    return any(name in import_module(f"{__name__}.{group}").__all__ for group in GROUPS)

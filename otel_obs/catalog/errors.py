@@ -10,6 +10,7 @@ from otel_obs.catalog.boundary import safely
 from otel_obs.catalog.instruments import Counter
 from otel_obs.catalog.naming import ANY
 from otel_obs.errors import not_a_text
+from otel_obs.host.counted import note_counted
 from otel_obs.sdk.blocks import wrap
 
 __all__ = ["errors_total", "record_error", "track_errors"]
@@ -59,6 +60,8 @@ class _Errors:
     ) -> None:
         if exc_type is not None and issubclass(exc_type, Exception):
             self._count(exc_type.__name__)
+            if exc is not None:
+                note_counted(exc)
 
     @safely(errors_total)
     def _count(self, name: str) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from otel_obs.catalog.handles import CounterHandle, GaugeHandle, Handle, HistogramHandle, UpDownCounterHandle
+from otel_obs.catalog.handles import (
+    CounterHandle,
+    GaugeHandle,
+    Handle,
+    HistogramHandle,
+    Level,
+    UpDownCounterHandle,
+)
 from otel_obs.catalog.metric import Metric
 from otel_obs.cells.layout import Kind
 from otel_obs.host.interruptions import raise_interruption
+from otel_obs.sdk.blocks import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.timing import Timer
 
 Record = Callable[..., None]
+LevelT = TypeVar("LevelT", bound=Level)
 Callback = Callable[[], Iterable[tuple[float, Mapping[str, Any]]]]
 
 
@@ -28,11 +37,45 @@ class Counter(Metric[CounterHandle]):
         """Add to the series without labels."""
         self.add(amount)
 
+    def count_exceptions(
+        self, exception: type[BaseException] | tuple[type[BaseException], ...] = Exception
+    ) -> ExceptionCounting:
+        """Count what is raised to the series without labels, in a `with` or as a decorator."""
+        return ExceptionCounting(self.inc, exception)
+
     def _delegate(self, record: Record) -> None:
         self.add = record
 
 
-class UpDownCounter(Metric[UpDownCounterHandle]):
+class _LevelMetric(Metric[LevelT]):
+    """What goes up and down; these methods are for the series without labels."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to the value of this worker."""
+        self.bind().inc(amount)
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract from the value of this worker."""
+        self.bind().dec(amount)
+
+    def set_to_current_time(self) -> None:
+        """Set the Unix time, in seconds."""
+        self.bind().set_to_current_time()
+
+    def track_inprogress(self) -> InProgress:
+        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        return self.bind().track_inprogress()
+
+    def time(self) -> Timing:
+        """Set the seconds of a block or a call, in a `with` or as a decorator."""
+        return self.bind().time()
+
+    def set_function(self, f: Callable[[], float]) -> None:
+        """Take the value from *f*, which each worker asks for itself; all other methods do nothing then."""
+        self.bind().set_function(f)
+
+
+class UpDownCounter(_LevelMetric[UpDownCounterHandle]):
     """A sum that grows and shrinks."""
 
     _kind = Kind.UPDOWN
@@ -41,13 +84,9 @@ class UpDownCounter(Metric[UpDownCounterHandle]):
     add: Record
     """`add(amount, attributes=None)`: see `opentelemetry.metrics.UpDownCounter.add`."""
 
-    def inc(self, amount: float = 1) -> None:
-        """Add to the series without labels."""
-        self.add(amount)
-
-    def dec(self, amount: float = 1) -> None:
-        """Subtract from the series without labels."""
-        self.add(-amount)
+    def set(self, amount: float) -> None:
+        """Set this worker's part of the series without labels."""
+        self.bind().set(amount)
 
     def _delegate(self, record: Record) -> None:
         self.add = record
@@ -74,7 +113,7 @@ class Histogram(Metric[HistogramHandle]):
         self.record = record
 
 
-class Gauge(Metric[GaugeHandle]):
+class Gauge(_LevelMetric[GaugeHandle]):
     """A value that is set."""
 
     _kind = Kind.GAUGE

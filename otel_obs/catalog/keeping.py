@@ -21,6 +21,8 @@ class HandleKeeper(ABC, Generic[HandleT]):
     """Resolves attributes once, in both manners: `bind` and `labels`."""
 
     _handle_type: ClassVar[Callable[..., Handle]]
+    by_hand: Callable[[str], None] | None = None
+    """Told of the family when the application records by hand what otel_obs records by itself."""
 
     def _init_handles(self, own: Iterable[str]) -> None:
         self._own = frozenset(own)  # what is declared later may be left out
@@ -47,8 +49,8 @@ class HandleKeeper(ABC, Generic[HandleT]):
         """Count a measurement that is refused."""
 
     @abstractmethod
-    def _bound(self, attributes: dict[str, Any]) -> Callable[..., None] | None:
-        """How to record to *attributes*."""
+    def _bound(self, attributes: dict[str, Any], verb: str = "") -> Callable[..., None] | None:
+        """How to record to *attributes*, or to do what *verb* names."""
 
     @abstractmethod
     def _remove(self, attributes: Attributes, remove: Callable[[Any], None]) -> None:
@@ -74,6 +76,8 @@ class HandleKeeper(ABC, Generic[HandleT]):
         Raises:
             DeclarationError: The labels are not those that the metric declares.
         """
+        if self.by_hand is not None:
+            self._note_hand()
         try:
             if not values:
                 key = (*named, *named.values())
@@ -96,6 +100,11 @@ class HandleKeeper(ABC, Generic[HandleT]):
             position = values or self._position(handle)
             self._by_position[position] = handle
         return handle
+
+    def _note_hand(self) -> None:
+        by_hand, self.by_hand = self.by_hand, None
+        if by_hand is not None:
+            by_hand(self.named.family)
 
     def remove(self, *labels: Any, until_s: float | None = None) -> None:
         """Drop a series, as the instrument's own `remove` does; what is recorded afterwards starts at 0.

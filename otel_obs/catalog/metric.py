@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from otel_obs.catalog import metrics
 from otel_obs.catalog.early import give_up, hold_early, pass_on
+from otel_obs.catalog.functions import join
 from otel_obs.catalog.keeping import Attributes, HandleKeeper, HandleT
 from otel_obs.catalog.naming import ANY, Declaration, Named, Naming, Semconv
 from otel_obs.cells.layout import Kind
@@ -60,6 +61,7 @@ def install(provider: Any, naming: Naming) -> None:
     global _installation
     check(naming)
     _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
+    join(provider)
     _reset()
     pass_on()
 
@@ -231,8 +233,8 @@ class Metric(HandleKeeper[HandleT]):
         elif _installation is None:
             hold(partial(self.drop, reason, detail))
 
-    def _bound(self, attributes: dict[str, Any]) -> Callable[..., None] | None:
-        """How to record to *attributes* now; None before `install`."""
+    def _bound(self, attributes: dict[str, Any], verb: str = "") -> Callable[..., None] | None:
+        """How to record to *attributes* now, or to do what *verb* names; None before `install`."""
         instrument = self._instrument()
         if instrument is None:
             return _nothing if _installation is not None else None
@@ -241,7 +243,9 @@ class Metric(HandleKeeper[HandleT]):
         except DeclarationError as error:
             detail = str(error)
             return lambda amount=1: self.drop("attributes", detail)
-        record: Callable[..., None] = getattr(instrument.bind(attributes), VERBS[self.named.kind])
+        record: Callable[..., None] = getattr(
+            instrument.bind(attributes), verb or VERBS[self.named.kind], _nothing
+        )
         if self.named.kind is self.declaration.kind:
             return record
         return lambda amount=1: record(amount)
@@ -281,6 +285,8 @@ class Metric(HandleKeeper[HandleT]):
 
     def _first(self, amount: float = 1, attributes: Attributes | None = None, context: Any = None) -> None:
         """Record a first time, and let further calls go to the instrument itself."""
+        if self.by_hand is not None:
+            self._note_hand()
         try:
             instrument = self._instrument()
         except Exception as error:

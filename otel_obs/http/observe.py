@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from otel_obs.host.counted import was_counted
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.http.exclusion import Carrier, Exclusion
 from otel_obs.http.extra import ExtraLabels, check_apart
@@ -179,8 +180,8 @@ class Observer:
             return ("",) * len(self.extra.names)
 
     def count_error(self, error: BaseException, component: str = "http") -> None:
-        """Count an exception that nobody handled."""
-        if self.instruments.errors is not None:
+        """Count an exception that nobody handled, unless the application has counted it."""
+        if self.instruments.errors is not None and not was_counted(error):
             labels = self.naming.error(type(error).__qualname__, component)
             self.instruments.errors.bind(labels).add(1)
 

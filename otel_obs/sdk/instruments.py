@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import monotonic, time
 from typing import Any
 
@@ -11,66 +11,15 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import _Gauge as ApiGauge
 
-from otel_obs.cells.layout import Kind, Scope
+from otel_obs.cells.layout import Kind
 from otel_obs.host.interruptions import raise_interruption
-from otel_obs.sdk.aggregate import Aggregator, Translate, note_extremes
+from otel_obs.sdk.aggregate import Aggregator, note_extremes
 from otel_obs.sdk.blocks import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.bound import Bound
-from otel_obs.sdk.labels import BoundT, Labelled
-from otel_obs.sdk.owner import Owner
-from otel_obs.sdk.recording import INF, Recorder, current_context
+from otel_obs.sdk.instrument import Instrument
+from otel_obs.sdk.recording import INF, current_context
 
 Attributes = Mapping[str, Any]
-
-
-class Instrument(Recorder, Labelled[BoundT]):
-    """What the four have in common.
-
-    Args:
-        owner: The provider.
-        name: As OpenTelemetry names it, lower case.
-        unit: UCUM.
-        description: One sentence.
-        scope: The instrumentation scope of the meter.
-        merge: A gauge's rule over workers.
-        translate: Turns the attributes that are given into those of the exported series.
-        limit: The most series; None takes the provider's.
-        boundaries: A histogram's advised bucket bounds.
-        label_names: The labels that `labels` takes, in order.
-    """
-
-    def __init__(
-        self,
-        owner: Owner,
-        name: str,
-        unit: str,
-        description: str,
-        scope: Scope,
-        *,
-        merge: str = "latest",
-        translate: Translate | None = None,
-        limit: int | None = None,
-        boundaries: Sequence[float] | None = None,
-        label_names: Sequence[str] = (),
-    ) -> None:
-        self.name = name
-        self.unit = unit
-        self.description = description
-        self.instrumentation_scope = scope
-        self.merge = merge
-        self.translate = translate
-        self.limit = limit
-        self.boundaries = boundaries
-        self._init_recorder(owner)
-        self._init_labels(label_names)
-
-    def move_to(self, owner: Owner) -> None:
-        """Record to another provider from now on."""
-        super().move_to(owner)
-        self.move_labels_to(owner)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}>"
 
 
 class BoundCounter(Bound):
@@ -129,6 +78,7 @@ class BoundUpDownCounter(Bound):
     """An updowncounter's attribute set."""
 
     __slots__ = ()
+    _recorder: UpDownCounter
 
     def add(self, amount: float = 1) -> None:
         """Add *amount*, which may be negative, in the instrument's unit."""
@@ -148,6 +98,10 @@ class BoundUpDownCounter(Bound):
     def dec(self, amount: float = 1) -> None:
         """Subtract *amount*."""
         self.add(-amount)
+
+    def set(self, amount: float) -> None:
+        """Set this worker's part of the sum."""
+        self._recorder.put(self, amount)
 
     def track_inprogress(self) -> InProgress:
         """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
@@ -180,6 +134,22 @@ class UpDownCounter(Instrument[BoundUpDownCounter], metrics.UpDownCounter):
     def bind(self, attributes: Attributes | None = None) -> BoundUpDownCounter:
         """Resolve *attributes* once; the handle's `add` is several times faster."""
         return self._bind(attributes, BoundUpDownCounter)
+
+    def put(self, bound: BoundUpDownCounter, amount: Any) -> None:
+        """Set this worker's part of the sum. Never raises."""
+        value = self._check(amount)
+        if value is None:
+            return
+        for aggregator in self.aggregators():
+            key = aggregator.identify(bound.attributes)
+
+            def change(aggregator: Aggregator = aggregator, key: bytes = key) -> None:
+                series = aggregator.find(key)
+                is_sum = aggregator.stream.kind is Kind.UPDOWN
+                aggregator.apply(series, value - series.cells[series.offset] if is_sum else value)
+
+            self._owner.worker.exclusively(change)
+        self._teach(bound)
 
 
 class BoundGauge(Bound):

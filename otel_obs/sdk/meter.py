@@ -14,7 +14,8 @@ from otel_obs.cells.layout import Scope
 from otel_obs.cells.merge import RULES
 from otel_obs.errors import DeclarationError
 from otel_obs.host.forgiving import is_forgiving
-from otel_obs.sdk.instruments import Counter, Gauge, Histogram, Instrument, UpDownCounter
+from otel_obs.sdk.instrument import Instrument
+from otel_obs.sdk.instruments import Counter, Gauge, Histogram, UpDownCounter
 from otel_obs.sdk.observables import Observable, ObservableCounter, ObservableGauge, ObservableUpDownCounter
 from otel_obs.sdk.owner import Owner
 

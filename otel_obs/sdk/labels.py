@@ -29,12 +29,15 @@ class Labelled(Generic[BoundT]):
     _owner: Owner
     aggregators: Callable[[], list[Aggregator]]
     _teach: Callable[[Bound], None]
+    _let_go: Callable[[Bound], object]
     _record_whole: Callable[[float, Mapping[str, Any] | None, Any], None]
 
     def _init_labels(self, names: Sequence[str]) -> None:
         self.label_names = tuple(names)
         self._children: dict[tuple[object, ...], BoundT] = {}
         self._by_name: dict[tuple[object, ...], BoundT] = {}
+        self._has_children = False
+        self._let_go = self._forget_child
 
     @abstractmethod
     def bind(self, attributes: Mapping[str, Any] | None = None) -> BoundT:
@@ -65,15 +68,34 @@ class Labelled(Generic[BoundT]):
         key = texts if self.label_names else (*names, *texts)
         child = self._children.get(key)
         if child is None:
-            if not self._children:
+            if not self._has_children:
+                self._has_children = True
                 self._owner.worker.on_open.append(weakly(self._make_children))
-            child = self._children[key] = self.bind(dict(zip(names, texts, strict=True)))
+            child = self.bind(dict(zip(names, texts, strict=True)))
             if self._owner.worker.opened is not None:
                 self.make(child)
+                if not self._has_series(child):
+                    return child  # one too many, which must not cost memory for each value
+            self._children[key] = child
         if named:
             by_name = (*named, *map(str, named.values()))
             self._by_name[by_name] = child
         return child
+
+    def _has_series(self, child: Bound) -> bool:
+        return child._cells is not None or any(
+            aggregator.identify(child.attributes) in aggregator.series for aggregator in self.aggregators()
+        )
+
+    def _forget_child(self, child: Bound) -> None:
+        """Have the handle of a removed series no longer than its user does."""
+        given = child.attributes
+        names = self.label_names or tuple(given)
+        if set(names) <= set(given):
+            texts = tuple(given[name] for name in names)
+            self._children.pop(texts if self.label_names else (*names, *texts), None)
+        for by_name in [key for key, known in list(self._by_name.items()) if known is child]:
+            self._by_name.pop(by_name, None)
 
     def _texts(self, values: tuple[object, ...], named: dict[str, object]) -> tuple[str, ...]:
         """The labels' values as text, in the order in which the labels are declared."""
@@ -120,9 +142,11 @@ class Labelled(Generic[BoundT]):
 
     def move_labels_to(self, owner: Owner) -> None:
         """Make the series with the first record of another provider's process."""
-        if self._children:
+        if self._has_children:
             owner.worker.on_open.append(weakly(self._make_children))
 
     def _make_children(self) -> None:
         for child in list(self._children.values()):
             self.make(child)
+            if not self._has_series(child):
+                self._forget_child(child)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from opentelemetry.context import _RUNTIME_CONTEXT
 
@@ -36,6 +37,19 @@ _variable = getattr(_RUNTIME_CONTEXT, "_current_context", None)
 current_context = _variable.get if _variable is not None else _current_context
 
 
+def _is_itself(value: object) -> bool:
+    """Whether what is equal to *value*, and of its type, is written as it is.
+
+    Zeros of either sign are equal, as are tuples, decimals and objects that are written otherwise.
+    """
+    kind = type(value)
+    return kind is str or kind is int or kind is bool or (kind is float and value != 0.0)
+
+
+def _hold_none(bound: Bound) -> None:
+    """Nobody but its user has a handle."""
+
+
 class Recorder:
     """What every synchronous instrument has: offsets by attributes, and the way for what is not in there.
 
@@ -57,7 +71,9 @@ class Recorder:
         self._aggregators: list[Aggregator] | None = None
         self._is_plain = False
         self._former: list[Aggregator] = []
-        self._bound: dict[bytes, Bound] = {}
+        # Handles go with those who hold them: there is one for each value that a label ever had.
+        self._bound: WeakValueDictionary[bytes, Bound] = WeakValueDictionary()
+        self._let_go: Callable[[Bound], object] = _hold_none
         self.bound_elsewhere: Callable[[], Iterable[Bound]] = tuple
         """Handles that `bind` has not made, but that know offsets too."""
         owner.worker.attach(self)
@@ -86,7 +102,7 @@ class Recorder:
         self._owner, self._aggregators, self._former, self._is_plain = owner, None, [], False
         self._forget_offsets()
         owner.worker.attach(self)
-        for bound in list(self._bound.values()):
+        for bound in self._bounds_held():
             bound.detach()
             owner.worker.attach(bound)
 
@@ -94,7 +110,7 @@ class Recorder:
         """Ask for the streams again, since the readers have changed; what is recorded stays."""
         self._former, self._aggregators = self._aggregators or self._former, None
         self._forget_offsets()
-        for bound in (*list(self._bound.values()), *self.bound_elsewhere()):
+        for bound in (*self._bounds_held(), *self.bound_elsewhere()):
             bound.detach()
 
     def detach(self) -> None:
@@ -240,13 +256,12 @@ class Recorder:
             return  # the way to it would hold the whole text
         values = tuple(attributes.values()) if attributes else ()
         key = (*attributes, *values) if attributes else ()
-        try:
-            if all(type(value) is str for value in values):
-                self._offsets[key] = series.offset
-            else:
-                self._typed[key, tuple(map(type, values))] = series.offset
-                self._offsets[key] = None
-        except TypeError:  # a list among the values
+        if all(type(each) is str for each in key):
+            self._offsets[key] = series.offset
+        elif all(type(each) is str for each in attributes or ()) and all(map(_is_itself, values)):
+            self._typed[key, tuple(map(type, values))] = series.offset
+            self._offsets[key] = None
+        else:
             return
         self._cells = series.cells
 
@@ -294,13 +309,18 @@ class Recorder:
                 self._owner.drop(self.name, "full", f"a series cannot be removed: {error}")
 
     def _unlearn(self, removed: Series) -> None:
-        for key in [key for key, offset in self._offsets.items() if offset == removed.offset]:
+        for key in [key for key, offset in list(self._offsets.items()) if offset == removed.offset]:
             del self._offsets[key]
-        for typed in [typed for typed, offset in self._typed.items() if offset == removed.offset]:
+        for typed in [typed for typed, offset in list(self._typed.items()) if offset == removed.offset]:
             del self._typed[typed]
-        for bound in self._bound.values():
+        for bound in self._bounds_held():
             if bound._offset == removed.offset:
                 bound.detach()
+                self._let_go(bound)
+
+    def _bounds_held(self) -> list[Bound]:
+        """The handles that somebody has, in one step: threads make others meanwhile."""
+        return [bound for reference in self._bound.valuerefs() if (bound := reference()) is not None]
 
     def _bind(self, attributes: Mapping[str, Any] | None, kind: type[BoundT]) -> BoundT:
         """One handle for each attribute set, however often it is asked for."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -141,3 +143,76 @@ def test_a_reader_that_comes_late_sees_the_totals_of_all_handles() -> None:
         "{'a': '1'}": 6.0,
         "{'a': '2'}": 3.0,
     }
+
+
+@pytest.mark.parametrize("manner", ["labels", "bind"])
+def test_handles_go_with_their_series_and_those_beyond_the_limit_with_their_users(manner: str) -> None:
+    provider: Any = MeterProvider(shutdown_on_exit=False, cardinality_limit=50)
+    gauge = provider.get_meter("m").create_gauge("level")
+
+    def handle(value: int) -> Any:
+        if manner == "labels":
+            return gauge.labels(session=str(value))
+        return gauge.bind({"session": str(value)})
+
+    kept = handle(0)
+    kept.set(1)
+    for value in range(1, 500):  # sessions that come and go
+        handle(value).set(value)
+        gauge.remove({"session": str(value)})
+    for value in range(500, 1000):  # and too many at once
+        handle(value).set(value)
+    gc.collect()
+
+    assert len(gauge._bound) <= 50
+    assert len(gauge._children) <= 50
+    assert len(gauge._by_name) <= 50
+    assert len(provider.worker.on_open) <= 1
+    assert handle(0) is kept
+
+
+def test_a_handle_that_is_held_records_on_after_its_series_was_removed() -> None:
+    provider: Any = MeterProvider(shutdown_on_exit=False)
+    counter = provider.get_meter("m").create_counter("jobs")
+    held = counter.labels(queue="a")
+    held.inc(2)
+    counter.remove({"queue": "a"})
+
+    held.inc(3)
+    counter.labels(queue="a").inc(4)
+
+    (aggregator,) = counter.aggregators()
+    assert [series.cells[series.offset] for series in aggregator.series.values()] == [7.0]
+
+
+EQUAL = [
+    (0.0, -0.0),
+    ((1, 2), (1.0, 2), (True, 2)),
+    (Decimal("1"), Decimal("1.0")),
+    (1, 1.0, True, "1"),
+    (None, "None"),
+]
+
+
+@pytest.mark.parametrize("values", EQUAL, ids=str)
+def test_values_that_are_equal_and_written_otherwise_are_series_of_their_own(values: Any) -> None:
+    provider: Any = MeterProvider(shutdown_on_exit=False)
+    counter = provider.get_meter("m").create_counter("jobs")
+    for _ in range(3):
+        for value in values:
+            counter.add(1, {"key": value})
+
+    (aggregator,) = counter.aggregators()
+    counts = [series.cells[series.offset] for series in aggregator.series.values()]
+    assert counts == [3.0] * len(values)
+
+
+def test_keys_that_are_equal_and_written_otherwise_are_labels_of_their_own() -> None:
+    provider: Any = MeterProvider(shutdown_on_exit=False)
+    counter = provider.get_meter("m").create_counter("jobs")
+    for _ in range(3):
+        for key in (1, True, "1"):
+            counter.add(1, {key: "a"})
+
+    (aggregator,) = counter.aggregators()
+    assert [series.cells[series.offset] for series in aggregator.series.values()] == [6.0, 3.0]

@@ -12,6 +12,7 @@ from otel_obs.catalog import metric
 from otel_obs.catalog.naming import Naming
 from otel_obs.cells.service import Service
 from otel_obs.cells.worker import Worker
+from otel_obs.errors import SettingError
 from otel_obs.frameworks.table import RIVAL_SCOPES
 from otel_obs.host.imports import when_imported
 from otel_obs.rundir.identity import Identity, is_first
@@ -109,9 +110,16 @@ def _scrape(pipeline: Pipeline, service: Service, token: str) -> Scrape | None:
     settings = pipeline.settings
     if "prometheus" not in settings.metrics_exporters:
         return None
+    source, path = _Served(pipeline, service), settings.metrics_path
+    if settings.live in ("/", path):
+        raise SettingError("OTEL_OBS_LIVE", settings.live, "is taken; expected a path such as /metrics/live")
+    if settings.live:
+        from otel_obs.http.live import LiveScrape
+
+        return LiveScrape(source, path=path, token=token, live_path=settings.live)
     from otel_obs.http.scrape import Scrape
 
-    return Scrape(_Served(pipeline, service), path=settings.metrics_path, token=token)
+    return Scrape(source, path=path, token=token)
 
 
 class _Served:

@@ -216,6 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
                 header("Accept-Encoding", ""),
                 header("Authorization", ""),
                 header("X-Prometheus-Scrape-Timeout-Seconds", ""),
+                parts.path,
             )
         )
         answer = run_politely(steps)  # beside an event loop, perhaps

@@ -206,6 +206,12 @@ class Settings:
     metrics_path: str = _setting(
         "OTEL_OBS_METRICS_PATH", parse.PATH, "/metrics", "Where the application serves metrics."
     )
+    live: str = _setting(
+        "OTEL_OBS_LIVE",
+        parse.PATH,
+        "",
+        "Where the application serves [its live page](live.md); unset: nowhere.",
+    )
     metrics_token: str = _setting(
         "OTEL_OBS_METRICS_TOKEN", parse.TOKEN, "", "The bearer token that a scrape must show.", secret=True
     )

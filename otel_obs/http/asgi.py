@@ -140,6 +140,7 @@ class Middleware:
                 given.get(b"accept-encoding", ""),
                 given.get(b"authorization", ""),
                 given.get(b"x-prometheus-scrape-timeout-seconds", ""),
+                _path(scope),
             ),
         )
         headers = answer.headers

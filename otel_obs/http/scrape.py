@@ -44,6 +44,7 @@ class ScrapeRequest(NamedTuple):
     accept_encoding: str = ""
     authorization: str = ""
     timeout_s: str = ""
+    path: str = ""
 
 
 class Answer(NamedTuple):

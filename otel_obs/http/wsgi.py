@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _SKIPPED = Skipped()
-_REASONS = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_REASONS = {
+    200: "OK",
+    307: "Temporary Redirect",
+    401: "Unauthorized",
+    405: "Method Not Allowed",
+    503: "Service Unavailable",
+}
 
 Owns = Callable[[str], bool]
 """Tells whether the application itself has a route of that path."""
@@ -166,6 +172,7 @@ class Middleware:
                 environ.get("HTTP_ACCEPT_ENCODING", ""),
                 environ.get("HTTP_AUTHORIZATION", ""),
                 environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS", ""),
+                environ.get("PATH_INFO", ""),
             )
         )
         answer = run(steps)

@@ -111,6 +111,10 @@ uwsgi: $(STAMP) ## uWSGI, which tests of the faults want: pip compiles it, where
 faults-long: uwsgi ## The fault suite at its full length: storms of 30 s, a thousand workers, 60,000 files
 	FAULTS=long $(BIN)/python -m pytest tests/faults tests/cells/test_mutations.py $(ARGS)
 
+.PHONY: versions
+versions: $(STAMP) ## Tests with other versions of frameworks and servers; SETS="oldest newest 0.130", or all of them
+	scripts/versions $(or $(SETS),oldest $(shell scripts/versions --minors) newest)
+
 .PHONY: outage
 outage: $(STAMP) collector ## The test of an outage of the cloud at its full length, a minute
 	OUTAGE_S=60 $(BIN)/python -m pytest tests/collector/test_faults.py -k down_and_comes_back $(ARGS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
-from otel_obs.http.changes import Changes
+from otel_obs.host.changes import Changes
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, enclosing
 from otel_obs.http.observe import Observer

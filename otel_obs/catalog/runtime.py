@@ -11,18 +11,32 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-from otel_obs.catalog import process, workers
+from otel_obs.catalog import asgi, process, workers
+from otel_obs.catalog.asgi import (
+    background_task_duration_seconds,
+    background_tasks_in_progress,
+    background_tasks_total,
+    worker_thread_tokens_limit,
+    worker_thread_tokens_used,
+    worker_thread_tokens_waiting,
+)
 from otel_obs.catalog.instruments import Histogram, ObservableGauge
 from otel_obs.catalog.naming import ANY
 from otel_obs.host import forks
 
 __all__ = [
+    "background_task_duration_seconds",
+    "background_tasks_in_progress",
+    "background_tasks_total",
     "event_loop_lag_seconds",
     "process_memory_bytes",
     "python_gc_pause_seconds",
     "python_threads",
     "system_cpu_percent",
     "system_memory_percent",
+    "worker_thread_tokens_limit",
+    "worker_thread_tokens_used",
+    "worker_thread_tokens_waiting",
 ]
 
 Values = Iterable[tuple[float, dict[str, Any]]]
@@ -65,20 +79,22 @@ _cpu_before: tuple[float, float] = (0.0, 0.0)
 
 def start() -> None:
     """Begin to observe; psutil is imported when values are first asked for."""
-    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED):
+    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
         metric.observe(callback)
     if _note_collection not in gc.callbacks:
         gc.callbacks.append(_note_collection)
+    asgi.start()
 
 
 def stop() -> None:
     """Observe no longer."""
     global _era
-    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED):
+    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
         metric.unobserve(callback)
     if _note_collection in gc.callbacks:
         gc.callbacks.remove(_note_collection)
     _watched.clear()
+    asgi.stop()
     _era += 1
 
 
@@ -139,6 +155,7 @@ def watch_running_loop() -> None:
     loop = asyncio and asyncio._get_running_loop()
     if loop is not None and loop not in _watched:
         _watched.add(loop)
+        asgi.note_limiter(loop)
         watch_event_loop(loop)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs.http.changes import Changes
+from otel_obs.host.changes import Changes
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import AsgiFace, MeasuredWith
 from otel_obs.http.nesting import MARK

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from otel_obs.http.changes import Changes
+from otel_obs.host.changes import Changes
 
 Wrap = Callable[[Any], Any]
 """Given an application, gives what is to be served in its place."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs.http.changes import Changes
+from otel_obs.host.changes import Changes
 from otel_obs.http.nesting import MARK
 from otel_obs.http.websocket import ABNORMAL, Talk, client_code
 from otel_obs.http.wsgi_exchange import Exchange

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 
+import anyio.to_thread
 import sqlalchemy
 from flask import Flask
 
@@ -11,6 +13,10 @@ from otel_obs import record_detection, record_prediction, set_app_info, set_mode
 from otel_obs.catalog import (
     agent,
     api_keys,
+    asgi,
+    background_task_duration_seconds,
+    background_tasks_in_progress,
+    background_tasks_total,
     context,
     database,
     dialogue,
@@ -70,6 +76,18 @@ runtime.python_threads.refresh()
 
 # What only an ASGI server has.
 event_loop_lag_seconds.record(0.1)
+background_tasks_in_progress.add(1, {"task": "send_mail"})
+background_tasks_total.add(1, {"task": "send_mail", "status": "success"})
+background_task_duration_seconds.record(0.1, {"task": "send_mail"})
+
+
+async def note_threads() -> None:
+    await anyio.to_thread.run_sync(gc.collect)
+    asgi.note_limiter(loop)
+
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(note_threads())
 ENDPOINT = {"endpoint": "/ws"}
 http_response_first_byte_seconds.record(
     0.1, {"method": "GET", **ENDPOINT, "status_code": "200", "scheme": "http"}

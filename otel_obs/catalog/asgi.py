@@ -1,0 +1,150 @@
+"""Work beside the event loop of an ASGI application: its worker threads and its background tasks.
+
+Both are those of Starlette and FastAPI. Nothing is done for a request: the threads are looked at when values
+are asked for, and a background task is a little slower by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any
+
+from otel_obs.catalog.instruments import Counter, Histogram, ObservableGauge, UpDownCounter
+from otel_obs.catalog.naming import ANY
+from otel_obs.host import forks
+from otel_obs.host.changes import Changes
+from otel_obs.host.imports import when_imported
+
+__all__ = [
+    "background_task_duration_seconds",
+    "background_tasks_in_progress",
+    "background_tasks_total",
+    "worker_thread_tokens_limit",
+    "worker_thread_tokens_used",
+    "worker_thread_tokens_waiting",
+]
+
+Values = Iterable[tuple[float, dict[str, Any]]]
+
+worker_thread_tokens_limit = ObservableGauge(
+    "worker_thread_tokens_limit",
+    "Worker threads that functions without async may use at once",
+    unit="{thread}",
+    merge="sum",
+)
+worker_thread_tokens_used = ObservableGauge(
+    "worker_thread_tokens_used",
+    "Worker threads that functions without async use now",
+    unit="{thread}",
+    merge="sum",
+)
+worker_thread_tokens_waiting = ObservableGauge(
+    "worker_thread_tokens_waiting", "Calls that wait for a worker thread", unit="{call}", merge="sum"
+)
+background_tasks_total = Counter(
+    "background_tasks_total",
+    "Background tasks that have ended",
+    unit="{task}",
+    attributes={"task": ANY, "status": ("success", "error")},
+)
+background_task_duration_seconds = Histogram(
+    "background_task_duration_seconds",
+    "Seconds that background tasks took",
+    unit="s",
+    attributes={"task": ANY},
+    bounds=(0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+background_tasks_in_progress = UpDownCounter(
+    "background_tasks_in_progress",
+    "Background tasks that run now",
+    unit="{task}",
+    attributes={"task": ANY},
+)
+
+_limiters: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+"""AnyIO's limiter of worker threads, of each loop that serves."""
+
+_changes = Changes()
+_unwaited: list[Callable[[], None]] = []
+"""Takes back what waits for the import of Starlette."""
+
+
+def note_limiter(loop: Any) -> None:
+    """Look at the worker threads of a loop from now on: called within it."""
+    to_thread = sys.modules.get("anyio.to_thread")
+    if to_thread is not None and loop not in _limiters:
+        _limiters[loop] = to_thread.current_default_thread_limiter()
+
+
+def _of_limiters(value: Callable[[Any], float]) -> Callable[[], Values]:
+    def values() -> Values:
+        limiters = list(_limiters.values())
+        if limiters:
+            yield sum(map(value, limiters)), {}
+
+    return values
+
+
+OBSERVED = (
+    (worker_thread_tokens_limit, _of_limiters(lambda limiter: float(limiter.total_tokens))),
+    (worker_thread_tokens_used, _of_limiters(lambda limiter: float(limiter.borrowed_tokens))),
+    (worker_thread_tokens_waiting, _of_limiters(lambda limiter: float(_waiting(limiter)))),
+)
+
+
+def _waiting(limiter: Any) -> int:
+    for _ in range(3):
+        try:
+            waiting: int = limiter.statistics().tasks_waiting
+        except RuntimeError:  # its loop has changed it meanwhile
+            continue
+        return waiting
+    return 0
+
+
+def start() -> None:
+    """Record every background task, from when Starlette is imported on."""
+    stop()
+    _unwaited.append(when_imported("starlette.background", _time_tasks))
+
+
+def _time_tasks(module: Any) -> None:
+    _changes.make(module.BackgroundTask, "__call__", _timed)
+
+
+def stop() -> None:
+    """Record no background task any more, and look at no loop."""
+    while _unwaited:
+        _unwaited.pop()()
+    _changes.undo()
+    _limiters.clear()
+
+
+def _timed(call: Callable[..., Any]) -> Callable[..., Any]:
+    async def timed(self: Any) -> None:
+        task = name_of(self.func)
+        background_tasks_in_progress.add(1, {"task": task})
+        started_s, status = perf_counter(), "error"
+        try:
+            await call(self)
+            status = "success"
+        finally:
+            background_tasks_in_progress.add(-1, {"task": task})
+            background_tasks_total.add(1, {"task": task, "status": status})
+            background_task_duration_seconds.record(perf_counter() - started_s, {"task": task})
+
+    return timed
+
+
+def name_of(function: Any) -> str:
+    """The name that a task goes by: its function's, of which a program has only so many."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+forks.after_in_child(_limiters.clear)

@@ -161,7 +161,8 @@ def is_namespace_empty(namespace: str) -> bool:
     if pid_namespace() != _FIRST_NAMESPACE:
         return False
     try:
-        processes = [name for name in os.listdir("/proc") if name.isdecimal()]
+        # Its process 1 is in it, and may be hidden from everybody.
+        processes = [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"]
     except OSError as error:
         raise_interruption(error)
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import select
 import stat
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -67,7 +68,7 @@ def look_up(pid: int) -> Process | None:
 
 def unseen(pid: int) -> Process:
     """A process that exists, but that /proc does not show; the kernel's own inode of it tells it apart."""
-    start = ""
+    start, has_ended = "", False
     if hasattr(os, "pidfd_open"):
         try:
             descriptor = os.pidfd_open(pid)
@@ -76,8 +77,12 @@ def unseen(pid: int) -> Process:
         else:
             # Before Linux 6.9 all have one inode, which then says nothing, and does no harm.
             start = f"i{os.fstat(descriptor).st_ino}"
+            # It can be read from the process's end on, also while nobody has waited for it.
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            has_ended = bool(poll.poll(0))
             os.close(descriptor)
-    return Process(pid, session=session_of(pid), start=start)
+    return Process(pid, session=session_of(pid), start=start, has_ended=has_ended)
 
 
 def session_of(pid: int) -> int:
@@ -168,8 +173,11 @@ def is_namespace_empty(namespace: str) -> bool:
         return False
     # Of one that has ended, and is only waited for, there is no namespace to see.
     living = [each for name in processes if (each := look_up(int(name))) is not None and not each.has_ended]
-    taken = {_namespace_of(str(each.pid)) for each in living}
-    return "" not in taken and namespace not in taken
+    for each in living:
+        found = _namespace_of(str(each.pid))
+        if found == namespace or (not found and look_up(each.pid) is not None):
+            return False
+    return True
 
 
 def boot() -> str:

@@ -66,6 +66,8 @@ def _is_alive_unseen(process: Recorded) -> bool | None:
     if not proc.exists(process.pid):
         return False
     now = proc.unseen(process.pid)
+    if now.has_ended:
+        return False
     if process.start.startswith("i") and now.start:
         return now.start == process.start
     return None

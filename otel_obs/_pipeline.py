@@ -27,8 +27,6 @@ from otel_obs.settings import Settings
 ScopeLabels = Literal["auto", "on", "off"]
 _DURATION_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _PROMETHEUS_SCOPES = frozenset((SCOPE, STANDARD_SCOPE, SELF_SCOPE, CLIENT_SCOPE))
-_FRESH_S = 0.5
-"""Callbacks of this worker are not run again for a scrape that follows so closely."""
 
 
 class Pipeline:
@@ -74,7 +72,7 @@ class Pipeline:
         return syntax.media_type, self._timed(self._chunks(syntax, names))
 
     def _chunks(self, syntax: Any, names: Sequence[str]) -> Iterator[bytes]:
-        self.provider.refresh_observables(older_than_s=_FRESH_S)
+        self.provider.refresh_observables(older_than_s=self.settings.callback_age_ms / 1e3)
         yield b""
         asked = registered() if self._has_registered else []
         yield b""
@@ -100,7 +98,7 @@ class Pipeline:
 
     def fresh_snapshot(self) -> Snapshot:
         """The merged numbers, after this worker's callbacks were run."""
-        self.provider.refresh_observables(older_than_s=_FRESH_S)
+        self.provider.refresh_observables(older_than_s=self.settings.callback_age_ms / 1e3)
         return self.snapshot()
 
     def snapshot(self) -> Snapshot:

@@ -203,6 +203,12 @@ class Settings:
         True,
         "`false` leaves out memory, CPU, GC, threads and open files.",
     )
+    callback_age_ms: int = _setting(
+        "OTEL_OBS_CALLBACK_AGE",
+        parse.CALLBACK_AGE,
+        500,
+        "Milliseconds for which a scrape takes what callbacks have said; 0 asks them at each scrape.",
+    )
     metrics_path: str = _setting(
         "OTEL_OBS_METRICS_PATH", parse.PATH, "/metrics", "Where the application serves metrics."
     )

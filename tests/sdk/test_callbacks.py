@@ -141,3 +141,16 @@ def test_a_first_scrape_in_an_exit_handler(hook: str) -> None:
     work = "otel_obs.configure()\nmeter.create_counter('jobs').add(1)\n"
     parts = (registered, work) if hook == "before" else (work, registered)
     assert run(PREPARED + "".join(parts)).results == [["1.0"]]
+
+
+@pytest.mark.parametrize(("age", "asked"), [("0", 3), ("5000", 1)])
+def test_a_scrape_that_follows_closely_asks_again_where_that_is_wanted(age: str, asked: int) -> None:
+    code = """
+asked = []
+otel_obs.configure(callback_age_ms=sys.argv[1])
+meter.create_observable_gauge("asked", [lambda options: asked.append(1) or [Observation(len(asked))]])
+for _ in range(3):
+    otel_obs.get_metrics()
+say(len(asked))
+"""
+    assert run(PREPARED + code, age).results == [asked]

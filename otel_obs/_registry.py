@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from otel_obs._registered import divide, stated_facts
+from otel_obs._registered import CLIENT_SCOPE, divide, stated_facts
 from otel_obs.exposition.foreign import IS_OURS
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class Collector:
         from prometheus_client import REGISTRY
 
         from otel_obs.exposition.families import to_prometheus_client
+        from otel_obs.exposition.names import family_name
         from otel_obs.exposition.plan import warn_of_owner
 
         self._silence_readers(pipeline)
@@ -124,10 +125,15 @@ class Collector:
         if stated_facts():
             taken.add("target")
         snapshot, families = divide(pipeline.fresh_snapshot())
+        own = {
+            family_name(column.table.stream).removesuffix("_total")
+            for column in snapshot.columns
+            if column.table.stream.scope.name != CLIENT_SCOPE
+        }
         for family in chain(to_prometheus_client(snapshot, pipeline.options, _use_created()), families):
             if family.name not in taken and f"{family.name}_total" not in taken:
                 yield family
-            elif family.name != "target":
+            elif family.name in own:
                 warn_of_owner(f"{family.name}_total" if family.type == "counter" else family.name)
 
 

@@ -1,0 +1,126 @@
+"""Packages that import `prometheus_client` themselves, unchanged, under four workers: all is exact."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Service, tool
+from tests.support.web import request
+
+WRAPPER = tool("opentelemetry-instrument")
+SENT = 60
+
+FLASK = """
+from flask import Flask
+from prometheus_flask_exporter import PrometheusMetrics
+
+app = Flask(__name__)
+PrometheusMetrics(app, path="/theirs")
+
+@app.get("/hit")
+def hit():
+    return "ok"
+"""
+INSTRUMENTATOR = """
+from fastapi import FastAPI
+from prometheus_fastapi_instrumentator import Instrumentator
+
+app = FastAPI()
+Instrumentator().instrument(app).expose(app, endpoint="/theirs")
+
+@app.get("/hit")
+def hit():
+    return "ok"
+"""
+STARLETTE = """
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette_exporter import PrometheusMiddleware, handle_metrics
+
+app = Starlette()
+app.add_middleware(PrometheusMiddleware)
+app.add_route("/theirs", handle_metrics)
+app.add_route("/hit", lambda request: PlainTextResponse("ok"))
+"""
+DJANGO = """
+import django
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import include, path
+
+settings.configure(
+    ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="x", INSTALLED_APPS=["django_prometheus"],
+    MIDDLEWARE=[
+        "django_prometheus.middleware.PrometheusBeforeMiddleware",
+        "django_prometheus.middleware.PrometheusAfterMiddleware",
+    ],
+)
+django.setup()
+
+from django.core.wsgi import get_wsgi_application
+from django_prometheus.exports import ExportToDjangoView
+
+def hit(request):
+    return HttpResponse("ok")
+
+urlpatterns = [path("hit", hit, name="hit"), path("theirs", ExportToDjangoView)]
+app = get_wsgi_application()
+"""
+OWN_REGISTRY = """
+from flask import Flask, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+
+REGISTRY = CollectorRegistry()
+HITS = Counter("hits", "Hits", ["path"], registry=REGISTRY)
+app = Flask(__name__)
+
+@app.get("/hit")
+def hit():
+    HITS.labels("/hit").inc()
+    return "ok"
+
+@app.get("/theirs")
+def theirs():
+    return Response(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+"""
+
+GUNICORN = (tool("gunicorn"), "-b", "127.0.0.1:{port}", "-w", "4", "app:app")
+UVICORN = (tool("uvicorn"), "--port", "{port}", "--workers", "4", "app:app")
+
+
+@pytest.mark.parametrize(
+    ("source", "command", "family", "labels"),
+    [
+        pytest.param(FLASK, GUNICORN, "flask_http_request_total", {"status": "200"}, id="flask_exporter"),
+        pytest.param(
+            INSTRUMENTATOR, UVICORN, "http_requests_total", {"handler": "/hit"}, id="instrumentator"
+        ),
+        pytest.param(
+            STARLETTE, UVICORN, "starlette_requests_total", {"path": "/hit"}, id="starlette_exporter"
+        ),
+        pytest.param(
+            DJANGO,
+            GUNICORN,
+            "django_http_responses_total_by_status_view_method_total",
+            {"status": "200", "view": "hit"},
+            id="django_prometheus",
+        ),
+        pytest.param(OWN_REGISTRY, GUNICORN, "hits_total", {"path": "/hit"}, id="own_registry"),
+    ],
+)
+def test_a_package_is_right_over_four_workers(
+    source: str, command: tuple[str, ...], family: str, labels: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(source)
+    with (
+        Service(WRAPPER, *command, cwd=tmp_path, log_file=tmp_path / "log", ready_path="/theirs") as service,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        answers = pool.map(lambda _: request(service.url + "/hit").status, range(SENT))
+        assert list(answers) == [200] * SENT
+        for _ in range(6):
+            assert service.scrape("/theirs").total(family, **labels) == SENT, service.log
+        assert service.log.count("is defined by the application") == (family == "http_requests_total")

@@ -8,7 +8,8 @@ OtelObsError
 ├── InstrumentationError  an application cannot be instrumented         (also a TypeError)
 ├── UnreadableError       an address, file or answer cannot be read     (also an OSError)
 ├── UnsayableError        a naming has no words for an expression
-└── OperationsError       what is to be generated or run cannot be      (also a ValueError)
+├── OperationsError       what is to be generated or run cannot be      (also a ValueError)
+└── NotSharedError        numbers of other workers cannot be read; answer a scrape with 503
 ```
 """
 
@@ -78,6 +79,14 @@ class OperationsError(OtelObsError, ValueError):
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
         self.subject, self.problem, self.remedy = subject, problem, remedy
         super().__init__(f"{subject} {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class NotSharedError(OtelObsError):
+    """The numbers of other workers cannot be read: what this one knows is not the service's truth."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"numbers of workers cannot be read together: {reason}")
 
 
 def dropped_application(name: str) -> str:

@@ -62,6 +62,11 @@ class ForeignFile:
             os.close(descriptor)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has a descriptor, and so what it was opened on, whatever has become of its name."""
+        return self._descriptor >= 0
+
+    @property
     def descriptor(self) -> int:
         """An open descriptor.
 

@@ -7,15 +7,27 @@ from collections.abc import Callable
 
 from otel_obs.cells.foreign_file import NEW, SUFFIX
 from otel_obs.cells.store import Store, file_store
+from otel_obs.rundir.apart import register
 from otel_obs.rundir.directory import RunDir, lock
 
 _ATTEMPTS = 5
 
 
 def open_file_store(
-    run_dir: RunDir, started_s: float, worker: bytes, fill: Callable[[Store], None] = lambda store: None
+    run_dir: RunDir,
+    started_s: float,
+    worker: bytes,
+    fill: Callable[[Store], None] = lambda store: None,
+    factor: int = 1,
 ) -> Store:
     """Make, lock, fill and only then name the file: whoever lists it finds it locked and whole.
+
+    Args:
+        run_dir: Where.
+        started_s: Unix seconds.
+        worker: Whose store it is.
+        fill: Gives it what the worker has.
+        factor: How many times as large as usual it is to be.
 
     Raises:
         OSError: The file cannot be made.
@@ -26,12 +38,15 @@ def open_file_store(
         store: Store | None = None
         try:
             descriptor = run_dir.open(name + NEW, os.O_CREAT | os.O_EXCL | os.O_RDWR)
-            store = file_store(descriptor, started_s, worker)
+            store = file_store(descriptor, started_s, worker, factor=factor)
             # Not the descriptor that is mapped: a child's inherited mapping would hold that lock for ever.
             guard = run_dir.open(name + NEW, os.O_RDONLY)
             store.own(guard)
             if lock(guard, exclusive=True):
                 fill(store)
+                seat = register(run_dir, worker)
+                if seat is not None:
+                    store.own(seat)
                 run_dir.rename(name + NEW, name + SUFFIX)
                 return store
         except BaseException as error:

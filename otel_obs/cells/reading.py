@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.ends import StreamEnds
 from otel_obs.cells.foreign_file import SUFFIX
@@ -13,10 +16,14 @@ from otel_obs.cells.store import Store
 from otel_obs.cells.stream import Kind, Stream
 from otel_obs.cells.validity import InvalidError
 from otel_obs.cells.worker import Worker
+from otel_obs.errors import NotSharedError
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.pace import AT_ONCE, breathe
+from otel_obs.rundir.apart import registered, slot_of
 from otel_obs.rundir.directory import RunDir
 
+_ATTEMPTS = 4
+_PAUSE_S = 0.005
 _SPARE_DECODED = 1000
 _FAULTS = (InvalidError, ValueError, ArithmeticError, LookupError, TypeError)
 """What a stream may be at fault for. Anything else is not its own, and another scrape may read it."""
@@ -32,51 +39,83 @@ class Reading:
 
     Args:
         worker: This process.
-        run_dir: Where the other workers' files are; None where this process is alone.
+        run_dirs: Where the other workers' files are; none where this process is alone.
     """
 
-    def __init__(self, worker: Worker, run_dir: RunDir | None) -> None:
-        self.run_dir = run_dir
+    def __init__(self, worker: Worker, run_dirs: Sequence[RunDir]) -> None:
+        self.run_dirs = run_dirs
         self._worker = worker
         self._own: dict[Store, OwnSource] = {}
         self._decoded: dict[bytes, Attributes] = {}
-        self._shelf = Shelf(run_dir, self._decoded) if run_dir is not None else None
+        self._shelves = [Shelf(run_dir, self._decoded) for run_dir in run_dirs]
         self._merged: dict[Stream, MergedStream] = {}
         self._ends: dict[Stream, StreamEnds] = {}
 
     def close(self) -> None:
         """Close all files."""
-        if self._shelf is not None:
-            self._shelf.close()
+        for shelf in self._shelves:
+            shelf.close()
 
     def take_unsaid(self) -> list[tuple[str, str]]:
         """Files that cannot be read, or not whole, and why, since the last time."""
-        if self._shelf is None:
-            return []
-        unsaid, self._shelf.unsaid = self._shelf.unsaid, []
-        return unsaid
+        said: list[tuple[str, str]] = []
+        for shelf in self._shelves:
+            unsaid, shelf.unsaid = shelf.unsaid, []
+            said += unsaid
+        return said
 
     def snapshot(self) -> Snapshot:
-        """Read every worker's numbers, then the retired store minus those that it already holds."""
-        sources: list[Source] = [*self._read_own()]
-        folded: dict[bytes, float] = {}
-        shelf = self._shelf
-        if shelf is not None:
-            sources.extend(shelf.read(self._worker.id.hex() + SUFFIX))
-            retired = shelf.read_retired()
-            sources.sort(key=_worker)  # the same order in every worker, and so the same page
-            if retired is not None:
-                folded = retired.folded
-                sources.append(retired)
-        kept = [source for source in sources if source.worker not in folded or _lives(source)]
-        for source in sources:
-            self._note_ends(source)
+        """Read every worker's numbers, then the retired stores minus those that they already hold.
+
+        Raises:
+            NotSharedError: A worker is there, and its numbers are not.
+        """
+        for _ in range(_ATTEMPTS):
+            kept, missing = self._read_all()
+            if not missing:
+                break
+            time.sleep(_PAUSE_S)  # it was moving, perhaps
+        else:
+            raise NotSharedError(f"files of {missing} workers were taken away; they will make others")
         columns = self._merge(kept)
-        if shelf is not None:
+        for shelf in self._shelves:
             shelf.fold_dead()
         spare = self._worker.spare_opened
         workers = sum(not source.is_dead for source in kept) - (spare is not None)
-        return Snapshot(columns, workers, shelf.skipped if shelf is not None else 0)
+        return Snapshot(columns, workers, sum(shelf.skipped for shelf in self._shelves))
+
+    def _read_all(self) -> tuple[list[Source], int]:
+        """What is to be merged, and of how many workers it is known that they are missing."""
+        # First: a worker that comes later is not missed, one that ends is in a retired store.
+        seats = set().union(*(registered(run_dir) for run_dir in self.run_dirs))
+        own: list[Source] = [*self._read_own()]
+        found: dict[bytes, FileSource] = {}
+        folded: dict[bytes, float] = {}
+        retired: list[FileSource] = []
+        for shelf in self._shelves:
+            for file in shelf.read(self._worker.id.hex() + SUFFIX):
+                # One that moves from one directory to another may be in both for a moment.
+                before = found.get(file.worker)
+                if before is None or before.header.started_s < file.header.started_s:
+                    found[file.worker] = file
+        for shelf in self._shelves:
+            store = shelf.read_retired()
+            if store is not None:
+                folded.update(store.folded)
+                retired.append(store)
+        # The same order in every worker, and so the same page.
+        retired.sort(key=_place)
+        sources: list[Source] = [*sorted([*own, *found.values()], key=_worker), *retired]
+        kept = [source for source in sources if source.worker not in folded or _lives(source)]
+        for source in sources:
+            self._note_ends(source)
+        known = {slot_of(worker) for worker in (*folded, *found, self._worker.id)}
+        return kept, len(seats - known - self._skipped_seats())
+
+    def _skipped_seats(self) -> set[int]:
+        """Those of workers whose files cannot be read, which is counted and said."""
+        names = {name for shelf in self._shelves for name in shelf.skipped_workers()}
+        return {slot_of(bytes.fromhex(name)) for name in names}
 
     def _read_own(self) -> list[OwnSource]:
         stores = (self._worker.opened, self._worker.spare_opened)
@@ -152,8 +191,9 @@ class Reading:
         return None
 
     def _complain(self, source: Source, reason: str) -> None:
-        if self._shelf is not None and isinstance(source, FileSource):
-            self._shelf.skip(source.file.name, reason)
+        for shelf in self._shelves:
+            if isinstance(source, FileSource) and source.file.run_dir is shelf.run_dir:
+                shelf.skip(source.file.name, reason)
 
     def _forget_decoded(self) -> None:
         """Forget attributes, in pieces: a dictionary that is cleared at once lets go of all at once."""
@@ -166,6 +206,10 @@ class Reading:
 
 def _worker(source: Source) -> bytes:
     return source.worker
+
+
+def _place(retired: FileSource) -> str:
+    return retired.file.run_dir.path
 
 
 def _lives(source: Source) -> bool:

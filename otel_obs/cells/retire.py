@@ -92,11 +92,15 @@ def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, flaws: Flaws) 
         retired = _open(run_dir, RETIRED, opened)
         folded = dict(retired.folded) if retired else {}
         present = {name: _open(run_dir, name, opened) for name in names}
-        new = [source for source in present.values() if source and source.worker not in folded]
+        new = [
+            source
+            for source in present.values()
+            if source and source.worker not in folded and not source.is_abandoned
+        ]
         if new:
             kept = {worker: at_s for worker, at_s in folded.items() if now_s - at_s < KEEP_IDS_S}
             # A file that is still here was folded by somebody who died before removing it.
-            kept.update((source.worker, now_s) for source in present.values() if source)
+            kept.update((each.worker, now_s) for each in present.values() if each and not each.is_abandoned)
             # What is in the store already comes first: it stays what it is if there are too many series.
             _write(run_dir, [retired, *new] if retired else new, kept, flaws)
         for name, source in present.items():

@@ -6,11 +6,11 @@ import contextlib
 import logging
 import os
 import sys
-import time
 from _thread import RLock
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from otel_obs.cells.sharing import Sharing
 from otel_obs.errors import (
     id_of_another_user,
     id_of_another_version,
@@ -20,7 +20,7 @@ from otel_obs.errors import (
 )
 from otel_obs.host import forks, proc
 from otel_obs.host.endings import at_end, at_sigterm
-from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.host.interruptions import tolerate
 from otel_obs.host.weak import weakly
 from otel_obs.rundir.directory import (
     RunDir,
@@ -43,7 +43,6 @@ from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, Recorded, file_name, i
 from otel_obs.rundir.tidying import DOUBT, leave, sweep, sweep_other_users
 
 if TYPE_CHECKING:
-    from otel_obs.cells.store import Store
     from otel_obs.cells.worker import Worker
 
 # What opens a store is imported when one is opened: most processes of a service never record.
@@ -56,7 +55,7 @@ _MOVED = "moved"
 """Made by whoever says that the workers had to move here, so that the others need not."""
 
 
-class Service:
+class Service(Sharing):
     """Opens this process's store where the service's other workers find it.
 
     Args:
@@ -69,13 +68,11 @@ class Service:
     def __init__(
         self, bases: Sequence[str], nonce: str, chosen_by: str = "", identity: Identity | None = None
     ) -> None:
-        self._bases = bases
+        super().__init__(bases)
         self._chosen_by = chosen_by
         self._nonce = nonce
         self._run_dir: RunDir | None = None
-        self._stores_dir: RunDir | None = None
         self._inherited: list[RunDir] = []
-        self._unsaid: list[str] = []
         self._has_said_unknown = False
         self._forget_end = self._forget_signal = _nothing
         self._lock = RLock()
@@ -112,12 +109,8 @@ class Service:
                 return present
             if self._is_alone or self._has_left:
                 return None
-            try:
-                opened = open_run_dir(self._bases, self._known_name())
-            except UnusableDirectoryError as error:
-                self._be_alone(
-                    str(unwritable_run_dir(self._chosen_by, self._bases[0]) if self._chosen_by else error)
-                )
+            opened = self._opened()
+            if opened is None:
                 return None
             if not self._replace(present, opened):
                 opened.close()
@@ -130,6 +123,21 @@ class Service:
                 f"{present.path} was removed; the workers that live go on in {opened.path}, and what others "
                 "have counted is lost"
             )
+        return opened
+
+    def _opened(self) -> RunDir | None:
+        """The directory, joined or made; None where that cannot be, just now."""
+        if self._is_unusable and not self._placing.may_join():
+            return None
+        self._is_unusable = True
+        try:
+            opened = open_run_dir(self._bases, self._known_name())
+        except UnusableDirectoryError as error:
+            chosen = unwritable_run_dir(self._chosen_by, self._bases[0]) if self._chosen_by else error
+            self._say_later(str(chosen))
+            self._placing.note_failure(str(chosen))
+            return None
+        self._is_unusable = False
         return opened
 
     def _known_name(self) -> str:
@@ -177,48 +185,6 @@ class Service:
             run_dir.close()
         return True
 
-    def open_store(self, worker: bytes) -> Store:
-        """A store in the run directory, or in this process's own memory where none can be had."""
-        from otel_obs.cells.opening import open_file_store
-        from otel_obs.cells.store import StoreFullError, heap_store
-
-        started_s = time.time()
-        run_dir = self._stores_dir = self._find()
-        if run_dir is not None:
-            try:
-                return open_file_store(run_dir, started_s, worker)
-            except (OSError, StoreFullError) as error:
-                raise_interruption(error)
-                self._say_later(str(error))
-        return heap_store(started_s, worker)
-
-    def reopen(self, worker: bytes, fill: Callable[[Store], None]) -> Store:
-        """Open another store for the same worker; its file takes the name when *fill* has filled it.
-
-        Raises:
-            OSError: There is no directory, or no file can be made in it.
-            StoreFullError: There is no room for it.
-        """
-        from otel_obs.cells.opening import open_file_store
-
-        run_dir = self._find()
-        if run_dir is None:
-            raise OSError("there is no run directory")
-        store = open_file_store(run_dir, time.time(), worker, fill)
-        self._stores_dir = run_dir
-        return store
-
-    def is_gone(self) -> bool:
-        """Whether the directory was taken away in which the store was opened, and there is another."""
-        place = self._stores_dir
-        return place is not None and place.is_removed() and self._find() is not None
-
-    def say(self) -> None:
-        """Log what there is to say. Not to be called under a lock that recording takes."""
-        while self._unsaid:
-            with contextlib.suppress(IndexError):
-                _logger.warning("%s", self._unsaid.pop(0))
-
     def has_other_users(self) -> bool:
         """Whether workers of this service run as another user, as `gunicorn --user` lets them."""
         return has_other_users(self._bases, self._nonce)
@@ -242,13 +208,6 @@ class Service:
                 if alike:
                     _logger.warning("%s", split_service(alike))
 
-    def _be_alone(self, reason: str) -> None:
-        self._is_alone = True
-        self._say_later(reason)
-
-    def _say_later(self, reason: str) -> None:
-        self._unsaid.append(f"{reason}; metrics of this process are not merged with those of other workers")
-
     def _join_quietly(self) -> None:
         """A process that forks workers is a member too, or the last worker of a moment takes all away."""
         if self._run_dir is None and not self._is_alone and not self._has_left:
@@ -265,14 +224,16 @@ class Service:
         self._unsaid.clear()
         if self._run_dir is not None:
             self._inherited.append(self._run_dir)
-            self._run_dir = self._stores_dir = None
+            self._run_dir = None
+        self._inherited += self._placing.start_over()
+        self._is_unusable, self._worker = False, b""
 
     def close(self) -> None:
         """Be no worker of the service any more, and keep nothing of it open."""
         self._forget_end()
         self._forget_signal()
         self._leave()
-        for run_dir in (self._run_dir, *self._inherited):
+        for run_dir in (self._run_dir, *self._inherited, *self._placing.end()):
             if run_dir is not None:
                 run_dir.close()
 
@@ -321,7 +282,8 @@ class Service:
         if present is None or present.is_removed():
             leave(find_run_dirs(self._bases, self._nonce), self._is_over)
         left = leave(
-            [run_dir for run_dir in (present, *self._inherited) if run_dir is not None], self._is_over
+            [each for each in (present, *self._inherited, *self._placing.end()) if each is not None],
+            self._is_over,
         )
         if left and not self._is_root_ours:
             from otel_obs.rundir.aftercare import leave_behind

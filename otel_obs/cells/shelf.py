@@ -8,6 +8,7 @@ from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.foreign_file import RETIRED, SUFFIX
 from otel_obs.cells.retire import Flaws, fold
 from otel_obs.cells.source import FileSource, open_file
+from otel_obs.errors import NotSharedError
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.pace import breathe
 from otel_obs.rundir.directory import RunDir
@@ -47,6 +48,12 @@ class Shelf:
         """How many files could not be read, or not whole, since the directory was made."""
         return len(self._marks)
 
+    def skipped_workers(self) -> list[str]:
+        """The ids of the workers whose files could not be read, or not whole."""
+        names = (mark.removesuffix(_SKIPPED) for mark in self._marks)
+        ids = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+        return [each for each in ids if len(each) == 32 and set(each) <= set("0123456789abcdef")]
+
     def close(self) -> None:
         """Close all files."""
         for source in (*self._files.values(), self._retired):
@@ -55,12 +62,14 @@ class Shelf:
 
     def read(self, own_name: str) -> list[FileSource]:
         """Every worker's file but the one called *own_name*, as it is now."""
-        every = self.run_dir.names()
+        try:
+            every = self.run_dir.names()
+        except OSError as error:
+            raise_interruption(error)
+            raise NotSharedError(f"{self.run_dir.path}: {error.strerror}") from error
         self._marks.update(name for name in every if name.endswith(_SKIPPED))
         names = [name for name in every if name.endswith(SUFFIX) and name != own_name]
-        for name in self._files.keys() - set(names):
-            self._files.pop(name).close()
-        sources = []
+        sources = [source for name in self._files.keys() - set(names) if (source := self._orphan(name))]
         for name in sorted(names):
             source = self._read(name)
             if source is not None:
@@ -70,19 +79,36 @@ class Shelf:
             breathe()
         return sources
 
+    def _orphan(self, name: str) -> FileSource | None:
+        """A file that has lost its name while its worker lives; None where that is not so."""
+        source = self._files[name]
+        if source.file.is_open:
+            source.check_alive()
+            source.refresh(self._decoded)
+            if not source.is_dead and not source.is_abandoned:
+                return source
+        self._forget(name)
+        return None
+
     def _read(self, name: str) -> FileSource | None:
         try:
             source = self._refreshed(name)
             if source is not None and source.is_abandoned:
                 self._files.pop(name).close()
                 source = self._refreshed(name)
+            if source is not None and source.is_abandoned:
+                # Its worker has moved to another directory, and was ended before it could remove this.
+                if source.is_dead:
+                    self.run_dir.unlink(name)
+                self._forget(name)
+                return None
         except FileNotFoundError:
             self._forget(name)
             return None
         except OSError as error:
             raise_interruption(error)
             if error.errno in _PASSING:
-                raise
+                raise NotSharedError(f"{name}: {error.strerror}") from error
             self._forget(name)
             self.skip(name, error.strerror or str(error))
             return None
@@ -138,7 +164,7 @@ class Shelf:
         except OSError as error:
             raise_interruption(error)
             if error.errno in _PASSING:
-                raise
+                raise NotSharedError(f"{RETIRED}: {error.strerror}") from error
             self.skip(RETIRED, error.strerror or str(error))
             return None
         if self._retired.complaint:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import operator
 from _thread import RLock
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from otel_obs.cells.reading import Reading
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.worker import Worker
+from otel_obs.errors import NotSharedError
 from otel_obs.rundir.directory import RunDir
 
 _logger = logging.getLogger("otel_obs")
@@ -48,16 +50,24 @@ class MergedView:
             self._reset()
 
     def snapshot(self) -> Snapshot:
-        """Read every worker's numbers, then the retired store minus those that it already holds."""
+        """Read every worker's numbers, then the retired store minus those that it already holds.
+
+        Raises:
+            NotSharedError: It is known that numbers of other workers cannot be read.
+        """
         self._worker.check_fork()
         self._worker.settle()
         run_dir = self._run_dir()
+        run_dirs = [] if run_dir is None else [run_dir, *self._worker.elsewhere()]
+        reason = self._worker.what_is_apart()
+        if reason:
+            raise NotSharedError(reason)
         with self._lock:
             reading, self._reading = self._reading, None
-            if reading is None or reading.run_dir is not run_dir:
+            if reading is None or not _are_same(reading.run_dirs, run_dirs):
                 if reading is not None:
                     reading.close()
-                reading = Reading(self._worker, run_dir)
+                reading = Reading(self._worker, run_dirs)
             try:
                 snapshot = reading.snapshot()
                 unsaid = reading.take_unsaid()
@@ -74,3 +84,7 @@ class MergedView:
         other, self._reading = self._reading, reading
         if other is not None:  # of a scrape within this one
             other.close()
+
+
+def _are_same(left: Sequence[RunDir], right: Sequence[RunDir]) -> bool:
+    return len(left) == len(right) and all(map(operator.is_, left, right))

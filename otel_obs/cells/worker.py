@@ -8,17 +8,19 @@ import sys
 import time
 from _thread import RLock
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from otel_obs.cells.source import OwnSource
-from otel_obs.cells.store import Store, StoreFullError, heap_store
+from otel_obs.cells.store import INDEX_BYTES, Store, StoreFullError, heap_store
 from otel_obs.host import forks
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.weak import WeakObjects
+from otel_obs.rundir.directory import RunDir
 
 _logger = logging.getLogger("otel_obs")
 
+_MOST_FACTOR = 4
 _SETTLED_S = 0.02
 """Several times as long as the interpreter lets one thread wait for another."""
 
@@ -34,18 +36,32 @@ class Handle(Protocol):
     def pause(self) -> None:
         """Record nothing to the cells that are known; a measurement waits for the worker's lock instead."""
 
-    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
-        """Go on in *store*, where *moved* has the new offset of every old one."""
+    def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
+        """Go on in *store* with what is in *old*, where *moved* has the new offset of every old one."""
 
 
 class Home(Protocol):
     """Where a worker's store lies."""
 
     def is_gone(self) -> bool:
-        """Whether somebody took away the place where the store was opened."""
+        """Whether the store is to move: its file or its place was taken away, or it is in no file."""
 
-    def reopen(self, worker: bytes, fill: Callable[[Store], None]) -> Store:
+    def note_apart(self, worker: bytes, reason: str) -> None:
+        """Note that some of what *worker* has is in this process's own memory, and say why, once."""
+
+    def elsewhere(self) -> Sequence[RunDir]:
+        """Further directories in which the service's workers had to put their files."""
+
+    def what_is_apart(self) -> str:
+        """Why a page of all workers cannot be made here; empty if nothing is known against it."""
+
+    def reopen(self, worker: bytes, fill: Callable[[Store], None], factor: int) -> Store:
         """Open another store for the same worker, which takes the place of the one before when it is filled.
+
+        Args:
+            worker: Its id.
+            fill: Gives the store what the worker has.
+            factor: How many times as large as usual it is to be.
 
         Raises:
             OSError: There can be none.
@@ -114,8 +130,20 @@ class Worker:
         """
         if self._spare is None:
             self._spare = heap_store(time.time(), secrets.token_bytes(16))
-            self._announcements.append(lambda: _say_full(reason))
+            if self._home is not None:
+                self._home.note_apart(self.id, reason)
+                self._announcements.append(self._home.say)
+            else:
+                self._announcements.append(lambda: _say_full(reason))
         return self._spare
+
+    def elsewhere(self) -> Sequence[RunDir]:
+        """Further directories in which the service's workers had to put their files."""
+        return self._home.elsewhere() if self._home is not None else ()
+
+    def what_is_apart(self) -> str:
+        """Why a page of all workers cannot be made here; empty if nothing is known against it."""
+        return self._home.what_is_apart() if self._home is not None else ""
 
     @staticmethod
     def check_fork() -> None:
@@ -123,7 +151,7 @@ class Worker:
         forks.check()
 
     def settle(self) -> None:
-        """Move to a new store, where the place of the present one was taken away or it is worn."""
+        """Move to a new store, where the present one is gone, worn, full, or in this process's own memory."""
         store = self._store
         if store is not None and (store.is_worn or (self._home is not None and self._home.is_gone())):
             self.exclusively(lambda: self._move(store))
@@ -138,23 +166,33 @@ class Worker:
             handle.pause()
         # A thread may have been interrupted in the middle of recording to the old cells.
         time.sleep(_SETTLED_S)
-        source = OwnSource(old)
-        source.refresh()
-        moved: dict[int, int] = {}
+        spare = self._spare
+        every = [old] if spare is None else [old, spare]
+        moved: dict[Store, dict[int, int]] = {}
+
+        def fill(store: Store) -> None:
+            for each in every:
+                source = OwnSource(each)
+                source.refresh()
+                moved[each] = _copy(each, source, store)
+
+        factor = max(old.header.index_bytes // INDEX_BYTES, 1)
         try:
-            new = self._reopen(self.id, lambda store: moved.update(_copy(old, source, store)))
+            new = self._reopen(self.id, fill, factor if spare is None else min(2 * factor, _MOST_FACTOR))
         except (OSError, StoreFullError) as error:
             raise_interruption(error)
             return  # it goes on where it is, which is as good as before
-        self._store = new
+        self._store, self._spare = new, None
         for handle in handles:
-            handle.relocate(new, moved)
-        old.abandon()
-        old.discard()
+            for each in every:
+                handle.relocate(each, new, moved[each])
+        for each in every:
+            each.abandon()
+            each.discard()
 
-    def _reopen(self, worker: bytes, fill: Callable[[Store], None]) -> Store:
+    def _reopen(self, worker: bytes, fill: Callable[[Store], None], factor: int) -> Store:
         if self._home is not None:
-            return self._home.reopen(worker, fill)
+            return self._home.reopen(worker, fill, factor)
         store = heap_store(time.time(), worker)
         fill(store)
         return store

@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
+from otel_obs.errors import NotSharedError
+
 WORTH_COMPRESSING_BYTES = 1400
 SLICE_BYTES = 64 * 1024
 PART_BYTES = 128 * 1024
@@ -120,6 +122,8 @@ class Scrape:
                 if deadline_s is not None and self._clock() > deadline_s:
                     return _text(503, "collecting took longer than the scraper waits\n")
                 yield
+        except NotSharedError as error:
+            return _text(503, f"{error}\n")
         except Exception:
             _log.exception("a scrape failed")
             return _text(500, "collecting failed; the service's log says why\n")

@@ -214,7 +214,7 @@ def _join(user: int, user_path: str, nonce: str) -> RunDir | None:
         return None
     members = -1
     try:
-        members = os.open(MEMBERS, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=descriptor)
+        members = _open_members(user, nonce, descriptor)
         if lock(members, exclusive=False) and is_same(user, nonce, descriptor):
             return RunDir(os.path.join(user_path, nonce), descriptor, members)
     except FileNotFoundError:
@@ -223,6 +223,18 @@ def _join(user: int, user_path: str, nonce: str) -> RunDir | None:
         os.close(members)
     os.close(descriptor)
     return None
+
+
+def _open_members(user: int, nonce: str, directory: int) -> int:
+    """Open the members' file, which is made anew where somebody has removed it and left the directory."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(MEMBERS, flags, dir_fd=directory)
+    except FileNotFoundError:
+        # Who removes a directory moves it aside first.
+        if not is_same(user, nonce, directory):
+            raise
+        return os.open(MEMBERS, flags | os.O_CREAT, 0o600, dir_fd=directory)
 
 
 def is_same(parent: int, name: str, descriptor: int) -> bool:

@@ -155,13 +155,13 @@ class Aggregator:
         initial = (first, set_s) if self.stream.kind is Kind.GAUGE else ()
         if self.plan.reader is None:
             try:
-                series.offset = store.add_series(self.stream, key, created_s, initial)
+                series.offset = store.add_series(self.stream, key, created_s, initial, self.plan.limit)
                 series.cells = store.cells
                 return series
             except StoreFullError as error:
                 spare = self.worker.spare(str(error))
                 series.is_shared = False
-                series.offset = spare.add_series(self.stream, key, created_s, initial)
+                series.offset = spare.add_series(self.stream, key, created_s, initial, self.plan.limit)
                 series.cells = spare.cells
                 return series
         # Nobody else's business: cells of its own that only this process reads.
@@ -255,11 +255,11 @@ class Aggregator:
         if former.stream == self.stream and former.plan.reader is self.plan.reader:
             self.series = former.series
 
-    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
-        """Go on in *store*, where *moved* has the new offset of every old one."""
+    def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
+        """Go on in *store* with what is in *old*, where *moved* has the new offset of every old one."""
         for series in self.series.values():
-            if series.is_shared and series.cells is not store.cells and series.offset in moved:
-                series.offset, series.cells = moved[series.offset], store.cells
+            if series.cells is old.cells and series.offset in moved:
+                series.offset, series.cells, series.is_shared = moved[series.offset], store.cells, True
                 series.exemplars_at = store.exemplars_at(series.offset)
         self._by_offset.clear()
 

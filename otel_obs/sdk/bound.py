@@ -33,7 +33,7 @@ class Bound:
         """Resolve again at the next use."""
         self.detach()
 
-    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
+    def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
         """Resolve again at the next use."""
 
     def offer(self, amount: float, context: Any = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -13,6 +14,13 @@ class LossCounter(Protocol):
 
     def add(self, amount: float, attributes: Mapping[str, Any]) -> None:
         """Count."""
+
+
+class _Within(threading.local):
+    is_counting = False
+
+
+_within = _Within()
 
 
 class Losses:
@@ -34,8 +42,13 @@ class Losses:
     def drop(self, instrument: str, reason: str, detail: str) -> None:
         """Count a measurement that is not recorded, and log the first of its kind."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        if self._drops is not None:
-            self._drops.add(1, {"reason": reason})
+        if self._drops is not None and not _within.is_counting:
+            # What cannot be recorded for want of memory, say, cannot be counted either.
+            _within.is_counting = True
+            try:
+                self._drops.add(1, {"reason": reason})
+            finally:
+                _within.is_counting = False
         self._once.warning(
             (instrument, reason),
             "%r: %s; the measurement is dropped, and further ones silently",

@@ -111,10 +111,10 @@ class Observable:
     def pause(self) -> None:
         """Every measurement asks for its cells as it is."""
 
-    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
+    def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
         """Go on in another store of the worker."""
         for aggregator in self._aggregators or ():
-            aggregator.relocate(store, moved)
+            aggregator.relocate(old, store, moved)
 
     def observe(self, options: CallbackOptions | None = None) -> list[Observed]:
         """Run the callbacks; one that fails is logged, and what it has given so far counts."""

@@ -125,10 +125,10 @@ class Recorder:
         for bound in self.bound_elsewhere():
             bound.detach()
 
-    def relocate(self, store: Store, moved: Mapping[int, int]) -> None:
+    def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
         """Go on in another store of the worker."""
         for aggregator in self._all_aggregators():
-            aggregator.relocate(store, moved)
+            aggregator.relocate(old, store, moved)
 
     def _all_aggregators(self) -> Iterable[Aggregator]:
         return (*(self._aggregators or ()), *self._former)

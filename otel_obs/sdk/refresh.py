@@ -40,7 +40,8 @@ class Refresher:
             provider = self._provider()
             if provider is None:
                 return
-            provider.refresh_observables(older_than_s=self._period_s / 2)
+            # Before the callbacks, which may take long.
             provider.worker.settle()
+            provider.refresh_observables(older_than_s=self._period_s / 2)
             del provider
             stop.wait(self._period_s)

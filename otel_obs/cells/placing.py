@@ -1,0 +1,215 @@
+"""Where a worker's file lies: in its service's directory, in another base, or nowhere yet.
+
+What keeps a worker from a file may pass: it is tried again. Meanwhile the worker says that its numbers are
+apart, so that no page is made without them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from otel_obs.cells.foreign_file import SUFFIX
+from otel_obs.host import proc
+from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.rundir.apart import Apart, registered, slot_of, workers_apart
+from otel_obs.rundir.directory import RunDir, UnusableDirectoryError, open_run_dir, user_path_of
+from otel_obs.rundir.finding import is_there
+
+if TYPE_CHECKING:
+    from otel_obs.cells.store import Store
+
+RETRY_S = 1.0
+"""What failed is tried again no sooner."""
+
+
+class Placing:
+    """The place of this process's file.
+
+    Args:
+        bases: Directories that may hold the run directory, best first.
+        clock: Seconds, on a clock that nobody sets.
+    """
+
+    def __init__(self, bases: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._bases, self._clock = bases, clock
+        self._reset()
+
+    def _reset(self) -> None:
+        self._further: dict[str, RunDir] = {}
+        self._file: tuple[RunDir, str, os.stat_result] | None = None
+        self._mark: Apart | None = None
+        self._reason = ""
+        self.failure = ""
+        """Why there was no directory the last time."""
+        self._next_s = self._join_s = 0.0
+
+    def note_failure(self, reason: str) -> None:
+        """Note that there is no directory, just now."""
+        self.failure = reason
+        self._join_s = self._clock() + RETRY_S
+
+    def start_over(self) -> list[RunDir]:
+        """Begin anew in a child; what the parent had opened is returned."""
+        further = list(self._further.values())
+        self._reset()
+        return further
+
+    def end(self) -> list[RunDir]:
+        """Take back what was said of this worker; the further directories are returned."""
+        if self._mark is not None:
+            self._mark.end()
+        return list(self._further.values())
+
+    def open(
+        self,
+        main: RunDir | None,
+        nonce: str,
+        worker: bytes,
+        fill: Callable[[Store], None] = lambda store: None,
+        factor: int = 1,
+    ) -> Store:
+        """A store in the service's directory, or in one of its name under another base.
+
+        Raises:
+            OSError: There is no directory, or no file can be made in any.
+            StoreFullError: There is no room for it in any.
+        """
+        # Most processes of a service never open one.
+        from otel_obs.cells.opening import open_file_store
+        from otel_obs.cells.store import StoreFullError
+
+        failure: OSError | StoreFullError = OSError("there is no run directory")
+        for run_dir in self._places(main, nonce):
+            try:
+                store = open_file_store(run_dir, time.time(), worker, fill, factor)
+            except (OSError, StoreFullError) as error:
+                raise_interruption(error)
+                failure = error
+                continue
+            self._settle_in(run_dir, worker.hex() + SUFFIX)
+            return store
+        self._next_s = self._clock() + RETRY_S
+        raise failure
+
+    def _places(self, main: RunDir | None, nonce: str) -> Iterator[RunDir]:
+        if main is not None:
+            yield main
+        for base in self._bases:
+            if main is None or _path(base, nonce) != main.path:
+                with tolerate(OSError, UnusableDirectoryError):
+                    yield self._join(base, nonce)
+
+    def _join(self, base: str, nonce: str) -> RunDir:
+        run_dir = self._further.get(base)
+        if run_dir is None or run_dir.is_removed():
+            if run_dir is not None:
+                run_dir.close()
+            run_dir = self._further[base] = open_run_dir([base], nonce)
+        return run_dir
+
+    def _settle_in(self, run_dir: RunDir, name: str) -> None:
+        before = self._file
+        self._file = run_dir, name, os.stat(name, dir_fd=run_dir.descriptor)
+        if before is not None and before[0] is not run_dir and not before[0].is_removed():
+            with tolerate(OSError):
+                before[0].unlink(before[1])
+        self._reason = self.failure = ""
+        mark, self._mark = self._mark, None
+        if mark is not None:
+            mark.end()
+
+    def may_join(self) -> bool:
+        """Whether it is time to look for the directory again."""
+        return self._clock() >= self._join_s
+
+    def note_apart(self, nonce: str, worker: bytes, reason: str) -> None:
+        """Say that some of what *worker* has is in this process's own memory."""
+        self._reason = reason
+        self._next_s = self._clock() + RETRY_S
+        if self._mark is None:
+            self._mark = Apart(self._bases, nonce, worker)
+
+    def wants_another(self) -> bool:
+        """Whether a file is wanted in place of what there is, and it is time to try."""
+        if self._clock() < self._next_s or not (self._reason or self._is_file_gone()):
+            return False
+        self._next_s = self._clock() + RETRY_S
+        return True
+
+    def _is_file_gone(self) -> bool:
+        if self._file is None:
+            return False
+        run_dir, name, opened = self._file
+        try:
+            found = os.stat(name, dir_fd=run_dir.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise_interruption(error)
+            return False
+        return not os.path.samestat(found, opened) or run_dir.is_removed()
+
+    def elsewhere(self, main: RunDir, nonce: str) -> list[RunDir]:
+        """The directories of the service under other bases, where workers have had to make them."""
+        for base in self._bases:
+            path = _path(base, nonce)
+            if path != main.path and base not in self._further and _is_ours(path):
+                with tolerate(OSError, UnusableDirectoryError):
+                    self._join(base, nonce)
+        return [
+            run_dir
+            for run_dir in self._further.values()
+            if run_dir.path != main.path and not run_dir.is_removed()
+        ]
+
+    def what_is_apart(
+        self, main: RunDir | None, nonce: str, worker: bytes, heads: Sequence[proc.Process]
+    ) -> str:
+        """Why a page of all workers cannot be made here; empty if nothing is known against it."""
+        others = workers_apart(self._bases, nonce)
+        if others:
+            return f"what processes {', '.join(map(str, others))} have counted is in their own memory"
+        if main is None and is_there(self._bases, nonce):
+            return self._reason or self.failure or "the directory of the service's workers cannot be opened"
+        if self._reason and self._has_others(main, worker, heads):
+            return f"what this process has counted is in its own memory: {self._reason}"
+        unread = [
+            path
+            for base in self._bases
+            if main is not None
+            and (path := _path(base, nonce)) != main.path
+            and base not in self._further
+            and _is_ours(path)
+        ]
+        return f"{unread[0]} cannot be read" if unread else ""
+
+    def _has_others(self, main: RunDir | None, worker: bytes, heads: Sequence[proc.Process]) -> bool:
+        """Whether other workers exist: they have files, or are forks of the same process."""
+        seats: set[int] = set()
+        for run_dir in (main, *self._further.values()):
+            if run_dir is not None:
+                seats |= registered(run_dir)
+        return bool(seats - {slot_of(worker)}) or any(
+            _is_worker(child) for head in heads for child in proc.children_of(head.pid)
+        )
+
+
+def _is_worker(process: proc.Process) -> bool:
+    if process.pid == os.getpid():
+        return False
+    return process.is_fork or "--multiprocessing-fork" in proc.command_of(process.pid)
+
+
+def _path(base: str, nonce: str) -> str:
+    return os.path.join(user_path_of(base), nonce)
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        return os.lstat(path).st_uid == os.geteuid()
+    except OSError as error:
+        raise_interruption(error)
+        return False

@@ -1,0 +1,121 @@
+"""A worker's part of its service's numbers: where they lie, and what is said where they cannot be shared."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from otel_obs.cells.placing import Placing
+from otel_obs.host.interruptions import raise_interruption
+from otel_obs.rundir.directory import RunDir
+from otel_obs.rundir.identity import Identity
+
+if TYPE_CHECKING:
+    from otel_obs.cells.store import Store
+
+_logger = logging.getLogger("otel_obs")
+
+
+class Sharing(ABC):
+    """Opens this process's store where others find it, and moves it there as soon as that can be.
+
+    Args:
+        bases: Directories that may hold the run directory, best first.
+    """
+
+    _identity: Identity
+    _nonce: str
+    _run_dir: RunDir | None
+
+    def __init__(self, bases: Sequence[str]) -> None:
+        self._bases = bases
+        self._placing = Placing(bases)
+        self._worker = b""
+        self._is_alone = self._has_left = self._is_unusable = False
+        self._unsaid: list[str] = []
+        self._said: set[str] = set()
+
+    @abstractmethod
+    def _find(self) -> RunDir | None:
+        """The service's directory; None where there is none, just now."""
+
+    def open_store(self, worker: bytes) -> Store:
+        """A store in the run directory, or in this process's own memory where none can be had just now.
+
+        Raises:
+            StoreFullError: There is no memory either.
+        """
+        from otel_obs.cells.store import StoreFullError, heap_store
+
+        self._worker = worker
+        if not self._is_alone and not self._has_left:
+            try:
+                return self._placing.open(self._find(), self._nonce, worker)
+            except (OSError, StoreFullError) as error:
+                raise_interruption(error)
+                if not self._is_unusable:
+                    self._say_later(str(error))
+                self._placing.note_apart(self._nonce, worker, self._placing.failure or str(error))
+        return heap_store(time.time(), worker)
+
+    def reopen(self, worker: bytes, fill: Callable[[Store], None], factor: int = 1) -> Store:
+        """Open another store for the same worker; its file takes the name when *fill* has filled it.
+
+        Args:
+            worker: Its id.
+            fill: Gives the store what the worker has.
+            factor: How many times as large as usual it is to be.
+
+        Raises:
+            OSError: There is no directory, or no file can be made in it.
+            StoreFullError: There is no room for it.
+        """
+        if self._is_alone or self._has_left:
+            raise OSError("this process has no part in a service")
+        store = self._placing.open(self._find(), self._nonce, worker, fill, factor)
+        self._said.clear()
+        return store
+
+    def is_gone(self) -> bool:
+        """Whether the store is to move: its file or its place was taken away, or it is in no file."""
+        return not self._is_alone and not self._has_left and self._placing.wants_another()
+
+    def note_apart(self, worker: bytes, reason: str) -> None:
+        """Note that some of what *worker* has is in this process's own memory, and say why, once."""
+        self._worker = worker
+        self._say_later(reason)
+        if not self._is_alone:
+            self._placing.note_apart(self._nonce, worker, reason)
+
+    def elsewhere(self) -> Sequence[RunDir]:
+        """Further directories in which the service's workers had to put their files."""
+        run_dir = self._run_dir
+        return self._placing.elsewhere(run_dir, self._nonce) if run_dir is not None else ()
+
+    def what_is_apart(self) -> str:
+        """Why a page of all workers cannot be made here; empty if nothing is known against it."""
+        if self._is_alone or self._has_left:
+            return ""
+        heads = self._identity.heads
+        return self._placing.what_is_apart(self._run_dir, self._nonce, self._worker, heads)
+
+    def say(self) -> None:
+        """Log what there is to say. Not to be called under a lock that recording takes."""
+        while self._unsaid:
+            with contextlib.suppress(IndexError):
+                _logger.warning("%s", self._unsaid.pop(0))
+
+    def _be_alone(self, reason: str) -> None:
+        self._is_alone = True
+        self._say_later(reason)
+
+    def _say_later(self, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            self._unsaid.append(
+                f"{reason}; metrics of this process are not merged with those of other workers"
+            )

@@ -1,0 +1,138 @@
+"""Who of a service's workers has numbers that the others cannot read, and who has a file.
+
+Both are said in ways that outlive what they speak of. A worker whose file cannot be opened has no descriptor
+for another one either, or no room: it makes a symbolic link, which takes neither. A worker that has a file
+holds a lock on a byte of the members' file, which goes with it, and stays if somebody removes its file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from otel_obs.host import proc
+from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.rundir.directory import RunDir, fcntl, user_path_of
+
+_APART = ".apart-"
+_SPACE = 1 << 62
+_LOCK = struct.Struct("hhqqi4x")
+"""Linux' `struct flock` where numbers have 64 bits: type, whence, start, length, process."""
+
+
+class Apart:
+    """The mark of one worker whose numbers the others cannot read, in whichever base it can be made.
+
+    Args:
+        bases: Where its service may have directories, best first.
+        nonce: The service's name.
+        worker: The worker's id.
+    """
+
+    def __init__(self, bases: Sequence[str], nonce: str, worker: bytes) -> None:
+        self._path = ""
+        own = proc.this_process()
+        said = f"{os.getpid()}:{own.start if own is not None else ''}"
+        for base in bases:
+            path = os.path.join(user_path_of(base), f"{_APART}{nonce}-{worker.hex()}")
+            with tolerate(OSError):
+                if _is_ours(user_path_of(base)):
+                    os.symlink(said, path)
+                    self._path = path
+                    return
+
+    def end(self) -> None:
+        """Take the mark away."""
+        path, self._path = self._path, ""
+        if path:
+            with tolerate(OSError):
+                os.unlink(path)
+
+
+def _is_ours(path: str) -> bool:
+    """Whether this user's directory is there, and made if it was not; without a descriptor."""
+    with tolerate(FileExistsError):
+        os.mkdir(path, 0o700)
+    status = os.lstat(path)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def workers_apart(bases: Sequence[str], nonce: str) -> list[int]:
+    """The processes of the service, other than this one, whose numbers cannot be read here."""
+    found = []
+    for base in bases:
+        user_path = user_path_of(base)
+        with tolerate(OSError):
+            for name in os.listdir(user_path):
+                if name.startswith(f"{_APART}{nonce}-"):
+                    pid = _living(os.path.join(user_path, name))
+                    if pid and pid != os.getpid():
+                        found.append(pid)
+    return sorted(found)
+
+
+def _living(path: str) -> int:
+    """The process that has made a mark; 0 where it is gone, and then the mark goes too."""
+    with tolerate(OSError, ValueError):
+        number, _, start = os.readlink(path).partition(":")
+        process = proc.look_up(int(number))
+        if process.start == start if process is not None else proc.exists(int(number)):
+            return int(number)
+        os.unlink(path)
+    return 0
+
+
+def slot_of(worker: bytes) -> int:
+    """The byte of the members' file that stands for a worker."""
+    return int.from_bytes(worker[:8], "little") % _SPACE
+
+
+def register(run_dir: RunDir, worker: bytes) -> int | None:
+    """Say that *worker* has a file in *run_dir*, as long as what is returned is open in this process.
+
+    Returns:
+        A descriptor; None where the platform has no such locks.
+    """
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        return None
+    descriptor = -1
+    try:
+        # A descriptor of its own: the lock belongs to what was opened, which forks share.
+        descriptor = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDWR | os.O_CLOEXEC)
+        seat = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot_of(worker), 1, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, seat)
+    except OSError as error:
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise_interruption(error)
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        return None
+    return descriptor
+
+
+def registered(run_dir: RunDir) -> set[int]:
+    """The bytes of the workers that say that they have a file in *run_dir*."""
+    if not hasattr(fcntl, "F_OFD_GETLK"):
+        return set()
+    try:
+        return set(_locked(run_dir.members))
+    except OSError as error:
+        raise_interruption(error)
+        return set()
+
+
+def _locked(descriptor: int) -> Iterator[int]:
+    """Every locked byte: the kernel tells one of a range, and not always the first."""
+    ranges = [(0, _SPACE)]
+    while ranges:
+        start, end = ranges.pop()
+        asked: Any = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, end - start, 0)
+        kind, _, at, _, _ = _LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
+        if kind != fcntl.F_UNLCK:
+            yield at
+            ranges += [(low, high) for low, high in ((start, at), (at + 1, end)) if low < high]

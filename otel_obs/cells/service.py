@@ -134,7 +134,7 @@ class Service(Sharing):
             opened = open_run_dir(self._bases, self._known_name())
         except UnusableDirectoryError as error:
             chosen = unwritable_run_dir(self._chosen_by, self._bases[0]) if self._chosen_by else error
-            self._say_later(str(chosen))
+            self._say_later(str(chosen), is_every_workers=True)
             self._placing.note_failure(str(chosen))
             return None
         self._is_unusable = False
@@ -222,6 +222,7 @@ class Service(Sharing):
         """Keep the parent's membership open, and become a member oneself at the first use."""
         self._lock = RLock()
         self._unsaid.clear()
+        self._said = {reason: True for reason, is_known in self._said.items() if is_known}
         if self._run_dir is not None:
             self._inherited.append(self._run_dir)
             self._run_dir = None

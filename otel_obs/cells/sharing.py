@@ -37,7 +37,7 @@ class Sharing(ABC):
         self._worker = b""
         self._is_alone = self._has_left = self._is_unusable = False
         self._unsaid: list[str] = []
-        self._said: set[str] = set()
+        self._said: dict[str, bool] = {}
 
     @abstractmethod
     def _find(self) -> RunDir | None:
@@ -113,9 +113,10 @@ class Sharing(ABC):
         self._is_alone = True
         self._say_later(reason)
 
-    def _say_later(self, reason: str) -> None:
+    def _say_later(self, reason: str, *, is_every_workers: bool = False) -> None:
+        """Have *reason* said once, in this process or by its parent for every worker."""
         if reason not in self._said:
-            self._said.add(reason)
+            self._said[reason] = is_every_workers
             self._unsaid.append(
                 f"{reason}; metrics of this process are not merged with those of other workers"
             )

@@ -44,10 +44,11 @@ def open_file_store(
             store.own(guard)
             if lock(guard, exclusive=True):
                 fill(store)
+                run_dir.rename(name + NEW, name + SUFFIX)
+                # Only then: who has a seat has a file.
                 seat = register(run_dir, worker)
                 if seat is not None:
                     store.own(seat)
-                run_dir.rename(name + NEW, name + SUFFIX)
                 return store
         except BaseException as error:
             _give_up(run_dir, name, store)

@@ -159,11 +159,12 @@ class Placing:
             if path != main.path and base not in self._further and _is_ours(path):
                 with tolerate(OSError, UnusableDirectoryError):
                     self._join(base, nonce)
-        return [
-            run_dir
-            for run_dir in self._further.values()
-            if run_dir.path != main.path and not run_dir.is_removed()
-        ]
+        return self.known(main)
+
+    def known(self, main: RunDir) -> list[RunDir]:
+        """Those that are open already."""
+        further = list(self._further.values())
+        return [run_dir for run_dir in further if run_dir.path != main.path and not run_dir.is_removed()]
 
     def what_is_apart(
         self, main: RunDir | None, nonce: str, worker: bytes, heads: Sequence[proc.Process]

@@ -96,6 +96,11 @@ class Sharing(ABC):
         run_dir = self._run_dir
         return self._placing.elsewhere(run_dir, self._nonce) if run_dir is not None else ()
 
+    def known_dirs(self) -> Sequence[RunDir]:
+        """The directories of the service's workers that are open already."""
+        run_dir = self._run_dir
+        return [] if run_dir is None else [run_dir, *self._placing.known(run_dir)]
+
     def what_is_apart(self) -> str:
         """Why a page of all workers cannot be made here; empty if nothing is known against it."""
         if self._is_alone or self._has_left:

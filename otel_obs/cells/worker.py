@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from otel_obs.cells.admission import Admission
 from otel_obs.cells.source import OwnSource
 from otel_obs.cells.store import INDEX_BYTES, Store, StoreFullError, heap_store
 from otel_obs.host import forks
@@ -51,6 +52,9 @@ class Home(Protocol):
 
     def elsewhere(self) -> Sequence[RunDir]:
         """Further directories in which the service's workers had to put their files."""
+
+    def known_dirs(self) -> Sequence[RunDir]:
+        """The directories of the service's workers that are open already."""
 
     def what_is_apart(self) -> str:
         """Why a page of all workers cannot be made here; empty if nothing is known against it."""
@@ -101,6 +105,7 @@ class Worker:
         self._announcements: deque[Callable[[], None]] = deque()
         self._store: Store | None = None
         self._spare: Store | None = None
+        self.admission = Admission()
         self.id = secrets.token_bytes(16)
 
     @property
@@ -117,6 +122,7 @@ class Worker:
         """The store of this process, opened at the first use after a start or a fork."""
         if self._store is None:
             self._store = self._open_store(self.id)
+            self._look_at_retired()
             self._announcements.extend(self.on_open)
             if self._home is not None:
                 self._announcements.append(self._home.say)
@@ -152,11 +158,16 @@ class Worker:
 
     def settle(self) -> None:
         """Move to a new store, where the present one is gone, worn, full, or in this process's own memory."""
+        self._look_at_retired()
         store = self._store
         if store is not None and (store.is_worn or (self._home is not None and self._home.is_gone())):
             self.exclusively(lambda: self._move(store))
             if self._home is not None:
                 self._home.say()
+
+    def _look_at_retired(self) -> None:
+        if self._home is not None:
+            self.admission.refresh(self._home.known_dirs())
 
     def _move(self, old: Store) -> None:
         if self._store is not old:  # another thread was first

@@ -7,7 +7,6 @@ holds a lock on a byte of the members' file, which goes with it, and stays if so
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import struct
@@ -95,7 +94,7 @@ def register(run_dir: RunDir, worker: bytes) -> int | None:
     """Say that *worker* has a file in *run_dir*, as long as what is returned is open in this process.
 
     Returns:
-        A descriptor; None where the platform has no such locks.
+        A descriptor; None where the platform has no such locks, or no descriptor is left.
     """
     if not hasattr(fcntl, "F_OFD_SETLK"):
         return None
@@ -109,8 +108,6 @@ def register(run_dir: RunDir, worker: bytes) -> int | None:
         if descriptor >= 0:
             os.close(descriptor)
         raise_interruption(error)
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise
         return None
     return descriptor
 

@@ -11,15 +11,20 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from otel_obs.cells import exponential
-from otel_obs.cells.attributes import LONGEST, canonical, decode_attributes, encode_attributes, has_too_long
+from otel_obs.cells.attributes import (
+    LONGEST,
+    OVERFLOW,
+    canonical,
+    decode_attributes,
+    encode_attributes,
+    has_too_long,
+)
 from otel_obs.cells.ends import End, can_end
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.cells.worker import Worker
 
 _logger = logging.getLogger("otel_obs")
-
-_OVERFLOW_KEY = encode_attributes(canonical({"otel.metric.overflow": True}))
 
 
 Translate = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -140,10 +145,17 @@ class Aggregator:
         series = self.series.get(key)
         if series is not None:
             return series
-        if len(self.series) >= self.plan.limit - 1 and key != _OVERFLOW_KEY:
-            return self.find(_OVERFLOW_KEY, first)
+        if key != OVERFLOW and not self._has_room(key):
+            return self.find(OVERFLOW, first)
         series = self.series[key] = self._new(key, first, created_s)
         return series
+
+    def _has_room(self, key: bytes) -> bool:
+        """Whether the stream may have another series, in this process and in the whole service."""
+        limit = self.plan.limit
+        return len(self.series) < limit - 1 and self.worker.admission.admits(
+            self.stream, key, limit, self.series
+        )
 
     def _new(self, key: bytes, first: float, created_s: float | None) -> Series:
         now_ns = time.time_ns()

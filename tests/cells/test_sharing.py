@@ -291,3 +291,46 @@ def test_a_scrape_is_answered_with_503_and_the_reason() -> None:
     answer = Scrape(Split()).answer(ScrapeRequest("GET"))
     assert answer.status == 503
     assert answer.body == b"numbers of workers cannot be read together: because\n"
+
+
+def test_the_limit_of_series_holds_over_the_lives_of_workers_and_nothing_is_told_twice(
+    pair: tuple[Member, Member], bases: list[str]
+) -> None:
+    reader, first = pair
+
+    def series() -> dict[Any, float]:
+        return {
+            attributes: value
+            for column in reader.view.snapshot().columns
+            if column.table.stream.name == "orders"
+            for attributes, value in zip(column.table.attributes, column.values, strict=True)
+        }
+
+    def live_and_die(member: Member, user: str) -> None:
+        member.worker.settle()
+        for number in range(3000):
+            member.orders.add(1, {"user": f"{user}{number}"})
+        store = member.worker.opened
+        before = series()
+        assert store is not None
+        store.discard()
+        for _ in range(2):
+            after = series()
+            # Each series goes on where it was: no increase, and none is gone.
+            assert after == before
+        member.service.close()
+
+    live_and_die(first, "a")
+    for life in range(1, 4):
+        live_and_die(Member(bases), f"{life}-")
+        found = series()
+        assert len(found) == 2000
+        assert sum(found.values()) == 3000 * (life + 1)
+    member = Member(bases)
+    member.worker.settle()
+    member.orders.add(5, {"user": "a7"})
+    assert series()[("user", "a7"),] == 6
+    store = member.worker.opened
+    assert store is not None
+    store.discard()
+    member.service.close()

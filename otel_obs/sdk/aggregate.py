@@ -153,6 +153,7 @@ class Aggregator:
     def _has_room(self, key: bytes) -> bool:
         """Whether the stream may have another series, in this process and in the whole service."""
         limit = self.plan.limit
+        self.worker.store()  # what the dead have left is looked at when it is opened
         return len(self.series) < limit - 1 and self.worker.admission.admits(
             self.stream, key, limit, self.series
         )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from otel_obs.cli import check, generate, view
+from otel_obs.cli import check, generate, stack, view
 
 app = typer.Typer(
     name="otel-obs",
@@ -33,5 +33,5 @@ def otel_obs(
     """See what a service measures, and find what is wrong with it."""
 
 
-for module in (check, generate, view):
+for module in (check, generate, stack, view):
     module.add_to(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -20,10 +21,21 @@ address may be as short as `:8000` or `localhost:8000`; without a path it is `/m
 
 def reference_page() -> str:
     """All commands, in the order of their names."""
-    root: Any = typer.main.get_command(app)
-    commands = sorted(root.commands.items())
-    links = "".join(f"- [`{name}`](#otel-obs-{name}): {_summary(command)}\n" for name, command in commands)
+    commands = list(_commands(typer.main.get_command(app)))
+    links = "".join(
+        f"- [`{name}`](#otel-obs-{name.replace(' ', '-')}): {_summary(command)}\n"
+        for name, command in commands
+    )
     return HEAD + "\n" + links + "".join(_section(name, command) for name, command in commands)
+
+
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its whole name; a group of commands stands for those in it."""
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def _summary(command: Any) -> str:

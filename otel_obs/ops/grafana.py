@@ -31,7 +31,7 @@ _KINDS: dict[str, Any] = {
     "stat": stat.Panel,
     "gauge": gauge.Panel,
     "bargauge": bargauge.Panel,
-    "alerts": bargauge.Panel,
+    "alerts": stat.Panel,
     "heatmap": heatmap.Panel,
 }
 _LAST = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
@@ -108,7 +108,7 @@ def _panel(panel: Panel, each: Placed, language: str, naming: Naming) -> Any:
 
 
 def _target(curve: Curve, index: int, panel: Panel, naming: Naming) -> Any:
-    is_now = panel.kind in ("stat", "gauge", "bargauge", "alerts")
+    is_now = panel.kind in ("gauge", "bargauge", "alerts")
     target = (
         prometheus.Dataquery()
         .expr(said(curve.expr, naming))
@@ -119,8 +119,7 @@ def _target(curve: Curve, index: int, panel: Panel, naming: Naming) -> Any:
     )
     if panel.kind == "heatmap":
         target.format(queries.PromQueryFormat.HEATMAP)
-    is_instant = is_now and panel.kind != "stat"
-    return target.instant() if is_instant else target.range()
+    return target.instant() if is_now else target.range()
 
 
 def _thresholds(panel: Panel) -> Any:
@@ -188,12 +187,23 @@ def _bargauge(made: Any, panel: Panel) -> Any:
     )
 
 
+def _alerts(made: Any, panel: Panel) -> Any:
+    return (
+        made.reduce_options(_LAST)
+        .graph_mode(shared.BigValueGraphMode.NONE)
+        .color_mode(shared.BigValueColorMode.BACKGROUND)
+        .text_mode(shared.BigValueTextMode.NAME)
+        .orientation(shared.VizOrientation.HORIZONTAL)
+        .text(common.VizTextDisplayOptions().title_size(14))
+    )
+
+
 _SHAPES: dict[str, Any] = {
     "timeseries": _timeseries,
     "stat": _stat,
     "gauge": _gauge,
     "bargauge": _bargauge,
-    "alerts": _bargauge,
+    "alerts": _alerts,
 }
 
 

@@ -89,6 +89,11 @@ def built() -> Path:
     return page
 
 
+def note(errors: list[str], error: Exception) -> None:
+    """Keep what a page has thrown; the browser's driver wants a function of its own for that."""
+    errors.append(str(error))
+
+
 def draw(scenes: Path, out: Path) -> list[Path]:
     """A picture of each scene.
 
@@ -109,8 +114,8 @@ def draw(scenes: Path, out: Path) -> list[Path]:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for scene in sorted(scenes.glob("*.json")):
             page = browser.new_page(viewport={"width": WIDTH, "height": 900})
-            errors: list[Exception] = []
-            page.on("pageerror", errors.append)
+            errors: list[str] = []
+            page.on("pageerror", partial(note, errors))
             page.goto(f"http://127.0.0.1:{server.server_address[1]}/?scene=scenes/{scene.name}")
             page.wait_for_selector("body[data-drawn]", timeout=60_000)
             if errors:

@@ -90,10 +90,13 @@ function frame(panel: Panel, index: number, series: Series, theme: GrafanaTheme2
       mappings: (defaults.mappings ?? []).map((m: any) => ({ ...m, type: MappingType.ValueToText })),
       custom: { ...CUSTOM, ...defaults.custom },
     },
-    values: series.values.map(([, text]) => Number(text)),
+    // Grafana's back end makes a gap of what is not a number.
+    values: series.values.map(([, text]) => (Number.isNaN(Number(text)) ? null : Number(text))),
     state: { seriesIndex: colour++ },
   };
   value.state!.displayName = name || panel.title;
+  const { min, max } = reduceField({ field: value, reducers: [ReducerID.min, ReducerID.max] });
+  value.state!.range = { min: min ?? 0, max: max ?? 0, delta: (max ?? 0) - (min ?? 0) };
   time.display = getDisplayProcessor({ field: time, theme });
   value.display = getDisplayProcessor({ field: value, theme });
   return { refId: String.fromCharCode(65 + index), name, fields: [time, value], length: time.values.length };

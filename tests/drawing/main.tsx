@@ -59,7 +59,7 @@ function Row({ frames, width, height, draw }: { frames: DataFrame[]; width: numb
 function big(panel: Panel, frame: DataFrame, width: number, height: number) {
   const [time, field] = frame.fields;
   const value = field.display!(lastOf(field));
-  const hasName = panel.options.textMode === 'value_and_name';
+  const hasName = panel.options.textMode !== 'value';
   return (
     <BigValue
       value={{ ...value, title: hasName ? field.state?.displayName ?? undefined : undefined }}

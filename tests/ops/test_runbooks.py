@@ -51,3 +51,10 @@ def test_promtool_reads_every_query(promtool: str, tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{len(rules)} rules found" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "page", sorted((PAGES[0].parents[1] / "operations").glob("*.md")), ids=lambda page: page.stem
+)
+def test_pages_on_operations_have_links_that_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []

@@ -211,7 +211,7 @@ GOOD = Panel(
     Caption("정상 요청 비율", "최근 1시간, 목표별입니다."),
     (Curve("1 - max by (slo) (job:slo_failed:ratio_rate1h)", "{{slo}}"),),
     width=8,
-    decimals=3,
+    decimals=2,
 )
 TARGET = Panel(
     "slo-target",
@@ -221,7 +221,6 @@ TARGET = Panel(
     Caption("목표", "약속한 정상 요청 비율입니다."),
     (Curve("max by (slo) (job:slo_objective:ratio)", "{{slo}}"),),
     width=8,
-    decimals=3,
 )
 BURN = Panel(
     "slo-burn",
@@ -264,11 +263,16 @@ ALERTS = Section(
             Caption("Firing now", "Watchdog always fires: where it is missing, alerts do not work."),
             Caption("발생 중인 알림", "Watchdog은 항상 발생합니다. 없으면 알림이 동작하지 않는 것입니다."),
             (
+                # By severity, for the colours.
                 Curve(
-                    'sum by (alertname, severity, job) (ALERTS{alertstate="firing",job=~"$job"})',
-                    "{{alertname}} {{severity}}",
+                    "max by (alertname) ("
+                    '2 * ALERTS{alertstate="firing",severity="critical"}'
+                    ' or ALERTS{alertstate="firing",severity="warning"}'
+                    ' or 0 * ALERTS{alertstate="firing",severity="none"})',
+                    "{{alertname}}",
                 ),
             ),
+            steps=((None, GREEN), (1, YELLOW), (2, RED)),
         ),
         Panel(
             "alerts-over-time",
@@ -278,7 +282,7 @@ ALERTS = Section(
             Caption("알림 추이", "대기 중이거나 발생 중인 알림입니다."),
             (
                 Curve(
-                    'sum by (alertname, alertstate) (ALERTS{job=~"$job"})',
+                    "sum by (alertname, alertstate) (ALERTS)",
                     "{{alertname}} {{alertstate}}",
                 ),
             ),

@@ -1,0 +1,172 @@
+"""`otel-obs stack`: Prometheus, Alertmanager and Grafana on this machine, without Docker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from otel_obs.catalog.naming import Naming
+from otel_obs.cli import output
+from otel_obs.errors import OperationsError
+from otel_obs.ops.bundle import Wish, files_of, write_files
+from otel_obs.ops.objectives import parse_objective
+from otel_obs.ops.prometheus_config import ScrapeJob
+from otel_obs.ops.service import MonitoredService, job_of, read_page
+from otel_obs.ops.stack.fetch import RELEASES, RELEASES_FETCHED, fetch_release
+from otel_obs.ops.stack.parts import BY_NAME
+from otel_obs.ops.stack.running import log_of, stack_state, start_stack, stop_stack
+from otel_obs.settings import Settings
+
+RootOption = Annotated[
+    Path, typer.Option("--dir", help="Where the stack keeps its configuration, data and logs.")
+]
+ROOT = Path("monitoring")
+stack = typer.Typer(
+    no_args_is_help=True,
+    help="Run Prometheus, Alertmanager and Grafana on this machine, without Docker.",
+)
+
+
+def up(
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="The service that is watched.")],
+    root: RootOption = ROOT,
+    job: Annotated[str, typer.Option(help="The service's name; OTEL_SERVICE_NAME by default.")] = "",
+    port: Annotated[list[str] | None, typer.Option(help="`prometheus=9091`; again for another part.")] = None,
+    slo: Annotated[list[str] | None, typer.Option(help="An objective; again for more.")] = None,
+    interval: Annotated[str, typer.Option(help="Between two scrapes.")] = "15s",
+    webhook: Annotated[
+        str, typer.Option(help="Where alerts go; by default they are only shown by Alertmanager.")
+    ] = "",
+    language: Annotated[str, typer.Option(help="Of alerts and dashboards: en, ko.")] = "en",
+    retention: Annotated[str, typer.Option(help="How long samples are kept.")] = "15d",
+    size: Annotated[str, typer.Option(help="How much they may take.")] = "10GB",
+    force: Annotated[bool, typer.Option("--force", help="Write over configuration changed by hand.")] = False,
+    token_file: output.TokenFileOption = None,
+) -> None:
+    """Start what is there, with the configuration for a running service, and wait until it is ready.
+
+    What runs already is left alone. Grafana is started where its program is on the path.
+    """
+    settings = Settings.from_env()
+    name, naming = job or job_of(settings), Naming.from_settings(settings)
+    page = read_page(source, output.fetching(None, token_file, 10.0))
+    service = MonitoredService.of_page(name, page, naming if naming != Naming() else None, source)
+    ports = _ports(port or [])
+    token = str(token_file.resolve()) if token_file else ""
+    at = {part: ports.get(part, BY_NAME[part].port) for part in BY_NAME}
+    wish = Wish(
+        service,
+        (
+            ScrapeJob(name, (_target(source),), token_file=token),
+            ScrapeJob("prometheus", (f"127.0.0.1:{at['prometheus']}",)),
+        ),
+        objectives=tuple(map(parse_objective, slo or ())),
+        language=language,
+        interval=interval,
+        alertmanager=f"127.0.0.1:{at['alertmanager']}",
+        webhook=webhook or "http://127.0.0.1:9/",
+        prometheus_url=f"http://127.0.0.1:{at['prometheus']}",
+        dashboards_path=str((root / "config" / "grafana" / "dashboards").resolve()),
+    )
+    screen = output.console()
+    kinds = ["prometheus", "alertmanager", *(["grafana"] if _can_draw() else [])]
+    for kind in kinds:
+        write_files(root / "config" / kind, files_of(kind, wish), force)
+    start_stack(root.resolve(), ports, retention, size, lambda text: screen.print(output.plain(text)))
+
+
+def _can_draw() -> bool:
+    try:
+        import grafana_foundation_sdk
+    except ImportError:
+        return False
+    return bool(grafana_foundation_sdk)
+
+
+def _target(source: str) -> str:
+    from urllib.parse import urlsplit
+
+    from otel_obs.reading.fetch import address
+
+    parts = urlsplit(address(source))
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def _ports(given: list[str]) -> dict[str, int]:
+    ports = {}
+    for text in given:
+        part, _, number = text.partition("=")
+        if part not in BY_NAME or not number.isdigit() or not 0 < int(number) < 65536:
+            raise OperationsError(
+                f"--port {text}",
+                "is no port of a part",
+                f"write {', '.join(f'{name}=PORT' for name in BY_NAME)}",
+            )
+        ports[part] = int(number)
+    return ports
+
+
+def status(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
+    """Say how each part is. Exit codes: 0 all that was started is ready, 1 something is not."""
+    states = stack_state(root.resolve())
+    if json:
+        output.print_json(states)
+    else:
+        screen = output.console()
+        for state in states:
+            how = "ready" if state.is_ready else "running, not ready" if state.pid else "not running"
+            screen.print(output.plain(f"{state.name}: {how}; http://127.0.0.1:{state.port}; {state.log}"))
+        if not states:
+            screen.print(output.plain(f"no stack was started in {root}"))
+    output.found_something(not states or not all(state.is_ready for state in states))
+
+
+def logs(
+    part: Annotated[str, typer.Argument(help=f"One of: {', '.join(BY_NAME)}.")],
+    root: RootOption = ROOT,
+    lines: Annotated[int, typer.Option(min=1, help="How many lines of its end.")] = 50,
+) -> None:
+    """Show the end of a part's log."""
+    text = log_of(root.resolve(), part).read_text(errors="replace")
+    screen = output.console()
+    for line in text.splitlines()[-lines:]:
+        screen.print(output.plain(line))
+
+
+def down(root: RootOption = ROOT) -> None:
+    """End every part; the data stay."""
+    screen = output.console()
+    if not stop_stack(root.resolve(), lambda text: screen.print(output.plain(text))):
+        screen.print("nothing was running")
+
+
+def fetch(
+    root: RootOption = ROOT,
+    base: Annotated[str, typer.Option(help="Where releases are.")] = RELEASES,
+) -> None:
+    """Download Prometheus and Alertmanager for this system; what has not the published SHA-256 is refused."""
+    screen = output.console()
+    for release in RELEASES_FETCHED:
+        path = fetch_release(release, root.resolve(), base, say=lambda text: screen.print(output.plain(text)))
+        screen.print(output.plain(f"installed {path}"))
+
+
+EXAMPLES = {
+    up: (
+        "up --from localhost:8000",
+        "up --from localhost:8000 --port prometheus=9091 --slo availability=99.9",
+    ),
+    status: ("status", "status --json"),
+    logs: ("logs prometheus", "logs alertmanager --lines 200"),
+    down: ("down",),
+    fetch: ("fetch", "fetch --dir /srv/monitoring"),
+}
+for command, examples in EXAMPLES.items():
+    output.add_command(stack, command.__name__, command, *(f"stack {example}" for example in examples))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(stack, name="stack", epilog="**Examples**\n\n    otel-obs stack up --from localhost:8000")

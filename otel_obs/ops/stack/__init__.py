@@ -1,0 +1,1 @@
+"""Prometheus, Alertmanager and what else is there, run on this machine without Docker."""

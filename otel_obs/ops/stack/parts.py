@@ -1,0 +1,113 @@
+"""What a stack is made of: which program, with which arguments, and how it says that it is ready."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from otel_obs.ops.prometheus_config import prometheus_flags
+
+LOOPBACK = "127.0.0.1"
+
+
+class Placement(NamedTuple):
+    """Where one part of a stack lives.
+
+    Attributes:
+        root: The directory of the whole stack.
+        port: Where the part listens.
+        retention: How long samples are kept.
+        size: How much they may take.
+    """
+
+    root: Path
+    port: int
+    retention: str = "15d"
+    size: str = "10GB"
+
+
+class StackPart(NamedTuple):
+    """One program of a stack.
+
+    Attributes:
+        name: What it is called in files, messages and options.
+        commands: What its program may be called; the first that is found is taken.
+        port: Where it listens unless told otherwise.
+        arguments: Its command line, without the program.
+        ready_path: What answers 200 when it is ready.
+        is_needed: Whether a stack is none without it.
+        data: The directory of its data, below the stack's `data`.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    port: int
+    arguments: Callable[[Placement], list[str]]
+    ready_path: str
+    is_needed: bool
+    data: str
+
+
+def _prometheus(at: Placement) -> list[str]:
+    return prometheus_flags(
+        str(at.root / "data" / "prometheus"),
+        config=str(at.root / "config" / "prometheus" / "prometheus.yml"),
+        address=f"{LOOPBACK}:{at.port}",
+        retention=at.retention,
+        size=at.size,
+    )
+
+
+def _alertmanager(at: Placement) -> list[str]:
+    return [
+        f"--config.file={at.root / 'config' / 'alertmanager' / 'alertmanager.yml'}",
+        f"--storage.path={at.root / 'data' / 'alertmanager'}",
+        f"--web.listen-address={LOOPBACK}:{at.port}",
+        "--cluster.listen-address=",
+    ]
+
+
+def _grafana(at: Placement) -> list[str]:
+    home = Path(shutil.which("grafana") or "/usr/share/grafana").resolve().parent.parent
+    settings = {
+        "server.http_addr": LOOPBACK,
+        "server.http_port": str(at.port),
+        "paths.data": str(at.root / "data" / "grafana"),
+        "paths.provisioning": str(at.root / "config" / "grafana" / "provisioning"),
+        # On loopback, for one developer: who reaches it may look, and change nothing that is provisioned.
+        "auth.anonymous.enabled": "true",
+        "auth.anonymous.org_role": "Viewer",
+        "security.disable_initial_admin_creation": "true",
+        "analytics.reporting_enabled": "false",
+    }
+    return ["server", f"--homepath={home}", *(f"cfg:{key}={value}" for key, value in settings.items())]
+
+
+PARTS = (
+    StackPart("prometheus", ("prometheus",), 9090, _prometheus, "/-/ready", True, "prometheus"),
+    StackPart(
+        "alertmanager",
+        ("alertmanager", "prometheus-alertmanager"),
+        9093,
+        _alertmanager,
+        "/-/ready",
+        True,
+        "alertmanager",
+    ),
+    StackPart("grafana", ("grafana",), 3000, _grafana, "/api/health", False, "grafana"),
+)
+BY_NAME: Mapping[str, StackPart] = {part.name: part for part in PARTS}
+
+
+def program_of(part: StackPart, root: Path) -> str:
+    """The program of a part: one that was fetched, else one on the path; "" where there is none."""
+    for command in part.commands:
+        fetched = root / "bin" / command
+        if fetched.is_file():
+            return str(fetched)
+        found = shutil.which(command)
+        if found:
+            return found
+    return ""

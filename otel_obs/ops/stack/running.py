@@ -1,0 +1,238 @@
+"""Start the parts of a stack, see how they are, and end them.
+
+A file says which process a part is: its id and when it began. Only both together prove that it is still the
+same process: ids are used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from otel_obs.errors import OperationsError
+from otel_obs.ops.stack.parts import BY_NAME, LOOPBACK, PARTS, Placement, StackPart, program_of
+
+READY_S, END_S, POLL_S = 60.0, 15.0, 0.1
+_MAX_CLOCK_S = 2.0
+
+
+class PartState(NamedTuple):
+    """How one part is.
+
+    Attributes:
+        name: Which part.
+        pid: Its process; None where it does not run.
+        port: Where it listens.
+        is_ready: Whether it answers.
+        log: Its log.
+    """
+
+    name: str
+    pid: int | None
+    port: int
+    is_ready: bool
+    log: str
+
+
+def start_stack(
+    root: Path,
+    ports: Mapping[str, int],
+    retention: str = "15d",
+    size: str = "10GB",
+    say: Callable[[str], None] = lambda text: None,
+) -> list[PartState]:
+    """Start what does not run yet, and wait until all of it is ready.
+
+    Args:
+        root: The directory of the stack; its `config` is there already.
+        ports: By part, where it is not the usual one.
+        retention: How long samples are kept.
+        size: How much they may take.
+        say: Told what is done.
+
+    Raises:
+        OperationsError: A program is missing, a port is taken, or a part ends or is not ready in time. What
+            was started by this call is ended again.
+    """
+    chosen = [(part, program) for part in PARTS if (program := program_of(part, root)) or part.is_needed]
+    for part, program in chosen:
+        if not program:
+            raise OperationsError(
+                " or ".join(part.commands), "is not on the path", "install it, or run: otel-obs stack fetch"
+            )
+    waiting = [(part, program) for part, program in chosen if _recorded(root, part) is None]
+    for part, _ in waiting:
+        _check_port(part, ports.get(part.name, part.port))
+    started: list[StackPart] = []
+    try:
+        for part, program in waiting:
+            port = ports.get(part.name, part.port)
+            _start(root, part, program, Placement(root, port, retention, size))
+            started.append(part)
+            say(f"started {part.name}")
+        for part in started:
+            _wait(root, part)
+            say(f"{part.name} is ready at http://{LOOPBACK}:{ports.get(part.name, part.port)}")
+    except BaseException:
+        for part in started:
+            _end(root, part)
+        raise
+    return stack_state(root)
+
+
+def stack_state(root: Path) -> list[PartState]:
+    """How each part is that was ever started."""
+    return list(_states(root))
+
+
+def stop_stack(root: Path, say: Callable[[str], None] = lambda text: None) -> list[str]:
+    """End every part: asked first, killed after 15 seconds. The names of those that ran."""
+    ended = []
+    for part in reversed(PARTS):
+        if _end(root, part):
+            ended.append(part.name)
+            say(f"ended {part.name}")
+    return ended
+
+
+def log_of(root: Path, name: str) -> Path:
+    """The log of a part.
+
+    Raises:
+        OperationsError: There is no such part, or it was never started.
+    """
+    if name not in BY_NAME:
+        raise OperationsError(f"part {name!r}", "does not exist", f"expected one of {', '.join(BY_NAME)}")
+    path = root / "log" / f"{name}.log"
+    if not path.is_file():
+        raise OperationsError(name, f"has no log in {root}", "start it with: otel-obs stack up")
+    return path
+
+
+def _states(root: Path) -> Iterator[PartState]:
+    for part in PARTS:
+        record = _read(root, part)
+        if record:
+            pid = _recorded(root, part)
+            port = int(record["port"])
+            ready = pid is not None and _answers(part, port)
+            yield PartState(part.name, pid, port, ready, str(root / "log" / f"{part.name}.log"))
+
+
+def _file(root: Path, part: StackPart) -> Path:
+    return root / "run" / f"{part.name}.json"
+
+
+def _read(root: Path, part: StackPart) -> dict[str, float]:
+    try:
+        found = json.loads(_file(root, part).read_text())
+        return {key: float(found[key]) for key in ("pid", "began_s", "port")}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def _recorded(root: Path, part: StackPart) -> int | None:
+    """The process of a part, if it is still the one that was started."""
+    import psutil
+
+    record = _read(root, part)
+    if not record:
+        return None
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(int(record["pid"]))
+        is_same = abs(process.create_time() - record["began_s"]) < _MAX_CLOCK_S
+        if is_same and process.status() != psutil.STATUS_ZOMBIE:
+            return process.pid
+    return None
+
+
+def _check_port(part: StackPart, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise OperationsError(
+                f"port {port} of {part.name}",
+                f"cannot be taken: {reason}",
+                f"end who has it, or choose another with --port {part.name}=PORT",
+            ) from None
+
+
+def _start(root: Path, part: StackPart, program: str, at: Placement) -> None:
+    import psutil
+
+    for directory in ("log", "run", f"data/{part.data}"):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    with (root / "log" / f"{part.name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [program, *part.arguments(at)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        began_s = psutil.Process(process.pid).create_time()
+    except psutil.Error:
+        began_s = time.time()  # it has ended already: the wait says so
+    record = {"pid": process.pid, "began_s": began_s, "port": at.port}
+    _file(root, part).write_text(json.dumps(record))
+
+
+def _wait(root: Path, part: StackPart) -> None:
+    deadline_s = time.monotonic() + READY_S
+    record = _read(root, part)
+    while not _answers(part, int(record["port"])):
+        has_ended = _recorded(root, part) is None
+        if has_ended or time.monotonic() > deadline_s:
+            problem = "ended at its start" if has_ended else f"is not ready after {READY_S:g} s"
+            path = root / "log" / f"{part.name}.log"
+            lines = path.read_text(errors="replace").splitlines()[-5:]
+            raise OperationsError(part.name, problem, f"the end of {path}:\n" + "\n".join(lines))
+        time.sleep(POLL_S)
+
+
+def _answers(part: StackPart, port: int) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{LOOPBACK}:{port}{part.ready_path}", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _end(root: Path, part: StackPart) -> bool:
+    """End a part; whether it ran. A file of a process that is gone, or is another's now, is only removed."""
+    pid = _recorded(root, part)
+    if pid is not None:
+        _signal(pid, signal.SIGTERM)
+        deadline_s = time.monotonic() + END_S
+        while _recorded(root, part) is not None:
+            if time.monotonic() > deadline_s:
+                _signal(pid, signal.SIGKILL)
+            time.sleep(POLL_S)
+            _reap(pid)
+    _file(root, part).unlink(missing_ok=True)
+    return pid is not None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -153,7 +154,7 @@ def fetch(
         screen.print(output.plain(f"installed {path}"))
 
 
-EXAMPLES = {
+EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     up: (
         "up --from localhost:8000",
         "up --from localhost:8000 --port prometheus=9091 --slo availability=99.9",

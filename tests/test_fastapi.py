@@ -24,6 +24,7 @@ from flask import Flask
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from starlette import responses
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -196,6 +197,8 @@ def test_a_stream_lasts_until_its_last_byte_and_background_tasks_do_not_count() 
     ("headers", "status", "size"), [({}, "200", 100_000), ({"Range": "bytes=10-19"}, "206", 10)]
 )
 def test_files_and_ranges(headers: dict[str, str], status: str, size: int, tmp_path: Any) -> None:
+    if "range" in {name.lower() for name in headers} and not hasattr(responses, "MalformedRangeHeader"):
+        pytest.skip("this Starlette knows no ranges")
     app, path = make_app(), tmp_path / "file"
     path.write_bytes(b"x" * 100_000)
 

@@ -67,7 +67,7 @@ def build(
     # What may be refused is looked at before there is anything.
     naming = Naming.from_settings(settings)
     metric.check(naming)
-    token = settings.read_metrics_token()
+    token, tls = _token(settings), settings.tls_files
     worker = Worker(service.open_store, service)
     undo_later(worker.close)
     provider = MeterProvider(
@@ -99,27 +99,46 @@ def build(
     _enter_registry(pipeline, undo_later)
     return Built(
         pipeline,
-        scrape,
-        _server(settings, scrape, service, undo_later),
+        scrape if settings.serves_on_app else None,
+        _server(settings, scrape, service, tls, undo_later),
         _sending(settings, provider, undo_later),
     )
 
 
-def _scrape(pipeline: Pipeline, service: Service, token: str) -> Scrape | None:
+def _token(settings: Settings) -> Callable[[], str]:
+    """Gives the token that scrapes must bring, of now where it is in a file.
+
+    Raises:
+        SettingError: The file cannot be read, or holds no token.
+    """
+    if settings.metrics_token or not settings.metrics_token_file:
+        return lambda: settings.metrics_token
+    from otel_obs.serving.guards import Watched
+
+    return Watched([settings.metrics_token_file], settings.read_metrics_token)
+
+
+def _scrape(pipeline: Pipeline, service: Service, token: Callable[[], str]) -> Scrape | None:
     """What answers scrapes; None where `/metrics` is not wanted."""
     settings = pipeline.settings
     if "prometheus" not in settings.metrics_exporters:
         return None
     source, path = _Served(pipeline, service), settings.metrics_path
+    options: dict[str, Any] = {
+        "path": path,
+        "token": token,
+        "has_slash": settings.metrics_slash,
+        "is_inside": settings.metrics_inside,
+    }
     if settings.live in ("/", path):
         raise SettingError("OTEL_OBS_LIVE", settings.live, "is taken; expected a path such as /metrics/live")
     if settings.live:
         from otel_obs.http.live import LiveScrape
 
-        return LiveScrape(source, path=path, token=token, live_path=settings.live)
+        return LiveScrape(source, live_path=settings.live, **options)
     from otel_obs.http.scrape import Scrape
 
-    return Scrape(source, path=path, token=token)
+    return Scrape(source, **options)
 
 
 class _Served:
@@ -134,17 +153,18 @@ class _Served:
 
 
 def _server(
-    settings: Settings, scrape: Scrape | None, service: Service, undo_later: Later
+    settings: Settings,
+    scrape: Scrape | None,
+    service: Service,
+    tls: tuple[str, str] | None,
+    undo_later: Later,
 ) -> MetricsServer | None:
     """Serve `/metrics` on a port of its own, where one is set."""
     if scrape is None or settings.prometheus_port is None:
         return None
     from otel_obs._server import MetricsServer
 
-    tls = (settings.metrics_tls_certificate, settings.metrics_tls_key)
-    server = MetricsServer(
-        scrape, settings.prometheus_host, settings.prometheus_port, service, tls if all(tls) else None
-    )
+    server = MetricsServer(scrape, settings.prometheus_host, settings.prometheus_port, service, tls)
     undo_later(server.stop)
     server.start()
     return server

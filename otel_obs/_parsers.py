@@ -20,12 +20,13 @@ class Parser(Generic[T]):
     Attributes:
         read: Raises ValueError where it cannot.
         expected: What a user is told then.
+        may_be_empty: Whether an empty text counts as unset: what guards a page does not go away with it.
     """
 
-    __slots__ = ("expected", "read")
+    __slots__ = ("expected", "may_be_empty", "read")
 
-    def __init__(self, read: Callable[[str], T], expected: str) -> None:
-        self.read, self.expected = read, expected
+    def __init__(self, read: Callable[[str], T], expected: str, may_be_empty: bool = True) -> None:
+        self.read, self.expected, self.may_be_empty = read, expected, may_be_empty
 
 
 def _bool(text: str) -> bool:
@@ -172,7 +173,12 @@ SERVICE_ID = Parser(
     _service_id,
     "cannot name a directory; expected up to 64 of A-Z a-z 0-9 . _ -, and first a letter or a digit",
 )
-TOKEN = Parser(_token, "is not a bearer token; expected visible ASCII characters without spaces")
+TOKEN = Parser(
+    _token,
+    "is not a bearer token; expected visible ASCII characters without spaces, or unset it to ask for none",
+    may_be_empty=False,
+)
+GUARD_FILE = Parser(str, "names no file; expected a file's name, or unset it", may_be_empty=False)
 EXEMPLARS = _one_of("always_on", "always_off", "trace_based")
 PROFILE = _one_of("classic", "semconv")
 OTLP_PROTOCOL = _one_of("grpc", "http/protobuf")

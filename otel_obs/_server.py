@@ -11,17 +11,15 @@ import socket
 import ssl
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import urlsplit
 
 from otel_obs.cells.service import Service
 from otel_obs.errors import port_of_own_service
 from otel_obs.host import forks
 from otel_obs.host.threads import BackgroundThread
-from otel_obs.http.polite import run_politely
-from otel_obs.http.scrape import Scrape, ScrapeRequest
+from otel_obs.http.scrape import Scrape
 from otel_obs.rundir.directory import lock
+from otel_obs.serving.guards import certificate
+from otel_obs.serving.port import PortServer
 
 _logger = logging.getLogger("otel_obs")
 
@@ -56,7 +54,7 @@ class MetricsServer:
         self._delay_s = 0.0
         self._wakes: tuple[socket.socket, socket.socket] | None = None
         self._thread = BackgroundThread(self._run, "otel_obs_server", self._wake)
-        self._server: _Server | None = None
+        self._server: PortServer | None = None
         self._lock = -1
         forks.after_in_child(self._start_over)
 
@@ -97,7 +95,7 @@ class MetricsServer:
         self._close_wakes()
 
     @staticmethod
-    def _serve(server: _Server, wake: socket.socket) -> None:
+    def _serve(server: PortServer, wake: socket.socket) -> None:
         """Wait for a connection, or for the end: a fork must not wait for a time to pass."""
         with selectors.DefaultSelector() as selector:
             selector.register(server.socket, selectors.EVENT_READ)
@@ -118,7 +116,8 @@ class MetricsServer:
 
     def _open(self) -> None:
         try:
-            self._server = _Server(self._address, self._scrape, self._tls)
+            context = None if self._tls is None else certificate(self._tls)
+            self._server = PortServer(self._address, self._scrape, context)
             self._sign()
             self._has_said = False
         except (OSError, ssl.SSLError) as error:
@@ -172,70 +171,3 @@ class MetricsServer:
                 error.strerror or error,
                 RETRY_S,
             )
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    timeout = 0
-
-    def __init__(self, address: tuple[str, int], scrape: Scrape, tls: tuple[str, str] | None) -> None:
-        self.scrape = scrape
-        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
-        super().__init__(address, _Handler)
-        if tls is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            # The handshake is the handler thread's, so that a silent client holds up nobody else.
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no news."""
-        _logger.debug("a scrape of %s ended early", client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    timeout = 30
-
-    def _answer(self) -> None:
-        parts = urlsplit(self.path)
-        scrape = self.server.scrape
-        if parts.path not in scrape.paths:
-            self._send(
-                404, [("Content-Type", "text/plain; charset=utf-8")], [f"see {scrape.path}\n".encode()]
-            )
-            return
-        header = self.headers.get
-        steps = scrape.steps(
-            ScrapeRequest(
-                self.command,
-                parts.query,
-                header("Accept", ""),
-                header("Accept-Encoding", ""),
-                header("Authorization", ""),
-                header("X-Prometheus-Scrape-Timeout-Seconds", ""),
-                parts.path,
-            )
-        )
-        answer = run_politely(steps)  # beside an event loop, perhaps
-        if answer is not None:
-            self._send(answer.status, answer.headers, answer.parts)
-
-    def _send(self, status: int, headers: list[tuple[str, str]], parts: list[bytes]) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        if self.command == "HEAD":
-            self.end_headers()
-            return
-        self.send_header("Content-Length", str(sum(map(len, parts))))
-        self.end_headers()
-        for part in parts:
-            self.wfile.write(part)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _answer
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Scrapes are no news."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
 from types import MethodType
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
-from otel_obs.http.asgi import Middleware
+from otel_obs.http.asgi import Middleware, answer_to
 from otel_obs.http.asgi_exchange import Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer
@@ -20,6 +20,8 @@ from otel_obs.http.scrape import Scrape
 
 try:
     from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import StreamingResponse
     from starlette.routing import Router
 except ImportError as error:
     raise MissingPackageError("otel_obs.fastapi", "FastAPI or Starlette", "fastapi") from error
@@ -102,12 +104,39 @@ def uninstall() -> None:
 
 def _measure(app: Starlette, measuring: Measuring) -> Middleware:
     observer, scrape, exclude = measuring
+    if scrape is not None and scrape.is_inside:
+        _serve_inside(app, scrape)
     middleware = Middleware(app, observer, scrape, exclude=exclude, owns=lambda path: declares(app, path))
     app.__dict__[KEY] = middleware
     _Patch.measured.add(app)
     for each in (app, *mounted_applications(app)):
         _quieten(each)
     return middleware
+
+
+def _serve_inside(app: Starlette, scrape: Scrape) -> None:
+    """Make what *scrape* answers a route of the application, whose own checks come before it."""
+    if declares(app, scrape.path):
+        return
+
+    async def metrics(request: Any) -> Any:
+        answer = await answer_to(scrape, request.scope)
+        return StreamingResponse(_each(answer.parts), answer.status, dict(answer.headers))
+
+    metrics.__annotations__ = {"request": Request}
+    router: Any = app.router
+    if hasattr(router, "add_api_route"):  # FastAPI's: what every route depends on is asked of this one
+        router.add_api_route(
+            scrape.path, metrics, methods=["GET", "HEAD"], include_in_schema=False, response_model=None
+        )
+    else:
+        router.add_route(scrape.path, metrics, methods=["GET", "HEAD"], include_in_schema=False)
+    router.routes.insert(0, router.routes.pop())  # before a route that takes every path
+
+
+async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
 def _change_classes() -> None:

@@ -17,7 +17,7 @@ from otel_obs.http.nesting import MARK, Outer, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import Served, wsgi_sources
 from otel_obs.http.scrape import Scrape
-from otel_obs.http.wsgi import Middleware, serve_inside
+from otel_obs.http.wsgi import Middleware, answer_to, serve_inside
 
 try:
     from flask import Flask, globals, got_request_exception, request
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("otel_obs")
 
+ROUTE = "otel_obs.metrics"
 KEY = "otel_obs"
 """The key of an application's `extensions` that holds what measures it."""
 
@@ -135,6 +136,8 @@ def middleware(
         return Middleware(wsgi_app, observer, scrape, exclude=exclude)
     if app is None:
         _Patch.wrapped.add(found)
+    if scrape is not None and scrape.is_inside:
+        _serve_inside(found, scrape)
     return Middleware(
         wsgi_app,
         observer,
@@ -143,6 +146,20 @@ def middleware(
         owns=lambda path: declares(found, path),
         match=lambda environ: _match(found, environ),
     )
+
+
+def _serve_inside(app: Flask, scrape: Scrape) -> None:
+    """Make what *scrape* answers a route of the application, whose own checks come before it."""
+    if declares(app, scrape.path):
+        return
+
+    def metrics() -> Any:
+        answer = answer_to(scrape, request.environ)
+        return app.response_class(answer.parts, answer.status, answer.headers)
+
+    # `add_url_rule` refuses after the first request, which may be the one at hand.
+    app.view_functions[ROUTE] = metrics
+    app.url_map.add(app.url_rule_class(scrape.path, endpoint=ROUTE, methods={"GET", "HEAD"}))
 
 
 def application_of(wsgi_app: Any) -> Flask | None:

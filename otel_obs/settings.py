@@ -129,12 +129,12 @@ class Settings:
     )
     metrics_tls_certificate: str = _setting(
         "OTEL_OBS_METRICS_TLS_CERTIFICATE",
-        parse.TEXT,
+        parse.GUARD_FILE,
         "",
         "The file of the certificate with which the `/metrics` server of its own speaks TLS.",
     )
     metrics_tls_key: str = _setting(
-        "OTEL_OBS_METRICS_TLS_KEY", parse.TEXT, "", "The file of that certificate's private key."
+        "OTEL_OBS_METRICS_TLS_KEY", parse.GUARD_FILE, "", "The file of that certificate's private key."
     )
     python_excluded_urls: tuple[str, ...] = _setting(
         "OTEL_PYTHON_EXCLUDED_URLS",
@@ -223,9 +223,28 @@ class Settings:
     )
     metrics_token_file: str = _setting(
         "OTEL_OBS_METRICS_TOKEN_FILE",
-        parse.TEXT,
+        parse.GUARD_FILE,
         "",
-        "A file that holds the bearer token that a scrape must show.",
+        "A file that holds the bearer token that a scrape must show; it may be replaced at any time.",
+    )
+    metrics_on_both: bool = _setting(
+        "OTEL_OBS_METRICS_ON_BOTH",
+        parse.BOOL,
+        False,
+        "`true` serves metrics on the application's port too, where they have a port of their own.",
+    )
+    metrics_inside: bool = _setting(
+        "OTEL_OBS_METRICS_INSIDE",
+        parse.BOOL,
+        False,
+        "`true` makes `/metrics` a route of the Flask, FastAPI or Starlette application, behind its own "
+        "checks; other applications then serve none.",
+    )
+    metrics_slash: bool = _setting(
+        "OTEL_OBS_METRICS_SLASH",
+        parse.BOOL,
+        False,
+        "`true` answers the path with a slash at its end too, which passes a proxy's rule for the path.",
     )
     translation: str = _setting(
         "OTEL_OBS_TRANSLATION",
@@ -287,7 +306,7 @@ class Settings:
         found = {}
         for row in SETTINGS:
             text = env.get(row.variable, "").strip()
-            if text:
+            if text or (row.variable in env and not row.parser.may_be_empty):
                 found[row.field] = _parse(row, row.variable, text)
         unknown = (name for name in env if name.startswith(PREFIX) and name not in _VARIABLES)
         return cls(
@@ -337,6 +356,24 @@ class Settings:
                 return patterns
         return self.python_excluded_urls
 
+    @property
+    def serves_on_app(self) -> bool:
+        """Whether the application's port answers scrapes."""
+        return self.prometheus_port is None or self.metrics_on_both
+
+    @property
+    def tls_files(self) -> tuple[str, str] | None:
+        """The certificate's and the key's file; None where there are none.
+
+        Raises:
+            SettingError: There is one without the other.
+        """
+        given = self.metrics_tls_certificate, self.metrics_tls_key
+        if any(given) and not all(given):
+            missing = "metrics_tls_key" if given[0] else "metrics_tls_certificate"
+            raise SettingError(_FIELDS[missing].variable, "", "is not set; expected the other file of TLS")
+        return given if all(given) else None
+
     def read_metrics_token(self) -> str:
         """The bearer token that a scrape must show, from its variable or its file; empty where there is none.
 
@@ -345,28 +382,38 @@ class Settings:
         """
         if self.metrics_token or not self.metrics_token_file:
             return self.metrics_token
-        subject = _FIELDS["metrics_token_file"].variable, self.metrics_token_file
-        try:
-            with open(self.metrics_token_file, encoding="ascii") as file:
-                token = parse.TOKEN.read(file.read().strip())
-        except OSError as error:
-            raise SettingError(
-                *subject, f"cannot be read: {error.strerror}; expected a file with a token"
-            ) from None
-        except ValueError:
-            token = ""
-        if not token:
-            raise SettingError(*subject, "holds no token; expected visible ASCII characters without spaces")
-        return token
+        return read_token(_FIELDS["metrics_token_file"].variable, self.metrics_token_file)
+
+
+def read_token(variable: str, path: str) -> str:
+    """The token that a file holds.
+
+    Raises:
+        SettingError: The file cannot be read, or holds no token.
+    """
+    try:
+        with open(path, encoding="ascii") as file:
+            token = parse.TOKEN.read(file.read().strip())
+    except OSError as error:
+        raise SettingError(
+            variable, path, f"cannot be read: {error.strerror}; expected a file with a token"
+        ) from None
+    except ValueError:
+        token = ""
+    if not token:
+        raise SettingError(variable, path, "holds no token; expected visible ASCII characters without spaces")
+    return token
 
 
 def _parse(row: Setting, subject: str, text: str) -> Any:
-    if not text:
+    if not text and row.parser.may_be_empty:
         return () if isinstance(row.default, tuple) else row.default
     try:
+        if not text:
+            raise ValueError
         return row.parser.read(text)
     except ValueError:
-        shown = "…" if row.parser is parse.TOKEN else text
+        shown = "…" if row.parser is parse.TOKEN and text else text
         raise SettingError(subject, shown, row.parser.expected) from None
 
 

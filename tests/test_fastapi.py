@@ -452,8 +452,8 @@ def test_fastapis_own_metrics_are_off_where_ours_are_on(way: str, is_late: bool)
     assert [each._telemetry["metrics"] for each in (app, inner, elsewhere)] == [True, True, True]
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
-def test_metrics_are_served_without_a_redirect_and_not_counted(path: str) -> None:
+def test_metrics_are_served_without_a_redirect_and_not_counted() -> None:
+    path = "/metrics"
     app = make_app()
     app.add_route("/{any:path}", hello)  # a catch-all is not about /metrics
     recorded = measure(app)

@@ -12,7 +12,8 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Skipped
 from otel_obs.http.observe import Observer
 from otel_obs.http.offload import answer_aside
-from otel_obs.http.scrape import Scrape, ScrapeRequest
+from otel_obs.http.outside import say_where
+from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest
 from otel_obs.http.websocket import WebSocket
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -106,7 +107,7 @@ class Middleware:
             if inside is not None:
                 return inside
         path = _path(scope)
-        is_scrape = kind == "http" and path in self._scrape_paths
+        is_scrape = kind == "http" and path in self._scrape_paths and self._is_exact(scope)
         if is_scrape and not (self._owns is not None and self._owns(path)):
             return self
         if is_scrape or self._excludes(scope):
@@ -119,34 +120,23 @@ class Middleware:
         exchange.is_special = self.observer.has_root
         return exchange
 
+    def _is_exact(self, scope: Scope) -> bool:
+        scrape = self.scrape
+        if scrape is None or (scrape.is_inside and not (self._owns is not None and self._owns(_path(scope)))):
+            return False  # it is a route, or not there
+        raw: bytes = scope.get("raw_path") or b""
+        return scrape.is_exact(raw.decode("latin-1"))
+
     def _excludes(self, scope: Scope) -> bool:
         return self._has_exclusions and self._exclude.covers(scope, scope["path"], lambda: _url(scope))
 
     async def serve(self, scope: Scope, send: Send) -> None:
         """Answer a scrape."""
-        self.observer.meets_loop()
         assert self.scrape is not None
-        given: dict[bytes, str] = {}
-        for name, value in scope["headers"]:
-            # A header that comes twice is one list.
-            before, text = given.get(name.lower()), value.decode("latin-1")
-            given[name.lower()] = text if before is None else f"{before}, {text}"
-        answer = await answer_aside(
-            self.scrape,
-            ScrapeRequest(
-                scope["method"],
-                scope.get("query_string", b"").decode("latin-1"),
-                given.get(b"accept", ""),
-                given.get(b"accept-encoding", ""),
-                given.get(b"authorization", ""),
-                given.get(b"x-prometheus-scrape-timeout-seconds", ""),
-                _path(scope),
-            ),
-        )
-        headers = answer.headers
-        if scope["method"] != "HEAD":
-            headers.append(("Content-Length", str(answer.size_bytes)))
-        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        say_where(self.scrape, self.app)
+        answer = await answer_to(self.scrape, scope)
+        self.observer.meets_loop()
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": raw})
         for part in answer.parts:
             # In slices, so that the server may wait for the client between them.
@@ -154,6 +144,30 @@ class Middleware:
                 piece = part[start : start + SEND_BYTES]
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+async def answer_to(scrape: Scrape, scope: Scope) -> PartedAnswer:
+    """What *scrape* answers to a request, with the length of its body."""
+    given: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        # A header that comes twice is one list.
+        before, text = given.get(name.lower()), value.decode("latin-1")
+        given[name.lower()] = text if before is None else f"{before}, {text}"
+    answer = await answer_aside(
+        scrape,
+        ScrapeRequest(
+            scope["method"],
+            scope.get("query_string", b"").decode("latin-1"),
+            given.get(b"accept", ""),
+            given.get(b"accept-encoding", ""),
+            given.get(b"authorization", ""),
+            given.get(b"x-prometheus-scrape-timeout-seconds", ""),
+            _path(scope),
+        ),
+    )
+    if scope["method"] != "HEAD":
+        answer.headers.append(("Content-Length", str(answer.size_bytes)))
+    return answer
 
 
 def _path(scope: Scope) -> str:

@@ -12,6 +12,9 @@ from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest, Steps, run
 
 async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
     """Answer *request* on a thread of its own, so that neither the loop nor a busy thread pool waits."""
+    refusal = scrape.refusal(request)
+    if refusal is not None:
+        return refusal  # a thread is not begun for who has no token
     steps = scrape.steps(request)
     try:
         loop = asyncio.get_running_loop()

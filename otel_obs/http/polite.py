@@ -25,11 +25,11 @@ def run_politely(steps: Steps, is_wanted: Callable[[], bool] = lambda: True) -> 
     with _switching, resting(_nap_within):
         while is_wanted():
             try:
-                next(steps)
+                rest_s = next(steps)
             except StopIteration as end:
                 answer: PartedAnswer = end.value
                 return answer
-            time.sleep(NAP_S)
+            time.sleep(max(NAP_S, rest_s))
     steps.close()
     return None
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple, Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from otel_obs.errors import NotSharedError
+from otel_obs.http.body import Body, Parts
+from otel_obs.http.crowd import BUSY, Crowd, Turn
 
-WORTH_COMPRESSING_BYTES = 1400
-SLICE_BYTES = 64 * 1024
-PART_BYTES = 128 * 1024
-GZIP = 31
-"""zlib's window for a gzip header."""
+MAX_CHARACTERS = 4096
+"""So much of a header is looked at."""
+
+PATIENCE_S = 10.0
+"""How long a scrape waits for its turn, where its header does not say how long the scraper waits."""
 
 _log = logging.getLogger("otel_obs")
 
@@ -58,7 +59,10 @@ class Answer(NamedTuple):
 
 
 class PartedAnswer(NamedTuple):
-    """What to send, as it was made: to join a large body takes milliseconds in which nothing else runs."""
+    """What to send, as it was made: to join a large body takes milliseconds in which nothing else runs.
+
+    Several requests may hold the same parts; nobody changes them.
+    """
 
     status: int
     headers: list[tuple[str, str]]
@@ -74,8 +78,11 @@ class PartedAnswer(NamedTuple):
         return Answer(self.status, self.headers, b"".join(self.parts))
 
 
-Steps = Generator[None, None, PartedAnswer]
-"""Work in steps of about a millisecond: run it to its end, doing something else between the steps or not."""
+Steps = Generator[float, None, PartedAnswer]
+"""Work in steps of about a millisecond: run it to its end, doing something else between the steps or not.
+
+What it yields is how long to rest, in seconds, before the next step has anything to do.
+"""
 
 
 class Scrape:
@@ -83,9 +90,11 @@ class Scrape:
 
     Args:
         source: Where the body comes from.
-        path: The path; with a slash at its end it answers too, without a redirect.
-        token: The bearer token that a request must bring; "" for none.
+        path: The path; only exactly this one is answered.
+        token: The bearer token that a request must bring, "" for none; or what gives the one of now.
         clock: Seconds, for the scraper's timeout.
+        has_slash: Whether the path answers with a slash at its end too.
+        is_inside: Whether frameworks serve it as a route of their own, behind the application's checks.
     """
 
     def __init__(
@@ -93,61 +102,104 @@ class Scrape:
         source: Source,
         *,
         path: str = "/metrics",
-        token: str = "",
+        token: str | Callable[[], str] = "",
         clock: Callable[[], float] = time.monotonic,
+        has_slash: bool = False,
+        is_inside: bool = False,
     ) -> None:
         self.path = "/" + path.strip("/")
-        self.paths = frozenset({self.path, self.path.rstrip("/") + "/"})
+        self.paths = frozenset({self.path, self.path.rstrip("/") + "/"} if has_slash else {self.path})
+        self.is_inside = is_inside
+        self.is_announced = False
+        self._raw_paths = tuple({*self.paths, *map(quote, self.paths)})
         self._source = source
-        self._token = token.encode()
+        self._token = token if callable(token) else lambda: token
         self._clock = clock
+        self._crowd: Crowd[PartedAnswer] = Crowd(clock)
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a request must bring a token."""
+        return bool(self._token())
+
+    def is_exact(self, target: str | None) -> bool:
+        """Whether a request that was decoded to one of `paths` named it so, not as `/%6detrics`.
+
+        Args:
+            target: The request's target as it came; None where the server does not say.
+        """
+        return not target or target.partition("?")[0].endswith(self._raw_paths)
+
+    def refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
+        """What to answer without any work, if anything."""
+        if request.method not in ("GET", "HEAD"):
+            return _text(405, "a scrape is a GET\n", ("Allow", "GET, HEAD"))
+        token = self._token()
+        if token and not _is_authorized(request.authorization, token):
+            return _text(401, "a bearer token is needed\n", ("WWW-Authenticate", 'Bearer realm="metrics"'))
+        if self._crowd.is_full:
+            return _text(503, "too many scrapes at a time\n", ("Retry-After", "1"))
+        return None
 
     def steps(self, request: ScrapeRequest) -> Steps:
         """Answer *request*, in steps."""
-        refusal = self._refusal(request)
+        refusal = self.refusal(request)
         if refusal is not None:
             return refusal
         deadline_s = self._deadline_s(request.timeout_s)
         names = [value for key, value in parse_qsl(request.query) if key == "name[]"]
         try:
-            content_type, chunks = self._source.collect(request.accept, names)
+            content_type, chunks = self._source.collect(request.accept[:MAX_CHARACTERS], names)
             headers = [("Content-Type", _with_charset(content_type)), ("Vary", "Accept, Accept-Encoding")]
             if request.method == "HEAD":
                 return PartedAnswer(200, headers, [])
-            body = _Body(accepts_gzip(request.accept_encoding))
-            yield
-            for chunk in chunks:
-                for _ in body.append(chunk):
-                    yield
-                if deadline_s is not None and self._clock() > deadline_s:
-                    return _text(503, "collecting took longer than the scraper waits\n")
-                yield
+            may_compress = accepts_gzip(request.accept_encoding)
+            key = (content_type, may_compress, tuple(names))
+            with self._crowd.enter(key) as turn:
+                answer = yield from self._in_turn(turn, chunks, headers, may_compress, deadline_s)
+            return answer._replace(headers=list(answer.headers))
         except NotSharedError as error:
             return _text(503, f"{error}\n")
         except Exception:
             _log.exception("a scrape failed")
             return _text(500, "collecting failed; the service's log says why\n")
-        return PartedAnswer(200, headers + body.headers, body.finish())
+
+    def _in_turn(
+        self,
+        turn: Turn[PartedAnswer],
+        chunks: Iterator[bytes],
+        headers: list[tuple[str, str]],
+        may_compress: bool,
+        deadline_s: float | None,
+    ) -> Steps:
+        """Wait for the answer that somebody else makes too, or make it."""
+        wait_until_s = self._clock() + PATIENCE_S if deadline_s is None else deadline_s
+        while not turn.is_mine and turn.answer is None:
+            if self._clock() > wait_until_s:
+                return _text(503, "too many scrapes at a time\n", ("Retry-After", "1"))
+            yield BUSY
+        if turn.answer is not None:
+            return turn.answer
+        body = Body(may_compress)
+        yield 0.0
+        for chunk in chunks:
+            for _ in body.append(chunk):
+                yield 0.0
+            if deadline_s is not None and self._clock() > deadline_s:
+                return _text(503, "collecting took longer than the scraper waits\n")
+            yield 0.0
+        answer = PartedAnswer(200, headers + body.headers, Parts(body.finish()))
+        around = PartedAnswer(200, answer.headers, [])
+        turn.done(answer, answer.parts, answer.size_bytes, lambda parts: around._replace(parts=parts))
+        return answer
 
     def answer(self, request: ScrapeRequest) -> Answer:
         """Answer *request* in one go."""
         return run(self.steps(request)).joined()
 
-    def _refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
-        if request.method not in ("GET", "HEAD"):
-            return _text(405, "a scrape is a GET\n", ("Allow", "GET, HEAD"))
-        if self._token and not self._is_authorized(request.authorization):
-            return _text(401, "a bearer token is needed\n", ("WWW-Authenticate", 'Bearer realm="metrics"'))
-        return None
-
-    def _is_authorized(self, authorization: str) -> bool:
-        scheme, _, token = authorization.strip().partition(" ")
-        given = token.strip().encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, self._token) and scheme.lower() == "bearer"
-
     def _deadline_s(self, timeout_s: str) -> float | None:
         try:
-            seconds = float(timeout_s)
+            seconds = float(timeout_s[:32])
         except ValueError:
             return None
         return self._clock() + seconds if 0 < seconds < 3600 else None
@@ -157,16 +209,24 @@ def run(steps: Steps) -> PartedAnswer:
     """Run *steps* to their end."""
     while True:
         try:
-            next(steps)
+            rest_s = next(steps)
         except StopIteration as end:
             answer: PartedAnswer = end.value
             return answer
+        if rest_s:
+            time.sleep(rest_s)
+
+
+def _is_authorized(authorization: str, token: str) -> bool:
+    scheme, _, given = authorization.strip().partition(" ")
+    is_same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+    return is_same and scheme.lower() == "bearer"
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Tell whether an Accept-Encoding header allows gzip, by its own name or else by `*`."""
     allowed: dict[str, bool] = {}
-    for coding in accept_encoding.lower().split(","):
+    for coding in accept_encoding[:MAX_CHARACTERS].lower().split(","):
         name, _, parameters = coding.partition(";")
         allowed.setdefault(name.strip().removeprefix("x-"), _is_wanted(parameters))
     return allowed.get("gzip", allowed.get("*", False))
@@ -178,56 +238,6 @@ def _is_wanted(parameters: str) -> bool:
         return not quality or float(quality) > 0
     except ValueError:
         return False
-
-
-class _Body:
-    """Gathers the parts of a body, compressed as they come where that is allowed and worth it."""
-
-    def __init__(self, may_compress: bool) -> None:
-        self._may_compress = may_compress
-        self._parts: list[bytes] = []
-        self._small: list[bytes] = []
-        self._small_bytes = 0
-        self._gzip: zlib._Compress | None = None
-
-    def append(self, chunk: bytes) -> Iterator[None]:
-        if self._gzip is not None:
-            yield from self._compress(chunk)
-            return
-        self._add(chunk)
-        if self._may_compress and (self._parts or self._small_bytes > WORTH_COMPRESSING_BYTES):
-            waiting, self._parts = self.finish(), []
-            self._gzip = zlib.compressobj(1, zlib.DEFLATED, GZIP)
-            for part in waiting:
-                yield from self._compress(part)
-
-    def _compress(self, chunk: bytes) -> Iterator[None]:
-        assert self._gzip is not None
-        for start in range(0, len(chunk), SLICE_BYTES):
-            self._add(self._gzip.compress(chunk[start : start + SLICE_BYTES]))
-            yield
-
-    def _add(self, piece: bytes) -> None:
-        self._small.append(piece)
-        self._small_bytes += len(piece)
-        if self._small_bytes >= PART_BYTES:
-            self._gather()
-
-    def _gather(self) -> None:
-        if self._small_bytes:
-            self._parts.append(b"".join(self._small))
-        self._small, self._small_bytes = [], 0
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        return [("Content-Encoding", "gzip")] if self._gzip is not None else []
-
-    def finish(self) -> list[bytes]:
-        """The parts of the body; none of them is empty."""
-        if self._gzip is not None:
-            self._add(self._gzip.flush())
-        self._gather()
-        return self._parts
 
 
 def _with_charset(content_type: str) -> str:

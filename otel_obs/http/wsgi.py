@@ -10,7 +10,8 @@ from otel_obs.host.forks import check as check_fork
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import Observer
-from otel_obs.http.scrape import Scrape, ScrapeRequest, run
+from otel_obs.http.outside import say_where
+from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest, run
 from otel_obs.http.upgrades import accepted
 from otel_obs.http.wsgi_exchange import Exchange
 
@@ -25,6 +26,26 @@ _REASONS = {
     405: "Method Not Allowed",
     503: "Service Unavailable",
 }
+
+
+def answer_to(scrape: Scrape, environ: WSGIEnvironment) -> PartedAnswer:
+    """What *scrape* answers to a request, with the length of its body."""
+    steps = scrape.steps(
+        ScrapeRequest(
+            environ["REQUEST_METHOD"],
+            environ.get("QUERY_STRING", ""),
+            environ.get("HTTP_ACCEPT", ""),
+            environ.get("HTTP_ACCEPT_ENCODING", ""),
+            environ.get("HTTP_AUTHORIZATION", ""),
+            environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS", ""),
+            environ.get("PATH_INFO", ""),
+        )
+    )
+    answer = run(steps)
+    if environ["REQUEST_METHOD"] != "HEAD":
+        answer.headers.append(("Content-Length", str(answer.size_bytes)))
+    return answer
+
 
 Owns = Callable[[str], bool]
 """Tells whether the application itself has a route of that path."""
@@ -120,7 +141,7 @@ class Middleware:
                 if outer is not None:
                     environ[MARK] = outer
                     return None
-                if path in self._scrape_paths:
+                if self._is_scrape(environ, path):
                     return None
             exchange = Exchange()
             exchange.begin(self.observer, environ, start_response)
@@ -154,7 +175,7 @@ class Middleware:
         outer = enclosing(environ) if self.observer.has_asgi else None
         if outer is not None:
             return outer
-        if path in self._scrape_paths:
+        if self._is_scrape(environ, path):
             return _SKIPPED if self._owns is not None and self._owns(path) else None
         if self._has_exclusions and self._exclude.covers(
             environ, path, lambda: request_uri(environ, include_query=False)
@@ -162,22 +183,18 @@ class Middleware:
             return _SKIPPED
         return None
 
+    def _is_scrape(self, environ: WSGIEnvironment, path: str) -> bool:
+        scrape = self.scrape
+        if path not in self._scrape_paths or scrape is None:
+            return False
+        if scrape.is_inside and not (self._owns is not None and self._owns(path)):
+            return False  # it is a route, or not there
+        return scrape.is_exact(environ.get("RAW_URI") or environ.get("REQUEST_URI"))
+
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert self.scrape is not None
-        steps = self.scrape.steps(
-            ScrapeRequest(
-                environ["REQUEST_METHOD"],
-                environ.get("QUERY_STRING", ""),
-                environ.get("HTTP_ACCEPT", ""),
-                environ.get("HTTP_ACCEPT_ENCODING", ""),
-                environ.get("HTTP_AUTHORIZATION", ""),
-                environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS", ""),
-                environ.get("PATH_INFO", ""),
-            )
-        )
-        answer = run(steps)
-        if environ["REQUEST_METHOD"] != "HEAD":
-            answer.headers.append(("Content-Length", str(answer.size_bytes)))
+        say_where(self.scrape, self.app)
+        answer = answer_to(self.scrape, environ)
         reason = _REASONS.get(answer.status, "Internal Server Error")
         start_response(f"{answer.status} {reason}", answer.headers)
         return answer.parts

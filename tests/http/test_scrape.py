@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -167,8 +170,8 @@ async def missing_too(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"app"})
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
-def test_wsgi_serves_it_and_does_not_count_it(path: str) -> None:
+def test_wsgi_serves_it_and_does_not_count_it() -> None:
+    path = "/metrics"
     recorded = Recorded()
     app = wsgi.Middleware(missing, recorded.observer, Scrape(Parts(b"a 1\n")))
     answer = drive.wsgi(app, path + "?name[]=a")
@@ -180,8 +183,8 @@ def test_wsgi_serves_it_and_does_not_count_it(path: str) -> None:
     assert drive.wsgi(app, "/metricsx").body == b"app"
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/metrics/"])
-def test_asgi_serves_it_and_does_not_count_it(path: str) -> None:
+def test_asgi_serves_it_and_does_not_count_it() -> None:
+    path = "/metrics"
     recorded = Recorded()
     app = asgi.Middleware(missing_too, recorded.observer, Scrape(Parts(b"a 1\n")))
     answer = drive.asgi(app, path + "?name[]=a")
@@ -263,3 +266,52 @@ def test_a_scrape_does_not_hold_up_the_event_loop() -> None:
     assert len(lags) > 20  # in 180 ms of work
     assert statistics.median(lags) < 0.005
     assert sys.getswitchinterval() == interval_s
+
+
+@pytest.mark.parametrize("target", ["/metrics/", "/metrics%2f", "//metrics", "/./metrics", "/%6Detrics"])
+def test_only_the_exact_path_is_answered(target: str) -> None:
+    """A proxy's rule for `/metrics` lets the others pass."""
+    recorded, scrape = Recorded(), Scrape(Parts(b"a 1\n"))
+    app = wsgi.Middleware(missing, recorded.observer, scrape)
+    app_too = asgi.Middleware(missing_too, recorded.observer, scrape)
+    path = unquote(target)
+    for name in ("RAW_URI", "REQUEST_URI"):
+        assert drive.wsgi(app, path, **{name: target + "?a=/metrics"}).body == b"app"
+    assert drive.asgi(app_too, path, raw_path=target.encode()).body == b"app"
+    assert drive.wsgi(app, "/metrics", RAW_URI="/metrics?x=1").body == b"a 1\n"
+    assert drive.wsgi(app, "/metrics", RAW_URI="http://shop/metrics").body == b"a 1\n"
+    assert drive.asgi(app_too, "/metrics", raw_path=b"/metrics").body == b"a 1\n"
+
+
+def test_a_slash_at_the_end_is_answered_where_that_is_set() -> None:
+    app = wsgi.Middleware(missing, Recorded().observer, Scrape(Parts(b"a 1\n"), has_slash=True))
+    assert drive.wsgi(app, "/metrics/", RAW_URI="/metrics/").body == b"a 1\n"
+    assert drive.wsgi(app, "/metrics", RAW_URI="/metrics").body == b"a 1\n"
+
+
+def test_the_token_of_now_is_asked_for() -> None:
+    tokens = ["first"]
+    scrape = Scrape(Parts(b"a 1\n"), token=lambda: tokens[-1])
+    first, second = (ScrapeRequest("GET", authorization=f"Bearer {name}") for name in ("first", "second"))
+    assert [scrape.answer(one).status for one in (first, second)] == [200, 401]
+    tokens.append("second")
+    assert [scrape.answer(one).status for one in (first, second)] == [401, 200]
+
+
+def test_who_has_no_token_costs_no_thread_and_no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "Thread", None)
+    app = asgi.Middleware(missing_too, Recorded().observer, Scrape(None, token="s3cret"))  # type: ignore[arg-type]
+    assert drive.asgi(app, "/metrics").status == 401
+
+
+@pytest.mark.parametrize("token", ["", "s3cret"])
+def test_where_it_is_served_is_said_once(token: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    scrape = Scrape(Parts(b"a 1\n"), token=token)
+    app = wsgi.Middleware(missing, Recorded().observer, scrape)
+    for _ in range(2):
+        drive.wsgi(app, "/metrics", HTTP_AUTHORIZATION="Bearer s3cret")
+    (record,) = caplog.records
+    assert record.levelname == ("INFO" if token else "WARNING")
+    assert "/metrics is answered on the application's port" in record.getMessage()
+    assert "OTEL_OBS_METRICS_INSIDE" in record.getMessage()

@@ -1,0 +1,70 @@
+"""The body of an answer, gathered in parts and compressed as they come."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+WORTH_COMPRESSING_BYTES = 1400
+SLICE_BYTES = 64 * 1024
+PART_BYTES = 128 * 1024
+GZIP = 31
+"""zlib's window for a gzip header."""
+
+
+class Parts(list[bytes]):
+    """The parts of a body; a weak reference tells whether anybody still holds them."""
+
+    __slots__ = ("__weakref__",)
+
+
+class Body:
+    """Gathers the parts of a body, compressed as they come where that is allowed and worth it."""
+
+    def __init__(self, may_compress: bool) -> None:
+        self._may_compress = may_compress
+        self._parts: list[bytes] = []
+        self._small: list[bytes] = []
+        self._small_bytes = 0
+        self._gzip: zlib._Compress | None = None
+
+    def append(self, chunk: bytes) -> Iterator[None]:
+        """Take one more part; what it yields is a chance to do something else."""
+        if self._gzip is not None:
+            yield from self._compress(chunk)
+            return
+        self._add(chunk)
+        if self._may_compress and (self._parts or self._small_bytes > WORTH_COMPRESSING_BYTES):
+            waiting, self._parts = self.finish(), []
+            self._gzip = zlib.compressobj(1, zlib.DEFLATED, GZIP)
+            for part in waiting:
+                yield from self._compress(part)
+
+    def _compress(self, chunk: bytes) -> Iterator[None]:
+        assert self._gzip is not None
+        for start in range(0, len(chunk), SLICE_BYTES):
+            self._add(self._gzip.compress(chunk[start : start + SLICE_BYTES]))
+            yield
+
+    def _add(self, piece: bytes) -> None:
+        self._small.append(piece)
+        self._small_bytes += len(piece)
+        if self._small_bytes >= PART_BYTES:
+            self._gather()
+
+    def _gather(self) -> None:
+        if self._small_bytes:
+            self._parts.append(b"".join(self._small))
+        self._small, self._small_bytes = [], 0
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """What is to be said of the body."""
+        return [("Content-Encoding", "gzip")] if self._gzip is not None else []
+
+    def finish(self) -> list[bytes]:
+        """The parts of the body; none of them is empty."""
+        if self._gzip is not None:
+            self._add(self._gzip.flush())
+        self._gather()
+        return self._parts

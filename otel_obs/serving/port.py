@@ -1,0 +1,246 @@
+"""The HTTP of a port that serves `/metrics` alone: GET and HEAD without a body, from not too many clients."""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from otel_obs.http.polite import run_politely
+from otel_obs.http.scrape import Scrape, ScrapeRequest
+from otel_obs.serving.guards import wrapped
+
+_logger = logging.getLogger("otel_obs")
+
+CONNECTIONS = 64
+"""So many clients at a time; for one more, the one that has said nothing for longest has to go."""
+
+IDLE_S = 75.0
+"""How long a client may say nothing between two requests."""
+
+REQUEST_S = 10.0
+"""How long a request may take to arrive, all of it."""
+
+SEND_S = 60.0
+"""How long a client may take to read an answer, all of it."""
+
+_LINGER_S = 0.5
+_LINGER_BYTES = 64 * 1024
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+Context = Callable[[], ssl.SSLContext]
+
+
+class PortServer(ThreadingHTTPServer):
+    """Serves scrapes on a port, a thread for each connection.
+
+    Args:
+        address: Host and port.
+        scrape: Answers requests.
+        context: Gives the TLS context of now; None serves plain HTTP.
+
+    Raises:
+        OSError: The port cannot be had.
+    """
+
+    daemon_threads = True
+    timeout = 0
+
+    def __init__(self, address: tuple[str, int], scrape: Scrape, context: Context | None) -> None:
+        self.scrape, self._context = scrape, context
+        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
+        self._slots = threading.BoundedSemaphore(CONNECTIONS)
+        self.idle: dict[Any, None] = {}
+        """The connections that wait for a request, the longest first."""
+        super().__init__(address, _Handler)
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; with TLS, by the certificate of now."""
+        connection, address = self.socket.accept()
+        if self._context is not None:
+            connection = wrapped(connection, self._context())
+        return connection, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin a thread for a connection, if there are not too many."""
+        if self._slots.acquire(blocking=False) or (
+            self._dismiss_longest() and self._slots.acquire(timeout=2 * _LINGER_S)
+        ):
+            try:
+                super().process_request(request, client_address)
+            except BaseException:
+                self._slots.release()
+                raise
+            return
+        if self._context is None:
+            with suppress(OSError):
+                request.settimeout(_LINGER_S)
+                request.sendall(_BUSY)
+        self._close(request)
+
+    def _dismiss_longest(self) -> bool:
+        longest = next(iter(list(self.idle)), None)
+        if longest is None:
+            return False
+        self.idle.pop(longest, None)
+        with suppress(OSError):
+            longest.shutdown(socket.SHUT_RDWR)
+        return True
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.idle.pop(request, None)
+            self._slots.release()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection after the client has had a moment to read: what is unread would reset it."""
+        with suppress(OSError, ValueError):
+            request.shutdown(socket.SHUT_WR)
+            left, until_s = _LINGER_BYTES, time.monotonic() + _LINGER_S
+            while left > 0 and (rest_s := until_s - time.monotonic()) > 0:
+                request.settimeout(rest_s)
+                read = len(request.recv(left))
+                if not read:
+                    break
+                left -= read
+        self._close(request)
+
+    @staticmethod
+    def _close(request: Any) -> None:
+        with suppress(OSError):
+            request.close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no news."""
+        _logger.debug("a scrape of %s ended early", client_address)
+
+
+class _Incoming(io.RawIOBase):
+    """What a client sends, in its own time between requests and in not too much within one."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.until_s: float | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        now_s = time.monotonic()
+        rest_s = IDLE_S if self.until_s is None else self.until_s - now_s
+        if rest_s <= 0:
+            raise TimeoutError
+        self._connection.settimeout(rest_s)
+        count: int = self._connection.recv_into(buffer)
+        if self.until_s is None:
+            self.until_s = now_s + REQUEST_S
+        return count
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: PortServer
+    protocol_version = "HTTP/1.1"
+    error_content_type = "text/plain; charset=utf-8"
+    error_message_format = "%(explain)s\n"
+
+    def setup(self) -> None:
+        super().setup()
+        self._incoming = _Incoming(self.connection)
+        self.rfile = io.BufferedReader(self._incoming)
+
+    def handle_one_request(self) -> None:
+        self._incoming.until_s = None
+        self.server.idle[self.connection] = None
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        self.server.idle.pop(self.connection, None)
+        if not super().parse_request():
+            self.close_connection = True
+            return False
+        if self.request_version == "HTTP/0.9":
+            self.send_error(505, explain="HTTP/1.0 or 1.1 is needed")
+            return False
+        return True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with an error; also who speaks no HTTP gets a head."""
+        if self.request_version == "HTTP/0.9":
+            self.request_version = "HTTP/1.0"
+        super().send_error(code, message, explain)
+
+    def handle_expect_100(self) -> bool:
+        """Nobody is asked for a body."""
+        return True
+
+    def _answer(self) -> None:
+        has_body = self._has_body()
+        if has_body:
+            self.close_connection = True  # what follows is no request
+        try:
+            parts = urlsplit(self.path)
+        except ValueError:
+            self.send_error(400, explain="the request's target cannot be read")
+            return
+        scrape = self.server.scrape
+        if parts.path not in scrape.paths:
+            self.send_error(404, explain=f"see {scrape.path}")
+        elif has_body and self.command in ("GET", "HEAD"):
+            self.send_error(400, explain="a scrape has no body")
+        else:
+            self._scrape(scrape, parts.query)
+
+    def _has_body(self) -> bool:
+        lengths = self.headers.get_all("Content-Length", [])
+        return "Transfer-Encoding" in self.headers or any(length.strip() != "0" for length in lengths)
+
+    def _scrape(self, scrape: Scrape, query: str) -> None:
+        header = self.headers.get
+        steps = scrape.steps(
+            ScrapeRequest(
+                self.command,
+                query,
+                ", ".join(self.headers.get_all("Accept", [])),
+                header("Accept-Encoding", ""),
+                header("Authorization", ""),
+                header("X-Prometheus-Scrape-Timeout-Seconds", ""),
+            )
+        )
+        answer = run_politely(steps)  # beside an event loop, perhaps
+        if answer is not None:
+            self._send(answer.status, answer.headers, answer.parts)
+
+    def _send(self, status: int, headers: list[tuple[str, str]], parts: list[bytes]) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        if self.command != "HEAD":
+            self.send_header("Content-Length", str(sum(map(len, parts))))
+        until_s = time.monotonic() + SEND_S
+        self.connection.settimeout(SEND_S)
+        self.end_headers()
+        for part in parts if self.command != "HEAD" else ():
+            self.connection.settimeout(max(until_s - time.monotonic(), 0.001))
+            self.wfile.write(part)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = _answer
+
+    def version_string(self) -> str:
+        """What runs here is nobody's business."""
+        return "otel-obs"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes are no news."""

@@ -175,7 +175,7 @@ SERVICE_ID = Parser(
 )
 TOKEN = Parser(
     _token,
-    "is not a bearer token; expected visible ASCII characters without spaces, or unset it to ask for none",
+    "is not a bearer token; expected visible ASCII characters without spaces",
     may_be_empty=False,
 )
 GUARD_FILE = Parser(str, "names no file; expected a file's name, or unset it", may_be_empty=False)

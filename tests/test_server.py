@@ -45,6 +45,7 @@ def test_a_port_of_its_own_shows_every_request_of_every_worker(tmp_path: Path) -
         for number in range(30):
             service.get(f"/items/{number}")
         assert until(lambda: scrape(port), "the server").value("http_requests_total", **LABELS) == 30
+        assert service.get("/metrics").status == 404
         assert request(f"http://127.0.0.1:{port}/").status == 404
         assert request(f"http://127.0.0.1:{port}/metrics", method="POST", body=b"").status == 405
         assert request(f"http://127.0.0.1:{port}/metrics", method="HEAD").body == b""
@@ -70,7 +71,11 @@ def test_a_taken_port_is_said_once_and_the_service_serves(tmp_path: Path) -> Non
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        env = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(port), "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1"}
+        env = {
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+            "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+            "OTEL_OBS_METRICS_ON_BOTH": "true",
+        }
         with Service(*COMMAND, APP, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
             assert service.get("/items/1").status == 200
             assert service.scrape().value("http_requests_total", **LABELS) == 1
@@ -79,8 +84,7 @@ def test_a_taken_port_is_said_once_and_the_service_serves(tmp_path: Path) -> Non
             assert until(lambda: scrape(port), "the port").value("http_requests_total", **LABELS) == 1
 
 
-def test_a_certificate_makes_it_speak_tls(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def make_certificate(certificate: Path, key: Path) -> None:
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
@@ -90,6 +94,11 @@ def test_a_certificate_makes_it_speak_tls(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
+
+
+def test_a_certificate_makes_it_speak_tls(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
     port = free_port()
     env = {
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
@@ -117,6 +126,13 @@ def test_a_certificate_makes_it_speak_tls(tmp_path: Path) -> None:
     with Service(*COMMAND, APP, cwd=ROOT, env=env, log_file=tmp_path / "log"):
         assert until(lambda: answer("s3cret"), "the server") == 200
         assert answer("wrong") == 401
+        make_certificate(tmp_path / "new.pem", tmp_path / "new.key")
+        trusted.load_verify_locations(str(tmp_path / "new.pem"))
+        served = ssl.get_server_certificate(("127.0.0.1", port))
+        os.replace(tmp_path / "new.key", key)
+        os.replace(tmp_path / "new.pem", certificate)
+        assert ssl.get_server_certificate(("127.0.0.1", port)) != served
+        assert answer("s3cret") == 200
 
 
 def test_a_fork_does_not_wait_for_the_port() -> None:

@@ -49,7 +49,7 @@ class Middleware:
         self._exclude = observer.exclude if exclude is None else exclude
         self._has_exclusions = bool(self._exclude)
         self._owns = owns
-        self._scrape_paths: frozenset[str] = scrape.paths if scrape else frozenset()
+        self._scrape_paths: frozenset[str] = scrape.reserved if scrape else frozenset()
         observer.has_asgi = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,10 +107,12 @@ class Middleware:
             if inside is not None:
                 return inside
         path = _path(scope)
-        is_scrape = kind == "http" and path in self._scrape_paths and self._is_exact(scope)
-        if is_scrape and not (self._owns is not None and self._owns(path)):
-            return self
-        if is_scrape or self._excludes(scope):
+        is_own = False
+        if kind == "http" and path in self._scrape_paths:
+            is_own = self._owns is not None and self._owns(path)
+            if not is_own and self._is_scrape(scope, path):
+                return self
+        if is_own or self._excludes(scope):
             scope[MARK] = _SKIPPED
             return None
         if kind == "websocket":
@@ -120,10 +122,10 @@ class Middleware:
         exchange.is_special = self.observer.has_root
         return exchange
 
-    def _is_exact(self, scope: Scope) -> bool:
+    def _is_scrape(self, scope: Scope, path: str) -> bool:
         scrape = self.scrape
-        if scrape is None or (scrape.is_inside and not (self._owns is not None and self._owns(_path(scope)))):
-            return False  # it is a route, or not there
+        if scrape is None or path not in scrape.paths or scrape.is_inside:
+            return False
         raw: bytes = scope.get("raw_path") or b""
         return scrape.is_exact(raw.decode("latin-1"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any
 
 from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest, Source, Steps
 from otel_obs.live import page
@@ -19,27 +20,35 @@ class LiveScrape(Scrape):
 
     Args:
         source: Where the metrics come from.
-        path: The path of the metrics.
-        token: What a request must bring; "" for nothing.
         live_path: The path of the page.
+        options: As of a scrape.
     """
 
-    def __init__(self, source: Source, *, path: str, token: str, live_path: str) -> None:
-        super().__init__(source, path=path, token=token)
+    def __init__(self, source: Source, *, live_path: str, **options: Any) -> None:
+        super().__init__(source, **options)
         self._base = "/" + live_path.strip("/")
         names = ("", *page.ASSETS, page.TARGETS, f"{page.SCRAPE}0")
         self._pages = frozenset({self._base, *(f"{self._base}/{name}" for name in names)})
-        self.paths |= self._pages
+        self.also_answer(self._pages)
+
+    def refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
+        """What to answer without any work, if anything."""
+        if request.path not in self._pages:
+            return super().refusal(request)
+        refusal = super().refusal(request._replace(authorization=_as_bearer(request.authorization)))
+        return None if refusal is None else _hardened(refusal)
 
     def steps(self, request: ScrapeRequest) -> Steps:
         """Answer *request*, in steps."""
         if request.path not in self._pages:
             return (yield from super().steps(request))
-        request = request._replace(authorization=_as_bearer(request.authorization))
+        refusal = self.refusal(request)
+        if refusal is not None:
+            return refusal
         if request.path.endswith(f"/{page.SCRAPE}0"):
             answer = yield from super().steps(request)
         else:
-            answer = self._refusal(request) or self._document(request)
+            answer = self._document(request)
         return _hardened(answer)
 
     def _document(self, request: ScrapeRequest) -> PartedAnswer:

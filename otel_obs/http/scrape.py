@@ -109,6 +109,8 @@ class Scrape:
     ) -> None:
         self.path = "/" + path.strip("/")
         self.paths = frozenset({self.path, self.path.rstrip("/") + "/"} if has_slash else {self.path})
+        self.reserved = frozenset({self.path, self.path.rstrip("/") + "/"})
+        """Where applications have a page of their own, which is left to them and not measured."""
         self.is_inside = is_inside
         self.is_announced = False
         self._raw_paths = tuple({*self.paths, *map(quote, self.paths)})
@@ -116,6 +118,12 @@ class Scrape:
         self._token = token if callable(token) else lambda: token
         self._clock = clock
         self._crowd: Crowd[PartedAnswer] = Crowd(clock)
+
+    def also_answer(self, paths: frozenset[str]) -> None:
+        """Answer *paths* too."""
+        self.paths |= paths
+        self.reserved |= paths
+        self._raw_paths = tuple({*self.paths, *map(quote, self.paths)})
 
     @property
     def has_token(self) -> bool:

@@ -96,7 +96,7 @@ class Middleware:
         self._has_exclusions = bool(self._exclude)
         self._owns = owns
         self._match = match
-        self._scrape_paths: frozenset[str] = scrape.paths if scrape else frozenset()
+        self._scrape_paths: frozenset[str] = scrape.reserved if scrape else frozenset()
         observer.has_wsgi = True
 
     def __call__(
@@ -175,8 +175,10 @@ class Middleware:
         outer = enclosing(environ) if self.observer.has_asgi else None
         if outer is not None:
             return outer
+        if path in self._scrape_paths and self._owns is not None and self._owns(path):
+            return _SKIPPED
         if self._is_scrape(environ, path):
-            return _SKIPPED if self._owns is not None and self._owns(path) else None
+            return None
         if self._has_exclusions and self._exclude.covers(
             environ, path, lambda: request_uri(environ, include_query=False)
         ):
@@ -185,10 +187,8 @@ class Middleware:
 
     def _is_scrape(self, environ: WSGIEnvironment, path: str) -> bool:
         scrape = self.scrape
-        if path not in self._scrape_paths or scrape is None:
+        if scrape is None or path not in scrape.paths or scrape.is_inside:
             return False
-        if scrape.is_inside and not (self._owns is not None and self._owns(path)):
-            return False  # it is a route, or not there
         return scrape.is_exact(environ.get("RAW_URI") or environ.get("REQUEST_URI"))
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -215,6 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
                 header("Accept-Encoding", ""),
                 header("Authorization", ""),
                 header("X-Prometheus-Scrape-Timeout-Seconds", ""),
+                urlsplit(self.path).path,
             )
         )
         answer = run_politely(steps)  # beside an event loop, perhaps

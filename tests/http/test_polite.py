@@ -17,9 +17,9 @@ from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest
 ANSWER = PartedAnswer(200, [], [])
 
 
-def steps(seen: list[float]) -> Generator[None, None, PartedAnswer]:
+def steps(seen: list[float]) -> Generator[float, None, PartedAnswer]:
     seen.append(sys.getswitchinterval())
-    yield
+    yield 0.0
     return ANSWER
 
 
@@ -35,8 +35,8 @@ def test_the_switch_interval_is_given_back() -> None:
 def test_a_child_that_is_forked_in_the_middle_of_one_starts_over() -> None:
     before = sys.getswitchinterval()
 
-    def forks() -> Generator[None, None, PartedAnswer]:
-        yield
+    def forks() -> Generator[float, None, PartedAnswer]:
+        yield 0.0
         pid = os.fork()
         if not pid:
             seen: list[float] = []

@@ -107,6 +107,14 @@ uwsgi: $(STAMP) ## uWSGI, which tests of the faults want: pip compiles it, where
 	@$(BIN)/python -c "import importlib.metadata as m; m.version('uwsgi')" 2>/dev/null || $(PIP) uwsgi==2.0.31 \
 		|| echo "uWSGI cannot be built here: tests that need it are skipped"
 
+.PHONY: matrix
+matrix: $(STAMP) uwsgi ## Every server, way in and situation of a first process, through all that happens to a service
+	MATRIX=all $(BIN)/python -m pytest tests/services $(ARGS)
+
+.PHONY: applications
+applications: $(STAMP) ## Applications of the package index, unchanged, each in an environment of its own: minutes
+	APPLICATIONS=1 $(BIN)/python -m pytest tests/applications $(ARGS)
+
 .PHONY: faults-long
 faults-long: uwsgi ## The fault suite at its full length: storms of 30 s, a thousand workers, 60,000 files
 	FAULTS=long $(BIN)/python -m pytest tests/faults tests/cells/test_mutations.py $(ARGS)

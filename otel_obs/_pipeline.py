@@ -130,7 +130,7 @@ class Pipeline:
     def _own_columns(self, snapshot: Snapshot) -> Iterator[Column]:
         series = sum(len(column.table.attributes) for column in snapshot.columns)
         yield self._own(Kind.GAUGE, "otel_obs_series", "Series that are exposed, over all workers", series)
-        yield self._own(Kind.GAUGE, "otel_obs_workers", "Live workers that have recorded", snapshot.workers)
+        yield self._own(Kind.GAUGE, "otel_obs_workers", "Live workers that have joined", snapshot.workers)
         yield self._own(
             Kind.COUNTER,
             "otel_obs_worker_files_skipped",

@@ -1,0 +1,68 @@
+"""A program that serves one socket from multiprocessing's processes, and replaces those that end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from multiprocessing.connection import wait
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+
+class Quiet(WSGIRequestHandler):
+    """Writes no log."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are no news."""
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    """Serves a socket that is bound already."""
+
+    daemon_threads = True
+
+
+def serve(listener: socket.socket) -> None:
+    """One worker."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from tests.services.apps.counted_wsgi import app
+
+    server = Server(("127.0.0.1", 0), Quiet, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.server_name, server.server_port = "localhost", listener.getsockname()[1]
+    server.setup_environ()
+    server.set_app(app)
+    server.serve_forever()
+
+
+def main(method: str, port: int, count: int) -> None:
+    """Keep *count* workers running until SIGTERM."""
+    context: Any = multiprocessing.get_context(method)
+    listener = socket.create_server(("127.0.0.1", port), backlog=100)
+    workers: list[multiprocessing.process.BaseProcess] = []
+
+    def stop(*_: object) -> None:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    while True:
+        workers[:] = [worker for worker in workers if worker.is_alive()]
+        while len(workers) < count:
+            worker = context.Process(target=serve, args=(listener,))
+            worker.start()
+            workers.append(worker)
+        wait([worker.sentinel for worker in workers])
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.getcwd())
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

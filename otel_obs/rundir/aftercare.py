@@ -127,7 +127,7 @@ def main(arguments: Sequence[str]) -> None:
 @contextlib.contextmanager
 def _membership_lock(directory: int) -> Iterator[bool]:
     """Keep others from joining; gives whether nobody has."""
-    members = os.open(MEMBERS, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    members = os.open(MEMBERS, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         yield lock(members, exclusive=True)
     finally:

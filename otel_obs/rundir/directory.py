@@ -73,8 +73,9 @@ class RunDir:
         self._opened = [os.fstat(descriptor), os.fstat(members)]
 
     def open(self, name: str, flags: int) -> int:
-        """Open a file in here, following no symbolic link."""
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.descriptor)
+        """Open a file in here, following no symbolic link, and waiting for no pipe."""
+        flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        return os.open(name, flags, 0o600, dir_fd=self.descriptor)
 
     def rename(self, old: str, new: str) -> None:
         """Rename a file in here."""

@@ -76,7 +76,9 @@ def _last_lock(run_dir: RunDir) -> int:
     except OSError as error:
         raise_interruption(error)
         try:
-            fresh = os.open(MEMBERS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=run_dir.descriptor)
+            fresh = os.open(
+                MEMBERS, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=run_dir.descriptor
+            )
         except OSError as again:
             raise_interruption(again)
             return -1
@@ -132,7 +134,9 @@ def sweep_one(user: int, name: str, is_over: IsOver = is_dead) -> None:
 
 def _sweep_open(user: int, name: str, directory: int, is_over: IsOver) -> None:
     try:
-        members = os.open(MEMBERS, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        members = os.open(
+            MEMBERS, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
+        )
     except FileNotFoundError:
         # Its maker died between two steps, or is between them and will begin again.
         if not os.listdir(directory):
@@ -156,6 +160,8 @@ def _is_long_doubted(directory: int, names: Sequence[str]) -> bool:
     if any(is_alive(each) for each in recorded(names, ROOT, STARTER)):
         return False
     if DOUBT not in names:
-        os.close(os.open(DOUBT, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600, dir_fd=directory))
+        os.close(
+            os.open(DOUBT, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+        )
         return False
     return time.time() - os.stat(DOUBT, dir_fd=directory).st_mtime > DOUBTFUL_S

@@ -334,3 +334,17 @@ def test_the_limit_of_series_holds_over_the_lives_of_workers_and_nothing_is_told
     assert store is not None
     store.discard()
     member.service.close()
+
+
+def test_a_pipe_in_place_of_the_members_file_of_another_service_is_not_waited_for(bases: list[str]) -> None:
+    other = os.path.join(user_path_of(bases[0]), "f" * 16)
+    os.makedirs(other, 0o700)
+    os.chmod(user_path_of(bases[0]), 0o700)
+    os.mkfifo(os.path.join(other, "members"))
+    member = Member(bases)
+    member.orders.add(1)
+    assert member.total() == 1
+    store = member.worker.opened
+    assert store is not None
+    store.discard()
+    member.service.close()

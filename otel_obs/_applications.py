@@ -17,6 +17,7 @@ from otel_obs.frameworks.servers import SERVERS
 from otel_obs.frameworks.servers import restore as restore_servers
 from otel_obs.frameworks.table import FRAMEWORKS, Framework, framework_of, framework_within, layers
 from otel_obs.host.imports import Action, when_imported
+from otel_obs.host.weak import WeakObjects
 from otel_obs.http.callables import Either, Protocol, protocol_of
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
         def __getattr__(self, name: str) -> Any:
             return getattr(app, name)
 
-    return Measured(app, observer, Running.scrape, exclude=exclude, owns=lambda path: declares(app, path))
+    return _ended_with_us(
+        Measured(app, observer, Running.scrape, exclude=exclude, owns=lambda path: declares(app, path))
+    )
 
 
 def _wsgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
@@ -123,10 +126,27 @@ def _wsgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
         from otel_obs import flask
 
         Running.undoing.once(flask.uninstall)
-        return flask.middleware(app, observer, Running.scrape, exclude=exclude)
+        return _ended_with_us(flask.middleware(app, observer, Running.scrape, exclude=exclude))
     from otel_obs.http import wsgi
 
-    return wsgi.Middleware(app, observer, Running.scrape, exclude=exclude)
+    return _ended_with_us(wsgi.Middleware(app, observer, Running.scrape, exclude=exclude))
+
+
+_layers: WeakObjects[Any] = WeakObjects()
+"""What was put around callables, which nobody can take off again."""
+
+
+def _ended_with_us(layer: Any) -> Any:
+    """The layer, through which all passes after the end."""
+    _layers.add(layer)
+    Running.undoing.once(_end_layers)
+    return layer
+
+
+def _end_layers() -> None:
+    for layer in _layers.living():
+        layer.end()
+    _layers.clear()
 
 
 def _watch_frameworks() -> None:

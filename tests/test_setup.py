@@ -430,3 +430,34 @@ def generation(number, counts):
 generation(8, [])
 """
     assert program(code).results == [0]
+
+
+@pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
+def test_what_was_wrapped_lets_all_pass_after_the_end(protocol: str) -> None:
+    code = """
+import asyncio, otel_obs
+from otel_obs.cells.worker import Worker
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    return [b"mine"]
+async def asgi(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"mine"})
+def get(app, path):
+    if sys.argv[1] == "wsgi":
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "", "SCRIPT_NAME": ""}
+        return b"".join(app(environ, lambda *arguments: None)).decode()
+    sent = []
+    async def send(message): sent.append(message.get("body", b""))
+    async def receive(): return {"type": "http.request", "body": b""}
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    asyncio.run(app(scope, receive, send))
+    return b"".join(sent).decode()
+app = otel_obs.instrument(wsgi if sys.argv[1] == "wsgi" else asgi)
+say([get(app, "/a"), "http_requests_total" in get(app, "/metrics")])
+worker = otel_obs._setup.Running.pipeline.provider.worker
+otel_obs.shutdown()
+say([get(app, "/a"), get(app, "/metrics"), worker.opened is None])
+"""
+    finished = run(PREPARED + code, protocol)
+    assert finished.results == [["mine", True], ["mine", "mine", True]]

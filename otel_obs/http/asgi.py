@@ -52,6 +52,11 @@ class Middleware:
         self._scrape_paths: frozenset[str] = scrape.reserved if scrape else frozenset()
         observer.has_asgi = True
 
+    def end(self) -> None:
+        """Let every request pass: what has recorded and answered is no more, and the layer stays around."""
+        self.scrape, self._scrape_paths = None, frozenset()
+        self._exclude, self._has_exclusions = Exclusion((), lambda carrier: True), True
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, websocket or lifespan; measure it, unless a layer around does already."""
         exchange = self.begin(scope, receive, send)

@@ -99,6 +99,11 @@ class Middleware:
         self._scrape_paths: frozenset[str] = scrape.reserved if scrape else frozenset()
         observer.has_wsgi = True
 
+    def end(self) -> None:
+        """Let every request pass: what has recorded and answered is no more, and the layer stays around."""
+        self.scrape, self._scrape_paths = None, frozenset()
+        self._exclude, self._has_exclusions = Exclusion((), lambda carrier: True), True
+
     def __call__(
         self,
         environ: WSGIEnvironment,

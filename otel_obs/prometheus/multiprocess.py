@@ -46,6 +46,8 @@ class MultiProcessCollector:
         if registry and registry is not REGISTRY:
             registry.register(self)
 
+    merge = staticmethod(theirs.MultiProcessCollector.merge)
+
     def describe(self) -> list[Metric]:
         """No names are claimed."""
         return []
@@ -53,7 +55,7 @@ class MultiProcessCollector:
     def collect(self) -> Iterator[Metric]:
         """The families, merged over workers and registries, without the times at which series began."""
         files = glob(os.path.join(self._path, "*.db")) if self._path else []
-        merge: Any = theirs.MultiProcessCollector.merge
+        merge: Any = self.merge
         yield from _everything(merge(files, accumulate=True) if files else ())
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from otel_obs.rundir.directory import MEMBERS, UnusableDirectoryError, find_run_dirs, open_run_dir
+from otel_obs.rundir.directory import (
+    MEMBERS,
+    UnusableDirectoryError,
+    default_bases,
+    find_run_dirs,
+    open_run_dir,
+)
 from otel_obs.rundir.identity import RUN_VARIABLE, decide, identify, this_candidate
 from otel_obs.rundir.tidying import leave, sweep
 
@@ -145,3 +151,11 @@ def test_forks_share_the_name_of_their_service() -> None:
     assert os.read(reading, 100).decode() == name_of_this()
     os.close(reading)
     os.close(writing)
+
+
+def test_there_may_be_no_directory_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gettempdir() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", gettempdir)
+    assert set(default_bases({})) <= {"/dev/shm"}

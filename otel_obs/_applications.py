@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from otel_obs._observers import exclusion_for, make_observer, shared_observer
 from otel_obs._setup import Running, configure, settings_in_force
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_obs")
 
 AppT = TypeVar("AppT")
+
+
+_instrumented: WeakKeyDictionary[Any, tuple[Exclude | None, ExtraLabels | None]] = WeakKeyDictionary()
+"""Applications of frameworks, with what each was instrumented with: a test measures them anew."""
+
+
+def instrument_again() -> None:
+    """Measure all applications that were instrumented before the last `shutdown`."""
+    for app, (exclude, extra_labels) in list(_instrumented.items()):
+        instrument(app, exclude=exclude, extra_labels=extra_labels)
 
 
 class _Watching:
@@ -75,6 +86,7 @@ def instrument(
     observer = make_observer(exclude, extra_labels) if is_own else shared_observer()
     _watch_websockets()
     if framework is not None:
+        _instrumented[app] = (exclude, extra_labels)
         found = _file_of(framework)
         found.instrument_app(app, observer, Running.scrape, exclude=exclusion_for(framework.name, exclude))
         return app

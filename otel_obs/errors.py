@@ -8,6 +8,7 @@ OtelObsError
 ├── InstrumentationError  an application cannot be instrumented         (also a TypeError)
 ├── UnreadableError       an address, file or answer cannot be read     (also an OSError)
 ├── UnsayableError        a naming has no words for an expression
+├── MeasuringError        in a test, what is only logged elsewhere      (also an AssertionError)
 ├── OperationsError       what is to be generated or run cannot be      (also a ValueError)
 └── NotSharedError        numbers of other workers cannot be read; answer a scrape with 503
 ```
@@ -55,6 +56,14 @@ class InstrumentationError(OtelObsError, TypeError):
             f"instrument() got {type(given).__module__}.{type(given).__qualname__}; "
             "expected a Flask, FastAPI or Starlette application, or a WSGI or ASGI callable"
         )
+
+
+class MeasuringError(OtelObsError, AssertionError):
+    """Something went wrong in a test that a service only logs."""
+
+    def __init__(self, messages: Iterable[str]) -> None:
+        self.messages = tuple(messages)
+        super().__init__("otel_obs has logged: " + "; ".join(self.messages))
 
 
 class UnreadableError(OtelObsError, OSError):

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable
+from weakref import WeakSet
 
 from otel_obs.host.interruptions import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
 
 _MOST = 2000
+_all: WeakSet[LogOnce] = WeakSet()
+
+
+def forget_everything() -> None:
+    """Say everything again if it comes back: a test does not depend on those before it."""
+    for each in list(_all):
+        each.forget_all()
 
 
 class LogOnce:
@@ -21,6 +29,7 @@ class LogOnce:
 
     def __init__(self) -> None:
         self._said: dict[Hashable, object] = {}
+        _all.add(self)
 
     def warning(
         self, key: Hashable, message: str, *arguments: object, error: BaseException | None = None
@@ -44,6 +53,10 @@ class LogOnce:
     def forget(self, key: Hashable) -> None:
         """Say it again if it comes back."""
         self._said.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Say anything again if it comes back."""
+        self._said.clear()
 
     def _say(
         self,

@@ -1,0 +1,23 @@
+"""Tests of an application's metrics: what a test has recorded, and nothing else.
+
+pytest finds the fixtures `metrics_recorded` and `fixed_clock` by itself (`otel_obs.testing.plugin`).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otel_obs.testing.clock import FixedClock
+    from otel_obs.testing.metrics import MetricsDelta, MetricsRecorded
+
+__all__ = ["FixedClock", "MetricsDelta", "MetricsRecorded"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: pytest loads this package in every run."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "clock" if name == "FixedClock" else "metrics"
+    return getattr(import_module(f"{__name__}.{module}"), name)

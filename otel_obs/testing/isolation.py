@@ -1,0 +1,73 @@
+"""A pipeline for one test, and an end of it that leaves nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from otel_obs import _applications, _setup
+from otel_obs.errors import MeasuringError
+from otel_obs.host.once import forget_everything
+
+_OWN: Mapping[str, Any] = {
+    "enabled": True,
+    "metrics_exporters": ["prometheus"],
+    "traces_exporters": [],
+    "prometheus_port": None,
+}
+"""A test sends nothing and opens no port, whatever the environment says."""
+_logger = logging.getLogger("otel_obs")
+
+
+@contextmanager
+def isolated(directory: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Set up metrics that are the block's alone.
+
+    Args:
+        directory: Where its numbers are kept: no other process, such as a worker of pytest-xdist, joins it.
+        settings: As `otel_obs.configure` takes them.
+
+    Raises:
+        MeasuringError: Something went wrong in the block that would only be logged elsewhere.
+        SettingError: A setting has a wrong value.
+    """
+    _setup.shutdown()
+    forget_everything()
+    trouble = TroubleHandler()
+    _logger.addHandler(trouble)
+    try:
+        _setup.configure(**{**_OWN, "run_dir": str(directory), **settings})
+        _applications.instrument_again()
+        yield
+    finally:
+        _setup.shutdown()
+        _logger.removeHandler(trouble)
+    trouble.raise_first()
+
+
+class TroubleHandler(logging.Handler):
+    """Keeps what otel_obs would only log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep errors, and warnings of measurements that are dropped."""
+        if record.levelno >= logging.ERROR or "the measurement is dropped" in record.getMessage():
+            self.records.append(record)
+
+    def raise_first(self) -> None:
+        """Fail for what was kept.
+
+        Raises:
+            MeasuringError: There is something.
+        """
+        if self.records:
+            error = self.records[0].exc_info
+            raise MeasuringError([record.getMessage() for record in self.records]) from (
+                error[1] if error else None
+            )

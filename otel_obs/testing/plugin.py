@@ -1,0 +1,46 @@
+"""The fixtures, which pytest finds by the entry point. What is not used is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from otel_obs.testing.clock import FixedClock
+    from otel_obs.testing.metrics import MetricsRecorded
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers",
+        "otel_obs(**settings): settings of otel_obs for the fixture `metrics_recorded`, by their names",
+    )
+
+
+@pytest.fixture
+def metrics_recorded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MetricsRecorded]:
+    """A pipeline of the test's own: nothing that others have recorded is in it, and nothing is left of it.
+
+    Flask, FastAPI and Starlette applications that were instrumented before are measured by it. What otel_obs
+    would only log in production, an error of its own or a measurement that is dropped, fails the test.
+    """
+    from otel_obs.testing.isolation import isolated
+    from otel_obs.testing.metrics import MetricsRecorded
+
+    marker = request.node.get_closest_marker("otel_obs")
+    with isolated(tmp_path_factory.mktemp("otel-obs"), dict(marker.kwargs) if marker else {}):
+        yield MetricsRecorded()
+
+
+@pytest.fixture
+def fixed_clock() -> Iterator[FixedClock]:
+    """A clock that stands still; durations are as long as the test says by `advance`."""
+    from otel_obs.testing.clock import FixedClock, stopped_clock
+
+    with stopped_clock(FixedClock()) as clock:
+        yield clock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,13 +13,14 @@ from typing import Any, Literal, cast
 from otel_obs._registered import CLIENT_SCOPE, divide, registered, stated_facts
 from otel_obs.catalog.label_order import DeclaredOrder
 from otel_obs.catalog.metric import SCOPE, STANDARD_SCOPE
+from otel_obs.catalog.unknown import names_without_effect
 from otel_obs.cells.attributes import Attributes, canonical
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import Options, family_name, negotiate, render
 from otel_obs.exposition.names import Naming, Translation
-from otel_obs.exposition.plan import by_name
+from otel_obs.exposition.plan import by_name, warn_once
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.provider import SELF_SCOPE
 from otel_obs.sdk.resources import INSTANCE, instance_of_service
@@ -27,6 +29,8 @@ from otel_obs.settings import Settings
 ScopeLabels = Literal["auto", "on", "off"]
 _DURATION_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _PROMETHEUS_SCOPES = frozenset((SCOPE, STANDARD_SCOPE, SELF_SCOPE, CLIENT_SCOPE))
+_OF_ONE_PROCESS = ("process.pid", "process.parent_pid")
+"""What differs between workers, where a process found it out about itself; all have the rest alike."""
 
 
 class Pipeline:
@@ -77,6 +81,8 @@ class Pipeline:
         asked = registered() if self._has_registered else []
         yield b""
         snapshot, families = divide(self.snapshot())
+        if syntax.syntax == "text":
+            families = [_without_created(family) for family in families]
         yield b""
         others = chain(families, _unmerged(asked, snapshot))
         yield from render(snapshot, syntax, self.options, others, names or None)
@@ -116,6 +122,8 @@ class Pipeline:
         facts = stated_facts()
         if self._options is None or facts != self._facts:
             self._facts = dict(facts)
+            for line in names_without_effect(self.settings):
+                warn_once(line)
             self._options = Options(
                 resource=_shared_resource(self.provider.resource, self.settings, facts),
                 resource_labels=self.settings.resource_labels,
@@ -147,6 +155,14 @@ class Pipeline:
         return Column(table, [float(value)], {})
 
 
+def _without_created(family: Any) -> Any:
+    """Plain text has no place for when a series began: no other family of ours says it there."""
+    created = f"{family.name}_created"
+    if family.type in ("counter", "histogram", "summary"):
+        family.samples = [sample for sample in family.samples if sample.name != created]
+    return family
+
+
 def _unmerged(families: list[Any], snapshot: Snapshot) -> Iterator[Any]:
     """What other code has registered with `prometheus_client`, less what is here over all workers.
 
@@ -163,10 +179,11 @@ def _unmerged(families: list[Any], snapshot: Snapshot) -> Iterator[Any]:
 def _shared_resource(resource: Any, settings: Settings, facts: Mapping[str, str]) -> Attributes:
     """The resource without what differs between the workers, so that every worker answers the same."""
     chosen = settings.resource_attribute_names
+    own = {str(os.getpid()), str(os.getppid())}
     shared = {
         key: value
         for key, value in resource.attributes.items()
-        if key in chosen or not (key == INSTANCE or key.startswith("process."))
+        if key in chosen or not (key == INSTANCE or (key in _OF_ONE_PROCESS and str(value) in own))
     }
     if INSTANCE in shared:
         shared[INSTANCE] = instance_of_service(str(shared[INSTANCE]))

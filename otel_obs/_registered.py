@@ -64,7 +64,8 @@ def _families(collector: Any) -> Iterator[Any]:
         raise_interruption(error)
         warn_once(
             f"the collector {collector!r} of prometheus_client raised {error!r}; "
-            "what it had not yielded is not exposed"
+            "what it had not yielded is not exposed",
+            ("collector", id(collector)),
         )
 
 

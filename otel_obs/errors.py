@@ -197,3 +197,12 @@ def not_a_text(parameter: str, value: object) -> DeclarationError:
     return DeclarationError(
         parameter, f"is {value!r}", "give a text, or a function that makes one from the call"
     )
+
+
+def name_without_effect(variable: str, name: str, what: str, likely: str) -> str:
+    """A setting speaks of something that no ready metric has."""
+    hint = f" (did you mean {likely}?)" if likely else ""
+    return (
+        f"{variable} names {name!r}, but no ready metric has such a {what}{hint}: it has no effect, "
+        "nor on metrics of your own, which views change"
+    )

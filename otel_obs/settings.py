@@ -158,23 +158,29 @@ class Settings:
         "The same for metrics only, in every framework; used in their place.",
     )
     namespace: str = _setting(
-        "OTEL_OBS_NAMESPACE", parse.NAME, "", "Prefixes every family: `shop` gives `shop_…`."
+        "OTEL_OBS_NAMESPACE",
+        parse.NAME,
+        "",
+        "Prefixes every family of the [ready metrics](metrics.md): `shop` gives `shop_…`.",
     )
     labels: tuple[tuple[str, str], ...] = _setting(
-        "OTEL_OBS_LABELS", parse.LABELS, (), "Renames labels: `status_code=status,endpoint=path`."
+        "OTEL_OBS_LABELS",
+        parse.LABELS,
+        (),
+        "Renames labels of the ready metrics: `status_code=status,endpoint=path`.",
     )
     names: tuple[tuple[str, str], ...] = _setting(
         "OTEL_OBS_NAMES",
         parse.FAMILIES,
         (),
-        "Renames families: `http_requests_total=flask_http_request_total`.",
+        "Renames families of the ready metrics: `http_requests_total=flask_http_request_total`.",
     )
     buckets: tuple[tuple[str, tuple[float, ...]], ...] = _setting(
         "OTEL_OBS_BUCKETS",
         parse.BUCKETS,
         (),
-        "Upper bounds of histograms, by family: `http_request_duration_seconds=.01,.1,1`; several families "
-        "are separated by `;`.",
+        "Upper bounds of the ready metrics' histograms, by family: "
+        "`http_request_duration_seconds=.01,.1,1`; several families are separated by `;`.",
     )
     profile: str = _setting(
         "OTEL_OBS_PROFILE",

@@ -211,6 +211,11 @@ class Naming(NamedTuple):
         sample = f"{family}_sum" if was_counted else family
         return Named(kind, name, unit, family, sample, labels, bounds, self._merge(row), accepts, declared)
 
+    def names_of(self, row: Declaration) -> tuple[str, ...]:
+        """Every name under which settings may speak of *row*'s family."""
+        semconv = row.semconv if self.profile == "semconv" and row.semconv and row.semconv.name else None
+        return self._name(row, semconv)[2]
+
     def _name(self, row: Declaration, semconv: Semconv | None) -> tuple[str, str, tuple[str, ...]]:
         """The instrument's name and unit, and every name of the family, the exposed one last."""
         if semconv is None:

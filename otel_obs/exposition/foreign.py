@@ -118,7 +118,8 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
     except Exception as error:
         warn_once(
             f"a collector of prometheus_client raised {error!r}; "
-            "the metrics that come after it are not exposed"
+            "the metrics that come after it are not exposed",
+            ("collector", type(error)),
         )
     return list(families.values())
 
@@ -127,7 +128,7 @@ def _read(metric: ClientMetric, naming: Naming) -> list[OtherFamily]:
     try:
         return list(_families(metric, naming))
     except (ValueError, TypeError, AttributeError) as error:
-        warn_once(f"{metric.name!r} of prometheus_client is not exposed: {error}")
+        warn_once(f"{metric.name!r} of prometheus_client is not exposed: {error}", ("metric", metric.name))
         return []
 
 

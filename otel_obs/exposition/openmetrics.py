@@ -23,6 +23,7 @@ from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_bloc
 from otel_obs.exposition.names import TOTAL, Naming
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
+from otel_obs.exposition.readable import readable
 from otel_obs.exposition.series import parts, prepare
 
 END = b"# EOF\n"
@@ -42,7 +43,7 @@ def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Na
         yield comments(family)
         for part in shown:
             yield from _encode_part(family, part, naming)
-    for other in others:
+    for other in map(readable, others):
         yield comments(other)
         yield from _encode_other(other, naming)
     yield END

@@ -6,8 +6,7 @@ Instrumentation Scope.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -17,6 +16,7 @@ from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.exposition.names import TOTAL, Naming, Translation, scope_attributes, unit_word
+from otel_obs.host.once import LogOnce
 
 FamilyType = Literal[
     "counter", "gauge", "histogram", "info", "summary", "stateset", "gaugehistogram", "unknown"
@@ -24,7 +24,7 @@ FamilyType = Literal[
 
 TARGET_INFO = "target_info"
 
-logger = logging.getLogger(__name__)
+once = LogOnce()
 
 
 def by_name(stream: Stream) -> tuple[str, ...]:
@@ -165,10 +165,14 @@ def plan(snapshot: Snapshot, options: Options, naming: Naming, others: Collectio
     return families
 
 
-@lru_cache(maxsize=1024)
-def warn_once(message: str) -> None:
-    """Log *message* as a warning, the first time that it comes."""
-    logger.warning("%s", message)
+def warn_once(message: str, key: Hashable = None) -> None:
+    """Log *message* as a warning, the first time that it comes.
+
+    Args:
+        message: The line.
+        key: What the line is about, where it says something that differs from time to time.
+    """
+    once.warning(message if key is None else key, "%s", message)
 
 
 def _place(column: Column) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from otel_obs.exposition.names import Labels, Naming
 from otel_obs.exposition.native import ZERO_THRESHOLD, Side, to_native
 from otel_obs.exposition.parts import Part
 from otel_obs.exposition.plan import Family, FamilyType, warn_once
+from otel_obs.exposition.readable import readable
 from otel_obs.exposition.series import parts, prepare
 
 _COUNTER, _GAUGE, _SUMMARY, _UNTYPED, _HISTOGRAM, _GAUGE_HISTOGRAM = range(6)
@@ -102,7 +103,7 @@ def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Na
                 if len(metrics) % _SERIES_A_CHUNK == 0:
                     yield b""
         yield from _delimited(family, metrics)
-    for other in others:
+    for other in map(readable, others):
         yield from _delimited(other, [nested(4, metric) for metric in _other_metrics(other, naming)])
 
 

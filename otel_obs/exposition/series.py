@@ -92,10 +92,11 @@ class _Labels:
         self._extra, self._naming, self._reserved = extra, naming, reserved
         self._first = tuple(map(naming.label, first))
         self._shapes: dict[tuple[str, ...], list[tuple[str, int]] | None] = {}
+        self._mores: dict[tuple[str, ...], Attributes] = {}
 
     def __call__(self, attributes: Attributes) -> Labels:
         if self._extra:
-            attributes = (*attributes, *self._extra)
+            attributes = (*attributes, *self._more(attributes))
         keys = tuple([key for key, _ in attributes])
         if keys not in self._shapes:
             self._shapes[keys] = _shape(attributes, self._naming, self._reserved, self._first)
@@ -104,6 +105,16 @@ class _Labels:
             return _ordered(join_labels(attributes, self._naming, self._reserved), self._first)
         labels = [(name, _string(attributes[at][1])) for name, at in shape]
         return tuple([label for label in labels if label[1]])
+
+    def _more(self, attributes: Attributes) -> Attributes:
+        """What the point gets besides its own: a label that it has itself stays as it is."""
+        keys = tuple([key for key, _ in attributes])
+        more = self._mores.get(keys)
+        if more is None:
+            own = set(map(self._naming.label, keys))
+            more = tuple(pair for pair in self._extra if self._naming.label(pair[0]) not in own)
+            self._mores[keys] = more
+        return more
 
 
 def _shape(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from otel_obs.exposition.plan import warn_once
+import otel_obs.exposition.plan  # noqa: F401
+from otel_obs.host.once import LogOnce
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said_yet() -> None:
-    warn_once.cache_clear()
+def _nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["otel_obs.exposition.plan"], "once", LogOnce())

@@ -124,8 +124,8 @@ def test_a_collector_that_fails_otherwise_each_time_is_said_once(caplog: pytest.
     for number in range(5):
 
         def collect(number: int = number) -> Any:
+            yield from ()
             raise OSError(f"attempt {number}")
-            yield
 
         rendered([], others=collect())
         odd = Metric("odd", "", "gauge")

@@ -149,11 +149,11 @@ def test_the_resource_is_target_info() -> None:
     assert rendered([], options=Options(resource, has_target_info=False)) == b""
 
 
-def test_resource_attributes_become_labels_on_request_and_join_what_they_collide_with() -> None:
+def test_resource_attributes_become_labels_on_request_and_leave_a_points_own() -> None:
     resource = canonical({"service.name": "shop", "k8s.pod": "p-1", "k8s.node": "n-1"})
     options = Options(resource, resource_labels=("k8s.*",), has_target_info=False)
     assert rendered(gauge("g", [({"k8s_pod": "mine"}, 1.0)]), options=options).decode() == (
-        '# HELP g \n# TYPE g gauge\ng{k8s_node="n-1",k8s_pod="p-1;mine"} 1.0\n'
+        '# HELP g \n# TYPE g gauge\ng{k8s_node="n-1",k8s_pod="mine"} 1.0\n'
     )
 
 

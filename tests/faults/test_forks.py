@@ -35,15 +35,15 @@ say([child, total()])
 
 def test_a_fork_in_the_middle_of_a_scrape(clean_base: Path) -> None:
     code = """
-view = pipeline._view
+from otel_obs.cells.reading import Reading
 hit(2)
 inside, leave = threading.Event(), threading.Event()
-before = view._read_own
-view._read_own = lambda: (inside.set(), leave.wait(), before())[2]
+before = Reading._read_own
+Reading._read_own = lambda reading: (inside.set(), leave.wait(), before(reading))[2]
 thread = threading.Thread(target=total)
 thread.start()
 inside.wait()
-view._read_own = before
+Reading._read_own = before
 child = forked(lambda: (hit(3), total() == 5 or sys.exit(1)))
 leave.set()
 thread.join()

@@ -127,7 +127,9 @@ def test_a_library_that_counts_on_behalf_gives_way_to_the_application(
     (message,) = caplog.messages
     assert message == (
         "'http_requests_total' is defined by the application; the one of otel_obs is not exposed; "
-        "to see both, rename the application's"
+        "to see both, rename the application's, or ours with OTEL_OBS_NAMES or OTEL_OBS_NAMESPACE; "
+        "OTEL_OBS_HTTP=off switches ours off. What the application counts with prometheus_client, or with "
+        "otel_obs.prometheus, is added up over all workers too (OTEL_OBS_CLIENT)"
     )
 
 

@@ -13,6 +13,7 @@ from otel_obs.cells.snapshot import Exemplar, ExponentialValue
 from otel_obs.exposition import PROTOBUF, Format, Options
 from otel_obs.exposition.protobuf import signed, unsigned, varint
 from tests.exposition.build import (
+    CREATED_S,
     SPAN_ID,
     TRACE_ID,
     column,
@@ -103,7 +104,7 @@ unit: "bytes"
 
 def test_gauges() -> None:
     columns = [
-        column(Kind.UPDOWN, "u", [({}, -2.0)]),
+        column(Kind.UPDOWN, "u", [({}, -2.0)], created_s=CREATED_S - 1),
         gauge("g", [({"a": "1"}, math.nan), ({"a": "2"}, math.inf)], exemplars={0: [exemplar(0, 1.0, 1.0)]}),
     ]
     assert (

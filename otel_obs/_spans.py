@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,9 @@ class Tracing:
             )
 
     def describe(self, resource: Resource) -> None:
-        """Say what the spans describe: after a fork, the SDK has an idea of its own of that."""
+        """Say what the spans of this process describe, in a child that has been forked."""
+        # A thread of the parent may have held the SDK's lock; what the SDK does about that, it does later.
+        self._provider._tracers_lock = threading.Lock()
         _describe(self._provider, resource)
 
     def shutdown(self, timeout_ms: int) -> None:
@@ -59,12 +62,28 @@ _made: list[Any] = []
 
 
 def _provider(resource: Resource) -> Any:
-    from opentelemetry.sdk.trace import TracerProvider
-
     if not _made:
-        _made.append(TracerProvider(resource=resource, shutdown_on_exit=False))
+        _made.append(_make_provider(resource))
     _describe(_made[0], resource)
     return _made[0]
+
+
+def _make_provider(resource: Resource) -> Any:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    class LoyalTracerProvider(TracerProvider):
+        """Describes, after a fork, what it was told to describe.
+
+        The SDK gives each child a random instance. Python calls hooks of forks in the order of their
+        registration, and the SDK's comes after our only one: it has the last word, and is answered here.
+        """
+
+        def _handle_fork(self) -> None:
+            told = self.resource
+            super()._handle_fork()
+            _describe(self, told)
+
+    return LoyalTracerProvider(resource=resource, shutdown_on_exit=False)
 
 
 def _describe(provider: Any, resource: Resource) -> None:

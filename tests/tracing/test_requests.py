@@ -191,7 +191,8 @@ def test_spans_and_metrics_of_a_worker_are_of_one_instance(tmp_path: Path) -> No
             served.get("/items/7")
             spans = {str(span.resource["service.instance.id"]) for span in receiver.spans()}
             metrics = {str(resource["service.instance.id"]) for resource in receiver.resources()}
-            return spans == metrics == expected
+            # The first process is the name itself, and may push before it starts the workers.
+            return spans == metrics - {"pod-1"} == expected
 
         until(both, "spans and metrics of both workers")
 

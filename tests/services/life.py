@@ -15,13 +15,14 @@ from pathlib import Path
 import psutil
 
 from tests.services.table import FRONTS, SITUATIONS, Cell
+from tests.support import leftovers
 from tests.support.processes import Service, free_port, tool
 from tests.support.programs import ROOT, run
 from tests.support.samples import parse_samples
 from tests.support.waiting import until
 from tests.support.web import request
 
-READY_S, CALM_S, GONE_S = 90.0, 60.0, 45.0
+READY_S, CALM_S, GONE_S = 90.0, 90.0, 45.0
 """How long to wait for a start, for the end of an event, and until nothing is left, on a busy machine."""
 
 BURST, SCRAPES = 12, 5
@@ -99,6 +100,7 @@ class Life:
         self._service.__enter__()
         try:
             until(self.is_ready, f"{self.cell.name} answering", READY_S)
+            leftovers.watch(os.getsid(self.master.pid))  # a daemon has its own
             self.wait_for_workers()
         except BaseException:
             self.end()
@@ -112,9 +114,8 @@ class Life:
 
     def end(self) -> None:
         """End whatever is left of it."""
-        for pid in self.family():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.Error, OSError, ValueError):
+            leftovers.end(os.getsid(self.master.pid))
         self._service.stop()
 
     def is_ready(self) -> bool:
@@ -154,15 +155,6 @@ class Life:
                     other in words for other in ("resource_tracker", "aftercare", "forkserver")
                 ):
                     found.add(child.pid)
-        return found
-
-    def family(self) -> set[int]:
-        """The first process and all below it."""
-        found: set[int] = set()
-        for is_server in (False, True):
-            with contextlib.suppress(psutil.Error, OSError, ValueError):
-                process = self.master if is_server else psutil.Process(self._service.pid)
-                found |= {process.pid, *(each.pid for each in process.children(recursive=True))}
         return found
 
     def wait_for_workers(self, count: int | None = None, without: Collection[int] = ()) -> None:

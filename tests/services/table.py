@@ -18,8 +18,9 @@ from tests.support.programs import ROOT
 WSGI, ASGI = "tests.services.apps.counted_wsgi:app", "tests.services.apps.counted_asgi:app"
 GUNICORN = (tool("gunicorn"), "-b", "127.0.0.1:{port}", "--pid", "{dir}/pid", "--no-control-socket")
 UVICORN = (tool("uvicorn"), "--port", "{port}", "--log-level", "warning")
-PATIENT = ("--timeout-worker-healthcheck", "90")
-"""A busy machine is no fault of a worker."""
+PATIENT = ("--timeout-worker-healthcheck", "30")
+"""A busy machine is no fault of a worker. For a worker that is killed while uvicorn asks it for its health,
+uvicorn waits this long before it starts another, so this is well below what `life.CALM_S` allows."""
 PROGRAM = (sys.executable, "-m", "tests.services.apps.processes")
 SUPERVISOR = (sys.executable, "-m", "tests.services.apps.supervisor", "{ports}")
 UWSGI = (
@@ -200,6 +201,8 @@ class Cell(NamedTuple):
             "daemon",
         ):
             return "it does not run without /proc, or nobody can tell there whose it is"
+        if self.situation == "without /proc" and needs == "circus":
+            return "circus sees no worker without /proc, and starts another every second beside them"
         if self.server.family == "another user" and not _may_be_read_by_nobody():
             return "needs root, who may become another user, and a checkout that this one may read"
         return ""

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support import leftovers
 from tests.support.processes import free_port
 from tests.support.programs import ROOT
 from tests.support.samples import parse_samples
@@ -137,7 +138,9 @@ def test_the_server_is_process_1(server: str, image: Image, tmp_path: Path) -> N
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
+    leftovers.watch(runtime.pid)
     try:
         url = f"http://127.0.0.1:{port}"
         until(lambda: request(f"{url}/health").status == 200, f"{server} as process 1", 120)
@@ -153,7 +156,7 @@ def test_the_server_is_process_1(server: str, image: Image, tmp_path: Path) -> N
         first.send_signal(signal.SIGTERM)
         runtime.wait(60)
     finally:
-        runtime.kill()
+        leftovers.end(runtime.pid)
         runtime.wait()
         print(log.read_text())
     assert "merged" not in log.read_text()

@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 import psutil
 
+from tests.support import leftovers
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 from tests.support.web import Response, request
@@ -84,6 +85,7 @@ class Service:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        leftovers.watch(self.pid)
         try:
             if self.ready_path is not None:
                 until(self._is_ready, f"{self.command[0]} answering {self.ready_path}", self.ready_s)
@@ -153,18 +155,7 @@ class Service:
         """
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        for pid in self._session():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        leftovers.end(self.pid)
         return self.process.wait(STOP_S)
-
-    def _session(self) -> Iterator[int]:
-        """Every process of the session that the first process leads, orphans included."""
-        for pid in psutil.pids():
-            with contextlib.suppress(ProcessLookupError):
-                if os.getsid(pid) == self.pid:
-                    yield pid

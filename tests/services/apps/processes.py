@@ -12,6 +12,9 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+STARTS = 5
+"""How many processes are started at most for each worker: a life of the tests kills each once."""
+
 
 class Quiet(WSGIRequestHandler):
     """Writes no log."""
@@ -54,9 +57,14 @@ def main(method: str, port: int, count: int) -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, stop)
+    started = 0
     while True:
         workers[:] = [worker for worker in workers if worker.is_alive()]
         while len(workers) < count:
+            if started == STARTS * count:
+                print(f"the workers ended {started - len(workers)} times", file=sys.stderr)
+                stop()
+            started += 1
             worker = context.Process(target=serve, args=(listener,))
             worker.start()
             workers.append(worker)

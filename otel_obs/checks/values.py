@@ -17,7 +17,7 @@ Buckets = list[tuple[float, float]]
 ENOUGH = 100
 """Fewer observations say nothing about a histogram's bounds."""
 MOST, NEARLY_ALL = 0.5, 0.999
-FAST_S = 0.01
+FAST_S = 0.05
 """Nobody asks what of a request was faster than this; a first bound here or below is fine enough."""
 
 

@@ -53,6 +53,7 @@ def everything() -> str:
         for verb in ("add", "record", "set"):
             if hasattr(row, verb):
                 getattr(row, verb)(1, labels)
+                break
     meter = api.get_meter("shop", "1.2.3")
     for name, unit in OWN:
         attributes: Any = {"shop.name": "corner", "größe": "xl", "whole": 1, "is_open": True}

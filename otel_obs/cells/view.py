@@ -33,11 +33,19 @@ class MergedView:
         self._worker = worker
         self._run_dir = run_dir
         self._reading: Reading | None = None
+        self._in_use: set[Reading] = set()
         self._reset()
-        worker.on_fork.append(self._reset)
+        worker.on_fork.append(self._start_over)
+
+    def _start_over(self) -> None:
+        """Begin with nothing open; a child would otherwise keep its parent's descriptors."""
+        # The threads that were scraping are not here, and what they held is never let go of.
+        in_use, self._in_use = self._in_use, set()
+        for reading in in_use:
+            reading.close()
+        self._reset()
 
     def _reset(self) -> None:
-        """Begin with nothing open; a child would otherwise keep its parent's descriptors."""
         reading, self._reading = self._reading, None
         # A native lock, which one thread may take again: see above.
         self._lock = RLock()
@@ -68,12 +76,16 @@ class MergedView:
                 if reading is not None:
                     reading.close()
                 reading = Reading(self._worker, run_dirs)
+            in_use = self._in_use
             try:
+                in_use.add(reading)
                 snapshot = reading.snapshot()
                 unsaid = reading.take_unsaid()
             except BaseException:
                 reading.close()
                 raise
+            finally:
+                in_use.discard(reading)
             self._keep(reading)
         # Not under the lock: a handler of the log may wait, or switch to a greenlet that scrapes too.
         for name, reason in unsaid:

@@ -52,6 +52,49 @@ say([child, total()])
     assert faulty(code, clean_base).results == [[0, 5]]
 
 
+def test_a_child_has_none_of_the_descriptors_of_a_scrape_of_its_parents(clean_base: Path) -> None:
+    code = """
+import signal
+from otel_obs.cells.shelf import Shelf
+hit(2)
+reading, writing = os.pipe()
+def other():
+    hit(1)
+    os.write(writing, str(pipeline.provider.worker.id.hex()).encode())
+    signal.pause()
+pids, names = [], set()
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        other()
+    pids.append(pid)
+    names.add(os.read(reading, 100).decode() + ".cells")
+total()
+def held():
+    files = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    found = [os.readlink(file) for file in files if os.path.lexists(file)]
+    return len([each for each in found if os.path.basename(each) in names])
+inside, leave = threading.Event(), threading.Event()
+before = Shelf.read_retired
+Shelf.read_retired = lambda shelf: (inside.set(), leave.wait(), before(shelf))[2]
+thread = threading.Thread(target=total)
+thread.start()
+inside.wait()
+Shelf.read_retired = before
+def child():
+    inherited = held()
+    say([inherited, total(), held()])
+say([held(), forked(child)])
+leave.set()
+thread.join()
+say([total(), held()])
+for pid in pids:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+"""
+    assert faulty(code, clean_base).results == [[0, 5, 3], [3, 0], [5, 3]]
+
+
 def test_forks_in_a_thread_pool(clean_base: Path) -> None:
     code = """
 from concurrent.futures import ThreadPoolExecutor

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from otel_obs._observers import exclusion_for, make_observer, shared_observer
 from otel_obs._setup import Running, configure, settings_in_force
@@ -18,7 +17,7 @@ from otel_obs.frameworks.servers import SERVERS
 from otel_obs.frameworks.servers import restore as restore_servers
 from otel_obs.frameworks.table import FRAMEWORKS, Framework, framework_of, framework_within, layers
 from otel_obs.host.imports import Action, when_imported
-from otel_obs.host.weak import WeakObjects
+from otel_obs.host.weak import Notes, WeakObjects
 from otel_obs.http.callables import Either, Protocol, protocol_of
 
 if TYPE_CHECKING:
@@ -31,13 +30,13 @@ _logger = logging.getLogger("otel_obs")
 AppT = TypeVar("AppT")
 
 
-_instrumented: WeakKeyDictionary[Any, tuple[Exclude | None, ExtraLabels | None]] = WeakKeyDictionary()
+_instrumented: Notes[tuple[Exclude | None, ExtraLabels | None]] = Notes()
 """Applications of frameworks, with what each was instrumented with: a test measures them anew."""
 
 
 def instrument_again() -> None:
     """Measure all applications that were instrumented before the last `shutdown`."""
-    for app, (exclude, extra_labels) in list(_instrumented.items()):
+    for app, (exclude, extra_labels) in _instrumented.living():
         instrument(app, exclude=exclude, extra_labels=extra_labels)
 
 
@@ -86,7 +85,7 @@ def instrument(
     observer = make_observer(exclude, extra_labels) if is_own else shared_observer()
     _watch_websockets()
     if framework is not None:
-        _instrumented[app] = (exclude, extra_labels)
+        _instrumented.put(app, (exclude, extra_labels))
         found = _file_of(framework)
         found.instrument_app(app, observer, Running.scrape, exclude=exclusion_for(framework.name, exclude))
         return app

@@ -80,6 +80,8 @@ def test_every_name_of_the_application_has_the_prefix(samples: Samples) -> None:
     others = {name for name, _ in samples if not name.startswith("sparklio_")}
     for runtime in "system_memory_percent", "system_cpu_percent", "process_memory_bytes", "python_threads":
         shown.pop(runtime)
+    for threads in "limit", "used", "waiting":
+        shown.pop(f"worker_thread_tokens_{threads}")
     for late in "event_loop_lag_seconds", "python_gc_pause_seconds":
         shown.pop(late, None)
 

@@ -19,12 +19,13 @@ def stand_in_when_imported(undo_later: Callable[[Callable[[], object]], object])
 
 
 def _stand_in(_: object) -> None:
-    from otel_obs import prometheus
+    # Not the name of the package: its own import may be what imports the client, and it is not complete then.
+    from otel_obs.prometheus._standing_in import stand_in
 
-    prometheus.stand_in()
+    stand_in()
 
 
 def _stand_aside() -> None:
-    ours = sys.modules.get("otel_obs.prometheus")
+    ours = sys.modules.get("otel_obs.prometheus._standing_in")
     if ours is not None:
         ours.stand_aside()

@@ -26,6 +26,14 @@ class Arriving(Labelled):
         """Become known to OpenTelemetry."""
 
     @abstractmethod
+    def _set_definition(self, registry: str) -> None:
+        """Have the metric and every series of it record by a definition of that registry."""
+
+    @abstractmethod
+    def _take_place(self) -> None:
+        """Be the metric of the name in its registry."""
+
+    @abstractmethod
     def _each(self) -> list[Any]:
         """The metric itself, or every one of its series."""
 
@@ -90,12 +98,13 @@ class Arriving(Labelled):
     def begin_again(self, registry: str) -> None:
         """Record for all workers to see again, with what this process has counted meanwhile."""
         kept = [(series, series._cells) for series in self._each() if not series._is_parent()]
+        # First, as another thread may make a series as soon as this metric records for all workers again.
+        self._set_definition(registry)
         for series in (self, *(each for each, _ in kept)):
             series._is_displaced = series._is_removed = False
             series._cells = None
-        self._begin(registry)
+        self._take_place()
         for series, cells in kept:
-            series._definition = self._definition
             for at in range(self._count_of_numbers()):
                 if cells is not None and cells[at]:
                     series.add_number(at, cells[at])

@@ -60,8 +60,17 @@ class Recorded(Arriving):
             registry: The name by which every worker knows the metric's registry.
         """
         self._begin_labels()
-        self._definition = Definition(self._declare(), self, registry)
+        self._set_definition(registry)
+        self._take_place()
+
+    def _take_place(self) -> None:
         define(self._definition, self)
+
+    def _set_definition(self, registry: str) -> None:
+        definition = Definition(self._declare(), self, registry)
+        # Of every series: whatever makes one asks the series' own definition where it is to be.
+        for series in (self, *self._each()):
+            series._definition = definition
 
     def _metric_init(self) -> None:
         """Be a series at 0; what is a series already begins anew."""

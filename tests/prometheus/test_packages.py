@@ -123,4 +123,7 @@ def test_a_package_is_right_over_four_workers(
         assert list(answers) == [200] * SENT
         for _ in range(6):
             assert service.scrape("/theirs").total(family, **labels) == SENT, service.log
-        assert service.log.count("is defined by the application") == (family == "http_requests_total")
+        said = [line for line in service.log.splitlines() if "is defined by the application" in line]
+        ours = {"http_requests_total", "http_request_duration_seconds"}
+        assert {line.split("'")[1] for line in said} == (ours if family in ours else set())
+        assert all(said.count(line) <= 4 for line in said)  # once by a worker each

@@ -8,7 +8,7 @@ detection_latency_seconds = Histogram(
     "detection_latency_seconds", "Latency", ["camera_id", "model_type"], buckets=(0.01, 0.1, 1)
 )
 cameras_open = Gauge("cameras_open", "Open cameras", multiprocess_mode="livesum")
-worker_frames = Gauge("worker_frames", "Frames of each worker")
+worker_frames = Gauge("worker_frames", "Frames of each worker", multiprocess_mode="all")
 
 
 def record_detection(camera_id, model_type, latency):

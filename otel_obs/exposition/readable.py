@@ -27,13 +27,23 @@ def readable(family: OtherFamily) -> OtherFamily:
     for sample in family.samples:
         labels = tuple(label for label in sample.labels if label[0] != own)
         series.setdefault(labels, []).append(sample)
-    samples = [sample for labels, some in series.items() for sample in repair(family, labels, some)]
+    samples = [
+        sample for labels, some in series.items() for sample in _at_one_time(repair(family, labels, some))
+    ]
     if len(samples) < len(family.samples) and _are_lost(family.samples, samples):
         warn_once(
             f"{family.name!r} of prometheus_client has samples that a {family.type} cannot have; "
             "OpenMetrics goes without them"
         )
     return family._replace(samples=samples)
+
+
+def _at_one_time(samples: Iterator[OtherSample]) -> list[OtherSample]:
+    """One series has one time, or none: a parser refuses a page where only some of its samples have one."""
+    found = list(samples)
+    if len({sample.unix_s for sample in found}) > 1:
+        return [sample._replace(unix_s=None) for sample in found]
+    return found
 
 
 def _are_lost(before: list[OtherSample], after: list[OtherSample]) -> bool:
@@ -81,7 +91,7 @@ def _histogram(family: OtherFamily, labels: Labels, samples: list[OtherSample]) 
     is_gauge = family.type == "gaugehistogram"
     count_suffix, sum_suffix = ("_gcount", "_gsum") if is_gauge else ("_count", "_sum")
     found = {sample.suffix: sample for sample in _once(samples) if sample.suffix != "_bucket"}
-    buckets = _buckets(samples, found.get(count_suffix))
+    buckets = _buckets(labels, samples, found.get(count_suffix))
     if not buckets:
         return
     for bound, sample in buckets.items():
@@ -100,7 +110,7 @@ def _may_be_sum(value: float, has_negative: bool, is_gauge: bool) -> bool:
     return not has_negative and value >= 0
 
 
-def _buckets(samples: list[OtherSample], count: OtherSample | None) -> dict[float, OtherSample]:
+def _buckets(own: Labels, samples: list[OtherSample], count: OtherSample | None) -> dict[float, OtherSample]:
     """The buckets by their bounds, ascending, none smaller than the one before, the last of them `+Inf`."""
     by_bound: dict[float, OtherSample] = {}
     for sample in samples:
@@ -108,7 +118,7 @@ def _buckets(samples: list[OtherSample], count: OtherSample | None) -> dict[floa
         if not isnan(bound) and _is_count(sample.value):
             by_bound.setdefault(bound, sample)
     if count is not None and inf not in by_bound and _is_count(count.value):
-        labels = (*count.labels, ("le", "+Inf"))
+        labels = (*own, ("le", "+Inf"))
         by_bound[inf] = OtherSample("_bucket", tuple(sorted(labels)), count.value, count.unix_s, None)
     if not by_bound:
         return {}

@@ -26,7 +26,8 @@ def readable(family: OtherFamily) -> OtherFamily:
     series: dict[Labels, list[OtherSample]] = {}
     for sample in family.samples:
         labels = tuple(label for label in sample.labels if label[0] != own)
-        series.setdefault(labels, []).append(sample)
+        is_point = sample.suffix in ("", "_bucket")  # a count or a sum is of the whole series
+        series.setdefault(labels, []).append(sample if is_point else sample._replace(labels=labels))
     samples = [
         sample for labels, some in series.items() for sample in _at_one_time(repair(family, labels, some))
     ]

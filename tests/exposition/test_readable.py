@@ -64,6 +64,13 @@ def test_the_last_bucket_is_spelt_and_made_where_it_is_missing() -> None:
     ]
 
 
+def test_a_count_with_a_bound_is_of_the_whole_series() -> None:
+    odd = metric("histogram", ("_count", {"le": "1"}, 4), ("_sum", {"le": "1"}, 7))
+    assert lines(odd) == ['m_bucket{le="+Inf"} 4.0', "m_count 4.0", "m_sum 7.0"]
+    odd = metric("summary", ("_count", {"quantile": "0.5"}, 4), ("_sum", {"quantile": "0.5"}, 7))
+    assert lines(odd) == ["m_count 4.0", "m_sum 7.0"]
+
+
 def test_states_and_infos_are_one_or_zero() -> None:
     assert lines(metric("info", ("_info", {"v": "1"}, 7))) == ['m_info{v="1"} 1.0']
     states = metric("stateset", ("", {"m": "up"}, 1), ("", {"m": "down"}, 2), ("", {"other": "x"}, 1))

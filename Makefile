@@ -55,6 +55,14 @@ pictures: $(STAMP) servers ## Every dashboard under real traffic, drawn by Grafa
 	SCENE_S=90 SCENE_DIR=build/scenes $(BIN)/python -m pytest tests/ops/test_dashboards.py -k every_query
 	DRAW=yes SCENE_DIR=build/scenes PICTURES_DIR=$(PICTURES) $(BIN)/python -m pytest tests/ops/test_drawing.py $(ARGS)
 
+.PHONY: operations
+operations: $(STAMP) collector ## What stands around a service, really built and run: the image, stores, proxies; minutes
+	@for program in victoria-logs jaeger sloth; do scripts/go-program $$program >/dev/null || echo "$$program is not to be had: tests that need it are skipped"; done
+	@scripts/newer-debian victoria-metrics sid >/dev/null
+	@scripts/install-server nginx
+	@scripts/collector --clouds >/dev/null
+	OPERATIONS=1 $(BIN)/python -m pytest tests/operations $(ARGS)
+
 .PHONY: pins
 pins: ## Write constraints.txt again, from every Python named in PYTHONS
 	$(PYTHON) scripts/pins.py $(or $(PYTHONS),$(PYTHON))

@@ -19,12 +19,17 @@ from otel_obs.ops.bundle import (
     grafana_files,
     merged,
     prometheus_files,
+    provisioning_files,
     stale_files,
+    store_files,
 )
+from otel_obs.ops.compose import COLLECTOR_JOB, AppImage, ComposePaths, ComposeStack
 from otel_obs.ops.dashboards import DEMO, PLAIN, PRODUCTION
+from otel_obs.ops.dockerfile import dockerfile, dockerignore
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob
 from otel_obs.ops.service import COLLECTOR, OPTIONAL, MonitoredService
+from otel_obs.ops.yaml_text import yaml_text
 from otel_obs.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,11 +56,18 @@ class Example:
     provider: str = "otel-obs"
     boards: tuple[ExtraBoard, ...] = ()
     objectives: tuple[str, ...] = ("availability=99.9", "latency=95%<500ms")
+    compose_file: str = "docker-compose.monitoring.yml"
+    containers: str = ""
+    grafana_port: int = 3000
+
+    def environment(self) -> dict[str, str]:
+        """Its `service.env`."""
+        lines = (ROOT / "examples" / self.name / "service.env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
 
     def naming(self) -> Naming:
         """What its `service.env` asks for."""
-        lines = (ROOT / "examples" / self.name / "service.env").read_text().splitlines()
-        return Naming.from_settings(Settings.from_env(dict(line.split("=", 1) for line in lines)))
+        return Naming.from_settings(Settings.from_env(self.environment()))
 
     def wish(self, place: str) -> Wish:
         """What is generated for a place; the first job that is scraped there is the service."""
@@ -131,6 +143,8 @@ EXAMPLES = (
         local_labels=(("monitor", "reviewlens-monitor"), ("environment", "development")),
         docker_labels=(("cluster", "reviewlens"), ("environment", "development")),
         provider="ReviewLens Dashboards",
+        containers="reviewlens",
+        grafana_port=3001,
         boards=REVIEWLENS,
     ),
     Example(
@@ -144,6 +158,8 @@ EXAMPLES = (
         ("detection", "llm", "api_keys"),
         (ScrapeJob("flask-app", ("localhost:5000",), "15s", "10s"),),
         (ScrapeJob("flask-app", ("host.docker.internal:5000",), "15s", "10s"),),
+        compose_file="docker-compose.infra.yml",
+        grafana_port=3100,
     ),
 )
 
@@ -162,6 +178,48 @@ def default_wish(place: str) -> Wish:
     )
 
 
+def shown() -> Example:
+    """The example that is built and run in containers."""
+    return EXAMPLES[0]
+
+
+def docker_parts() -> Iterator[tuple[str, dict[str, str]]]:
+    """The image of an example, and compose files: with it, and around a service that runs elsewhere."""
+    example, port = shown(), 5000
+    source = f"examples/{example.name}"
+    files = {
+        "Dockerfile": dockerfile(example.name, source, port, example.environment()),
+        "Dockerfile.dockerignore": dockerignore(source),
+    }
+    paths = ComposePaths(
+        "./compose/prometheus",
+        "./alertmanager/alertmanager.yml",
+        "./compose/grafana/provisioning",
+        f"./examples/{example.name}/grafana/dashboards",
+        "./compose/collector/collector.yaml",
+        "./compose/collector/jaeger.yaml",
+    )
+    app = AppImage(example.name, "deploy/Dockerfile", "..", port)
+    files["compose.yaml"] = yaml_text(ComposeStack("otel-obs", paths, app=app).config())
+    paths = ComposePaths("./prometheus/docker", provisioning="./grafana/provisioning")
+    around = ComposeStack("monitoring", paths, has_stores=False)
+    files["docker-compose.monitoring.yml"] = yaml_text(around.config())
+    yield "", files
+    wish = example.wish("docker")
+    job = replace(wish.jobs[0], targets=(f"{example.name}:{port}",))
+    wish = replace(wish, jobs=(job, COLLECTOR_JOB, ITSELF), has_stores=True)
+    yield "compose/prometheus", prometheus_files(wish)
+    yield "compose/grafana", provisioning_files(wish)
+    yield "compose", store_files()
+
+
+def compose_of(example: Example) -> dict[str, str]:
+    """The compose file around an example that runs on the machine itself, under its team's names."""
+    paths = ComposePaths("./docker", "../../alertmanager/alertmanager.yml")
+    stack = ComposeStack("monitoring", paths, example.containers, example.grafana_port, has_stores=False)
+    return {example.compose_file: yaml_text(stack.config())}
+
+
 def parts() -> Iterator[tuple[str, dict[str, str]]]:
     """Every directory below deploy/ with its files."""
     for place in ("local", "docker", "kubernetes", "agent"):
@@ -173,6 +231,8 @@ def parts() -> Iterator[tuple[str, dict[str, str]]]:
         for place in ("local", "docker"):
             yield f"examples/{example.name}/{place}", prometheus_files(example.wish(place))
         yield f"examples/{example.name}/grafana", grafana_files(example.wish("docker"))
+        yield f"examples/{example.name}", compose_of(example)
+    yield from docker_parts()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -69,9 +69,11 @@ def generate(
         service = MonitoredService.of_page(name, page, naming if naming != Naming() else None, source)
     else:
         service = MonitoredService.of_groups(name, groups.replace(" ", "").split(","), naming)
+    # From a container, `localhost` is the container.
+    usual = "host.docker.internal:8000" if "docker" in (what, place) else "localhost:8000"
     wish = Wish(
         service,
-        (ScrapeJob(name, tuple(target or ("localhost:8000",))),),
+        (ScrapeJob(name, tuple(target or (usual,))),),
         objectives=tuple(map(parse_objective, slo or ())),
         limits={key: _number(key, value) for key, value in map(_pair, limit or ())},
         language=language,
@@ -115,5 +117,6 @@ def add_to(app: typer.Typer) -> None:
         generate,
         "generate prometheus --from localhost:8000 --out monitoring",
         "generate all --groups http,model,cache --out monitoring --slo availability=99.9",
+        "generate docker --from localhost:8000 --out monitoring --slo availability=99.9",
         "generate alerts --from localhost:8000 --out monitoring --language ko --limit HighErrorRate=0.02",
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerting import alert_files, alertmanager_config, alerts_of
 from otel_obs.ops.alerts.alert import Links
+from otel_obs.ops.compose import COLLECTOR_JOB, ComposeStack, store_collector, store_sources, traces_config
 from otel_obs.ops.dashboards import BOARDS, Board, dashboard, dashboard_text, provisioning
 from otel_obs.ops.objectives import Objective, check_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob, kubernetes_jobs, prometheus_config
@@ -53,6 +54,7 @@ class Wish:
         provider: What Grafana calls the directory of dashboards.
         dashboards_path: That directory.
         extra_boards: More dashboards than those for every service.
+        has_stores: Whether traces and logs go through a collector to a store each, in Docker.
     """
 
     service: MonitoredService
@@ -72,6 +74,7 @@ class Wish:
     provider: str = "otel-obs"
     dashboards_path: str = "/var/lib/grafana/dashboards"
     extra_boards: tuple[ExtraBoard, ...] = ()
+    has_stores: bool = False
 
 
 def prometheus_files(wish: Wish) -> dict[str, str]:
@@ -112,8 +115,19 @@ def alertmanager_files(wish: Wish) -> dict[str, str]:
 
 def grafana_files(wish: Wish) -> dict[str, str]:
     """Dashboards for what the service has, and how Grafana finds them and Prometheus."""
-    found = provisioning(wish.prometheus_url, wish.provider, wish.dashboards_path, wish.interval)
-    files = {path: yaml_text(content) for path, content in found.items()}
+    return {**provisioning_files(wish), **dashboard_files(wish)}
+
+
+def provisioning_files(wish: Wish) -> dict[str, str]:
+    """How Grafana finds its dashboards, Prometheus, and stores of traces and logs if there are any."""
+    stores = store_sources() if wish.has_stores else []
+    found = provisioning(wish.prometheus_url, wish.provider, wish.dashboards_path, wish.interval, stores)
+    return {path: yaml_text(content) for path, content in found.items()}
+
+
+def dashboard_files(wish: Wish) -> dict[str, str]:
+    """Dashboards for what the service has."""
+    files: dict[str, str] = {}
     named = [(board, f"{board.slug}.json", "", wish.language) for board in BOARDS]
     named += [
         (each.board, each.file, each.file.removesuffix(".json"), each.language) for each in wish.extra_boards
@@ -125,11 +139,40 @@ def grafana_files(wish: Wish) -> dict[str, str]:
     return files
 
 
+def docker_files(wish: Wish) -> dict[str, str]:
+    """`compose.yaml` with Prometheus, Alertmanager, Grafana, a collector and stores, and what they read."""
+    inside = replace(
+        wish,
+        jobs=(*wish.jobs, COLLECTOR_JOB),
+        place="docker",
+        alertmanager="alertmanager:9093",
+        prometheus_url="http://prometheus:9090",
+        has_stores=True,
+    )
+    files = {"compose.yaml": yaml_text(ComposeStack(wish.service.job).config()), **store_files()}
+    return files | merged(
+        [
+            ("prometheus", prometheus_files(inside)),
+            ("alertmanager", alertmanager_files(inside)),
+            ("grafana", grafana_files(inside)),
+        ]
+    )
+
+
+def store_files() -> dict[str, str]:
+    """What the collector and the store of traces read."""
+    return {
+        "collector/collector.yaml": yaml_text(store_collector()),
+        "collector/jaeger.yaml": yaml_text(traces_config()),
+    }
+
+
 KINDS: Mapping[str, Callable[[Wish], dict[str, str]]] = {
     "prometheus": prometheus_files,
     "alerts": rule_files,
     "alertmanager": alertmanager_files,
     "grafana": grafana_files,
+    "docker": docker_files,
 }
 """What can be generated, by the word of the command."""
 
@@ -143,7 +186,7 @@ def files_of(kind: str, wish: Wish) -> dict[str, str]:
         OperationsError: There is no such kind.
     """
     if kind == ALL:
-        return merged([(name, make(wish)) for name, make in KINDS.items() if name != "alerts"])
+        return merged([(name, KINDS[name](wish)) for name in ("prometheus", "alertmanager", "grafana")])
     named_by("generate", kind, [*KINDS, ALL])
     return KINDS[kind](wish)
 

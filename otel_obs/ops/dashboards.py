@@ -206,8 +206,12 @@ def dashboard_text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
+TRACES_UID = "traces"
+"""The data source that an exemplar leads to."""
+
+
 def provisioning(
-    source_url: str, provider: str, path: str, interval: str = "15s"
+    source_url: str, provider: str, path: str, interval: str = "15s", stores: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, dict[str, Any]]:
     """The files by which Grafana finds its data source and its dashboards.
 
@@ -216,6 +220,7 @@ def provisioning(
         provider: What Grafana calls the directory of dashboards.
         path: That directory.
         interval: Between two scrapes: the smallest step that makes sense.
+        stores: Further data sources, such as those of traces and logs.
     """
     source = {
         "name": "Prometheus",
@@ -228,7 +233,7 @@ def provisioning(
         "jsonData": {
             "httpMethod": "POST",
             "timeInterval": interval,
-            "exemplarTraceIdDestinations": [{"name": "trace_id", "datasourceUid": "tempo"}],
+            "exemplarTraceIdDestinations": [{"name": "trace_id", "datasourceUid": TRACES_UID}],
         },
     }
     directory = {
@@ -242,6 +247,9 @@ def provisioning(
         "options": {"path": path, "foldersFromFilesStructure": False},
     }
     return {
-        "provisioning/datasources/prometheus.yml": {"apiVersion": 1, "datasources": [source]},
+        "provisioning/datasources/prometheus.yml": {
+            "apiVersion": 1,
+            "datasources": [source, *map(dict, stores)],
+        },
         "provisioning/dashboards/dashboards.yml": {"apiVersion": 1, "providers": [directory]},
     }

@@ -14,7 +14,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @cache
-def _found(script: str, *arguments: str) -> Path | None:
+def found(script: str, *arguments: str) -> Path | None:
+    """What a script of `scripts/` has left on this machine; nothing is built or downloaded here."""
     done = subprocess.run(
         [SCRIPTS / script, "--find", *arguments], capture_output=True, text=True, timeout=30
     )
@@ -39,13 +40,13 @@ def promtools() -> list[Any]:
     """Parameters: Debian 12's, the long-term 3.5, and a new one."""
     places = {
         "2.42": _debian("promtool"),
-        "3.5": _found("newer-debian", "promtool", "sid"),
-        "3.16": _found("prometheus3"),
+        "3.5": found("newer-debian", "promtool", "sid"),
+        "3.16": found("prometheus3"),
     }
     return _parameters("promtool", places)
 
 
 def amtools() -> list[Any]:
     """Parameters: Debian 12's, and a new one."""
-    places = {"0.25": _debian("amtool"), "0.33": _found("newer-debian", "prometheus-alertmanager", "sid")}
+    places = {"0.25": _debian("amtool"), "0.33": found("newer-debian", "prometheus-alertmanager", "sid")}
     return _parameters("amtool", places)

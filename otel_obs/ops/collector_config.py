@@ -1,0 +1,132 @@
+"""Configurations of the OpenTelemetry Collector: what services send, on one road to stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COLLECTOR_VERSION = "0.158.0"
+COLLECTOR_IMAGE = f"otel/opentelemetry-collector-contrib:{COLLECTOR_VERSION}"
+GRPC_PORT, HTTP_PORT, SELF_PORT, HEALTH_PORT = 4317, 4318, 8888, 13133
+ANYWHERE = "0.0.0.0"
+
+Config = dict[str, Any]
+
+
+def otlp_receiver(address: str = ANYWHERE) -> Config:
+    """Both protocols of OTLP, on their usual ports."""
+    return {
+        "otlp": {
+            "protocols": {
+                "grpc": {"endpoint": f"{address}:{GRPC_PORT}"},
+                "http": {"endpoint": f"{address}:{HTTP_PORT}"},
+            }
+        }
+    }
+
+
+def scraping(job: str, targets: Sequence[str], interval: str = "15s") -> Config:
+    """A receiver that scrapes a service at fixed addresses."""
+    return {
+        "prometheus": {
+            "config": {
+                "scrape_configs": [
+                    {
+                        "job_name": job,
+                        "scrape_interval": interval,
+                        "scrape_protocols": ["OpenMetricsText1.0.0", "PrometheusText0.0.4"],
+                        "static_configs": [{"targets": list(targets)}],
+                    }
+                ]
+            }
+        }
+    }
+
+
+def otlp_exporter(url: str, signal: str = "", *, is_kept_on_disk: bool = False) -> Config:
+    """What sends to a store, and goes on trying.
+
+    Args:
+        url: Where; with *signal*, the whole address of that signal's entry.
+        signal: `logs` or `traces`, where the store does not follow OTLP's usual paths.
+        is_kept_on_disk: Whether what waits outlives the collector's restart, in `file_storage/queue`.
+    """
+    queue: Config = {"enabled": True, "queue_size": 5000}
+    if is_kept_on_disk:
+        queue["storage"] = "file_storage/queue"
+    return {
+        f"{signal}_endpoint" if signal else "endpoint": url,
+        "retry_on_failure": {
+            "enabled": True,
+            "initial_interval": "5s",
+            "max_interval": "30s",
+            "max_elapsed_time": "30m",
+        },
+        "sending_queue": queue,
+    }
+
+
+def collector_config(
+    pipelines: Mapping[str, Mapping[str, Sequence[str]]],
+    receivers: Mapping[str, Any],
+    exporters: Mapping[str, Any],
+    processors: Mapping[str, Any] | None = None,
+    queue_directory: str = "",
+) -> Config:
+    """A whole configuration, with what each has: a limit of memory, a health check, metrics of its own.
+
+    Args:
+        pipelines: By signal, `receivers`, `processors` beyond the memory limiter, and `exporters`.
+        receivers: By name.
+        exporters: By name.
+        processors: By name; the memory limiter is added, and comes first in every pipeline.
+        queue_directory: Where what waits is kept; "" for memory.
+    """
+    extensions: Config = {"health_check": {"endpoint": f"{ANYWHERE}:{HEALTH_PORT}"}}
+    if queue_directory:
+        extensions["file_storage/queue"] = {"directory": queue_directory, "create_directory": True}
+    limiter = {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20}
+    return {
+        "receivers": dict(receivers),
+        "processors": {"memory_limiter": limiter, **(processors or {})},
+        "exporters": dict(exporters),
+        "extensions": extensions,
+        "service": {
+            "telemetry": {"metrics": {"readers": [_own_metrics()]}},
+            "extensions": list(extensions),
+            "pipelines": {
+                signal: {
+                    "receivers": list(parts["receivers"]),
+                    "processors": ["memory_limiter", *parts.get("processors", ())],
+                    "exporters": list(parts["exporters"]),
+                }
+                for signal, parts in pipelines.items()
+            },
+        },
+    }
+
+
+def _own_metrics() -> Config:
+    """The collector's own metrics, under the names that its alerts know."""
+    plain = {"without_scope_info": True, "without_type_suffix": True, "without_units": True}
+    return {"pull": {"exporter": {"prometheus": {"host": ANYWHERE, "port": SELF_PORT, **plain}}}}
+
+
+def stores_config(traces_url: str, logs_url: str) -> Config:
+    """Spans and log records from services to a store each.
+
+    Args:
+        traces_url: Where OTLP over HTTP is taken, such as `http://jaeger:4318`.
+        logs_url: The whole address for logs, such as VictoriaLogs' `/insert/opentelemetry/v1/logs`.
+    """
+    return collector_config(
+        {
+            "traces": {"receivers": ["otlp"], "exporters": ["otlp_http/traces"]},
+            "logs": {"receivers": ["otlp"], "exporters": ["otlp_http/logs"]},
+        },
+        otlp_receiver(),
+        {
+            "otlp_http/traces": otlp_exporter(traces_url),
+            "otlp_http/logs": otlp_exporter(logs_url, "logs"),
+        },
+    )

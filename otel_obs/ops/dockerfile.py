@@ -1,0 +1,103 @@
+"""The image of a service: small, for a numeric user that is not root, with a health check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+USER = 65532
+"""A number: Kubernetes cannot tell whether a user that has a name is root."""
+
+_TEXT = """\
+# The {name}, of the otel-obs of this tree. From the top of the repository:
+#   docker build -f deploy/Dockerfile -t {name} .
+# It runs with a read-only root; it writes to /dev/shm alone.
+ARG BASE=python:3.12-slim
+FROM ${{BASE}} AS build
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY otel_obs/ otel_obs/
+COPY {source}/requirements.txt ./
+# OTLP over HTTP alone: what gRPC needs is larger than all the rest together.
+RUN python3 -m venv /venv \\
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \\
+        '.[{extras}]' {packages} -r requirements.txt \\
+    && rm -rf /venv/lib/python3*/site-packages/pip /venv/lib/python3*/site-packages/pip-* /venv/bin/pip*
+
+FROM ${{BASE}}
+WORKDIR /service
+COPY --from=build /venv /venv
+COPY {source}/ ./
+ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \\
+    PYTHONUNBUFFERED=1 \\
+    PYTHONDONTWRITEBYTECODE=1 \\
+    {environment}
+USER {user}:{user}
+EXPOSE {port}
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \\
+    CMD ["python3", "-c", "from urllib.request import *; urlopen('http://127.0.0.1:{port}{health}')"]
+# gunicorn's control socket lies in a home directory, which this user has not; its workers' heartbeats lie
+# in a directory for temporary files, which a read-only root has not.
+CMD {command}
+"""
+
+_IGNORED = """\
+*
+!pyproject.toml
+!README.md
+!LICENSE
+!constraints.txt
+!otel_obs
+!{source}
+**/__pycache__
+"""
+
+
+def gunicorn_command(port: int, workers: int = 4) -> list[str]:
+    """A server with workers that runs with a read-only root, as a user without a home directory."""
+    options = ["--no-control-socket", "--worker-tmp-dir", "/dev/shm", "-w", str(workers)]
+    return ["opentelemetry-instrument", "--", "gunicorn", *options, "-b", f"0.0.0.0:{port}", "app:app"]
+
+
+def dockerfile(
+    name: str,
+    source: str,
+    port: int,
+    environment: Mapping[str, str],
+    *,
+    extras: str = "flask",
+    packages: Sequence[str] = (
+        "opentelemetry-exporter-otlp-proto-http",
+        "opentelemetry-instrumentation-flask",
+    ),
+    health: str = "/health",
+    command: Sequence[str] = (),
+) -> str:
+    """The text of a Dockerfile.
+
+    Args:
+        name: What the service is called.
+        source: Its directory, seen from the top of the repository.
+        port: Where it listens.
+        environment: Its variables.
+        extras: Those of otel-obs.
+        packages: What it needs besides, for spans and logs.
+        health: The path that tells whether it is well.
+        command: What is run; by default gunicorn with four workers.
+    """
+    return _TEXT.format(
+        name=name,
+        source=source,
+        port=port,
+        environment=" \\\n    ".join(f"{key}='{value}'" for key, value in environment.items()),
+        extras=extras,
+        packages=" ".join(packages),
+        user=USER,
+        health=health,
+        command=json.dumps(list(command) or gunicorn_command(port)),
+    )
+
+
+def dockerignore(source: str) -> str:
+    """What stays out of the build: all but what the Dockerfile names."""
+    return _IGNORED.format(source=source)

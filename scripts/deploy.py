@@ -17,6 +17,7 @@ from otel_obs.ops.bundle import (
     Wish,
     alertmanager_files,
     grafana_files,
+    kubernetes_files,
     merged,
     prometheus_files,
     provisioning_files,
@@ -213,6 +214,14 @@ def docker_parts() -> Iterator[tuple[str, dict[str, str]]]:
     yield "compose", store_files()
 
 
+def on_kubernetes(example: Example) -> Wish:
+    """What is generated for an example on Kubernetes."""
+    wish = example.wish("docker")
+    return replace(
+        wish, environment=example.environment(), image=f"registry.example.org/{example.name}:1.0.0"
+    )
+
+
 def compose_of(example: Example) -> dict[str, str]:
     """The compose file around an example that runs on the machine itself, under its team's names."""
     paths = ComposePaths("./docker", "../../alertmanager/alertmanager.yml")
@@ -233,6 +242,8 @@ def parts() -> Iterator[tuple[str, dict[str, str]]]:
         yield f"examples/{example.name}/grafana", grafana_files(example.wish("docker"))
         yield f"examples/{example.name}", compose_of(example)
     yield from docker_parts()
+    yield "k8s", kubernetes_files(on_kubernetes(shown()))
+    yield "examples/reviewlens/k8s", kubernetes_files(on_kubernetes(EXAMPLES[1]))
 
 
 def main(arguments: Sequence[str]) -> int:

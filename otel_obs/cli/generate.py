@@ -12,6 +12,7 @@ from otel_obs.cli import output
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerts.alert import LANGUAGES, Links
 from otel_obs.ops.bundle import ALL, KINDS, Wish, files_of, write_files
+from otel_obs.ops.kubernetes.kustomize import RELEASE
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import PLACES, RemoteWrite, ScrapeJob
 from otel_obs.ops.service import MonitoredService, job_of, named_by, read_page
@@ -43,6 +44,13 @@ def generate(
     alertmanager: Annotated[str, typer.Option(help="Its address.")] = "localhost:9093",
     webhook: Annotated[str, typer.Option(help="Where alerts go, in the place of Slack and e-mail.")] = "",
     remote_write: Annotated[str, typer.Option(help="The address of a store that samples are sent to.")] = "",
+    image: Annotated[str, typer.Option(help="What Kubernetes runs.")] = "",
+    release: Annotated[
+        str,
+        typer.Option(
+            help="The Helm release of kube-prometheus-stack, which ignores what has another `release`."
+        ),
+    ] = RELEASE,
     runbooks: Annotated[str, typer.Option(help="Where docs/runbooks/ is served.")] = Links().runbooks,
     grafana: Annotated[str, typer.Option(help="Where Grafana is.")] = Links().grafana,
     force: Annotated[bool, typer.Option("--force", help="Write over what was changed by hand.")] = False,
@@ -84,6 +92,8 @@ def generate(
         webhook=webhook,
         remote_write=(RemoteWrite(remote_write),) if remote_write else (),
         place=place,
+        image=image,
+        release=release,
     )
     written = write_files(out, files_of(what, wish), force)
     if json:
@@ -118,5 +128,6 @@ def add_to(app: typer.Typer) -> None:
         "generate prometheus --from localhost:8000 --out monitoring",
         "generate all --groups http,model,cache --out monitoring --slo availability=99.9",
         "generate docker --from localhost:8000 --out monitoring --slo availability=99.9",
+        "generate kubernetes --groups http,model --job shop --out k8s --image registry.example.org/shop:1",
         "generate alerts --from localhost:8000 --out monitoring --language ko --limit HighErrorRate=0.02",
     )

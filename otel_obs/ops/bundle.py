@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerting import alert_files, alertmanager_config, alerts_of
 from otel_obs.ops.alerts.alert import Links
 from otel_obs.ops.compose import COLLECTOR_JOB, ComposeStack, store_collector, store_sources, traces_config
 from otel_obs.ops.dashboards import BOARDS, Board, dashboard, dashboard_text, provisioning
+from otel_obs.ops.kubernetes.kustomize import RELEASE, kubernetes_objects
+from otel_obs.ops.kubernetes.workload import Workload
 from otel_obs.ops.objectives import Objective, check_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob, kubernetes_jobs, prometheus_config
 from otel_obs.ops.recording import recording_rules
@@ -55,6 +57,9 @@ class Wish:
         dashboards_path: That directory.
         extra_boards: More dashboards than those for every service.
         has_stores: Whether traces and logs go through a collector to a store each, in Docker.
+        image: What Kubernetes runs.
+        environment: Variables of the service on Kubernetes.
+        release: The Helm release of kube-prometheus-stack, whose name its Prometheus selects by.
     """
 
     service: MonitoredService
@@ -75,6 +80,9 @@ class Wish:
     dashboards_path: str = "/var/lib/grafana/dashboards"
     extra_boards: tuple[ExtraBoard, ...] = ()
     has_stores: bool = False
+    image: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    release: str = RELEASE
 
 
 def prometheus_files(wish: Wish) -> dict[str, str]:
@@ -83,8 +91,6 @@ def prometheus_files(wish: Wish) -> dict[str, str]:
     Raises:
         OperationsError: Something in the wish cannot be.
     """
-    for objective in wish.objectives:
-        check_objective(objective, wish.service)
     is_agent = wish.place == "agent"
     config = prometheus_config(
         [job for job in wish.jobs if wish.place != "kubernetes" or job.job != wish.service.job],
@@ -101,11 +107,17 @@ def prometheus_files(wish: Wish) -> dict[str, str]:
 
 def rule_files(wish: Wish) -> dict[str, str]:
     """Recording rules and alerts."""
+    return {path: yaml_text(content) for path, content in rule_groups(wish)}
+
+
+def rule_groups(wish: Wish) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same as values, by path."""
+    for objective in wish.objectives:
+        check_objective(objective, wish.service)
     alerts = alerts_of(wish.service, wish.objectives, wish.limits)
-    files = {"rules/recording.yml": yaml_text(recording_rules(wish.service, wish.objectives))}
+    yield "rules/recording.yml", recording_rules(wish.service, wish.objectives)
     for group, content in alert_files(wish.service, alerts, wish.language, wish.links):
-        files[f"alerts/{group}.yml"] = yaml_text(content)
-    return files
+        yield f"alerts/{group}.yml", content
 
 
 def alertmanager_files(wish: Wish) -> dict[str, str]:
@@ -159,6 +171,22 @@ def docker_files(wish: Wish) -> dict[str, str]:
     )
 
 
+def kubernetes_files(wish: Wish) -> dict[str, str]:
+    """A base and overlays of kustomize: the service, what watches it, collectors."""
+    (target, *_) = wish.jobs[0].targets
+    name = wish.service.job
+    port = int(target.rpartition(":")[2])
+    workload = Workload(name, wish.image or f"registry.example.org/{name}:1", port, wish.environment)
+    return kubernetes_objects(
+        workload,
+        [group for _, content in rule_groups(wish) for group in content["groups"]],
+        {path.rpartition("/")[2]: text for path, text in dashboard_files(wish).items()},
+        interval=wish.jobs[0].interval or wish.interval,
+        timeout=wish.jobs[0].timeout or wish.timeout,
+        release=wish.release,
+    )
+
+
 def store_files() -> dict[str, str]:
     """What the collector and the store of traces read."""
     return {
@@ -173,6 +201,7 @@ KINDS: Mapping[str, Callable[[Wish], dict[str, str]]] = {
     "alertmanager": alertmanager_files,
     "grafana": grafana_files,
     "docker": docker_files,
+    "kubernetes": kubernetes_files,
 }
 """What can be generated, by the word of the command."""
 

@@ -1,0 +1,1 @@
+"""Objects of Kubernetes for a service and what watches it, and the kustomizations that put them together."""

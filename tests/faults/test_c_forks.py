@@ -10,12 +10,12 @@ from tests.support.programs import run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="calls fork of the C library")
 
-# With `PyDLL` the interpreter stays locked meanwhile: in the child there is nobody who would unlock it.
 CODE = """
-import ctypes, gc, json, os, sys
+import gc, json, os, sys
 import otel_obs
 from otel_obs.catalog import api_keys, process, workers
-otel_obs.configure()
+from tests.support.c_fork import c_fork, without_threads
+without_threads(otel_obs.configure())
 [gc.collect() for _ in range(30)]
 for _ in range(4):
     api_keys.record_api_key("1", True)
@@ -25,7 +25,7 @@ evidence("c", 1, "s1")
 list(workers._cpu_percent())
 print(json.dumps(list(workers._used_before)), flush=True)
 read, write = os.pipe()
-pid = os.fork() if sys.argv[1] == "hooks" else ctypes.PyDLL(None).fork()
+pid = os.fork() if sys.argv[1] == "hooks" else c_fork()
 if pid == 0:
     otel_obs.record_prediction()  # what is recorded first notices
     from otel_obs.catalog import pipeline
@@ -57,15 +57,16 @@ def test_each_workers_own_state_starts_over(fork: str) -> None:
 
 
 SPANS = """
-import ctypes, json, os
+import json, os
 import otel_obs
 from opentelemetry import trace
 from otel_obs import _setup
-otel_obs.configure(traces_exporters="console")
+from tests.support.c_fork import c_fork, without_threads
+without_threads(otel_obs.configure(traces_exporters="console"))
 resource = lambda: dict(trace.get_tracer_provider().resource.attributes)
 before = resource()
 read, write = os.pipe()
-pid = ctypes.PyDLL(None).fork()
+pid = c_fork()
 if pid == 0:
     with trace.get_tracer("t").start_as_current_span("first"):
         pass

@@ -280,10 +280,8 @@ say([open_files() - before, total()])
 
 
 UNHOOKED = """
-import ctypes
-# Without hooks Python's own state survives a fork only where no other thread waits for its lock.
-pipeline.provider.worker.on_open.clear()
-c_fork = ctypes.PyDLL(None).fork  # which holds the GIL, as a server would
+from tests.support.c_fork import c_fork, without_threads
+without_threads(pipeline)
 def unhooked(work):
     pid = c_fork()
     if pid == 0:

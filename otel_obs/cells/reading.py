@@ -87,7 +87,8 @@ class Reading:
     def _read_all(self) -> tuple[list[Source], int]:
         """What is to be merged, and of how many workers it is known that they are missing."""
         # First: a worker that comes later is not missed, one that ends is in a retired store.
-        seats = set().union(*(registered(run_dir) for run_dir in self.run_dirs))
+        places = [*self.run_dirs, *self._worker.left_dirs()]
+        seats = set().union(*(registered(run_dir) for run_dir in places))
         own: list[Source] = [*self._read_own()]
         found: dict[bytes, FileSource] = {}
         folded: dict[bytes, float] = {}

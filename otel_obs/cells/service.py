@@ -118,7 +118,9 @@ class Service(Sharing):
             self._note_roots(opened)
         if present is None:
             sweep(self._bases)
-        elif opened.claim(_MOVED):
+            return opened
+        self._left.append(present)
+        if opened.claim(_MOVED):
             self._unsaid.append(
                 f"{present.path} was removed; the workers that live go on in {opened.path}, and what others "
                 "have counted is lost"
@@ -226,7 +228,8 @@ class Service(Sharing):
         if self._run_dir is not None:
             self._inherited.append(self._run_dir)
             self._run_dir = None
-        self._inherited += self._placing.start_over()
+        self._inherited += [*self._left, *self._placing.start_over()]
+        self._left = []
         self._is_unusable, self._worker = False, b""
 
     def close(self) -> None:
@@ -234,7 +237,7 @@ class Service(Sharing):
         self._forget_end()
         self._forget_signal()
         self._leave()
-        for run_dir in (self._run_dir, *self._inherited, *self._placing.end()):
+        for run_dir in (self._run_dir, *self._inherited, *self._left, *self._placing.end()):
             if run_dir is not None:
                 run_dir.close()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from otel_obs.cells.placing import Placing
 from otel_obs.host.interruptions import raise_interruption
+from otel_obs.rundir.apart import registered
 from otel_obs.rundir.directory import RunDir
 from otel_obs.rundir.identity import Identity
 
@@ -34,6 +35,7 @@ class Sharing(ABC):
     def __init__(self, bases: Sequence[str]) -> None:
         self._bases = bases
         self._placing = Placing(bases)
+        self._left: list[RunDir] = []
         self._worker = b""
         self._is_alone = self._has_left = self._is_unusable = False
         self._unsaid: list[str] = []
@@ -100,6 +102,14 @@ class Sharing(ABC):
         """The directories of the service's workers that are open already."""
         run_dir = self._run_dir
         return [] if run_dir is None else [run_dir, *self._placing.known(run_dir)]
+
+    def left_dirs(self) -> Sequence[RunDir]:
+        """Directories that were taken away, in which other workers still record: they find out within seconds."""
+        for run_dir in [each for each in self._left if not registered(each)]:
+            with contextlib.suppress(ValueError):  # another thread was first
+                self._left.remove(run_dir)
+                run_dir.close()
+        return tuple(self._left)
 
     def what_is_apart(self) -> str:
         """Why a page of all workers cannot be made here; empty if nothing is known against it."""

@@ -56,6 +56,9 @@ class Home(Protocol):
     def known_dirs(self) -> Sequence[RunDir]:
         """The directories of the service's workers that are open already."""
 
+    def left_dirs(self) -> Sequence[RunDir]:
+        """Directories that were taken away, in which other workers still record."""
+
     def what_is_apart(self) -> str:
         """Why a page of all workers cannot be made here; empty if nothing is known against it."""
 
@@ -146,6 +149,10 @@ class Worker:
     def elsewhere(self) -> Sequence[RunDir]:
         """Further directories in which the service's workers had to put their files."""
         return self._home.elsewhere() if self._home is not None else ()
+
+    def left_dirs(self) -> Sequence[RunDir]:
+        """Directories that were taken away, in which other workers still record."""
+        return self._home.left_dirs() if self._home is not None else ()
 
     def what_is_apart(self) -> str:
         """Why a page of all workers cannot be made here; empty if nothing is known against it."""

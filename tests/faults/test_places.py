@@ -199,6 +199,36 @@ def test_the_run_directory_is_removed_under_a_running_service(base: Path, tmp_pa
     assert list(base.iterdir()) == []
 
 
+def test_no_page_is_made_without_a_worker_that_does_not_know_of_the_removal_yet(base: Path) -> None:
+    # Whoever has moved knows by the removed directory's locks who has not.
+    code = """
+import shutil
+read, write = os.pipe()
+child = os.fork()
+if child == 0:
+    hit(5)
+    os.write(write, b"1")
+    while True:
+        time.sleep(0.01)
+os.read(read, 1)
+hit(3)
+os.kill(child, signal.SIGSTOP)
+os.waitpid(child, os.WUNTRACED)
+before = total()
+base = os.environ["OTEL_OBS_RUN_DIR"]
+shutil.rmtree(os.path.join(base, *os.listdir(base)))
+apart = is_refused()
+os.kill(child, signal.SIGCONT)
+while is_refused():
+    time.sleep(0.01)
+now = total()
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+say([before, apart, now, total()])
+"""
+    assert faulty(APART + code, base).results == [[8, True, 8, 8]]
+
+
 def test_the_run_directory_is_moved_away(base: Path) -> None:
     code = """
 hit(3)

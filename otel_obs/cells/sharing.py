@@ -104,7 +104,10 @@ class Sharing(ABC):
         return [] if run_dir is None else [run_dir, *self._placing.known(run_dir)]
 
     def left_dirs(self) -> Sequence[RunDir]:
-        """Directories that were taken away, in which other workers still record: they find out within seconds."""
+        """Directories that were taken away, in which other workers still record.
+
+        These find out within seconds.
+        """
         for run_dir in [each for each in self._left if not registered(each)]:
             with contextlib.suppress(ValueError):  # another thread was first
                 self._left.remove(run_dir)

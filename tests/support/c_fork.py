@@ -12,9 +12,9 @@ _fork = ctypes.PyDLL(None, use_errno=True).fork
 def without_threads(pipeline: Any) -> None:
     """Have a pipeline begin no thread of its own; call it before anything is recorded.
 
-    A thread that waits for the interpreter at the moment of the fork stands in that lock's condition variable in the
-    child too, where it never leaves: the child hangs at a later switch. A real server makes the lock anew after its
-    fork (`PyOS_AfterFork_Child`), which the program of a test cannot.
+    A thread that waits for the interpreter at the moment of the fork stands in that lock's condition variable
+    in the child too, where it never leaves: the child hangs at a later switch. A real server makes the lock
+    anew after its fork (`PyOS_AfterFork_Child`), which the program of a test cannot.
     """
     pipeline.provider.worker.on_open.clear()
 

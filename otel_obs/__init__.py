@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from otel_obs._applications import PrometheusMiddleware, instrument
     from otel_obs._page import get_metrics
     from otel_obs._setup import configure, shutdown
+    from otel_obs._stock_place import PrometheusReader
     from otel_obs.catalog.app import set_app_info
     from otel_obs.catalog.cache import update_cache_metrics
     from otel_obs.catalog.detection import record_detection
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ExtraLabels",
     "PrometheusMiddleware",
+    "PrometheusReader",
     "Timer",
     "configure",
     "get_metrics",
@@ -35,6 +37,7 @@ __all__ = [
 _MODULES = {
     "ExtraLabels": "http.observe",
     "PrometheusMiddleware": "_applications",
+    "PrometheusReader": "_stock_place",
     "Timer": "sdk.timing",
     "configure": "_setup",
     "get_metrics": "_page",

@@ -107,6 +107,10 @@ class Pipeline:
         self.provider.refresh_observables(older_than_s=self.settings.callback_age_ms / 1e3)
         return self.snapshot()
 
+    def divided(self) -> tuple[Snapshot, list[Any]]:
+        """The merged numbers of now, and the families that no snapshot can hold."""
+        return divide(self.fresh_snapshot())
+
     def snapshot(self) -> Snapshot:
         """The merged numbers of all workers, and of what reads them."""
         snapshot = self._view.snapshot()

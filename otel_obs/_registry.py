@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from otel_obs._registered import CLIENT_SCOPE, divide, stated_facts
+from otel_obs._registered import CLIENT_SCOPE, stated_facts
 from otel_obs.exposition.foreign import IS_OURS
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class Collector:
             collector = getattr(reader, "_collector", None)
             if collector is not None and collector not in [each.collector for each in self._silenced]:
                 self._silence(collector)
+                say = getattr(collector, "say_what_is_in_vain", None)
+                if say is not None:
+                    say()
 
     def unregister(self) -> None:
         """Leave the default registry as it was."""
@@ -124,20 +127,23 @@ class Collector:
         taken = {name for name, collector in list(names.items()) if not isinstance(collector, _Silent)}
         if stated_facts():
             taken.add("target")
-        snapshot, families = divide(pipeline.fresh_snapshot())
+        snapshot, families = pipeline.divided()
         own = {
             family_name(column.table.stream).removesuffix("_total")
             for column in snapshot.columns
             if column.table.stream.scope.name != CLIENT_SCOPE
         }
-        for family in chain(to_prometheus_client(snapshot, pipeline.options, _use_created()), families):
+        for family in chain(
+            to_prometheus_client(snapshot, pipeline.options, client_writes_created()), families
+        ):
             if family.name not in taken and f"{family.name}_total" not in taken:
                 yield family
             elif family.name in own:
                 warn_of_owner(f"{family.name}_total" if family.type == "counter" else family.name)
 
 
-def _use_created() -> bool:
+def client_writes_created() -> bool:
+    """Whether `prometheus_client` is set to say since when series count."""
     from prometheus_client import metrics
 
     return metrics._use_created

@@ -206,3 +206,21 @@ def name_without_effect(variable: str, name: str, what: str, likely: str) -> str
         f"{variable} names {name!r}, but no ready metric has such a {what}{hint}: it has no effect, "
         "nor on metrics of your own, which views change"
     )
+
+
+def reader_of_one_process(reader: str) -> str:
+    """A reader shows less than its user may expect."""
+    return (
+        f"{reader} is on a MeterProvider of opentelemetry.sdk: it shows what this process has recorded, and "
+        f"no other worker; for all workers, use otel_obs.configure(readers=[{reader}()]) and the meters of "
+        "opentelemetry.metrics.get_meter()"
+    )
+
+
+def options_without_effect(options: Iterable[str]) -> str:
+    """A reader stands where everything that it shows stands already."""
+    return (
+        f"PrometheusReader got {', '.join(options)}: without effect in prometheus_client's default registry, "
+        "which has these families by the settings of otel_obs; give it a registry of its own, or use "
+        "OTEL_OBS_NAMESPACE, OTEL_OBS_SCOPE_LABELS and OTEL_OBS_RESOURCE_LABELS"
+    )

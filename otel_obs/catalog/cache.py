@@ -1,12 +1,15 @@
-"""A cache of results; each worker has its own."""
+"""A cache of results; each worker has its own. `cache.observe(cached.cache_info)` asks it before each reading."""
 
 from __future__ import annotations
 
 from _thread import RLock
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter, Gauge
+from otel_obs.catalog.functions import ask, ask_no_longer
+from otel_obs.catalog.instruments import Counter
+from otel_obs.catalog.stated import StatedGauge
 from otel_obs.host import forks
 
 __all__ = [
@@ -20,17 +23,35 @@ __all__ = [
 
 cache_hits_total = Counter("cache_hits_total", "Total cache hits", unit="{hit}")
 cache_misses_total = Counter("cache_misses_total", "Total cache misses", unit="{miss}")
-cache_hit_rate = Gauge(
+cache_hit_rate = StatedGauge(
     "cache_hit_rate", "Cache hit rate (0.0 to 1.0)", share=(cache_hits_total, cache_misses_total)
 )
-cache_size_current = Gauge(
+cache_size_current = StatedGauge(
     "cache_size_current", "Current number of cached items", unit="{item}", merge="mean"
 )
-cache_memory_bytes = Gauge("cache_memory_bytes", "Memory used by the cache in bytes", unit="By", merge="sum")
+cache_memory_bytes = StatedGauge(
+    "cache_memory_bytes", "Memory used by the cache in bytes", unit="By", merge="sum"
+)
+
+
+class CacheInfo(Protocol):
+    """What `functools.lru_cache` says of itself, and caches that are made like it."""
+
+    @property
+    def hits(self) -> int:
+        """Hits since the cache was made or cleared."""
+
+    @property
+    def misses(self) -> int:
+        """Misses since the cache was made or cleared."""
+
+    @property
+    def currsize(self) -> int:
+        """Items in the cache."""
 
 
 class _Totals(NamedTuple):
-    """What the cache said last; a child's copy of the cache goes on from there, and so does this."""
+    """What a cache said last; a child's copy of the cache goes on from there, and so does this."""
 
     hits: int = 0
     misses: int = 0
@@ -56,20 +77,107 @@ def update_cache_metrics(
         memory_bytes: What the cache holds, in bytes.
     """
     global _totals
-    lookups = total_hits + total_misses
     with _lock:
-        before = _totals if 2 * lookups >= sum(_totals) else _Totals()
-        _totals = _Totals(max(total_hits, before.hits), max(total_misses, before.misses))
-        hits, misses = _totals.hits - before.hits, _totals.misses - before.misses
+        _totals = _count(_totals, total_hits, total_misses)
+    cache_size_current.set(current_size)
+    cache_memory_bytes.set(memory_bytes)
+    # Over workers the share is made from the counters; this is what one process alone can say.
+    lookups = total_hits + total_misses
+    cache_hit_rate.set(total_hits / lookups if lookups else 0.0)
+
+
+def _count(known: _Totals, total_hits: int, total_misses: int) -> _Totals:
+    """Count what is new in the totals of one cache, and know it from now on."""
+    before = known if 2 * (total_hits + total_misses) >= sum(known) else _Totals()
+    after = _Totals(max(total_hits, before.hits), max(total_misses, before.misses))
+    hits, misses = after.hits - before.hits, after.misses - before.misses
     # A total of 0 is shown as well; later on, adding nothing is saved.
     if hits or not before.hits:
         cache_hits_total.add(hits)
     if misses or not before.misses:
         cache_misses_total.add(misses)
-    cache_size_current.set(current_size)
-    cache_memory_bytes.set(memory_bytes)
-    # Over workers the share is made from the counters; this is what one process alone can say.
-    cache_hit_rate.set(total_hits / lookups if lookups else 0.0)
+    return after
+
+
+def observe(cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], float] | None = None) -> None:
+    """Have the metrics be true without anybody's call: each worker asks its own cache before every reading.
+
+    ```python
+    from functools import lru_cache
+    from otel_obs.catalog import cache
+
+    @lru_cache(maxsize=1000)
+    def embed(text: str) -> tuple[float, ...]: ...
+
+    cache.observe(embed.cache_info)
+    ```
+
+    Several caches are shown as one: their hits, misses, sizes and bytes are added up. A cache that is
+    observed is not to be given to `update_cache_metrics` too, or its hits are counted twice.
+
+    Args:
+        cache_info: Says what `functools.lru_cache` says: `hits`, `misses` and `currsize`, as attributes or as
+            the keys of a mapping.
+        memory_bytes: Says how many bytes the cache holds; where no cache says it, nothing is shown of it.
+    """
+    if cache_info not in _observed.caches:
+        _observed.caches[cache_info] = _Cache(cache_info, memory_bytes)
+    ask(_observed)
+
+
+def unobserve(cache_info: Callable[[], CacheInfo]) -> None:
+    """Ask a cache no longer; what it has counted stays counted."""
+    _observed.caches.pop(cache_info, None)
+    if not _observed.caches:
+        ask_no_longer(_observed)
+
+
+class _Cache:
+    """One cache that is asked."""
+
+    def __init__(self, cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], float] | None) -> None:
+        self._info, self._memory_bytes = cache_info, memory_bytes
+        self.totals = _Totals()
+        self.size = 0
+        self.memory: float | None = None
+
+    def read(self) -> None:
+        """Ask the cache, and count what is new."""
+        info: Any = self._info()
+        if isinstance(info, Mapping):
+            hits, misses, size = (int(info[key]) for key in ("hits", "misses", "currsize"))
+        else:
+            hits, misses, size = int(info.hits), int(info.misses), int(info.currsize)
+        self.memory = None if self._memory_bytes is None else float(self._memory_bytes())
+        self.totals, self.size = _count(self.totals, hits, misses), size
+
+
+class _Observed:
+    """Every cache that is asked, as one."""
+
+    def __init__(self) -> None:
+        self.caches: dict[Callable[[], CacheInfo], _Cache] = {}
+
+    def compute(self) -> None:
+        """Ask each cache; one that fails leaves the others be, and is what is raised in the end."""
+        failure: Exception | None = None
+        caches = list(self.caches.values())
+        for each in caches:
+            try:
+                each.read()
+            except Exception as error:
+                failure = error
+        cache_size_current.set(sum(each.size for each in caches))
+        known = [each.memory for each in caches if each.memory is not None]
+        if known:
+            cache_memory_bytes.set(sum(known))
+        hits, misses = (sum(each.totals[at] for each in caches) for at in (0, 1))
+        cache_hit_rate.set(hits / (hits + misses) if hits + misses else 0.0)
+        if failure is not None:
+            raise failure
+
+
+_observed = _Observed()
 
 
 def _after_fork_in_child() -> None:

@@ -36,7 +36,7 @@ class Functions:
     def refresh(self) -> None:
         """Ask every function."""
         began_s = time.monotonic()
-        for each in _computed:
+        for each in (*_computed,):
             try:
                 each.compute()
             except Exception as error:
@@ -52,6 +52,12 @@ def ask(computed: Computed) -> None:
     """Have *computed* be asked before every reading from now on."""
     if computed not in _computed:
         _computed.append(computed)
+
+
+def ask_no_longer(computed: Computed) -> None:
+    """Take back `ask`."""
+    if computed in _computed:
+        _computed.remove(computed)
 
 
 def join(provider: Any) -> None:

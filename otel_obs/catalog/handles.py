@@ -89,6 +89,8 @@ class Level(Handle):
         if way is not None:
             self._ways[verb] = way
             way(amount)
+        else:
+            hold_early(partial(self._move, verb, amount))
 
     def set_to_current_time(self) -> None:
         """Set the Unix time, in seconds."""

@@ -13,6 +13,7 @@ from otel_obs.catalog.handles import (
     Level,
     UpDownCounterHandle,
 )
+from otel_obs.catalog.keeping import HandleT
 from otel_obs.catalog.metric import Metric
 from otel_obs.cells.layout import Kind
 from otel_obs.host.interruptions import raise_interruption
@@ -47,7 +48,7 @@ class Counter(Metric[CounterHandle]):
         self.add = record
 
 
-class _LevelMetric(Metric[LevelT]):
+class LevelMetric(Metric[LevelT]):
     """What goes up and down; these methods are for the series without labels."""
 
     def inc(self, amount: float = 1) -> None:
@@ -75,7 +76,7 @@ class _LevelMetric(Metric[LevelT]):
         self.bind().set_function(f)
 
 
-class UpDownCounter(_LevelMetric[UpDownCounterHandle]):
+class UpDownCounter(LevelMetric[UpDownCounterHandle]):
     """A sum that grows and shrinks."""
 
     _kind = Kind.UPDOWN
@@ -113,7 +114,7 @@ class Histogram(Metric[HistogramHandle]):
         self.record = record
 
 
-class Gauge(_LevelMetric[GaugeHandle]):
+class Gauge(LevelMetric[GaugeHandle]):
     """A value that is set."""
 
     _kind = Kind.GAUGE
@@ -126,7 +127,7 @@ class Gauge(_LevelMetric[GaugeHandle]):
         self.set = record
 
 
-class _Observable(Metric[Handle]):
+class ObservableMetric(Metric[HandleT]):
     """A value that callbacks give; nothing is exposed before there is one."""
 
     _is_observable = True
@@ -170,10 +171,10 @@ class _Observable(Metric[Handle]):
             description=self.declaration.help,
             merge=named.merge,
             translate=self.translate,
-            is_ours=self._asks_nobody_else,
+            is_ours=self._asks_only_us,
         )
 
-    def _asks_nobody_else(self) -> bool:
+    def _asks_only_us(self) -> bool:
         """Whether all callbacks are our own."""
         return all(str(getattr(each, "__module__", "")).startswith("otel_obs.") for each in self._callbacks)
 
@@ -189,14 +190,14 @@ class _Observable(Metric[Handle]):
                 self.drop("callback", f"a callback raised {error!r}")
 
 
-class ObservableGauge(_Observable):
+class ObservableGauge(ObservableMetric[Handle]):
     """A value that callbacks give."""
 
     _kind = Kind.GAUGE
     _create_name = "create_observable_gauge"
 
 
-class ObservableCounter(_Observable):
+class ObservableCounter(ObservableMetric[Handle]):
     """A total that callbacks give."""
 
     _kind = Kind.COUNTER

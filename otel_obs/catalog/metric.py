@@ -86,6 +86,11 @@ def uninstall() -> None:
     _reset()
 
 
+def is_installed() -> bool:
+    """Whether there is a provider to record to."""
+    return _installation is not None
+
+
 def current_naming() -> Naming:
     """The naming that is installed, or that the environment asks for."""
     if _installation is not None:

@@ -151,6 +151,16 @@ class Observable:
         # Only now: until then it is not known that there are values.
         self.observed_s = began_s
 
+    def show(self, attributes: Mapping[str, Any], value: float) -> None:
+        """Let every worker see *value* now, which the callbacks are going to give from now on."""
+        for aggregator in self.aggregators():
+            if aggregator.plan.reader is None:
+                series = aggregator.series.get(aggregator.identify(attributes))
+                if series is None:
+                    self.refresh()
+                    return
+                _set(series, value, aggregator.stream.kind)
+
     def leave_out(self) -> None:
         """Show no values until the next refresh."""
         for aggregator in self.aggregators():

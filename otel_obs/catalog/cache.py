@@ -1,4 +1,4 @@
-"""A cache of results; each worker has its own. `cache.observe(cached.cache_info)` asks it before each reading."""
+"""A cache of results; each worker has its own. `cache.observe(cached.cache_info)` asks it at each reading."""
 
 from __future__ import annotations
 

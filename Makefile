@@ -8,6 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 ARGS ?=
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -21,8 +22,8 @@ demo: $(DEMO_STAMP) ## The classifier under 4 gunicorn workers with real traffic
 	@cd examples/aiclassifier && $(CURDIR)/$(BIN)/python -m demo $(ARGS)
 
 .PHONY: test
-test: $(STAMP) servers ## The whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) servers ## The whole test suite, in JOBS processes
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Style, types, layers

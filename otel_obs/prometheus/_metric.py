@@ -19,6 +19,8 @@ from otel_obs.prometheus import _families
 from otel_obs.prometheus._arriving import Arriving
 from otel_obs.prometheus._definition import Declaration, Definition, SdkInstrument
 from otel_obs.prometheus._definitions import define
+from otel_obs.prometheus._labels import Labelled
+from otel_obs.prometheus._naming import named_as
 from otel_obs.prometheus._value import merged
 
 T = TypeVar("T", bound="Recorded")
@@ -36,6 +38,8 @@ class Recorded(Arriving):
 
     _makes_samples: ClassVar[bool] = False
     """Whether an application's class makes samples of its own out of the numbers."""
+    _made_of: ClassVar[Any] = None
+    """The class that the application knows the metric by."""
     _definition: Definition
     _created: float
     _is_removed = False
@@ -52,6 +56,17 @@ class Recorded(Arriving):
     _offset = -1
     _bounds: tuple[float, ...] = ()
     _has_extremes = False
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Raise what `prometheus_client`'s metrics raise, which hold a lock."""
+        if type(self).__reduce__ is not object.__reduce__:
+            return super().__reduce_ex__(protocol)
+        raise TypeError("cannot pickle '_thread.lock' object")
+
+    def __copy__(self) -> Any:
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def _begin(self, registry: str) -> None:
         """Become known to OpenTelemetry, once `prometheus_client` has checked everything.
@@ -304,6 +319,10 @@ class Recorded(Arriving):
             [series._created for _, series in found],
         )
         return Column(table, [_value_of(handle, stream) for handle, _ in found], {})
+
+
+for _kind in (Labelled, Recorded):
+    named_as(_kind, theirs.MetricWrapperBase)
 
 
 def _value_of(handle: Any, stream: Stream) -> Any:

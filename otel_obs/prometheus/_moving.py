@@ -63,6 +63,8 @@ def constructing(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
 
     @wraps(constructor)
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        if isinstance(self, Recorded) and not self.__dict__:
+            self.__class__ = self._made_of  # `type(metric)(…)`: what it is follows from where it stands
         registry = _registry_of(self, args, kwargs) if _may_record(self) else None
         recorded = recorded_class(type(self)) if registry is not None else None
         if registry is None or recorded is None:
@@ -114,6 +116,7 @@ def _make_class(kind: type) -> type[Recorded] | None:
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
+        "_made_of": kind,
         "_makes_samples": _makes_samples(kind, base),
     }
     bases = (RECORDED[base],) if kind is base else (kind, RECORDED[base])

@@ -6,6 +6,7 @@ import time as clock
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
@@ -16,6 +17,7 @@ from otel_obs.cells.worker import GIL_IS_ON
 from otel_obs.host.interruptions import raise_interruption
 from otel_obs.prometheus._definition import LATEST_OR_SUM, PER_WORKER, PID, Declaration
 from otel_obs.prometheus._metric import Recorded
+from otel_obs.prometheus._naming import named_as
 from otel_obs.prometheus._value import Value, number_at
 from otel_obs.prometheus.context_managers import ExceptionCounter, InprogressTracker, Timer
 from otel_obs.sdk import instruments as sdk
@@ -27,6 +29,13 @@ _INF = inf
 Labels = Mapping[str, str]
 _check_exemplar: Callable[[Labels], None] = theirs._validate_exemplar  # type: ignore[attr-defined]
 """Raises a `ValueError` for labels that `prometheus_client` does not take."""
+
+
+def _added(amount: Any) -> float:
+    """The number that *amount* is; a `TypeError` that reads as `prometheus_client`'s where it is none."""
+    total = 0.0
+    total += amount
+    return float(total)
 
 
 class RecordedCounter(Recorded, prometheus_client.Counter):
@@ -48,7 +57,7 @@ class RecordedCounter(Recorded, prometheus_client.Counter):
         self._be_series()
         if amount < 0:
             raise ValueError("Counters can only be incremented by non-negative amounts.")
-        self._record(amount * 1.0)
+        self._record(_added(amount))
         if exemplar:
             _check_exemplar(exemplar)
             self._definition.keep_exemplar(self, float(amount), exemplar)
@@ -103,7 +112,8 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
                     return
             except Exception as error:  # not resolved yet, or an odd amount
                 raise_interruption(error)
-        self._inc_slowly("inc", amount)
+        self._be_countable("inc")
+        self._inc_slowly(amount)
 
     def dec(self, amount: float = 1) -> None:
         """Subtract *amount* from the value of this worker; raises as `inc` does."""
@@ -119,13 +129,16 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
                     return
             except Exception as error:  # not resolved yet, or an odd amount
                 raise_interruption(error)
-        self._inc_slowly("dec", -amount)
+        self._be_countable("dec")
+        self._inc_slowly(-amount)
 
-    def _inc_slowly(self, verb: str, amount: float) -> None:
+    def _be_countable(self, verb: str) -> None:
         if self._is_most_recent:
             raise RuntimeError(f"{verb} must not be used with the mostrecent mode")
         self._be_series()
-        value = float(amount * 1.0)
+
+    def _inc_slowly(self, amount: float) -> None:
+        value = _added(amount)
         if self._cells is None:
             self.make_series()
         cells, offset = self._cells, self._offset
@@ -181,7 +194,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         self._be_series()
         self._function = f
         for name in ("set",) if self._is_most_recent else ("inc", "dec", "set"):
-            setattr(self, name, _do_nothing)
+            setattr(self, name, MethodType(vars(_Unheard)[name], self))
         self._definition.computed.add(self)
         if self._cells is not None:
             self.compute()
@@ -242,8 +255,17 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
 _MERGE_RULES = {"all": PER_WORKER, "min": "min", "max": "max", "sum": "sum", "mostrecent": "latest"}
 
 
-def _do_nothing(*_: Any) -> None:
-    """Nothing: a function gives the value."""
+class _Unheard:
+    """What a gauge does whose value a function gives: it checks what it is given, as ever, and forgets it."""
+
+    def inc(self, amount: float = 1) -> None:
+        _added(amount)
+
+    def dec(self, amount: float = 1) -> None:
+        _added(-amount)
+
+    def set(self, value: float) -> None:
+        float(value)
 
 
 class RecordedSummary(Recorded, prometheus_client.Summary):
@@ -267,7 +289,7 @@ class RecordedSummary(Recorded, prometheus_client.Summary):
         except Exception as error:  # not resolved yet, or an odd amount
             raise_interruption(error)
         self._be_series()
-        self._record(amount * 1.0)
+        self._record(_added(amount))
 
     def time(self) -> Timer:
         """Observe the seconds of a block or a call, in a `with` or as a decorator."""
@@ -307,7 +329,7 @@ class RecordedHistogram(Recorded, prometheus_client.Histogram):
         except Exception as error:  # not resolved yet, or an odd amount
             raise_interruption(error)
         self._be_series()
-        value = float(amount * 1.0)
+        value = _added(amount)
         if value != value:
             self._sum.inc(value)  # in no bucket, as `prometheus_client` has it
             return
@@ -340,6 +362,15 @@ class RecordedHistogram(Recorded, prometheus_client.Histogram):
     def _declare(self) -> Declaration:
         return self._declaration(sdk.Histogram, self._name, bounds=self._finite_bounds())
 
+
+for _ours, _theirs in (
+    (RecordedCounter, prometheus_client.Counter),
+    (RecordedGauge, prometheus_client.Gauge),
+    (_Unheard, prometheus_client.Gauge),
+    (RecordedSummary, prometheus_client.Summary),
+    (RecordedHistogram, prometheus_client.Histogram),
+):
+    named_as(_ours, _theirs)
 
 if not GIL_IS_ON:
     for _kind in (RecordedCounter, RecordedGauge, RecordedSummary, RecordedHistogram):

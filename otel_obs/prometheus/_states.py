@@ -14,6 +14,7 @@ from prometheus_client.samples import Sample
 from otel_obs.host import forks
 from otel_obs.prometheus._definition import Declaration
 from otel_obs.prometheus._metric import Recorded
+from otel_obs.prometheus._naming import named_as
 from otel_obs.sdk.instruments import Gauge
 
 
@@ -214,3 +215,7 @@ class RecordedEnum(_Stated, prometheus_client.Enum):
 
     def _declare(self) -> Declaration:
         return self._declaration(Gauge, self._name, merge="max")
+
+
+named_as(RecordedInfo, prometheus_client.Info)
+named_as(RecordedEnum, prometheus_client.Enum)

@@ -7,6 +7,10 @@ from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from prometheus_client.values import MutexValue
+
+from otel_obs.prometheus._naming import known_as
+
 
 class Located(Protocol):
     """A series that knows where its numbers are."""
@@ -72,6 +76,9 @@ class Value:
     def set_exemplar(self, exemplar: Any) -> None:
         """Keep an exemplar with the series."""
         self._series.keep(exemplar)
+
+
+known_as(Value, MutexValue)
 
 
 def number_at(place: Callable[[Any], int]) -> property:

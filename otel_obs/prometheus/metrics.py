@@ -38,16 +38,6 @@ class _Ours:
     _records_to_cells = True
 
 
-class _Timed(_Ours):
-    """What times blocks and calls, also those of coroutine functions."""
-
-    _verb = "observe"
-
-    def time(self) -> Timer:
-        """Give the seconds of a block or a call to the metric, in a `with` or as a decorator."""
-        return Timer(self, self._verb)  # type: ignore[no-untyped-call]
-
-
 class Counter(_Ours, prometheus_client.Counter):
     """A total that only grows. See `prometheus_client.Counter`."""
 
@@ -63,13 +53,16 @@ class Counter(_Ours, prometheus_client.Counter):
         return ExceptionCounter(self, exception)
 
 
-class Gauge(_Timed, prometheus_client.Gauge):
+class Gauge(_Ours, prometheus_client.Gauge):
     """A value that goes up and down. See `prometheus_client.Gauge`."""
 
     __doc__ = prometheus_client.Gauge.__doc__
-    _verb = "set"
     if not TYPE_CHECKING:
         __init__ = constructing(prometheus_client.Gauge)
+
+    def time(self) -> Timer:
+        """Set the seconds of a block or a call, in a `with` or as a decorator."""
+        return Timer(self, "set")  # type: ignore[no-untyped-call]
 
     def track_inprogress(self) -> InprogressTracker:
         """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
@@ -77,20 +70,28 @@ class Gauge(_Timed, prometheus_client.Gauge):
         return InprogressTracker(self)  # type: ignore[no-untyped-call]
 
 
-class Summary(_Timed, prometheus_client.Summary):
+class Summary(_Ours, prometheus_client.Summary):
     """The count and the sum of what is observed. See `prometheus_client.Summary`."""
 
     __doc__ = prometheus_client.Summary.__doc__
     if not TYPE_CHECKING:
         __init__ = constructing(prometheus_client.Summary)
 
+    def time(self) -> Timer:
+        """Observe the seconds of a block or a call, in a `with` or as a decorator."""
+        return Timer(self, "observe")  # type: ignore[no-untyped-call]
 
-class Histogram(_Timed, prometheus_client.Histogram):
+
+class Histogram(_Ours, prometheus_client.Histogram):
     """How many observations fell below each of some bounds. See `prometheus_client.Histogram`."""
 
     __doc__ = prometheus_client.Histogram.__doc__
     if not TYPE_CHECKING:
         __init__ = constructing(prometheus_client.Histogram)
+
+    def time(self) -> Timer:
+        """Observe the seconds of a block or a call, in a `with` or as a decorator."""
+        return Timer(self, "observe")  # type: ignore[no-untyped-call]
 
 
 class Info(_Ours, prometheus_client.Info):

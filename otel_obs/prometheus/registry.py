@@ -18,6 +18,7 @@ from otel_obs.prometheus import _service
 from otel_obs.prometheus._families import one_reading
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus._moving import RECORDED, may_move, move_in
+from otel_obs.prometheus._naming import known_as, named_as
 from otel_obs.prometheus._sharing import NAME, SITE, find_site, name_of, shared_name
 
 __all__ = ["REGISTRY", "Collector", "CollectorRegistry", "DuplicateTimeseries", "RestrictedRegistry", "share"]
@@ -107,7 +108,8 @@ def share(registry: RegistryT, name: str = "") -> RegistryT:
     return registry
 
 
-_classes: dict[type, type] = {theirs.CollectorRegistry: SharedRegistry}
+named_as(SharedRegistry, theirs.CollectorRegistry)
+_classes: dict[type, type] = {}
 
 
 def _turn(registry: Any) -> None:
@@ -115,7 +117,8 @@ def _turn(registry: Any) -> None:
     kind = type(registry)
     if not issubclass(kind, SharedRegistry):
         if kind not in _classes:
-            _classes[kind] = type(kind.__name__, (kind, SharedRegistry), {"__module__": kind.__module__})
+            bases = (SharedRegistry,) if issubclass(SharedRegistry, kind) else (kind, SharedRegistry)
+            _classes[kind] = known_as(type(kind)(kind.__name__, bases, {"__doc__": kind.__doc__}), kind)
         registry.__class__ = _classes[kind]
     registry._lock = RLock()
     _registries.add(registry)
@@ -201,6 +204,9 @@ class RestrictedRegistry(theirs.RestrictedRegistry):
             restricted = family._restricted_metric(self._name_set)  # type: ignore[no-untyped-call]
             if restricted is not None:
                 yield restricted
+
+
+known_as(RestrictedRegistry, theirs.RestrictedRegistry)
 
 
 def _take_over(registry: Any) -> theirs.CollectorRegistry:

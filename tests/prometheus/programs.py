@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from types import ModuleType
 from typing import Any, NamedTuple
 from unittest import mock
@@ -139,6 +141,17 @@ _METHODS: dict[str, st.SearchStrategy[tuple[str, tuple[Any, ...], dict[str, Any]
         ),
     ),
     "state": st.builds(lambda state: ("state", (state,), {}), st.sampled_from([*STATES, "lost"])),
+    "with an odd amount": st.builds(
+        lambda method, amount: (method, (amount,), {}),
+        st.sampled_from(["inc", "dec", "set"]),
+        st.sampled_from(["x", "7.5", None, Decimal("1.5"), Fraction(1, 4), 10**400]),
+    ),
+    "with wrong arguments": st.builds(
+        lambda method, count, options: (method, (1,) * count, options),
+        st.sampled_from(["inc", "dec", "set", "observe", "state", "time", "count_exceptions", "clear"]),
+        st.integers(0, 4),
+        st.sampled_from([{}, {"nothing": 1}, {"amount": 1}, {"exemplar": None}, {"value": 2}]),
+    ),
     "set_function": st.builds(lambda value: ("set_function", (lambda: value,), {}), st.floats(0, 9)),
     "set_to_current_time": st.just(("set_to_current_time", (), {})),
     "reset": st.just(("reset", (), {})),
@@ -161,6 +174,7 @@ _BY_KIND = {
     "Enum": ["state"],
 }
 _OF_ALL = ["clear", "remove", "remove_by_labels", "labels"]
+_WRONG = ["with wrong arguments", "with an odd amount"]
 
 
 @st.composite
@@ -169,7 +183,9 @@ def calls(draw: st.DrawFn, made: list[Metric]) -> Call:
     number = draw(st.integers(0, len(made) - 1))
     metric = made[number]
     is_fitting = draw(st.integers(0, 9)) > 0
-    verb = draw(st.sampled_from([*_BY_KIND[metric.kind] * 3, *_OF_ALL] if is_fitting else list(_METHODS)))
+    verb = draw(
+        st.sampled_from([*_BY_KIND[metric.kind] * 3, *_OF_ALL, *_WRONG] if is_fitting else list(_METHODS))
+    )
     method, arguments, options = draw(_METHODS[verb])
     count = len(metric.labels) if is_fitting else draw(st.integers(0, 2))
     if verb == "remove" and is_fitting:

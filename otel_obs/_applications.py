@@ -60,8 +60,8 @@ def instrument(
     """Measure an application and serve `/metrics` beside it.
 
     Args:
-        app: An application of Flask, FastAPI, Starlette, Django, Quart, Litestar, Falcon or Bottle, or any
-            WSGI or ASGI callable, with middleware around it or without.
+        app: An application of Flask, FastAPI, Starlette, Django, Quart, Litestar, Falcon, Bottle or aiohttp,
+            or any WSGI or ASGI callable, with middleware around it or without.
         exclude: Given the WSGI environ or ASGI scope of a request; true leaves it out.
         extra_labels: Labels of your own on each request, with names that are declared.
         options: As `configure` takes them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from otel_obs._setup import Running
 from otel_obs.host.imports import when_imported
@@ -29,6 +29,15 @@ class _Measuring:
     """The families that the application has defined by `otel_obs.prometheus`."""
 
 
+class _Own(NamedTuple):
+    """A metric of the catalog, as what measures requests uses it: that is nobody's hand."""
+
+    metric: Any
+
+    def bind(self, attributes: Any) -> Any:
+        return self.metric.bind_for_service(attributes)
+
+
 def shared_observer() -> Observer:
     """What requests are recorded with; made when it is first needed."""
     if _Measuring.observer is None:
@@ -51,10 +60,11 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
     for field, metric in recorded.items():
         if field != "errors":  # of these, only HTTP's are ours alone
             metric.by_hand = _note_hand
+    own = {field: _Own(metric) for field, metric in recorded.items()}
     families = http.families(naming)
     profile = Semconv(families) if settings.profile == "semconv" else Classic(families)
     observer = Observer(
-        HttpInstruments(**recorded),
+        HttpInstruments(**own),
         profile,
         exclude=exclusion_for("", exclude),
         extra=extra,
@@ -101,12 +111,13 @@ def _note_hand(family: str) -> None:
     """The application counts a family of ours by hand: one request is counted once, and by whom it chose."""
     _Measuring.taken.add(family)
     if [observer for observer in _Measuring.observers.living() if observer.disown(family)]:
-        from otel_obs.exposition.plan import warn_once
+        from otel_obs.exposition.plan import once
 
-        warn_once(
+        once.warning_of_service(
+            f"hand of {family}",
             f"{family!r} is counted by the application itself, with the metric of otel_obs.catalog, over all "
             "workers; otel_obs does not count it any more. To have otel_obs count it, take that out; to have "
-            "both, count with a metric of your own under another name. OTEL_OBS_HTTP=off says so at once"
+            "both, count with a metric of your own under another name. OTEL_OBS_HTTP=off says so at once",
         )
 
 

@@ -6,6 +6,7 @@ import logging
 import sys
 from _thread import RLock, get_ident
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +18,7 @@ from otel_obs.errors import SettingError
 from otel_obs.host import forks
 from otel_obs.host.forgiving import forgiving
 from otel_obs.host.interruptions import raise_interruption
-from otel_obs.host.once import LogOnce
+from otel_obs.host.once import LogOnce, share
 from otel_obs.host.undoing import Undoing
 from otel_obs.rundir import FILES_VERSION
 from otel_obs.rundir.directory import default_bases
@@ -225,6 +226,8 @@ def _set_up(settings: Settings, wanted: Wanted) -> None:
         Running.pipeline, Running.scrape, Running.server, Running.sending = built
         deferred.move_to(built.pipeline.provider)
         joined[1].begin(built.pipeline.provider.worker)
+        share(joined[1].claim)
+        life.later(partial(share, None))
     except SettingError as error:
         life.unwind()
         _refuse(error)

@@ -151,6 +151,42 @@ class Settings:
         None,
         "The same for FastAPI only; used in its place.",
     )
+    django_excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_PYTHON_DJANGO_EXCLUDED_URLS",
+        parse.PATTERNS,
+        None,
+        "The same for Django only; used in its place.",
+    )
+    quart_excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_PYTHON_QUART_EXCLUDED_URLS",
+        parse.PATTERNS,
+        None,
+        "The same for Quart only; used in its place.",
+    )
+    litestar_excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_PYTHON_LITESTAR_EXCLUDED_URLS",
+        parse.PATTERNS,
+        None,
+        "The same for Litestar only; used in its place.",
+    )
+    falcon_excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_PYTHON_FALCON_EXCLUDED_URLS",
+        parse.PATTERNS,
+        None,
+        "The same for Falcon only; used in its place.",
+    )
+    bottle_excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_PYTHON_BOTTLE_EXCLUDED_URLS",
+        parse.PATTERNS,
+        None,
+        "The same for Bottle only; used in its place.",
+    )
+    aiohttp_excluded_urls: tuple[str, ...] | None = _setting(
+        "OTEL_PYTHON_AIOHTTP_SERVER_EXCLUDED_URLS",
+        parse.PATTERNS,
+        None,
+        "The same for aiohttp's own server only; used in its place.",
+    )
     excluded_urls: tuple[str, ...] | None = _setting(
         "OTEL_OBS_EXCLUDED_URLS",
         parse.PATTERNS,
@@ -355,9 +391,9 @@ class Settings:
         return frozenset(pair.partition("=")[0].strip() for pair in pairs if pair.strip())
 
     def excluded_urls_for(self, framework: str) -> tuple[str, ...]:
-        """The patterns of URLs that are not counted in *framework*: `flask`, `fastapi`, or any other."""
-        own = {"flask": self.flask_excluded_urls, "fastapi": self.fastapi_excluded_urls}
-        for patterns in (self.excluded_urls, own.get(framework)):
+        """The patterns of URLs that are not counted in *framework*: `flask`, `django`, or any other."""
+        own: tuple[str, ...] | None = getattr(self, f"{framework}_excluded_urls", None)
+        for patterns in (self.excluded_urls, own):
             if patterns is not None:
                 return patterns
         return self.python_excluded_urls

@@ -62,6 +62,12 @@ class HandleKeeper(ABC, Generic[HandleT]):
         Raises:
             DeclarationError: One is not declared, or has a value outside its closed set.
         """
+        if self.by_hand is not None:
+            self._note_hand()
+        return self.bind_for_service(attributes)
+
+    def bind_for_service(self, attributes: Attributes | None = None) -> HandleT:
+        """Bind for what measures the service, and not by an application's hand."""
         given = dict(attributes or {})
         self.translate(given)
         if all(type(value) is str for value in given.values()):

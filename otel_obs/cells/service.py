@@ -102,6 +102,15 @@ class Service(Sharing):
         self.say()
         return run_dir
 
+    def claim(self, mark: str) -> bool:
+        """Whether what *mark* stands for is this process's to do or say, and no other process's."""
+        run_dir = self._find()
+        if run_dir is None or run_dir.claim(mark):
+            return True
+        with tolerate(OSError):
+            return mark not in run_dir.names()
+        return True
+
     def _find(self) -> RunDir | None:
         with self._lock:
             present = self._run_dir

@@ -218,12 +218,13 @@ def _owners(name: str, columns: list[Column], options: Options, others: Collecti
 
 
 def warn_of_owner(name: str) -> None:
-    """Say once that the application has a family of its own under a name of ours."""
-    warn_once(
+    """Say once in the service that the application has a family of its own under a name of ours."""
+    once.warning_of_service(
+        f"owner of {name}",
         f"{name!r} is defined by the application; the one of otel_obs is not exposed; "
         "to see both, rename the application's, or ours with OTEL_OBS_NAMES or OTEL_OBS_NAMESPACE; "
         "OTEL_OBS_HTTP=off switches ours off. What the application counts with prometheus_client, or with "
-        "otel_obs.prometheus, is added up over all workers too (OTEL_OBS_CLIENT)"
+        "otel_obs.prometheus, is added up over all workers too (OTEL_OBS_CLIENT)",
     )
 
 

@@ -83,6 +83,14 @@ FRAMEWORKS = (
         rivals=("opentelemetry.instrumentation.falcon",),
     ),
     Framework("bottle", "frameworks.bottle", ("bottle",), ("bottle:Bottle",)),
+    Framework(
+        "aiohttp",
+        "frameworks.aiohttp",
+        ("aiohttp.web_app",),
+        ("aiohttp.web_app:Application",),
+        instrumentor="aiohttp-server",
+        rivals=("opentelemetry.instrumentation.aiohttp_server",),
+    ),
 )
 """In the order in which an application is asked for."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from weakref import WeakSet
 
 from otel_obs.host.interruptions import raise_interruption
@@ -12,6 +13,21 @@ _logger = logging.getLogger("otel_obs")
 
 _MOST = 2000
 _all: WeakSet[LogOnce] = WeakSet()
+
+
+class _OfService:
+    """Asks whether a line is this process's to say; with no service there is nobody else."""
+
+    claim: Callable[[str], bool] | None = None
+
+
+def share(claim: Callable[[str], bool] | None) -> None:
+    """Have lines of a whole service be said by one of its processes.
+
+    Args:
+        claim: Takes a mark, and tells whether no other process has taken it; None where there are none.
+    """
+    _OfService.claim = claim
 
 
 def forget_everything() -> None:
@@ -43,6 +59,17 @@ class LogOnce:
             error: Its traceback is logged too.
         """
         self._say(logging.WARNING, key, message, arguments, error)
+
+    def warning_of_service(self, key: str, message: str) -> None:
+        """Log *message*, if no process of the service has logged anything for *key* yet."""
+        if key in self._said:
+            return
+        claim = _OfService.claim
+        mark = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+        if claim is None or claim(f"{mark}.said"):
+            self.warning(key, "%s", message)
+        elif len(self._said) < _MOST:
+            self._said[key] = None
 
     def error(
         self, key: Hashable, message: str, *arguments: object, error: BaseException | None = None

@@ -23,12 +23,14 @@ def protocol_of(app: Any) -> Protocol | None:
     """How servers call *app*; None where it is no application."""
     if not callable(app) or inspect.isclass(app):
         return None
-    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__):
-        return Protocol.ASGI
+    is_coroutine = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
     try:
         parameters = inspect.signature(app).parameters.values()
     except (TypeError, ValueError):
-        return Protocol.EITHER
+        return Protocol.ASGI if is_coroutine else Protocol.EITHER
+    if is_coroutine:
+        # One without arguments makes an application, as aiohttp's have it.
+        return Protocol.ASGI if parameters else None
     positional = [each for each in parameters if each.kind in _POSITIONAL]
     needed = sum(each.default is each.empty for each in positional)
     if any(each.kind is each.VAR_POSITIONAL for each in parameters) and needed < WSGI_ARGUMENTS:

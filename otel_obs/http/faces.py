@@ -37,6 +37,8 @@ class Face:
     """
 
     middleware: Callable[..., Any]
+    method = "__call__"
+    """What a server calls of an application."""
 
     def __init__(
         self, kind: Any, owns: OwnsPath | None = None, prepare: Callable[[Any], None] = lambda app: None
@@ -67,15 +69,16 @@ class Face:
     def change(self) -> None:
         """Change the class, once: what measures a request learns what is inside of it."""
         if self._original is None:
-            self._original = self._kind.__call__
-            self._kind.__call__ = self._measured_call(self._original)
+            self._original = getattr(self._kind, self.method)
+            setattr(self._kind, self.method, self._measured_call(self._original))
 
     def restore(self) -> None:
         """Measure no application of the class any more."""
         self._default = None
         self._measured.clear()
         if self._original is not None:
-            self._kind.__call__, self._original = self._original, None
+            setattr(self._kind, self.method, self._original)
+            self._original = None
 
     def of(self, app: Any) -> Any:
         """The middleware that measures *app*; None where nothing does."""

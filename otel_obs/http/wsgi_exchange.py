@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, set_span_in_context
 
+from otel_obs.http import wsgi_body as body
 from otel_obs.http.departure import comes_of_leaving
 from otel_obs.http.instruments import Handles
 from otel_obs.http.naming import Connection, Outcome
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 _GONE: WSGIEnvironment = {}
 """Takes the environ's place when a request is over: in a cycle with it, only the collector could free it."""
 _WITHOUT_BODY = frozenset({204, 304})
-_CODES: dict[str, int] = {}
-_MOST_CODES = 500
 
 
 class Exchange:
@@ -76,7 +75,7 @@ class Exchange:
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
         """Note the status on its way to the server."""
-        self._status = _CODES.get(status) or _code(status)
+        self._status = body.CODES.get(status) or body.status_code(status)
         self._headers = headers
         for source in wsgi_sources:
             served = source(self)
@@ -88,7 +87,14 @@ class Exchange:
             self.note_error(exc_info[1])
             return self._start_response(status, headers, exc_info)
         write = self._start_response(status, headers)
-        return self._counting(write) if self.is_special else write
+        if not self.is_special:
+            return write
+
+        def counting(data: bytes) -> object:
+            self._sent_bytes += len(data)
+            return write(data)
+
+        return counting
 
     def accept(self, close_code: Callable[[], str]) -> Talk | None:
         """The request has become a websocket: it is no HTTP request any more.
@@ -146,13 +152,6 @@ class Exchange:
         """Note the request's span, which is over before the request is."""
         self._span = span
 
-    def _counting(self, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
-        def counting(data: bytes) -> object:
-            self._sent_bytes += len(data)
-            return write(data)
-
-        return counting
-
     def finish_in_memory(self, result: Any) -> bool:
         """Record what most requests are, the short way: all is there, nothing is special, all is known.
 
@@ -179,23 +178,21 @@ class Exchange:
     def attach(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Give the server what it needs to send *result*: as little as possible around it."""
         try:
-            if self.talk is not None or self.upgraded is not None or not self._status:
-                self._result = result
-                return self
-            if self._is_waited_for_in_silence():
+            is_open = self.talk is not None or self.upgraded is not None or not self._status
+            if is_open or self._is_waited_for_in_silence():
                 self._result = result
                 return self
             if self._status in _WITHOUT_BODY or (self._status and self._entry.method == "HEAD"):
-                self._finish()
+                self._end(0)
                 return result
-            body = _body_in_memory(result)
-            if body is not None:
+            parts = body.in_memory(result)
+            if parts is not None:
                 if self._observer.has_sizes:
-                    self._sent_bytes += sum(map(len, body))
-                self._finish()
+                    self._sent_bytes += sum(map(len, parts))
+                self._end(0)
                 return result
             file_wrapper = self.environ.get("wsgi.file_wrapper")
-            if file_wrapper is not None and _is_file(result, file_wrapper):
+            if file_wrapper is not None and body.is_file(result, file_wrapper):
                 return self._attach_file(result)
         except Exception as error:
             self._observer.failed("the response", error)
@@ -212,20 +209,8 @@ class Exchange:
         """Leave a file as it is, for the server's sendfile, and learn of its end by its `close`."""
         self._sent_bytes = declared_bytes(self._headers) or 0
         self._first_byte_s = perf_counter()
-        close = getattr(file, "close", None)
-
-        def close_and_finish() -> None:
-            failure = sys.exc_info()[1]
-            try:
-                if close is not None:
-                    close()
-            finally:
-                self._end_answered(failure)
-
-        try:
-            file.close = close_and_finish
-        except (AttributeError, TypeError):
-            self._finish()
+        if not body.ended_with(file, self._end_answered):
+            self._end(0)
         result: Iterable[bytes] = file
         return result
 
@@ -241,7 +226,7 @@ class Exchange:
                 self._sent_bytes += size
                 if self._sent_bytes == declared and not self._is_waited_for_in_silence():
                     # Not every server asks for more than was declared, and test clients read no further.
-                    self._finish()
+                    self._end(0)
                 yield chunk
         except GeneratorExit:
             self._end(CLIENT_CLOSED_REQUEST)
@@ -251,11 +236,11 @@ class Exchange:
             raise
         self._is_whole = True
         if not self._is_silent:
-            self._finish()
+            self._end(0)
 
     def close(self) -> None:
         """Close the response; what was not sent by now will not be."""
-        if not self._status and self.talk is None and self._is_upgrade():
+        if not self._status and self.talk is None and body.asks_for_websocket(self.environ):
             # Nothing was answered: what talks to the client is nothing that we know.
             self.accept(lambda: "")
         try:
@@ -278,7 +263,7 @@ class Exchange:
 
     def fail(self, error: BaseException) -> None:
         """The application raised; whether the client has left is asked of the connection."""
-        if isinstance(error, StopIteration) and not self._status and self._is_upgrade():
+        if isinstance(error, StopIteration) and not self._status and body.asks_for_websocket(self.environ):
             # How gunicorn is told that it has nothing to answer.
             self.accept(lambda: "")
         if self.talk is not None or self.upgraded is not None:
@@ -296,9 +281,6 @@ class Exchange:
         """A client that is silent may still wait; one that nobody sees is gone when the request is ended."""
         peer = peer_of(self.environ)
         return peer is Peer.GONE or (peer is not Peer.THERE and not isinstance(error, Exception))
-
-    def _finish(self) -> None:
-        self._end(0)
 
     def _end(self, status: int, error_type: str = "") -> None:
         """Record the request, once. *status* is what it came to, 0 for what was sent."""
@@ -347,9 +329,6 @@ class Exchange:
         finally:
             self.environ = _GONE
 
-    def _is_upgrade(self) -> bool:
-        return bool(self.environ.get("HTTP_UPGRADE", "").lower() == "websocket")
-
     def _end_as(self, status: int, error_type: str, route: str | None, elapsed_s: float) -> Handles:
         observer, entry = self._observer, self._entry
         if status == CLIENT_CLOSED_REQUEST and not error_type:
@@ -365,39 +344,6 @@ class Exchange:
 
     def _record_sizes(self, handles: Handles) -> None:
         handles.response_size(self._sent_bytes)
-        if self._input is not None:
-            if self._input.bytes:
-                handles.request_size(self._input.bytes)
-        elif (length := self.environ.get("CONTENT_LENGTH") or "").isdecimal():
-            handles.request_size(int(length))
-
-
-def _code(status: str) -> int:
-    """The number of a WSGI status, remembered: to parse it costs more than to look it up."""
-    try:
-        code = int(status[:3])
-    except (TypeError, ValueError):
-        return SERVER_ERROR
-    if len(_CODES) < _MOST_CODES:
-        _CODES[status] = code
-    return code
-
-
-def _body_in_memory(result: Any) -> Sequence[bytes] | None:
-    """The body, if all of it is there already: nothing need be put around it to see its end.
-
-    Werkzeug hands out an iterator whose last callback is the response's `close`.
-    """
-    kind = type(result)
-    if kind is not list and kind is not tuple:
-        try:
-            result = result._callbacks[-1].__self__.response
-        except (AttributeError, LookupError):
-            return None
-        kind = type(result)
-    return result if kind is list or kind is tuple else None
-
-
-def _is_file(result: object, file_wrapper: Any) -> bool:
-    """Whether *result* came from the server's `wsgi.file_wrapper`, a class or (uWSGI) a function."""
-    return isinstance(result, file_wrapper) if isinstance(file_wrapper, type) else hasattr(result, "read")
+        size = body.declared_request_bytes(self.environ) if self._input is None else self._input.bytes or None
+        if size is not None:
+            handles.request_size(size)

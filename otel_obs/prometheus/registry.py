@@ -118,7 +118,7 @@ def _turn(registry: Any) -> None:
     if not issubclass(kind, SharedRegistry):
         if kind not in _classes:
             bases = (SharedRegistry,) if issubclass(SharedRegistry, kind) else (kind, SharedRegistry)
-            _classes[kind] = known_as(type(kind)(kind.__name__, bases, {"__doc__": kind.__doc__}), kind)
+            _classes[kind] = known_as(type(kind.__name__, bases, {"__doc__": kind.__doc__}), kind)
         registry.__class__ = _classes[kind]
     registry._lock = RLock()
     _registries.add(registry)

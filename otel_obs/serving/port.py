@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.command,
                 query,
                 ", ".join(self.headers.get_all("Accept", [])),
-                header("Accept-Encoding", ""),
+                ", ".join(self.headers.get_all("Accept-Encoding", [])),
                 header("Authorization", ""),
                 header("X-Prometheus-Scrape-Timeout-Seconds", ""),
                 urlsplit(self.path).path,

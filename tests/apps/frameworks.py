@@ -153,3 +153,45 @@ def __getattr__(name: str) -> Any:
         app = globals()[name] = globals()[name.removesuffix("_app")]()
         return app
     raise AttributeError(name)
+
+
+def aiohttp() -> Any:
+    from aiohttp import web
+
+    async def item(request: web.Request) -> web.Response:
+        return web.Response(text=request.match_info["number"])
+
+    async def boom(request: web.Request) -> web.Response:
+        raise LookupError
+
+    async def gone(request: web.Request) -> web.Response:
+        raise web.HTTPGone
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in (b"a", b"b"):
+            await response.write(part)
+        return response
+
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        response = web.WebSocketResponse()
+        await response.prepare(request)
+        await response.send_str(await response.receive_str())
+        await response.close(code=4001)
+        return response
+
+    app = web.Application()
+    app.router.add_get(r"/items/{number:\d+}", item)
+    app.router.add_get("/boom", boom)
+    app.router.add_get("/gone", gone)
+    app.router.add_get("/stream", stream)
+    app.router.add_get("/talk", talk)
+    inner = web.Application()
+    inner.router.add_get("/{name}", gone)
+    app.add_subapp("/sub", inner)
+    return app
+
+
+async def make_aiohttp() -> Any:
+    return aiohttp()

@@ -39,6 +39,7 @@ ERRORS = {name: "KeyError" if name == "bottle" else "LookupError" for name in IT
 @pytest.fixture(autouse=True)
 def _service_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OTEL_OBS_RUN_DIR", str(tmp_path))
+    otel_obs.shutdown()  # what a test of another file may have set up
     yield
     otel_obs.shutdown()
 

@@ -30,7 +30,11 @@ for _ in range(24):
     app.test_client().get("/health")
 print(otel_obs.get_metrics()[0].decode())
 """
-WAYS = ["http_requests_total.labels(**labels).inc()", "http_requests_total.add(1, labels)"]
+WAYS = [
+    "http_requests_total.labels(**labels).inc()",
+    "http_requests_total.add(1, labels)",
+    "http_requests_total.bind(labels).add(1)",
+]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -55,7 +55,7 @@ _METHODS: dict[str, list[tuple[str, st.SearchStrategy[Any]]]] = {
     "Gauge": [("inc", signed), ("dec", signed), ("set", signed)],
     "Summary": [("observe", signed)],
     "Histogram": [("observe", signed)],
-    "Info": [("info", st.dictionaries(st.sampled_from(["v", "w"]), texts, max_size=2))],
+    "Info": [("info", st.dictionaries(st.sampled_from(["v", "w"]), texts, min_size=1, max_size=2))],
     "Enum": [("state", st.sampled_from(STATES))],
 }
 _MODES = (None, "sum", "livesum", "max", "livemax", "min", "livemin", "mostrecent", "livemostrecent")
@@ -159,7 +159,9 @@ _directories = itertools.count()
 
 def counted(made: list[Made], works: list[list[Done]], base: Path) -> dict[Key, float]:
     """What the workers of a service say together; the last one is this process."""
-    shared = Shared(base / str(next(_directories)))
+    directory = base / str(next(_directories))
+    directory.mkdir()
+    shared = Shared(directory)
     prometheus.install(shared)
     prometheus.stand_in()
     try:

@@ -1,0 +1,79 @@
+"""What is asked of a WSGI application, and what it answers with: memory, a file, or a stream."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from otel_obs.http.observe import SERVER_ERROR
+
+CODES: dict[str, int] = {}
+"""The numbers of statuses: to parse one costs more than to look it up."""
+
+_MOST_CODES = 500
+
+
+def status_code(status: str) -> int:
+    """The number of a WSGI status, which `CODES` has from then on."""
+    try:
+        code = int(status[:3])
+    except (TypeError, ValueError):
+        return SERVER_ERROR
+    if len(CODES) < _MOST_CODES:
+        CODES[status] = code
+    return code
+
+
+def in_memory(result: Any) -> Sequence[bytes] | None:
+    """The body, if all of it is there already: nothing need be put around it to see its end.
+
+    Werkzeug hands out an iterator whose last callback is the response's `close`.
+    """
+    kind = type(result)
+    if kind is not list and kind is not tuple:
+        try:
+            result = result._callbacks[-1].__self__.response
+        except (AttributeError, LookupError):
+            return None
+        kind = type(result)
+    return result if kind is list or kind is tuple else None
+
+
+def is_file(result: object, file_wrapper: Any) -> bool:
+    """Whether *result* came from the server's `wsgi.file_wrapper`, a class or (uWSGI) a function."""
+    return isinstance(result, file_wrapper) if isinstance(file_wrapper, type) else hasattr(result, "read")
+
+
+def ended_with(file: Any, end: Callable[[BaseException | None], None]) -> bool:
+    """Have a file's `close` call *end*, with what kept the server from sending it.
+
+    Returns:
+        False where it lets nobody know.
+    """
+    close = getattr(file, "close", None)
+
+    def close_and_end() -> None:
+        failure = sys.exc_info()[1]
+        try:
+            if close is not None:
+                close()
+        finally:
+            end(failure)
+
+    try:
+        file.close = close_and_end
+    except (AttributeError, TypeError):
+        return False
+    return True
+
+
+def declared_request_bytes(environ: Mapping[str, Any]) -> int | None:
+    """The size that a request's body is said to have."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else None
+
+
+def asks_for_websocket(environ: Mapping[str, Any]) -> bool:
+    """Whether the client wants the connection to become a websocket."""
+    return bool(environ.get("HTTP_UPGRADE", "").lower() == "websocket")

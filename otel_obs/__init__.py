@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_obs._applications import PrometheusMiddleware, instrument
-    from otel_obs._page import get_metrics
-    from otel_obs._setup import configure, shutdown
-    from otel_obs._stock_place import PrometheusReader
+    from otel_obs.assembly.applications import PrometheusMiddleware, instrument
+    from otel_obs.assembly.page import get_metrics
+    from otel_obs.assembly.setup import configure, shutdown
+    from otel_obs.assembly.stock_place import PrometheusReader
     from otel_obs.catalog.app import set_app_info
     from otel_obs.catalog.cache import update_cache_metrics
     from otel_obs.catalog.detection import record_detection
@@ -36,17 +36,17 @@ __all__ = [
 
 _MODULES = {
     "ExtraLabels": "http.observe",
-    "PrometheusMiddleware": "_applications",
-    "PrometheusReader": "_stock_place",
+    "PrometheusMiddleware": "assembly.applications",
+    "PrometheusReader": "assembly.stock_place",
     "Timer": "sdk.timing",
-    "configure": "_setup",
-    "get_metrics": "_page",
-    "instrument": "_applications",
+    "configure": "assembly.setup",
+    "get_metrics": "assembly.page",
+    "instrument": "assembly.applications",
     "record_detection": "catalog.detection",
     "record_prediction": "catalog.model",
     "set_app_info": "catalog.app",
     "set_model_state": "catalog.model",
-    "shutdown": "_setup",
+    "shutdown": "assembly.setup",
     "track_errors": "catalog.errors",
     "track_time": "sdk.timing",
     "update_cache_metrics": "catalog.cache",

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined,unused-ignore]
 
-from otel_obs import _applications, _setup
+from otel_obs.assembly import applications, setup
 from otel_obs.frameworks.table import INSTRUMENTORS
 
 _logger = logging.getLogger("otel_obs")
@@ -44,10 +44,10 @@ class Distro(BaseDistro):  # type: ignore[misc]
         Those of HTTP clients are loaded for their spans: where there is tracing, when the client is imported.
         """
         name, load = entry_point.name, super().load_instrumentor
-        if name not in (*INSTRUMENTORS, *_CLIENTS) or _applications.leaves_http_upstream():
+        if name not in (*INSTRUMENTORS, *_CLIENTS) or applications.leaves_http_upstream():
             load(entry_point, **kwargs)
         elif name in _CLIENTS:
-            _applications.trace_client(
+            applications.trace_client(
                 _CLIENTS[name], lambda **options: load(entry_point, **options, **kwargs)
             )
 
@@ -61,8 +61,8 @@ class Configurator:
         """Called once by the wrapper, before the application is imported."""
         Configurator.is_chosen = True
         try:
-            if _setup.prepare():
-                _applications.instrument_all()
+            if setup.prepare():
+                applications.instrument_all()
         except Exception:
             _logger.exception("otel_obs could not be set up; this process runs without metrics")
 

@@ -16,7 +16,7 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import declares, mounted_applications
-from otel_obs.http.scrape import Scrape
+from otel_obs.serving.scrape import Scrape
 
 try:
     from starlette.applications import Starlette

@@ -16,8 +16,8 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import Served, wsgi_sources
-from otel_obs.http.scrape import Scrape
 from otel_obs.http.wsgi import Middleware, answer_to, serve_inside
+from otel_obs.serving.scrape import Scrape
 
 try:
     from flask import Flask, globals, got_request_exception, request

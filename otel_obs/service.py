@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from otel_obs._setup import Running
+from otel_obs.assembly.setup import Running
 from otel_obs.errors import SettingError
 from otel_obs.host import proc
 from otel_obs.rundir import FILES_VERSION

@@ -19,9 +19,9 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, Status, StatusCode
 
 from otel_obs.errors import MissingPackageError
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 from otel_obs.http.nesting import MARK
-from otel_obs.sdk.blocks import wrap
+from otel_obs.sdk.context_managers import wrap
 
 if TYPE_CHECKING:
     pass

@@ -34,7 +34,7 @@ own, is named in the log.
 def settings_page() -> str:
     """docs/settings.md, from the table of settings."""
     rows = (f"| `{s.variable}` | {default(s)} | {cell(s.doc)} | `{s.field}` |\n" for s in SETTINGS)
-    return NOTE.format(source="otel_obs/settings.py") + "\n" + SETTINGS_HEAD + "".join(rows)
+    return NOTE.format(source="otel_obs/settings/table.py") + "\n" + SETTINGS_HEAD + "".join(rows)
 
 
 def default(setting: Setting) -> str:

@@ -37,8 +37,8 @@ import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
 from otel_obs.http.asgi import Middleware
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.naming import Semconv
-from otel_obs.http.scrape import Scrape
+from otel_obs.http.profiles import Semconv
+from otel_obs.serving.scrape import Scrape
 from tests.http import drive
 from tests.http.recorded import Recorded
 

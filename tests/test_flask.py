@@ -17,8 +17,8 @@ from werkzeug.test import Client
 
 import otel_obs.flask as measured_flask
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.scrape import Scrape
 from otel_obs.http.wsgi import Middleware
+from otel_obs.serving.scrape import Scrape
 from tests.http import drive
 from tests.http.recorded import Recorded
 

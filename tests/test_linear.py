@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import Metric
 
 from otel_obs.catalog.database import operation_of
-from otel_obs.catalog.secrets import looks_secret
+from otel_obs.catalog.kit.redaction import looks_secret
 from otel_obs.cells.attributes import canonical, has_too_long, label_value
 from otel_obs.cells.layout import Scope
 from otel_obs.errors import SettingError
@@ -26,7 +26,7 @@ from otel_obs.exposition.names import (
 )
 from otel_obs.exposition.negotiate import _split
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.scrape import Scrape, ScrapeRequest, accepts_gzip
+from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip
 from otel_obs.settings import SETTINGS, Settings
 from tests.exposition.build import counter, exemplar, gauge, rendered
 

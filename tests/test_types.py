@@ -19,7 +19,7 @@ from otel_obs.catalog import (
     workflow,
     workflows_active,
 )
-from otel_obs.catalog.handles import CounterHandle, GaugeHandle, HistogramHandle, UpDownCounterHandle
+from otel_obs.catalog.kit.handles import CounterHandle, GaugeHandle, HistogramHandle, UpDownCounterHandle
 
 TOYS = {"category": "toys"}
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from otel_obs.catalog.dialogue import *
     from otel_obs.catalog.errors import *
     from otel_obs.catalog.http import *
+    from otel_obs.catalog.kit.metric import Metric
     from otel_obs.catalog.llm import *
-    from otel_obs.catalog.metric import Metric
     from otel_obs.catalog.model import *
     from otel_obs.catalog.pipeline import *
     from otel_obs.catalog.process import *
@@ -59,7 +59,7 @@ GROUPS = (
 
 def metrics() -> Iterator[tuple[str, Metric[Any]]]:
     """Every metric, with its group."""
-    from otel_obs.catalog.metric import Metric
+    from otel_obs.catalog.kit.metric import Metric
 
     for group in GROUPS:
         module = import_module(f"{__name__}.{group}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter, Gauge
-from otel_obs.catalog.naming import ANY
-from otel_obs.catalog.secrets import looks_secret
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Counter, Gauge
+from otel_obs.catalog.kit.naming import ANY
+from otel_obs.catalog.kit.redaction import looks_secret
 from otel_obs.errors import secret_value
 from otel_obs.host import forks
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Gauge
-from otel_obs.catalog.naming import ANY
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Gauge
+from otel_obs.catalog.kit.naming import ANY
 
 __all__ = ["app_info", "set_app_info"]
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-from otel_obs.catalog.instruments import Counter, Histogram, ObservableGauge, UpDownCounter
-from otel_obs.catalog.naming import ANY
+from otel_obs.catalog.kit.instruments import Counter, Histogram, ObservableGauge, UpDownCounter
+from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 from otel_obs.host.changes import Changes
 from otel_obs.host.imports import when_imported

@@ -6,10 +6,10 @@ from _thread import RLock
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.functions import ask, ask_no_longer
-from otel_obs.catalog.instruments import Counter
-from otel_obs.catalog.stated import StatedGauge
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.functions import ask, ask_no_longer
+from otel_obs.catalog.kit.instruments import Counter
+from otel_obs.catalog.kit.stated import StatedGauge
 from otel_obs.host import forks
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Histogram
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Histogram
 
 __all__ = ["context_size_bytes"]
 

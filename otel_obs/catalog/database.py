@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter, Histogram, ObservableGauge
-from otel_obs.catalog.naming import ANY, Semconv
-from otel_obs.catalog.run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Counter, Histogram, ObservableGauge
+from otel_obs.catalog.kit.naming import ANY, Semconv
+from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
 from otel_obs.errors import DeclarationError
 
 __all__ = ["db_connections", "db_queries_total", "db_query_duration_seconds", "record_query"]

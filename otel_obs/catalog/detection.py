@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter, Histogram
-from otel_obs.catalog.naming import ANY
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Counter, Histogram
+from otel_obs.catalog.kit.naming import ANY
 
 __all__ = [
     "detection_groups",

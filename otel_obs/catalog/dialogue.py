@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 
 from otel_obs.catalog import pipeline
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter
-from otel_obs.catalog.naming import ANY
-from otel_obs.sdk.blocks import AlsoAsync
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Counter
+from otel_obs.catalog.kit.naming import ANY
+from otel_obs.sdk.context_managers import AlsoAsync
 
 __all__ = ["dialogue_completions_total", "dialogue_sessions_total", "dialogue_turns_total"]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter
-from otel_obs.catalog.naming import ANY
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Counter
+from otel_obs.catalog.kit.naming import ANY
 from otel_obs.errors import not_a_text
 from otel_obs.host.counted import note_counted
-from otel_obs.sdk.blocks import wrap
+from otel_obs.sdk.context_managers import wrap
 
 __all__ = ["errors_total", "record_error", "track_errors"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_obs.catalog import errors
-from otel_obs.catalog.instruments import Counter, Histogram, UpDownCounter
-from otel_obs.catalog.metric import Metric
-from otel_obs.catalog.naming import ANY, Naming, Semconv
+from otel_obs.catalog.kit.instruments import Counter, Histogram, UpDownCounter
+from otel_obs.catalog.kit.metric import Metric
+from otel_obs.catalog.kit.naming import ANY, Naming, Semconv
 
 __all__ = [
     "http_request_duration_seconds",

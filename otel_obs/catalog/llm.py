@@ -7,10 +7,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from time import perf_counter
 from typing import NamedTuple, TypeVar, overload
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter, Histogram
-from otel_obs.catalog.naming import ANY, Semconv
-from otel_obs.catalog.run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Counter, Histogram
+from otel_obs.catalog.kit.naming import ANY, Semconv
+from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
 from otel_obs.cells.layout import Kind
 from otel_obs.errors import DeclarationError
 

@@ -6,9 +6,9 @@ import time
 from _thread import RLock
 from collections import OrderedDict
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Gauge, Histogram
-from otel_obs.catalog.naming import ANY
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Gauge, Histogram
+from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 from otel_obs.sdk.timing import Timer
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from otel_obs.catalog.instruments import ObservableCounter, ObservableGauge
-from otel_obs.catalog.naming import ANY
+from otel_obs.catalog.kit.instruments import ObservableCounter, ObservableGauge
+from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 
 __all__ = [

@@ -20,8 +20,8 @@ from otel_obs.catalog.asgi import (
     worker_thread_tokens_used,
     worker_thread_tokens_waiting,
 )
-from otel_obs.catalog.instruments import Histogram, ObservableGauge
-from otel_obs.catalog.naming import ANY
+from otel_obs.catalog.kit.instruments import Histogram, ObservableGauge
+from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 
 __all__ = [

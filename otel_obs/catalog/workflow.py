@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from otel_obs.catalog.boundary import safely
-from otel_obs.catalog.instruments import Counter, Histogram, UpDownCounter
-from otel_obs.catalog.naming import ANY
-from otel_obs.catalog.run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.boundary import safely
+from otel_obs.catalog.kit.instruments import Counter, Histogram, UpDownCounter
+from otel_obs.catalog.kit.naming import ANY
+from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
 
 __all__ = ["record_workflow", "workflow_duration_seconds", "workflows_active", "workflows_total"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from otel_obs.cells.foreign_file import RETIRED
 from otel_obs.cells.source import open_file
 from otel_obs.cells.stream import Stream
-from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir
 
 _WORTH = 0.5

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, lock
 
 SUFFIX = ".cells"

@@ -10,7 +10,6 @@ from contextlib import suppress
 from math import isfinite
 
 from otel_obs.cells.attributes import Attributes
-from otel_obs.cells.ends import End, can_end
 from otel_obs.cells.exemplar import SLOT_CELLS, unpack
 from otel_obs.cells.exponential import is_sound, is_whole
 from otel_obs.cells.layout import (
@@ -28,6 +27,7 @@ from otel_obs.cells.layout import (
     read_record,
     record_bytes,
 )
+from otel_obs.cells.removals import End, can_end
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.stream import Stream
 from otel_obs.cells.validity import MAX_RECORD_BYTES, InvalidError, decode_checked, demand

@@ -11,13 +11,13 @@ from math import inf
 from typing import Any
 
 from otel_obs.cells.attributes import Attributes, decode_attributes
-from otel_obs.cells.exact import add_rows
 from otel_obs.cells.exemplar import latest
 from otel_obs.cells.exponential import ExponentialValue, combine, decode
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.retire import LASTING
 from otel_obs.cells.snapshot import Column, Exemplar, Rows, SeriesTable
 from otel_obs.cells.source import Series, Source
+from otel_obs.cells.summation import add_rows
 from otel_obs.cells.validity import GAUGE_RULES
 from otel_obs.host.pace import pieces
 

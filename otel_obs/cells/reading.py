@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 from otel_obs.cells.attributes import Attributes
-from otel_obs.cells.ends import StreamEnds
 from otel_obs.cells.foreign_file import SUFFIX
 from otel_obs.cells.merge import MergedStream, decoded_from, is_counted
+from otel_obs.cells.removals import StreamEnds
 from otel_obs.cells.shelf import Shelf
 from otel_obs.cells.snapshot import Column, Snapshot
 from otel_obs.cells.source import FileSource, OwnSource, Series, Source
@@ -17,8 +17,8 @@ from otel_obs.cells.stream import Kind, Stream
 from otel_obs.cells.validity import InvalidError
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import NotSharedError
-from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.pace import AT_ONCE, breathe
+from otel_obs.host.signals import raise_interruption
 from otel_obs.rundir.apart import registered, slot_of
 from otel_obs.rundir.directory import RunDir
 

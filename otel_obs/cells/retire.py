@@ -16,7 +16,6 @@ from functools import partial, reduce
 from typing import NamedTuple
 
 from otel_obs.cells.attributes import OVERFLOW
-from otel_obs.cells.exact import split
 from otel_obs.cells.exemplar import SLOT_CELLS, labels_of, latest, pack
 from otel_obs.cells.exponential import combine, decode, encode
 from otel_obs.cells.foreign_file import NEW, RETIRED, open_regular, remove
@@ -25,9 +24,10 @@ from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.source import FileSource, Series, open_file
 from otel_obs.cells.store import StoreFullError, file_store
 from otel_obs.cells.stream import Kind, Stream
+from otel_obs.cells.summation import split
 from otel_obs.cells.validity import InvalidError
-from otel_obs.host.interruptions import raise_interruption, tolerate
 from otel_obs.host.pace import breathe, pieces
+from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, lock
 
 _AT_ONCE = 50

@@ -20,7 +20,7 @@ from otel_obs.errors import (
 )
 from otel_obs.host import forks, proc
 from otel_obs.host.endings import at_end, at_sigterm
-from otel_obs.host.interruptions import tolerate
+from otel_obs.host.signals import tolerate
 from otel_obs.host.weak import weakly
 from otel_obs.rundir.directory import (
     RunDir,

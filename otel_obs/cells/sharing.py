@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from otel_obs.cells.placing import Placing
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 from otel_obs.rundir.apart import registered
 from otel_obs.rundir.directory import RunDir
 from otel_obs.rundir.identity import Identity

@@ -9,8 +9,8 @@ from otel_obs.cells.foreign_file import RETIRED, SUFFIX
 from otel_obs.cells.retire import Flaws, fold
 from otel_obs.cells.source import FileSource, open_file
 from otel_obs.errors import NotSharedError
-from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.pace import breathe
+from otel_obs.host.signals import raise_interruption
 from otel_obs.rundir.directory import RunDir
 
 _SKIPPED = ".skipped"

@@ -18,7 +18,7 @@ from otel_obs.cells.layout import (
     unpack_header,
 )
 from otel_obs.cells.store import Store
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 from otel_obs.rundir.directory import RunDir
 
 __all__ = ["FileSource", "OwnSource", "Series", "Source", "open_file"]

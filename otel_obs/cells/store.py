@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
-from otel_obs.cells.ends import End, newest
 from otel_obs.cells.exemplar import SLOT_CELLS
 from otel_obs.cells.layout import (
     CELL_BYTES,
@@ -31,7 +30,8 @@ from otel_obs.cells.layout import (
     pack_header,
     pack_record,
 )
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.cells.removals import End, newest
+from otel_obs.host.signals import raise_interruption
 
 INDEX_BYTES = 24 << 20
 CELLS_BYTES = 40 << 20

@@ -15,7 +15,7 @@ from otel_obs.cells.admission import Admission
 from otel_obs.cells.source import OwnSource
 from otel_obs.cells.store import INDEX_BYTES, Store, StoreFullError, heap_store
 from otel_obs.host import forks
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import WeakObjects
 from otel_obs.rundir.directory import RunDir
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.exposition import openmetrics, protobuf, text
 from otel_obs.exposition.claims import settle
-from otel_obs.exposition.foreign import ClientMetric, OtherFamily, load
+from otel_obs.exposition.from_client import ClientMetric, OtherFamily, load
 from otel_obs.exposition.names import Naming, family_name
 from otel_obs.exposition.negotiate import OPENMETRICS, PROTOBUF, TEXT, Format, Syntax, negotiate
 from otel_obs.exposition.plan import DEFAULT_OPTIONS, Family, Options, plan, restrict

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from otel_obs.exposition.foreign import OtherFamily
+from otel_obs.exposition.from_client import OtherFamily
 from otel_obs.exposition.plan import TARGET_INFO, Family, sample_names, warn_once
 
 

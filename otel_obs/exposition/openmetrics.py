@@ -17,7 +17,7 @@ from math import isfinite
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
-from otel_obs.exposition.foreign import OtherFamily, OtherSample
+from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help_openmetrics, number, quoted_name, to_utf8
 from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start
 from otel_obs.exposition.names import TOTAL, Naming

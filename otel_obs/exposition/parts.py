@@ -9,11 +9,11 @@ from itertools import accumulate, pairwise
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from otel_obs.cells.exact import add
 from otel_obs.cells.exponential import combine
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.merge import rule_of
 from otel_obs.cells.snapshot import Exemplar
+from otel_obs.cells.summation import add
 from otel_obs.exposition.classic import boundaries, classic_row
 
 T = TypeVar("T", bound=Hashable)

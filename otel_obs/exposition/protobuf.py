@@ -13,7 +13,7 @@ from math import isfinite
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, ExponentialValue
 from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
-from otel_obs.exposition.foreign import OtherFamily, OtherSample
+from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import to_utf8
 from otel_obs.exposition.names import Labels, Naming
 from otel_obs.exposition.native import ZERO_THRESHOLD, Side, to_native

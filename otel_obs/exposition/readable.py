@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from math import inf, isfinite, isnan
 
-from otel_obs.exposition.foreign import OtherFamily, OtherSample
+from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import number
 from otel_obs.exposition.names import Labels
 from otel_obs.exposition.plan import warn_once

@@ -16,7 +16,7 @@ from otel_obs.http.asgi_exchange import Message, Scope
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import AsgiFace, MeasuredWith
 from otel_obs.http.observe import Observer
-from otel_obs.http.scrape import Scrape
+from otel_obs.serving.scrape import Scrape
 
 _TALK = "otel_obs.talk"
 """The key of a request under which its exchange lies until the answer has begun."""

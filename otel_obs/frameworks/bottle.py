@@ -8,7 +8,7 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import MeasuredWith, WsgiFace
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import Served, wsgi_sources
-from otel_obs.http.scrape import Scrape
+from otel_obs.serving.scrape import Scrape
 
 _SERVED = "otel_obs.bottle"
 _PLACE = ("SCRIPT_NAME", "PATH_INFO", "RAW_URI", "REQUEST_URI")

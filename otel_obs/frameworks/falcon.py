@@ -11,7 +11,7 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import AsgiFace, Face, MeasuredWith, WsgiFace
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import Observer
-from otel_obs.http.scrape import Scrape
+from otel_obs.serving.scrape import Scrape
 
 _faces: dict[str, Face] = {}
 _changes = Changes()

@@ -8,7 +8,7 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import AsgiFace, MeasuredWith
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import Observer
-from otel_obs.http.scrape import Scrape
+from otel_obs.serving.scrape import Scrape
 
 _faces: list[AsgiFace] = []
 

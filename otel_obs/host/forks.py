@@ -17,7 +17,7 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs.host.interruptions import interruption_of
+from otel_obs.host.signals import interruption_of
 from otel_obs.host.weak import weakly
 
 _logger = logging.getLogger("otel_obs")

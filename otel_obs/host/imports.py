@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from otel_obs.host import forks
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Hashable
 from weakref import WeakSet
 
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
 

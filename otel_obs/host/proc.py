@@ -13,7 +13,7 @@ import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 
 _PID, _STATE, _PARENT, _SESSION, _FLAGS, _START = (
     1,

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 
 from otel_obs.host import forks
-from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.once import LogOnce
+from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import WeakObjects
 
 Work = Callable[[threading.Event], object]

@@ -11,10 +11,10 @@ from otel_obs.http.asgi_inside import ENVIRON, inside_wsgi
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Skipped
 from otel_obs.http.observe import Observer
-from otel_obs.http.offload import answer_aside
 from otel_obs.http.outside import say_where
-from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest
 from otel_obs.http.websocket import WebSocket
+from otel_obs.serving.aside import answer_aside
+from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 

@@ -12,11 +12,11 @@ from opentelemetry.trace import Span, set_span_in_context
 
 from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
 from otel_obs.http.instruments import Handles
-from otel_obs.http.naming import Outcome
 from otel_obs.http.nesting import CURRENT, MARK
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, REDIRECTION, SERVER_ERROR, Observer, type_name
 from otel_obs.http.peer import PATIENCE_S, asgi_has_left
 from otel_obs.http.prefixes import asgi_prefix
+from otel_obs.http.profiles import Outcome
 from otel_obs.http.routes import asgi_route, match_again, wsgi_sources
 from otel_obs.http.sizes import body_bytes, declared_bytes_raw
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otel_obs._parsers import is_label_name
 from otel_obs.errors import DeclarationError
 from otel_obs.http.exclusion import Carrier
-from otel_obs.http.naming import Naming, Outcome
+from otel_obs.http.profiles import Naming, Outcome
+from otel_obs.settings.parsers import is_label_name
 
 RESERVED = frozenset({"le", "quantile"})
 """Prometheus' own, of histograms and summaries."""

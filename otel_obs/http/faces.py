@@ -11,7 +11,7 @@ from otel_obs.http.asgi_exchange import Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, enclosing
 from otel_obs.http.observe import Observer
-from otel_obs.http.scrape import Scrape
+from otel_obs.serving.scrape import Scrape
 
 OwnsPath = Callable[[Any, str], bool]
 """Given an application and a path, tells whether it has a route of exactly that path."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from otel_obs.http.naming import Labels
-from otel_obs.sdk.together import ending
+from otel_obs.http.profiles import Labels
+from otel_obs.sdk.fused import ending
 
 Record = Callable[[float], None]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from otel_obs.host.counted import was_counted
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 from otel_obs.http.exclusion import Carrier, Exclusion
 from otel_obs.http.extra import ExtraLabels, check_apart
 from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing
-from otel_obs.http.naming import KNOWN_METHODS, OTHER, Classic, Connection, Naming, Outcome
-from otel_obs.sdk.together import beginning
+from otel_obs.http.profiles import KNOWN_METHODS, OTHER, Classic, Connection, Naming, Outcome
+from otel_obs.sdk.fused import beginning
 
 __all__ = ["Entry", "ExtraLabels", "HttpInstruments", "Observer", "type_name"]
 

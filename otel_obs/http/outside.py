@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from otel_obs.http.scrape import Scrape
+from otel_obs.serving.scrape import Scrape
 
 _log = logging.getLogger("otel_obs")
 

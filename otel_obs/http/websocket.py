@@ -11,11 +11,11 @@ from opentelemetry.trace import Span
 
 from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
 from otel_obs.http.instruments import Record, nothing
-from otel_obs.http.naming import OTHER, Connection
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import Observer
 from otel_obs.http.peer import asgi_has_left
 from otel_obs.http.prefixes import asgi_prefix
+from otel_obs.http.profiles import OTHER, Connection
 from otel_obs.http.routes import asgi_route
 
 Message = MutableMapping[str, Any]

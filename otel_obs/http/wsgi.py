@@ -11,9 +11,9 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.outside import say_where
-from otel_obs.http.scrape import PartedAnswer, Scrape, ScrapeRequest, run
 from otel_obs.http.upgrades import accepted
 from otel_obs.http.wsgi_exchange import Exchange
+from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, run
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

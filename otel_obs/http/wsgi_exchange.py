@@ -13,11 +13,11 @@ from opentelemetry.trace import Span, set_span_in_context
 from otel_obs.http import wsgi_body as body
 from otel_obs.http.departure import comes_of_leaving
 from otel_obs.http.instruments import Handles
-from otel_obs.http.naming import Connection, Outcome
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Observer, type_name
 from otel_obs.http.peer import PATIENCE_S, Peer, peer_of
 from otel_obs.http.prefixes import wsgi_prefix
+from otel_obs.http.profiles import Connection, Outcome
 from otel_obs.http.routes import wsgi_sources
 from otel_obs.http.sizes import CountingInput, declared_bytes
 from otel_obs.http.websocket import INTERNAL_ERROR, Talk

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models import dashboard as dashboard_models
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models import prometheus as queries
 
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.ops.dashboards import Placed, panel_id, said
 from otel_obs.ops.panels.panel import BLUE, GREEN, Curve, Panel
 from otel_obs.ops.promql import Dialect

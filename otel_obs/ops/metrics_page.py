@@ -10,7 +10,7 @@ from operator import itemgetter
 from types import ModuleType
 
 from otel_obs.catalog import metrics
-from otel_obs.catalog.naming import Declaration, Naming
+from otel_obs.catalog.kit.naming import Declaration, Naming
 from otel_obs.cells.layout import Kind
 from otel_obs.exposition.names import unit_word
 

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from otel_obs.catalog import metrics
-from otel_obs.catalog.naming import Declaration, Named, Naming
+from otel_obs.catalog.kit.naming import Declaration, Named, Naming
 from otel_obs.cells.layout import Kind
 from otel_obs.errors import UnsayableError
 from otel_obs.exposition.names import sanitize_label

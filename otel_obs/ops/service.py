@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from otel_obs.catalog import GROUPS, metrics
-from otel_obs.catalog.naming import Declaration, Naming
+from otel_obs.catalog.kit.naming import Declaration, Naming
 from otel_obs.errors import OperationsError, UnreadableError
 from otel_obs.ops.promql import Dialect, families_in, row_of
 from otel_obs.reading.fetch import Fetching, address

@@ -35,7 +35,7 @@ from prometheus_client import (  # isort: skip
 )
 
 from otel_obs.host.endings import watch as _watch_for_the_end
-from otel_obs.prometheus._definitions import install, tell_names, uninstall
+from otel_obs.prometheus._inventory import install, tell_names, uninstall
 from otel_obs.prometheus._standing_in import stand_aside, stand_in
 from otel_obs.prometheus.asgi import make_asgi_app
 from otel_obs.prometheus.metrics import (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_obs.cells.layout import Kind
-from otel_obs.prometheus._definition import Definition
+from otel_obs.prometheus._binding import Definition
 from otel_obs.prometheus._labels import Labelled
 from otel_obs.prometheus._value import hand_over
 

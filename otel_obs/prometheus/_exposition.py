@@ -12,8 +12,8 @@ from otel_obs.cells.layout import Stream
 from otel_obs.cells.snapshot import Column, Snapshot
 from otel_obs.exposition.names import Naming, family_name
 from otel_obs.prometheus import _families
-from otel_obs.prometheus._definition import REGISTRY_KEY
-from otel_obs.prometheus._definitions import known_streams
+from otel_obs.prometheus._binding import REGISTRY_KEY
+from otel_obs.prometheus._inventory import known_streams
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus.registry import REGISTRY, reads_only
 

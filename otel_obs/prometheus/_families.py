@@ -17,13 +17,13 @@ from otel_obs.cells.attributes import Attributes, canonical
 from otel_obs.cells.exemplar import labels_of
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable, Snapshot
-from otel_obs.exposition.families import to_prometheus_client
 from otel_obs.exposition.lexical import number
 from otel_obs.exposition.names import Naming, join_labels, unit_word
 from otel_obs.exposition.plan import Options
+from otel_obs.exposition.to_client import to_prometheus_client
 from otel_obs.prometheus import _service
-from otel_obs.prometheus._definition import PER_WORKER, PID, SCOPE, TYPE_KEY
-from otel_obs.prometheus._definitions import compute_all, sweep
+from otel_obs.prometheus._binding import PER_WORKER, PID, SCOPE, TYPE_KEY
+from otel_obs.prometheus._inventory import compute_all, sweep
 
 
 class Numbers:

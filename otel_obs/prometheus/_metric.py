@@ -17,8 +17,8 @@ from otel_obs.cells.snapshot import Column, SeriesTable
 from otel_obs.exposition.names import UNITS, unit_word
 from otel_obs.prometheus import _families
 from otel_obs.prometheus._arriving import Arriving
-from otel_obs.prometheus._definition import Declaration, Definition, SdkInstrument
-from otel_obs.prometheus._definitions import define
+from otel_obs.prometheus._binding import Declaration, Definition, SdkInstrument
+from otel_obs.prometheus._inventory import define
 from otel_obs.prometheus._labels import Labelled
 from otel_obs.prometheus._naming import named_as
 from otel_obs.prometheus._value import merged

@@ -14,16 +14,16 @@ from prometheus_client import metrics as theirs
 from prometheus_client.metrics_core import Metric
 
 from otel_obs.cells.worker import GIL_IS_ON
-from otel_obs.host.interruptions import raise_interruption
-from otel_obs.prometheus._definition import LATEST_OR_SUM, PER_WORKER, PID, Declaration
+from otel_obs.host.signals import raise_interruption
+from otel_obs.prometheus._binding import LATEST_OR_SUM, PER_WORKER, PID, Declaration
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus._naming import named_as
 from otel_obs.prometheus._value import Value, number_at
 from otel_obs.prometheus.context_managers import ExceptionCounter, InprogressTracker, Timer
 from otel_obs.sdk import instruments as sdk
 from otel_obs.sdk.aggregate import note_extremes
+from otel_obs.sdk.free_threading import under_lock
 from otel_obs.sdk.recording import current_context
-from otel_obs.sdk.threads import under_lock
 
 _INF = inf
 Labels = Mapping[str, str]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
-from otel_obs.catalog.early import arm
+from otel_obs.catalog.kit.early import arm
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition.plan import Options

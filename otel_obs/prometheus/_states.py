@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
 from otel_obs.host import forks
-from otel_obs.prometheus._definition import Declaration
+from otel_obs.prometheus._binding import Declaration
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus._naming import named_as
 from otel_obs.sdk.instruments import Gauge

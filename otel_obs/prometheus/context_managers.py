@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from prometheus_client import context_managers as theirs
 
-from otel_obs.sdk.blocks import wrap
+from otel_obs.sdk.context_managers import wrap
 
 __all__ = ["ExceptionCounter", "InprogressTracker", "Timer"]
 

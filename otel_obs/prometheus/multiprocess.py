@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
 from otel_obs.cells.snapshot import Snapshot
-from otel_obs.exposition.families import to_prometheus_client
+from otel_obs.exposition.to_client import to_prometheus_client
 from otel_obs.prometheus import _families, _service
 from otel_obs.prometheus._moving import StandingIn
 from otel_obs.prometheus.registry import REGISTRY

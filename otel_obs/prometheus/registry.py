@@ -12,7 +12,7 @@ import prometheus_client
 from prometheus_client import registry as theirs
 from prometheus_client.metrics_core import Metric
 
-from otel_obs.exposition.foreign import IS_OURS
+from otel_obs.exposition.from_client import IS_OURS
 from otel_obs.host import forks
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._families import one_reading

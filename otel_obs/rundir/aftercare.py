@@ -15,8 +15,8 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from otel_obs.host import proc
-from otel_obs.host.interruptions import tolerate
 from otel_obs.host.proc import Process
+from otel_obs.host.signals import tolerate
 from otel_obs.rundir.directory import DIRECTORY_FLAGS, MEMBERS, RunDir, lock, remove_tree
 from otel_obs.rundir.roots import LEAVING, ROOT, Recorded, file_name, is_alive, is_dead, recorded
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from otel_obs.host import proc
-from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, fcntl, user_path_of
 
 _APART = ".apart-"

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.host.signals import raise_interruption, tolerate
 
 try:
     import fcntl as _fcntl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from otel_obs.host.interruptions import tolerate
+from otel_obs.host.signals import tolerate
 from otel_obs.rundir.directory import (
     DIRECTORY_FLAGS,
     PREFIX,

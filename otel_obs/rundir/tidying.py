@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from otel_obs.host.interruptions import raise_interruption, tolerate
+from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import (
     ASIDE,
     DIRECTORY_FLAGS,

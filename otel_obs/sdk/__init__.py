@@ -19,6 +19,6 @@ __all__ = [
 ]
 
 if not GIL_IS_ON:
-    from otel_obs.sdk.threads import lock_recording
+    from otel_obs.sdk.free_threading import lock_recording
 
     lock_recording()

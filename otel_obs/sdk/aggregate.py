@@ -19,8 +19,8 @@ from otel_obs.cells.attributes import (
     encode_attributes,
     has_too_long,
 )
-from otel_obs.cells.ends import End, can_end
 from otel_obs.cells.layout import Kind, Stream
+from otel_obs.cells.removals import End, can_end
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.cells.worker import Worker
 

@@ -14,8 +14,8 @@ from opentelemetry.metrics import CallbackOptions, CallbackT
 
 from otel_obs.cells.layout import Kind, Scope
 from otel_obs.cells.store import Store
-from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.once import LogOnce
+from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, Series, Translate
 from otel_obs.sdk.owner import Owner
 

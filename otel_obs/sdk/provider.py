@@ -16,7 +16,7 @@ from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Scope
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import Aggregator, Plan, Series
 from otel_obs.sdk.callbacks import Callbacks, Refreshed

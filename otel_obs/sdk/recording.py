@@ -18,7 +18,7 @@ from otel_obs.cells.attributes import canonical, encode_attributes, has_too_long
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.errors import DeclarationError
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, Series
 from otel_obs.sdk.bound import Bound, BoundT
 from otel_obs.sdk.owner import Held, Owner

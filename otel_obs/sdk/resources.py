@@ -8,7 +8,7 @@ import sys
 import uuid
 from typing import Any
 
-from otel_obs.host.interruptions import raise_interruption
+from otel_obs.host.signals import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
 

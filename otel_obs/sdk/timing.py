@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from otel_obs.errors import not_a_timer
-from otel_obs.host.interruptions import raise_interruption
-from otel_obs.sdk.blocks import AlsoAsync, Timing, wrap
+from otel_obs.host.signals import raise_interruption
+from otel_obs.sdk.context_managers import AlsoAsync, Timing, wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")

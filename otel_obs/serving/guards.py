@@ -7,8 +7,8 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from otel_obs.host.interruptions import raise_interruption
 from otel_obs.host.once import LogOnce
+from otel_obs.host.signals import raise_interruption
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from otel_obs.http.polite import run_politely
-from otel_obs.http.scrape import Scrape, ScrapeRequest
 from otel_obs.serving.guards import wrapped
+from otel_obs.serving.polite import run_politely
+from otel_obs.serving.scrape import Scrape, ScrapeRequest
 
 _logger = logging.getLogger("otel_obs")
 

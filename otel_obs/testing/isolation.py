@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from otel_obs import _applications, _setup
+from otel_obs.assembly import applications, setup
 from otel_obs.errors import MeasuringError
 from otel_obs.host.once import forget_everything
 
@@ -34,16 +34,16 @@ def isolated(directory: Path, settings: Mapping[str, Any]) -> Iterator[None]:
         MeasuringError: Something went wrong in the block that would only be logged elsewhere.
         SettingError: A setting has a wrong value.
     """
-    _setup.shutdown()
+    setup.shutdown()
     forget_everything()
     trouble = TroubleHandler()
     _logger.addHandler(trouble)
     try:
-        _setup.configure(**{**_OWN, "run_dir": str(directory), **settings})
-        _applications.instrument_again()
+        setup.configure(**{**_OWN, "run_dir": str(directory), **settings})
+        applications.instrument_again()
         yield
     finally:
-        _setup.shutdown()
+        setup.shutdown()
         _logger.removeHandler(trouble)
     trouble.raise_first()
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from otel_obs.catalog.metric import install, uninstall
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.metric import install, uninstall
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import TEXT, render
 from otel_obs.sdk import MeterProvider

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from otel_obs.catalog import api_key_success_rate, api_key_successes_total, api_keys, record_api_key
-from otel_obs.catalog.secrets import looks_secret
+from otel_obs.catalog.kit.redaction import looks_secret
 from otel_obs.errors import DeclarationError
 from tests.catalog.conftest import Service
 

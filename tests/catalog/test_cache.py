@@ -10,9 +10,10 @@ from opentelemetry.sdk.metrics import ObservableGauge
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import DropAggregation
 
-from otel_obs.catalog import cache, cache_memory_bytes, cache_size_current, early, update_cache_metrics
-from otel_obs.catalog.metric import install, uninstall
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog import cache, cache_memory_bytes, cache_size_current, update_cache_metrics
+from otel_obs.catalog.kit import early
+from otel_obs.catalog.kit.metric import install, uninstall
+from otel_obs.catalog.kit.naming import Naming
 from tests.catalog.conftest import Service
 
 

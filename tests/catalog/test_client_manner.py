@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from otel_obs import catalog
-from otel_obs.catalog import metric as rows
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit import metric as rows
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.cells.view import MergedView
 from otel_obs.sdk import MeterProvider
 

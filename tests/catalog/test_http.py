@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from otel_obs.catalog import http as rows
-from otel_obs.catalog.naming import Naming
-from otel_obs.http import naming as http_naming
+from otel_obs.catalog.kit.naming import Naming
+from otel_obs.http import profiles as http_naming
 from otel_obs.http.observe import HttpInstruments
 from tests.catalog.conftest import Service
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 import pytest
 
 from otel_obs.catalog import llm, record_llm_call
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import DeclarationError
 from tests.catalog.conftest import Service
 

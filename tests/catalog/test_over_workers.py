@@ -20,8 +20,8 @@ from otel_obs.catalog import (
     update_cache_metrics,
     workflow,
 )
-from otel_obs.catalog.metric import install, uninstall
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.metric import install, uninstall
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.cells.service import Service
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker

@@ -6,7 +6,7 @@ import pytest
 
 import otel_obs.catalog
 from otel_obs.catalog import GROUPS, metrics
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.naming import Naming
 
 ROWS = {metric.declaration.family: metric.declaration for _, metric in metrics()}
 

@@ -15,10 +15,10 @@ from otel_obs.cells.service import Service
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import NotSharedError
-from otel_obs.http.scrape import Scrape, ScrapeRequest
 from otel_obs.rundir.apart import Apart, register, registered, slot_of
 from otel_obs.rundir.directory import user_path_of
 from otel_obs.sdk import MeterProvider
+from otel_obs.serving.scrape import Scrape, ScrapeRequest
 
 NONCE = "0123456789abcdef"
 

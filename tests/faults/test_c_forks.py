@@ -60,7 +60,7 @@ SPANS = """
 import json, os
 import otel_obs
 from opentelemetry import trace
-from otel_obs import _setup
+from otel_obs.assembly import setup
 from tests.support.c_fork import c_fork, without_threads
 without_threads(otel_obs.configure(traces_exporters="console"))
 resource = lambda: dict(trace.get_tracer_provider().resource.attributes)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from otel_obs.http.naming import Classic, Naming, Semconv
 from otel_obs.http.observe import HttpInstruments, Observer
+from otel_obs.http.profiles import Classic, Naming, Semconv
 from otel_obs.sdk import MeterProvider
 
 BOUNDS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30]

@@ -11,8 +11,8 @@ import pytest
 
 from otel_obs.http.asgi import Middleware
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.naming import Semconv
 from otel_obs.http.observe import ExtraLabels
+from otel_obs.http.profiles import Semconv
 from tests.http import drive
 from tests.http.drive import Client, Message
 from tests.http.recorded import Distribution, Recorded

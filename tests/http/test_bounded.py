@@ -16,7 +16,7 @@ from flask import Flask
 
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
-from otel_obs.http.naming import Naming, Semconv
+from otel_obs.http.profiles import Naming, Semconv
 from otel_obs.http.wsgi import Middleware
 from tests.http import drive
 from tests.http.recorded import Recorded

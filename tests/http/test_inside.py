@@ -18,7 +18,7 @@ from otel_obs import fastapi as measured_fastapi
 from otel_obs import flask as measured_flask
 from otel_obs.http import asgi, wsgi
 from otel_obs.http.outside import may_check
-from otel_obs.http.scrape import Scrape
+from otel_obs.serving.scrape import Scrape
 from tests.http import drive
 from tests.http.recorded import Recorded
 

@@ -8,8 +8,8 @@ import pytest
 
 from otel_obs.errors import DeclarationError
 from otel_obs.http import observe
-from otel_obs.http.naming import Classic, Outcome, Semconv
 from otel_obs.http.observe import ExtraLabels
+from otel_obs.http.profiles import Classic, Outcome, Semconv
 from otel_obs.http.wsgi import Middleware
 from tests.http import drive
 from tests.http.recorded import Recorded

@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 import otel_obs
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
-from otel_obs.http.naming import Semconv
+from otel_obs.http.profiles import Semconv
 from tests.http import oracles
 from tests.http.oracles import Labels, Seen, seen_by, seen_by_us
 from tests.http.recorded import Recorded

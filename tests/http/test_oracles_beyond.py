@@ -23,7 +23,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
-from otel_obs.http.naming import Semconv
+from otel_obs.http.profiles import Semconv
 from tests.http import drive, oracles
 from tests.http.drive import Client, Message
 from tests.http.oracles import Labels, seen_by, seen_by_us

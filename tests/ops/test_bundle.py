@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_obs.catalog import GROUPS
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError
 from otel_obs.ops.bundle import Wish, alertmanager_files, prometheus_files, write_files
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerts.burn import burn_alerts
 from otel_obs.ops.objectives import PAGE, TICKET, Objective, check_objective, parse_objective

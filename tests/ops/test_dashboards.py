@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 pytest.importorskip("grafana_foundation_sdk", reason="Grafana's builder starts with Python 3.11")
 
 from otel_obs.catalog import GROUPS
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.ops.bundle import Wish, grafana_files, prometheus_files
 from otel_obs.ops.dashboards import BOARDS, COLUMNS, DEMO, PLAIN, PRODUCTION, dashboard
 from otel_obs.ops.objectives import parse_objective

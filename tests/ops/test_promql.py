@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import UnsayableError
 from otel_obs.ops.promql import Dialect, families_in
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_obs.catalog.naming import Naming
+from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError, UnreadableError
 from otel_obs.ops.service import MonitoredService, read_page
 from tests.support.classifier import classifier, image

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from otel_obs.http.scrape import Scrape
 from otel_obs.serving import port
 from otel_obs.serving.port import PortServer
+from otel_obs.serving.scrape import Scrape
 
 TOKEN = b"Authorization: Bearer s3cret\r\n"
 INNER = b"GET /metrics HTTP/1.1\r\nHost: x\r\n" + TOKEN + b"\r\n"

@@ -13,9 +13,9 @@ from tests.support.processes import clean_env, tool
 
 FOR_TRACING = (
     "otel_obs.tracing",
-    "otel_obs._spans",
-    "otel_obs._sending",
-    "otel_obs._exporters",
+    "otel_obs.push.spans",
+    "otel_obs.push.sending",
+    "otel_obs.push.exporters",
     "opentelemetry.sdk.trace.export",
     "opentelemetry.instrumentation.flask",
     "opentelemetry.instrumentation.fastapi",
@@ -66,7 +66,7 @@ def test_on_waits_with_what_an_application_does_not_import() -> None:
     found = look("", {"OTEL_TRACES_EXPORTER": "otlp"})
     modules = found["modules"]
     assert isinstance(modules, list)
-    assert "otel_obs._spans" in modules
+    assert "otel_obs.push.spans" in modules
     assert not {"flask", "fastapi", "httpx"} & set(modules)
     # No thread before a first span: a server may fork yet.
     assert found["threads"] == 1

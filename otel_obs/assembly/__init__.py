@@ -1,0 +1,1 @@
+"""How a process comes to measure: set-up as one transaction, applications, and what answers a scrape."""

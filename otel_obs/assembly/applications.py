@@ -1,0 +1,295 @@
+"""How an application comes to be measured: by name, by wrapping, or as its framework is imported."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import weakref
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from otel_obs.assembly.observers import exclusion_for, make_observer, shared_observer
+from otel_obs.assembly.setup import Running, configure, settings_in_force
+from otel_obs.errors import InstrumentationError, dropped_application
+from otel_obs.frameworks.servers import SERVERS
+from otel_obs.frameworks.servers import restore as restore_servers
+from otel_obs.frameworks.table import FRAMEWORKS, Framework, framework_of, framework_within, layers
+from otel_obs.host.imports import Action, when_imported
+from otel_obs.host.weak import Notes, WeakObjects
+from otel_obs.http.callables import Either, Protocol, protocol_of
+
+if TYPE_CHECKING:
+    from otel_obs.assembly.observers import Exclude
+    from otel_obs.http.exclusion import Exclusion
+    from otel_obs.http.observe import ExtraLabels, Observer
+
+_logger = logging.getLogger("otel_obs")
+
+AppT = TypeVar("AppT")
+
+
+_instrumented: Notes[tuple[Exclude | None, ExtraLabels | None]] = Notes()
+"""Applications of frameworks, with what each was instrumented with: a test measures them anew."""
+
+
+def instrument_again() -> None:
+    """Measure all applications that were instrumented before the last `shutdown`."""
+    for app, (exclude, extra_labels) in _instrumented.living():
+        instrument(app, exclude=exclude, extra_labels=extra_labels)
+
+
+class _Watching:
+    """What is listened to, however many applications there are."""
+
+    websockets = False
+
+    @classmethod
+    def end(cls) -> None:
+        cls.websockets = False
+
+
+def instrument(
+    app: AppT,
+    *,
+    exclude: Exclude | None = None,
+    extra_labels: ExtraLabels | None = None,
+    **options: Any,
+) -> AppT:
+    """Measure an application and serve `/metrics` beside it.
+
+    Args:
+        app: An application of Flask, FastAPI, Starlette, Django, Quart, Litestar, Falcon, Bottle or aiohttp,
+            or any WSGI or ASGI callable, with middleware around it or without.
+        exclude: Given the WSGI environ or ASGI scope of a request; true leaves it out.
+        extra_labels: Labels of your own on each request, with names that are declared.
+        options: As `configure` takes them.
+
+    Returns:
+        An application of one of these frameworks itself; another callable wrapped: use what you get.
+
+    Raises:
+        InstrumentationError: *app* is none of these.
+        SettingError: One of *options* has a wrong value.
+    """
+    framework = framework_of(app)
+    protocol = protocol_of(app)
+    if framework is None and protocol is None:
+        raise InstrumentationError(app)
+    if configure(**options) is None:
+        return app
+    if Running.sending is not None:
+        Running.sending.trace(app)
+    is_own = exclude is not None or extra_labels is not None
+    observer = make_observer(exclude, extra_labels) if is_own else shared_observer()
+    _watch_websockets()
+    if framework is not None:
+        _instrumented.put(app, (exclude, extra_labels))
+        found = _file_of(framework)
+        found.instrument_app(app, observer, Running.scrape, exclude=exclusion_for(framework.name, exclude))
+        return app
+    wrapped: AppT = _wrap(app, protocol, observer, exclude)
+    _warn_when_dropped(wrapped, app, observer)
+    return wrapped
+
+
+def _file_of(framework: Framework) -> Any:
+    """The module that measures a framework's applications; it imports the framework."""
+    file: Any = import_module(f"otel_obs.{framework.file}")
+    Running.undoing.once(file.uninstall)
+    return file
+
+
+def _wrap(app: Any, protocol: Protocol | None, observer: Observer, exclude: Exclude | None = None) -> Any:
+    """Put a layer around a callable, whatever is inside of it."""
+    _watch_frameworks()
+    within = framework_within(app)
+    excluded = exclusion_for("" if within is None else within.name, exclude)
+    if protocol is Protocol.ASGI:
+        return _asgi_layer(app, observer, excluded)
+    if protocol is Protocol.WSGI:
+        return _wsgi_layer(app, observer, excluded)
+    return Either(_wsgi_layer(app, observer, excluded), _asgi_layer(app, observer, excluded))
+
+
+def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
+    from otel_obs.http import asgi
+    from otel_obs.http.routes import declares
+
+    # A bridge may lead to an application of these, which looks for the layer around it.
+    observer.has_wsgi = observer.has_wsgi or not sys.modules.keys().isdisjoint(("werkzeug", "django"))
+
+    class Measured(asgi.Middleware):
+        """Is to whoever sets the application up what the application is."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(app, name)
+
+    return _ended_with_us(
+        Measured(app, observer, Running.scrape, exclude=exclude, owns=lambda path: declares(app, path))
+    )
+
+
+def _wsgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
+    """A bound `Flask.wsgi_app`, and what is around one, knows its application and so its routes."""
+    if "flask" in sys.modules:
+        from otel_obs import flask
+
+        Running.undoing.once(flask.uninstall)
+        return _ended_with_us(flask.middleware(app, observer, Running.scrape, exclude=exclude))
+    from otel_obs.http import wsgi
+
+    return _ended_with_us(wsgi.Middleware(app, observer, Running.scrape, exclude=exclude))
+
+
+_layers: WeakObjects[Any] = WeakObjects()
+"""What was put around callables, which nobody can take off again."""
+
+
+def _ended_with_us(layer: Any) -> Any:
+    """The layer, through which all passes after the end."""
+    _layers.add(layer)
+    Running.undoing.once(_end_layers)
+    return layer
+
+
+def _end_layers() -> None:
+    for layer in _layers.living():
+        layer.end()
+    _layers.clear()
+
+
+def _watch_frameworks() -> None:
+    """Learn what the frameworks that are here make of a request: the layer around does not see it."""
+    for framework in FRAMEWORKS:
+        if any(name.partition(".")[0] in sys.modules for name in framework.imported):
+            _file_of(framework).watch()
+
+
+def _watch_websockets() -> None:
+    """Learn of the connections that WSGI applications make of requests, as their packages are imported."""
+    if _Watching.websockets:
+        return
+    _Watching.websockets = True
+    Running.undoing.later(_Watching.end)
+    for module, action in _WEBSOCKETS:
+        Running.undoing.later(when_imported(module, action))
+
+
+def _watch_simple_websocket(module: Any) -> None:
+    from otel_obs.http import upgrades
+
+    Running.undoing.once(upgrades.restore)
+    upgrades.watch_simple_websocket(module)
+
+
+def _watch_gevent_websocket(module: Any) -> None:
+    from otel_obs.http import upgrades
+
+    Running.undoing.once(upgrades.restore)
+    upgrades.watch_gevent_websocket(module)
+
+
+_WEBSOCKETS: tuple[tuple[str, Action], ...] = (
+    ("simple_websocket.ws", _watch_simple_websocket),
+    ("geventwebsocket.websocket", _watch_gevent_websocket),
+)
+
+
+def _warn_when_dropped(wrapped: Any, app: Any, observer: Observer) -> None:
+    """Say so where what `instrument` returned was thrown away before anything was served."""
+    name = getattr(app, "__qualname__", type(app).__qualname__)
+    weakref.finalize(wrapped, _say_that_dropped, weakref.ref(observer), name).atexit = False
+
+
+def _say_that_dropped(reference: weakref.ref[Observer], name: str) -> None:
+    observer = reference()
+    if observer is not None and not observer.entries:
+        _logger.warning("%s", dropped_application(name))
+
+
+class PrometheusMiddleware:
+    """A WSGI middleware: `app.wsgi_app = PrometheusMiddleware(app.wsgi_app)`.
+
+    Args:
+        wsgi_app: Any WSGI callable; a bound `Flask.wsgi_app` is measured by its routes.
+        options: As `configure` takes them.
+    """
+
+    def __init__(self, wsgi_app: Any, **options: Any) -> None:
+        self.wsgi_app = wsgi_app
+        self._measured = wsgi_app
+        if configure(**options) is not None:
+            _watch_websockets()
+            self._measured = _wrap(wsgi_app, Protocol.WSGI, shared_observer())
+
+    def __call__(self, environ: Any, start_response: Callable[..., Any]) -> Any:
+        """Answer a request as PEP 3333 has it."""
+        return self._measured(environ, start_response)
+
+
+def instrument_all() -> None:
+    """Measure every application of this process whose framework is known, as the frameworks are imported.
+
+    What a server serves that is none of these is measured by a layer around it.
+    """
+    followed: list[tuple[str, Action]] = [("otel_obs.catalog.kit.metric", _configure_for)]
+    for framework in FRAMEWORKS:
+        followed += [(module, partial(_install, framework)) for module in framework.imported]
+    followed += [(server.module, partial(server.change, wrap=_serve)) for server in SERVERS]
+    Running.undoing.later(restore_servers)
+    for module, action in followed:
+        Running.undoing.later(when_imported(module, action))
+    if Running.sending is not None:
+        Running.sending.trace_frameworks()
+
+
+def trace_client(module: str, load: Callable[..., None]) -> None:
+    """Have *load* instrument an HTTP client's module once it is imported, where there is tracing."""
+    if Running.sending is not None:
+        Running.sending.trace_client(module, load)
+
+
+def _configure_for(module: object) -> None:
+    """The application imports metrics of the catalog: it is going to record."""
+    if not Running.loaders:  # whoever imports them for a set-up does that next
+        configure()
+
+
+def _install(framework: Framework, module: object) -> None:
+    if configure() is None:
+        return
+    _watch_websockets()
+    _file_of(framework).install(shared_observer(), Running.scrape, exclude=exclusion_for(framework.name))
+
+
+def _serve(app: Any) -> Any:
+    """What a server is to serve in place of *app*: itself where its framework is known and measured."""
+    try:
+        protocol = protocol_of(app)
+        if protocol is None or _is_known(app) or configure() is None:
+            return app
+        _watch_websockets()
+        return _wrap(app, protocol, shared_observer())
+    except Exception:
+        _logger.exception("%r could not be measured; it is served all the same", app)
+        return app
+
+
+def _is_known(app: Any) -> bool:
+    """Whether a framework's own layer measures *app*, or one of ours is around it already, or it is none."""
+    if getattr(app, "__module__", "").partition(".")[0] in _NO_APPLICATIONS:
+        return True
+    ours = any(type(layer).__module__.startswith("otel_obs.") for layer in layers(app))
+    return ours or framework_within(app) is not None
+
+
+_NO_APPLICATIONS = frozenset({"prometheus_client", "otel_obs"})
+"""What they have served is metrics."""
+
+
+def leaves_http_upstream() -> bool:
+    """Whether OpenTelemetry's own instrumentations measure requests, and otel_obs does not."""
+    settings = settings_in_force()
+    return settings is None or settings.http == "upstream"

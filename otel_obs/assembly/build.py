@@ -1,0 +1,214 @@
+"""What is put together where a process measures, each part with its undoing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from otel_obs.assembly.pipeline import Pipeline
+from otel_obs.assembly.standing_in import stand_in_when_imported
+from otel_obs.catalog.kit import metric
+from otel_obs.catalog.kit.naming import Naming
+from otel_obs.cells.service import Service
+from otel_obs.cells.worker import Worker
+from otel_obs.errors import SettingError
+from otel_obs.frameworks.table import RIVAL_SCOPES
+from otel_obs.host.imports import when_imported
+from otel_obs.rundir.identity import Identity, is_first
+from otel_obs.sdk import MeterProvider
+from otel_obs.sdk.refresh import Refresher
+from otel_obs.settings import Settings
+
+if TYPE_CHECKING:
+    from otel_obs.push.sending import Sending
+    from otel_obs.serving.scrape import Scrape
+    from otel_obs.serving.server import MetricsServer
+
+_logger = logging.getLogger("otel_obs")
+
+Later = Callable[[Callable[[], object]], object]
+"""Notes an undoing; those that were noted last come first."""
+
+
+class Wanted(NamedTuple):
+    """What code asks for beside the settings: arguments of `configure`."""
+
+    readers: Sequence[Any] = ()
+    views: Sequence[Any] = ()
+    resource: Any = None
+    exemplar_filter: Any = None
+
+
+class Built(NamedTuple):
+    """What a process has that measures."""
+
+    pipeline: Pipeline
+    scrape: Scrape | None
+    server: MetricsServer | None
+    sending: Sending | None
+
+
+def build(
+    settings: Settings, identity: Identity, service: Service, wanted: Wanted, undo_later: Later
+) -> Built:
+    """Put everything together.
+
+    Args:
+        settings: What the environment and the code say.
+        identity: Which process of the service this is.
+        service: The service.
+        wanted: What code asks for.
+        undo_later: Gets the undoing of each part before the part is there: what is interrupted is undone.
+
+    Raises:
+        SettingError: A setting turns out wrong as it is used.
+    """
+    # What may be refused is looked at before there is anything.
+    naming = Naming.from_settings(settings)
+    metric.check(naming)
+    token, tls = _token(settings), settings.tls_files
+    worker = Worker(service.open_store, service)
+    undo_later(worker.close)
+    provider = MeterProvider(
+        [*wanted.readers, *_push_readers(settings)],
+        wanted.resource,
+        wanted.exemplar_filter or _exemplar_filter(settings.exemplar_filter),
+        views=wanted.views,
+        worker=worker,
+        cardinality_limit=settings.cardinality_limit,
+        ignored_scopes=sorted(RIVAL_SCOPES) if settings.http == "on" else (),
+        measures_itself=True,
+        is_worker=identity.joined or (settings.sends and not is_first(identity)),
+    )
+    undo_later(provider.close)
+    undo_later(metric.uninstall)
+    metric.install(provider, naming)
+    if settings.runtime_metrics:
+        from otel_obs.catalog import runtime, workers
+
+        undo_later(runtime.stop)
+        runtime.start()
+        # Every child that becomes a worker is counted too, as soon as it has cells to count in.
+        worker.on_open.append(workers.otel_obs_workers_started_total.refresh)
+    undo_later(Refresher(provider).stop)
+    undo_later(provider.close)  # before the others: what is sent last has all that is measured
+    pipeline = Pipeline(settings, provider, service.run_dir)
+    undo_later(pipeline.close)
+    scrape = _scrape(pipeline, service, token)
+    _enter_registry(pipeline, undo_later)
+    return Built(
+        pipeline,
+        scrape if settings.serves_on_app else None,
+        _server(settings, scrape, service, tls, undo_later),
+        _sending(settings, provider, undo_later),
+    )
+
+
+def _token(settings: Settings) -> Callable[[], str]:
+    """Gives the token that scrapes must bring, of now where it is in a file.
+
+    Raises:
+        SettingError: The file cannot be read, or holds no token.
+    """
+    if settings.metrics_token or not settings.metrics_token_file:
+        return lambda: settings.metrics_token
+    from otel_obs.serving.guards import Watched
+
+    return Watched([settings.metrics_token_file], settings.read_metrics_token)
+
+
+def _scrape(pipeline: Pipeline, service: Service, token: Callable[[], str]) -> Scrape | None:
+    """What answers scrapes; None where `/metrics` is not wanted."""
+    settings = pipeline.settings
+    if "prometheus" not in settings.metrics_exporters:
+        return None
+    source, path = _Served(pipeline, service), settings.metrics_path
+    options: dict[str, Any] = {
+        "path": path,
+        "token": token,
+        "has_slash": settings.metrics_slash,
+        "is_inside": settings.metrics_inside,
+    }
+    if settings.live in ("/", path):
+        raise SettingError("OTEL_OBS_LIVE", settings.live, "is taken; expected a path such as /metrics/live")
+    if settings.live:
+        from otel_obs.serving.live_page import LiveScrape
+
+        return LiveScrape(source, live_path=settings.live, **options)
+    from otel_obs.serving.scrape import Scrape
+
+    return Scrape(source, **options)
+
+
+class _Served:
+    """What a scrape gets, and a word in the log at the first one about what it cannot show."""
+
+    def __init__(self, pipeline: Pipeline, service: Service) -> None:
+        self._pipeline, self._service = pipeline, service
+
+    def collect(self, accept: str | None, names: Sequence[str] = ()) -> tuple[str, Iterator[bytes]]:
+        self._service.say_what_is_unknown()
+        return self._pipeline.collect(accept, names)
+
+
+def _server(
+    settings: Settings,
+    scrape: Scrape | None,
+    service: Service,
+    tls: tuple[str, str] | None,
+    undo_later: Later,
+) -> MetricsServer | None:
+    """Serve `/metrics` on a port of its own, where one is set."""
+    if scrape is None or settings.prometheus_port is None:
+        return None
+    from otel_obs.serving.server import MetricsServer
+
+    server = MetricsServer(scrape, settings.prometheus_host, settings.prometheus_port, service, tls)
+    undo_later(server.stop)
+    server.start()
+    return server
+
+
+def _sending(settings: Settings, provider: MeterProvider, undo_later: Later) -> Sending | None:
+    if not settings.sends:
+        return None
+    from otel_obs.push.sending import Sending
+
+    return Sending(settings, provider, undo_later)
+
+
+def _push_readers(settings: Settings) -> list[Any]:
+    if set(settings.metrics_exporters) <= {"prometheus"}:
+        return []
+    from otel_obs.push.exporters import push_readers
+
+    return push_readers(settings)
+
+
+def _exemplar_filter(name: str) -> Any:
+    if name == "trace_based":
+        return None
+    from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, AlwaysOnExemplarFilter
+
+    return AlwaysOnExemplarFilter() if name == "always_on" else AlwaysOffExemplarFilter()
+
+
+def _enter_registry(pipeline: Pipeline, undo_later: Later) -> None:
+    """Show our metrics in `prometheus_client`'s registry too, from when the application imports it."""
+
+    def register(_: object) -> None:
+        from otel_obs.assembly.client_registry import Collector
+
+        collector = Collector(pipeline)
+        undo_later(collector.unregister)
+        collector.register()
+
+    def install(module: Any) -> None:
+        undo_later(module.uninstall)
+        module.install(pipeline)
+
+    undo_later(when_imported("prometheus_client", register))
+    undo_later(when_imported("otel_obs.prometheus", install))
+    if pipeline.settings.client:
+        stand_in_when_imported(undo_later)

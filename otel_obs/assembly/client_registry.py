@@ -1,0 +1,228 @@
+"""The default registry of `prometheus_client`: what the application has in it, and what we put there."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from otel_obs.exposition.from_client import IS_OURS
+from otel_obs.exposition.plan import warn_once
+from otel_obs.host.signals import raise_interruption
+
+if TYPE_CHECKING:
+    from otel_obs.assembly.pipeline import Pipeline
+    from otel_obs.cells.snapshot import Snapshot
+
+CLIENT_SCOPE = "otel_obs.prometheus"
+"""The package, and the scope of the metrics that are made with it."""
+
+
+def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Any]]:
+    """Take out of *snapshot* what `otel_obs.prometheus` has in it and encoders would write otherwise.
+
+    Returns:
+        What is left, and the families of what is not and yet is to be exposed.
+    """
+    scopes = (column.table.stream.scope.name for column in snapshot.columns)
+    if CLIENT_SCOPE not in sys.modules and CLIENT_SCOPE not in scopes:
+        return snapshot, []
+    from otel_obs.prometheus import _exposition
+
+    return _exposition.divide(snapshot)
+
+
+def registered() -> list[Any]:
+    """The families of every other collector of the default registry: what runs code of others.
+
+    They are asked before the cells are read, since they may set metrics that lie there.
+    """
+    from prometheus_client import REGISTRY
+
+    is_read = _reading_check()
+    with REGISTRY._lock:
+        collectors = list(REGISTRY._collector_to_names)
+    return [
+        family
+        for collector in collectors
+        if not (getattr(collector, IS_OURS, False) or is_read(collector))
+        for family in _families(collector)
+    ]
+
+
+def stated_facts() -> dict[str, str]:
+    """What the application has told the default registry about itself, which is in `target_info`."""
+    client = sys.modules.get("prometheus_client")
+    facts: dict[str, str] | None = client.REGISTRY.get_target_info() if client is not None else None
+    return facts or {}
+
+
+def _families(collector: Any) -> Iterator[Any]:
+    """What *collector* yields; one that raises takes no other with it."""
+    try:
+        yield from collector.collect()
+    except Exception as error:
+        raise_interruption(error)
+        warn_once(
+            f"the collector {collector!r} of prometheus_client raised {error!r}; "
+            "what it had not yielded is not exposed",
+            ("collector", id(collector)),
+        )
+
+
+def _reading_check() -> Callable[[object], bool]:
+    """How to tell a metric that says only what lies in the cells, which a snapshot has too."""
+    if CLIENT_SCOPE not in sys.modules:
+        return lambda collector: False
+    from otel_obs.prometheus import _exposition
+
+    return _exposition.is_metric
+
+
+_STANDARD_COLLECTORS = {
+    "PROCESS_COLLECTOR": "process_",
+    "PLATFORM_COLLECTOR": "python_info",
+    "GC_COLLECTOR": "python_gc_",
+}
+"""The collectors of `prometheus_client` that speak of one process only, and how their families begin."""
+
+
+class _Silent:
+    """Stands for a collector in the default registry, and says nothing.
+
+    It equals the collector, since applications take those of `prometheus_client` out by their names.
+    """
+
+    def __init__(self, collector: Any) -> None:
+        self.collector = collector
+
+    def __eq__(self, other: object) -> bool:
+        return other is self.collector or other is self
+
+    def __hash__(self) -> int:
+        return hash(self.collector)
+
+    def collect(self) -> list[Any]:
+        """Nothing."""
+        return []
+
+
+def _exchange(old: Any, new: Any) -> bool:
+    """Put *new* in the place of *old* in the default registry, if that is there."""
+    from prometheus_client import REGISTRY
+
+    with REGISTRY._lock:
+        if old not in REGISTRY._collector_to_names:
+            return False
+        names = REGISTRY._collector_to_names.pop(old)
+        REGISTRY._collector_to_names[new] = names
+        REGISTRY._names_to_collectors.update(dict.fromkeys(names, new))
+        return True
+
+
+class Collector:
+    """What `generate_latest(REGISTRY)`, `make_wsgi_app()` and `start_http_server()` show of ours.
+
+    It takes the place of the collectors that speak of one process only, where the pipeline has the
+    same families merged over workers, and of readers that say the same of the same provider.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        setattr(self, IS_OURS, True)
+        self._pipeline = weakref.ref(pipeline)
+        self._silenced: list[_Silent] = []
+
+    def register(self) -> None:
+        """Enter the default registry."""
+        import prometheus_client
+
+        pipeline = self._pipeline()
+        if pipeline is None:
+            return
+        if pipeline.settings.runtime_metrics:
+            for name in _STANDARD_COLLECTORS:
+                self._silence(getattr(prometheus_client, name))
+            pipeline.is_taken_out = _is_taken_out
+        prometheus_client.REGISTRY.register(self)
+        self._silence_readers(pipeline)
+
+    def _silence(self, collector: Any) -> None:
+        silent = _Silent(collector)
+        if _exchange(collector, silent):
+            self._silenced.append(silent)
+
+    def _silence_readers(self, pipeline: Pipeline) -> None:
+        """Have a reader of the same provider that is a collector, too, say nothing a second time."""
+        for reader in pipeline.provider.readers():
+            collector = getattr(reader, "_collector", None)
+            if collector is not None and collector not in [each.collector for each in self._silenced]:
+                self._silence(collector)
+                say = getattr(collector, "say_what_is_in_vain", None)
+                if say is not None:
+                    say()
+
+    def unregister(self) -> None:
+        """Leave the default registry as it was."""
+        from prometheus_client import REGISTRY
+
+        while self._silenced:
+            silent = self._silenced.pop()
+            _exchange(silent, silent.collector)
+        try:
+            REGISTRY.unregister(self)
+        except KeyError:
+            return
+
+    def describe(self) -> list[Any]:
+        """No names are claimed: an application's own definition of one wins."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        """Every family of ours, merged over workers, but for those that the application defines itself."""
+        pipeline = self._pipeline()
+        if pipeline is None:
+            return
+        from prometheus_client import REGISTRY
+
+        from otel_obs.exposition.names import family_name
+        from otel_obs.exposition.plan import warn_of_owner
+        from otel_obs.exposition.to_client import to_prometheus_client
+
+        self._silence_readers(pipeline)
+        names = REGISTRY._names_to_collectors
+        taken = {name for name, collector in list(names.items()) if not isinstance(collector, _Silent)}
+        if stated_facts():
+            taken.add("target")
+        snapshot, families = pipeline.divided()
+        own = {
+            family_name(column.table.stream).removesuffix("_total")
+            for column in snapshot.columns
+            if column.table.stream.scope.name != CLIENT_SCOPE
+        }
+        for family in chain(
+            to_prometheus_client(snapshot, pipeline.options, client_writes_created()), families
+        ):
+            if family.name not in taken and f"{family.name}_total" not in taken:
+                yield family
+            elif family.name in own:
+                warn_of_owner(f"{family.name}_total" if family.type == "counter" else family.name)
+
+
+def client_writes_created() -> bool:
+    """Whether `prometheus_client` is set to say since when series count."""
+    from prometheus_client import metrics
+
+    return metrics._use_created
+
+
+def _is_taken_out(name: str) -> bool:
+    """Whether the application has taken the collector of a family out of the registry."""
+    import prometheus_client
+
+    registered = prometheus_client.REGISTRY._collector_to_names
+    return any(
+        name.startswith(beginning) and getattr(prometheus_client, collector) not in registered
+        for collector, beginning in _STANDARD_COLLECTORS.items()
+    )

@@ -1,0 +1,22 @@
+"""`get_metrics`, for a route of one's own: who imports it is going to expose this process."""
+
+from __future__ import annotations
+
+from otel_obs.assembly.setup import configure
+from otel_obs.catalog.kit.early import arm
+
+arm()
+
+
+def get_metrics(accept: str | None = None) -> tuple[bytes, str]:
+    """An exposition over all workers, for a route of one's own.
+
+    Args:
+        accept: The request's Accept header; None is text 0.0.4.
+
+    Returns:
+        The body, and its content type without a charset: Flask's `mimetype=` and Starlette's
+        `media_type=` add that themselves.
+    """
+    pipeline = configure()
+    return pipeline.metrics(accept) if pipeline is not None else (b"", "text/plain; version=0.0.4")

@@ -1,0 +1,191 @@
+"""An attribute set of a metric, resolved once, in both manners: `.add(1)` and `.inc()`.
+
+A handle may be made before there is an instrument; it is reset when there is one.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from otel_obs.catalog.kit.early import hold_early
+from otel_obs.catalog.kit.functions import ask
+from otel_obs.sdk.context_managers import ExceptionCounting, InProgress, Timing
+from otel_obs.sdk.timing import Timer
+
+Record = Callable[..., None]
+Resolve = Callable[..., "Record | None"]
+
+
+class Handle(ABC):
+    """What all kinds have in common.
+
+    Args:
+        resolve: Gives the way to record to these attributes, 1 by default, or to do something else that it is
+            given the name of; None before there is one.
+        attributes: By declared names.
+    """
+
+    __slots__ = ("__weakref__", "_record", "_resolve", "attributes")
+
+    def __init__(self, resolve: Resolve, attributes: dict[str, Any]) -> None:
+        self._resolve = resolve
+        self.attributes = attributes
+        self.reset()
+
+    def reset(self) -> None:
+        """Resolve again, now or, where there is no instrument yet, at the next use."""
+        self._record = self._resolve(self.attributes)
+        self._delegate(self._record or self._late)
+
+    def _late(self, amount: float = 1) -> None:
+        """Record, for who has taken this method before there was an instrument."""
+        if self._record is not None:
+            self._record(amount)
+        else:
+            hold_early(partial(self._late, amount))
+
+    def _do(self, verb: str, amount: float) -> None:
+        """Do what the instrument's own handle does by that name; nothing before there is one."""
+        way = self._resolve(self.attributes, verb)
+        if way is not None:
+            way(amount)
+
+    @abstractmethod
+    def _delegate(self, record: Record) -> None:
+        """Let the recording methods of this kind be *record*."""
+
+
+class Level(Handle):
+    """What goes up and down, in the manner of `prometheus_client`'s gauges."""
+
+    __slots__ = ("_function", "_ways")
+
+    _function: Callable[[], float] | None
+    _ways: dict[str, Record]
+
+    def reset(self) -> None:
+        """Resolve again, now or at the next use."""
+        self._ways = {}
+        if not hasattr(self, "_function"):
+            self._function = None
+        super().reset()
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to the value of this worker."""
+        self._move("inc", amount)
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract from the value of this worker."""
+        self._move("inc", -amount)
+
+    def _move(self, verb: str, amount: float) -> None:
+        if self._function is not None:
+            return
+        way = self._ways.get(verb) or self._resolve(self.attributes, verb)
+        if way is not None:
+            self._ways[verb] = way
+            way(amount)
+        else:
+            hold_early(partial(self._move, verb, amount))
+
+    def set_to_current_time(self) -> None:
+        """Set the Unix time, in seconds."""
+        self._move("set", clock.time())
+
+    def track_inprogress(self) -> InProgress:
+        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        return InProgress(self)
+
+    def time(self) -> Timing:
+        """Set the seconds of a block or a call, in a `with` or as a decorator."""
+        return Timing(lambda seconds: self._move("set", seconds))
+
+    def set_function(self, f: Callable[[], float]) -> None:
+        """Take the value from *f*, which each worker asks for itself; all other methods do nothing then.
+
+        A function that raises is said once; the value stays what it was.
+        """
+        self._function = f
+        self._delegate(_do_nothing)
+        ask(self)
+
+    def compute(self) -> None:
+        """Ask the function that gives the value."""
+        if self._function is not None:
+            self._do("set", float(self._function()))
+
+
+def _do_nothing(*_: Any, **__: Any) -> None:
+    """Nothing: a function gives the value."""
+
+
+class CounterHandle(Handle):
+    """A counter's attribute set; `inc` is `add`."""
+
+    __slots__ = ("add", "inc")
+
+    add: Record
+    inc: Record
+
+    def count_exceptions(
+        self, exception: type[BaseException] | tuple[type[BaseException], ...] = Exception
+    ) -> ExceptionCounting:
+        """Count what is raised, in a `with` or as a decorator."""
+        return ExceptionCounting(lambda: self.inc(), exception)
+
+    def _delegate(self, record: Record) -> None:
+        self.add = self.inc = record
+
+
+class UpDownCounterHandle(Level):
+    """An updowncounter's attribute set; `inc` is `add`, and `set` sets this worker's part of the sum."""
+
+    __slots__ = ("add",)
+
+    add: Record
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to this worker's part."""
+        self.add(amount)
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract from this worker's part."""
+        self.add(-amount)
+
+    def set(self, amount: float) -> None:
+        """Set this worker's part."""
+        self._move("set", amount)
+
+    def _delegate(self, record: Record) -> None:
+        self.add = _do_nothing if self._function is not None else record
+
+
+class HistogramHandle(Handle):
+    """A histogram's attribute set; `observe` is `record`."""
+
+    __slots__ = ("observe", "record")
+
+    record: Record
+    observe: Record
+
+    def time(self) -> Timer:
+        """Time a block, in a `with` or an `async with`."""
+        return Timer(self)
+
+    def _delegate(self, record: Record) -> None:
+        self.record = self.observe = record
+
+
+class GaugeHandle(Level):
+    """A gauge's attribute set."""
+
+    __slots__ = ("set",)
+
+    set: Record
+
+    def _delegate(self, record: Record) -> None:
+        self.set = _do_nothing if self._function is not None else record

@@ -1,0 +1,204 @@
+"""The kinds of metrics, as the rows of the catalog declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from otel_obs.catalog.kit.handles import (
+    CounterHandle,
+    GaugeHandle,
+    Handle,
+    HistogramHandle,
+    Level,
+    UpDownCounterHandle,
+)
+from otel_obs.catalog.kit.keeping import HandleT
+from otel_obs.catalog.kit.metric import Metric
+from otel_obs.cells.layout import Kind
+from otel_obs.host.signals import raise_interruption
+from otel_obs.sdk.context_managers import ExceptionCounting, InProgress, Timing
+from otel_obs.sdk.timing import Timer
+
+Record = Callable[..., None]
+LevelT = TypeVar("LevelT", bound=Level)
+Callback = Callable[[], Iterable[tuple[float, Mapping[str, Any]]]]
+
+
+class Counter(Metric[CounterHandle]):
+    """A sum that only grows."""
+
+    _kind = Kind.COUNTER
+    _handle_type = CounterHandle
+
+    add: Record
+    """`add(amount, attributes=None)`: see `opentelemetry.metrics.Counter.add`."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to the series without labels."""
+        self.add(amount)
+
+    def count_exceptions(
+        self, exception: type[BaseException] | tuple[type[BaseException], ...] = Exception
+    ) -> ExceptionCounting:
+        """Count what is raised to the series without labels, in a `with` or as a decorator."""
+        return ExceptionCounting(self.inc, exception)
+
+    def _delegate(self, record: Record) -> None:
+        self.add = record
+
+
+class LevelMetric(Metric[LevelT]):
+    """What goes up and down; these methods are for the series without labels."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add to the value of this worker."""
+        self.bind().inc(amount)
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract from the value of this worker."""
+        self.bind().dec(amount)
+
+    def set_to_current_time(self) -> None:
+        """Set the Unix time, in seconds."""
+        self.bind().set_to_current_time()
+
+    def track_inprogress(self) -> InProgress:
+        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        return self.bind().track_inprogress()
+
+    def time(self) -> Timing:
+        """Set the seconds of a block or a call, in a `with` or as a decorator."""
+        return self.bind().time()
+
+    def set_function(self, f: Callable[[], float]) -> None:
+        """Take the value from *f*, which each worker asks for itself; all other methods do nothing then."""
+        self.bind().set_function(f)
+
+
+class UpDownCounter(LevelMetric[UpDownCounterHandle]):
+    """A sum that grows and shrinks."""
+
+    _kind = Kind.UPDOWN
+    _handle_type = UpDownCounterHandle
+
+    add: Record
+    """`add(amount, attributes=None)`: see `opentelemetry.metrics.UpDownCounter.add`."""
+
+    def set(self, amount: float) -> None:
+        """Set this worker's part of the series without labels."""
+        self.bind().set(amount)
+
+    def _delegate(self, record: Record) -> None:
+        self.add = record
+
+
+class Histogram(Metric[HistogramHandle]):
+    """A distribution."""
+
+    _kind = Kind.HISTOGRAM
+    _handle_type = HistogramHandle
+
+    record: Record
+    """`record(amount, attributes=None)`: see `opentelemetry.metrics.Histogram.record`."""
+
+    def observe(self, amount: float) -> None:
+        """Record to the series without labels."""
+        self.record(amount)
+
+    def time(self) -> Timer:
+        """Time a block to the series without labels, in a `with` or an `async with`."""
+        return Timer(self)
+
+    def _delegate(self, record: Record) -> None:
+        self.record = record
+
+
+class Gauge(LevelMetric[GaugeHandle]):
+    """A value that is set."""
+
+    _kind = Kind.GAUGE
+    _handle_type = GaugeHandle
+
+    set: Record
+    """`set(amount, attributes=None)`: see `opentelemetry.metrics.Gauge.set`."""
+
+    def _delegate(self, record: Record) -> None:
+        self.set = record
+
+
+class ObservableMetric(Metric[HandleT]):
+    """A value that callbacks give; nothing is exposed before there is one."""
+
+    _is_observable = True
+    _create_name: str
+
+    def __init__(self, family: str, help: str, **options: Any) -> None:
+        self._callbacks: list[Callback] = []
+        super().__init__(family, help, **options)
+
+    def observe(self, callback: Callback) -> None:
+        """Ask *callback* for values at every reading: pairs of a number and its attributes."""
+        if callback not in self._callbacks:
+            self._callbacks.append(callback)
+        self._instrument()
+
+    def unobserve(self, callback: Callback) -> None:
+        """Ask *callback* no longer; its values go with the next reading."""
+        if callback in self._callbacks:
+            self._callbacks.remove(callback)
+
+    def refresh(self) -> None:
+        """Ask the callbacks now, so that the next scrape shows what is true now."""
+        instrument = self._instrument()
+        if instrument is not None:
+            instrument.refresh()
+
+    def _reset(self) -> None:
+        super()._reset()
+        if self._callbacks:
+            self._instrument()
+
+    def _delegate(self, record: Record) -> None:
+        """Nothing is recorded by hand."""
+
+    def _create(self, meter: Any) -> Any:
+        named = self.named
+        return getattr(meter, self._create_name)(
+            named.name,
+            callbacks=[self._observations],
+            unit=named.unit,
+            description=self.declaration.help,
+            merge=named.merge,
+            translate=self.translate,
+            is_ours=self._asks_only_us,
+        )
+
+    def _asks_only_us(self) -> bool:
+        """Whether all callbacks are our own."""
+        return all(str(getattr(each, "__module__", "")).startswith("otel_obs.") for each in self._callbacks)
+
+    def _observations(self, _options: object) -> Iterable[Any]:
+        from opentelemetry.metrics import Observation
+
+        for callback in list(self._callbacks):
+            try:
+                for value, attributes in callback():
+                    yield Observation(value, attributes)
+            except Exception as error:
+                raise_interruption(error)
+                self.drop("callback", f"a callback raised {error!r}")
+
+
+class ObservableGauge(ObservableMetric[Handle]):
+    """A value that callbacks give."""
+
+    _kind = Kind.GAUGE
+    _create_name = "create_observable_gauge"
+
+
+class ObservableCounter(ObservableMetric[Handle]):
+    """A total that callbacks give."""
+
+    _kind = Kind.COUNTER
+    _create_name = "create_observable_counter"

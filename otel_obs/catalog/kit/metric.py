@@ -1,0 +1,311 @@
+"""A row of the catalog as the object that records it.
+
+A metric is declared when its module is imported and gets its instrument when it is first used after
+`install`. What is recorded before that is held until then. Its recording methods are attributes that
+`install` replaces by those of the instrument, so that the way through a metric costs nothing.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+from otel_obs.catalog import metrics
+from otel_obs.catalog.kit.early import give_up, hold_early, pass_on
+from otel_obs.catalog.kit.functions import join
+from otel_obs.catalog.kit.keeping import Attributes, HandleKeeper, HandleT
+from otel_obs.catalog.kit.naming import ANY, Declaration, Named, Naming, Semconv
+from otel_obs.cells.layout import Kind
+from otel_obs.errors import DeclarationError, SettingError
+from otel_obs.host.once import LogOnce
+from otel_obs.host.signals import raise_interruption
+from otel_obs.settings import Settings
+
+_once = LogOnce()
+
+VERBS = {Kind.COUNTER: "add", Kind.UPDOWN: "add", Kind.GAUGE: "set", Kind.HISTOGRAM: "record"}
+
+SCOPE = "otel_obs"
+"""The scope of metrics that an application may define itself; its own definition wins."""
+
+STANDARD_SCOPE = "otel_obs.runtime"
+"""The scope of metrics that every Python service has, here merged over workers."""
+
+
+class _Installation(NamedTuple):
+    """Where instruments are made, and what they are called."""
+
+    meter: Any
+    standard_meter: Any
+    naming: Naming
+
+
+_installation: _Installation | None = None
+declared: list[Metric[Any]] = []
+"""Every metric that this process has declared so far, of ours and of the application."""
+
+
+def install(provider: Any, naming: Naming) -> None:
+    """Let every metric record to instruments of *provider*, which replaces an earlier one.
+
+    Args:
+        provider: A `MeterProvider` of `otel_obs.sdk`.
+        naming: What the instruments are called.
+
+    Raises:
+        SettingError: *naming* gives a metric one label twice.
+    """
+    global _installation
+    check(naming)
+    _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
+    join(provider)
+    _reset()
+    pass_on()
+
+
+def check(naming: Naming) -> None:
+    """See whether every metric can have its name and labels.
+
+    Raises:
+        SettingError: *naming* gives a metric one label twice.
+    """
+    if naming.labels:
+        list(metrics())  # so that labels that collide are found now and not when their group is first used
+    for metric in declared:
+        naming.apply(metric.declaration)
+
+
+def uninstall() -> None:
+    """Let every metric do nothing again."""
+    global _installation
+    _installation = None
+    give_up()
+    _reset()
+
+
+def is_installed() -> bool:
+    """Whether there is a provider to record to."""
+    return _installation is not None
+
+
+def current_naming() -> Naming:
+    """The naming that is installed, or that the environment asks for."""
+    if _installation is not None:
+        return _installation.naming
+    try:
+        return Naming.from_settings(Settings.from_env())
+    except SettingError:
+        return Naming()
+
+
+def _reset() -> None:
+    for metric in declared:
+        metric._reset()
+
+
+def hold(action: Callable[[], object]) -> None:
+    """Do *action* once there are instruments."""
+    hold_early(action)
+    if _installation is not None:  # another thread has made them meanwhile
+        pass_on()
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Record nothing."""
+
+
+class _NoInstrument:
+    """Stands for an instrument where the provider is switched off."""
+
+    add = record = set = remove = drop = refresh = staticmethod(_nothing)
+
+    def bind(self, attributes: Attributes) -> _NoInstrument:
+        return self
+
+
+_NO_INSTRUMENT = _NoInstrument()
+
+
+class Metric(HandleKeeper[HandleT]):
+    """What all kinds of metrics have in common.
+
+    Args:
+        family: The Prometheus family of the classic profile; counters end in `_total`.
+        help: One line, without a full stop.
+        unit: UCUM; `{…}` is an annotation that Prometheus does not see.
+        attributes: Allowed values by attribute, in the order of the labels; `ANY` takes every value.
+        bounds: A histogram's upper bounds, inclusive, ascending, in `unit`.
+        merge: A gauge's rule over workers.
+        share: For a gauge that is the first counter's share of all of these, over all workers.
+        semconv: The counterpart; None where the conventions have none.
+        is_standard: Whether every Python service names it so, and no namespace goes before it.
+        ids: Attributes that hold the id of a secret; what looks like the secret itself is refused.
+
+    Raises:
+        DeclarationError: The name lacks a suffix, or the buckets do not ascend.
+    """
+
+    declaration: Declaration
+    _kind: ClassVar[Kind]
+    _is_observable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        family: str,
+        help: str,
+        *,
+        unit: str = "",
+        attributes: Mapping[str, tuple[str, ...]] | None = None,
+        bounds: tuple[float, ...] = (),
+        merge: str = "latest",
+        share: tuple[Metric[Any], ...] = (),
+        semconv: Semconv | None = None,
+        is_standard: bool = False,
+        ids: tuple[str, ...] = (),
+    ) -> None:
+        self.declaration = Declaration(
+            self._kind,
+            family,
+            help,
+            unit,
+            attributes or {},
+            bounds,
+            merge,
+            tuple(counter.declaration for counter in share),
+            semconv,
+            self._is_observable,
+            is_standard,
+            ids,
+        )
+        self._named: Named | None = None
+        self._made: Any = None
+        self._init_handles(attributes or ())
+        self._reset()
+        declared.append(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.declaration.family}>"
+
+    @property
+    def name(self) -> str:
+        """The family, as it is declared."""
+        return self.declaration.family
+
+    @property
+    def named(self) -> Named:
+        """The metric under the naming that holds."""
+        if self._named is None:
+            named = current_naming().apply(self.declaration)
+            if _installation is None:
+                return named
+            self._named = named
+        return self._named
+
+    def extend(self, *attributes: str) -> None:
+        """Declare further attributes, of an application's own; keep the number of their values small."""
+        own = self.declaration.attributes
+        added = {key: ANY for key in attributes if key not in own}
+        self.declaration = replace(self.declaration, attributes={**own, **added})
+        self._named = None
+
+    def translate(self, attributes: Attributes) -> dict[str, Any]:
+        """The attributes of the series that a caller means.
+
+        Raises:
+            DeclarationError: One is not declared, or has a value outside its closed set.
+        """
+        return self.named.translate(attributes)
+
+    def _remove(self, attributes: Attributes, remove: Callable[[Any], None]) -> None:
+        instrument = self._instrument()
+        if _installation is None:
+            hold(partial(self._remove, dict(attributes), remove))
+        elif instrument is not None:
+            try:
+                self.translate(attributes)
+                remove(instrument)
+            except DeclarationError as error:
+                self.drop("attributes", str(error))
+
+    def drop(self, reason: str, detail: str) -> None:
+        """Count a measurement that is refused, and log the first of its kind."""
+        instrument = self._instrument()
+        if instrument is not None:
+            instrument.drop(reason, detail)
+        elif _installation is None:
+            hold(partial(self.drop, reason, detail))
+
+    def _bound(self, attributes: dict[str, Any], verb: str = "") -> Callable[..., None] | None:
+        """How to record to *attributes* now, or to do what *verb* names; None before `install`."""
+        instrument = self._instrument()
+        if instrument is None:
+            return _nothing if _installation is not None else None
+        try:
+            self.translate(attributes)
+        except DeclarationError as error:
+            detail = str(error)
+            return lambda amount=1: self.drop("attributes", detail)
+        record: Callable[..., None] = getattr(
+            instrument.bind(attributes), verb or VERBS[self.named.kind], _nothing
+        )
+        if self.named.kind is self.declaration.kind:
+            return record
+        return lambda amount=1: record(amount)
+
+    def _instrument(self) -> Any:
+        """The instrument, made at first use; None before `install` and where another family says it."""
+        installation = _installation
+        if installation is None or not self.named.is_recorded:
+            return None
+        if self._made is None:
+            is_standard = self.declaration.is_standard
+            meter = installation.standard_meter if is_standard else installation.meter
+            self._made = self._create(meter) if hasattr(meter, "made") else _NO_INSTRUMENT
+        return self._made
+
+    def _create(self, meter: Any) -> Any:
+        named = self.named
+        options: dict[str, Any] = {
+            "unit": named.unit,
+            "description": self.declaration.help,
+            "translate": self.translate,
+        }
+        if named.kind is Kind.COUNTER:
+            return meter.create_counter(named.name, **options)
+        if named.kind is Kind.UPDOWN:
+            return meter.create_up_down_counter(named.name, **options)
+        if named.kind is Kind.GAUGE:
+            return meter.create_gauge(named.name, merge=named.merge, **options)
+        bounds = list(named.bounds) or None
+        return meter.create_histogram(named.name, explicit_bucket_boundaries_advisory=bounds, **options)
+
+    def _reset(self) -> None:
+        self._named = None
+        self._made = None
+        self._delegate(self._first)
+        self._reset_handles()
+
+    def _first(self, amount: float = 1, attributes: Attributes | None = None, context: Any = None) -> None:
+        """Record a first time, and let further calls go to the instrument itself."""
+        if self.by_hand is not None:
+            self._note_hand()
+        try:
+            instrument = self._instrument()
+        except Exception as error:
+            raise_interruption(error)
+            _once.error(self.name, "nothing is recorded to %r", self.name, error=error)
+            return
+        if instrument is not None:
+            record = getattr(instrument, VERBS[self.named.kind])
+            self._delegate(record)
+            record(amount, attributes, context)
+        elif _installation is None:
+            given = dict(attributes) if isinstance(attributes, Mapping) else attributes
+            hold(partial(self._first, amount, given, context))
+
+    @abstractmethod
+    def _delegate(self, record: Callable[..., None]) -> None:
+        """Let the recording method of this kind be *record*."""

@@ -1,0 +1,159 @@
+"""What a process sends of its own accord, pushed metrics and spans, and that nothing is left when it ends."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from otel_obs.errors import MissingPackageError
+from otel_obs.host import forks
+from otel_obs.host.endings import hand_on, is_free
+from otel_obs.host.imports import when_imported
+from otel_obs.push.exporters import span_exporters
+from otel_obs.push.reader import EXIT_MS, begin_last_pushes
+from otel_obs.sdk import MeterProvider
+from otel_obs.settings import Settings
+
+_logger = logging.getLogger("otel_obs")
+
+Undo = Callable[[], object]
+
+
+class Sending:
+    """The sending of one configured process.
+
+    Args:
+        settings: What is to be sent.
+        provider: Where its metrics are, and what they describe.
+        undo_later: Gets the undoing of all that is installed.
+    """
+
+    def __init__(
+        self, settings: Settings, provider: MeterProvider, undo_later: Callable[[Undo], object]
+    ) -> None:
+        self._provider, self._undo_later = provider, undo_later
+        self._tracing: Any = None
+        # Detected now, for this process and its children: an ending process can no longer.
+        resource = provider.resource
+        if settings.traces_exporters:
+            self._tracing = _tracing(settings, resource)
+            undo_later(forks.after_in_child(self._describe))
+        # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
+        self._traces_requests = self._tracing is not None and settings.http != "upstream"
+        self._clients: list[tuple[str, Callable[..., None]]] = []
+        self._is_loading = False
+        undo_later(self._shut_down)
+        atexit.register(self._end)
+        undo_later(at_sigterm(self._end))
+
+    def trace_frameworks(self) -> None:
+        """Have the applications of this process traced, as their frameworks are imported."""
+        if self._traces_requests:
+            for framework in ("flask", "fastapi"):
+                self._undo_later(when_imported(framework, lambda module: self._trace(module.__name__)))
+
+    def trace_client(self, module: str, load: Callable[..., None]) -> None:
+        """Have *load* instrument an HTTP client's module once it is imported; its metrics stay off."""
+        if self._traces_requests:
+
+            def instrument(_: object) -> None:
+                self._clients.append((module, load))
+                if not self._is_loading:
+                    self._load_clients()
+
+            self._undo_later(when_imported(module, instrument))
+
+    def _load_clients(self) -> None:
+        """Load what is to be loaded; to load one instrumentation may import the client of another."""
+        from opentelemetry.metrics import NoOpMeterProvider
+
+        self._is_loading = True
+        while self._clients:
+            module, load = self._clients.pop()
+            try:
+                load(meter_provider=NoOpMeterProvider())
+            except Exception as error:
+                _logger.warning("requests that are sent with %s are not traced: %r", module, error)
+        self._is_loading = False
+
+    def trace(self, app: object) -> None:
+        """Have a Flask or FastAPI application traced."""
+        modules = {kind.__module__.partition(".")[0] for kind in type(app).__mro__}
+        for framework in ("flask", "fastapi"):
+            if self._traces_requests and framework in modules:
+                self._trace(framework, app)
+
+    def _trace(self, framework: str, app: object = None) -> None:
+        from otel_obs import tracing
+
+        trace = tracing.trace_flask if framework == "flask" else tracing.trace_fastapi
+        try:
+            self._undo_later(trace(app))
+        except MissingPackageError as error:
+            _logger.warning("%s; requests are not traced", error)
+
+    def _describe(self) -> None:
+        """Give the spans of a child the resource that its metrics have."""
+        if self._tracing is not None:
+            self._tracing.describe(self._provider.resource)
+
+    def _shut_down(self) -> None:
+        """Send the spans that are left; metrics are their provider's."""
+        atexit.unregister(self._end)
+        if self._tracing is not None:
+            self._tracing.shutdown(EXIT_MS)
+
+    def _end(self) -> None:
+        """Send what is left, all at once: together no longer than a container's end allows."""
+        deadline_s = time.monotonic() + EXIT_MS / 1e3
+        begin_last_pushes()
+        if self._tracing is not None:
+            self._tracing.shutdown(EXIT_MS)
+        if not self._provider.is_shut_down:
+            self._provider.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
+
+
+def _tracing(settings: Settings, resource: Any) -> Any:
+    from otel_obs.push.spans import Tracing
+
+    exporters = span_exporters(settings)
+    return Tracing(exporters, resource) if exporters else None
+
+
+def at_sigterm(flush: Callable[[], None]) -> Callable[[], None]:
+    """Have *flush* called when SIGTERM ends the process, which runs no exit handlers.
+
+    Servers handle SIGTERM themselves and put this in no one's way; uvicorn raises the signal again when it
+    has stopped, and means what was there before it.
+
+    Returns:
+        Takes it back, where it is the handler still, or makes it do nothing.
+    """
+    flushes, present = [flush], signal.getsignal(signal.SIGTERM)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        try:
+            for each in flushes:
+                each()
+        finally:
+            hand_on(number, frame, present)
+
+    def take_back() -> None:
+        flushes.clear()
+        if _is_main_thread() and signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, present)
+
+    if _is_main_thread() and is_free(present):
+        signal.signal(signal.SIGTERM, end)
+    return take_back
+
+
+def _is_main_thread() -> bool:
+    """Only the main thread may change handlers."""
+    return threading.current_thread() is threading.main_thread()

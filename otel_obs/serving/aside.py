@@ -1,0 +1,47 @@
+"""Answer a scrape beside an event loop, which goes on turning meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+from otel_obs.serving.polite import run_politely
+from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, Steps, run
+
+
+async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
+    """Answer *request* on a thread of its own, so that neither the loop nor a busy thread pool waits."""
+    refusal = scrape.refusal(request)
+    if refusal is not None:
+        return refusal  # a thread is not begun for who has no token
+    steps = scrape.steps(request)
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return await _beside_trio(steps)
+    done: asyncio.Future[PartedAnswer] = loop.create_future()
+
+    def work() -> None:
+        answer = run_politely(steps, lambda: not done.cancelled())
+        if answer is not None:
+            loop.call_soon_threadsafe(_resolve, done, answer)
+
+    threading.Thread(target=work, name="otel-obs-scrape", daemon=True).start()
+    return await done
+
+
+async def _beside_trio(steps: Steps) -> PartedAnswer:
+    trio = sys.modules.get("trio")
+    if trio is None:
+        return run(steps)
+    limiter = trio.CapacityLimiter(1)  # the default one may be used up by the application
+    answer: PartedAnswer = await trio.to_thread.run_sync(
+        run_politely, steps, limiter=limiter, abandon_on_cancel=True
+    )
+    return answer
+
+
+def _resolve(done: asyncio.Future[PartedAnswer], answer: PartedAnswer) -> None:
+    if not done.done():
+        done.set_result(answer)

@@ -1,0 +1,86 @@
+"""The live page beside a service's own `/metrics`, behind the same token."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from otel_obs.live import page
+from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, Source, Steps
+
+INTERVAL_S = 2.0
+
+
+class LiveScrape(Scrape):
+    """Serves `/metrics`, and the page that shows it.
+
+    A browser cannot send a bearer token of its own accord, but asks for a password: on the page's paths the
+    token may come as one, with any user name.
+
+    Args:
+        source: Where the metrics come from.
+        live_path: The path of the page.
+        options: As of a scrape.
+    """
+
+    def __init__(self, source: Source, *, live_path: str, **options: Any) -> None:
+        super().__init__(source, **options)
+        self._base = "/" + live_path.strip("/")
+        names = ("", *page.ASSETS, page.TARGETS, f"{page.SCRAPE}0")
+        self._pages = frozenset({self._base, *(f"{self._base}/{name}" for name in names)})
+        self.also_answer(self._pages)
+
+    def refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
+        """What to answer without any work, if anything."""
+        if request.path not in self._pages:
+            return super().refusal(request)
+        refusal = super().refusal(request._replace(authorization=_as_bearer(request.authorization)))
+        return None if refusal is None else _hardened(refusal)
+
+    def steps(self, request: ScrapeRequest) -> Steps:
+        """Answer *request*, in steps."""
+        if request.path not in self._pages:
+            return (yield from super().steps(request))
+        refusal = self.refusal(request)
+        if refusal is not None:
+            return refusal
+        if request.path.endswith(f"/{page.SCRAPE}0"):
+            answer = yield from super().steps(request)
+        else:
+            answer = self._document(request)
+        return _hardened(answer)
+
+    def _document(self, request: ScrapeRequest) -> PartedAnswer:
+        if request.path == self._base:
+            # Relative, so that it is right wherever the application is mounted.
+            return PartedAnswer(307, [("Location", self._base.rpartition("/")[2] + "/")], [])
+        name = request.path[len(self._base) + 1 :]
+        found = (
+            page.targets_document(["this service"], INTERVAL_S)
+            if name == page.TARGETS
+            else page.read_asset(name)
+        )
+        assert found is not None  # every path of `paths` is a file
+        headers = [("Content-Type", found.content_type)]
+        return PartedAnswer(200, headers, [] if request.method == "HEAD" else [found.body])
+
+
+def _as_bearer(authorization: str) -> str:
+    """A password as the token that it is."""
+    scheme, _, given = authorization.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return authorization
+    try:
+        _, _, password = base64.b64decode(given.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return f"Bearer {password}"
+
+
+def _hardened(answer: PartedAnswer) -> PartedAnswer:
+    headers = [
+        (name, 'Basic realm="metrics"' if name == "WWW-Authenticate" else value)
+        for name, value in answer.headers
+    ]
+    return answer._replace(headers=[*headers, *page.SECURITY_HEADERS])

@@ -1,0 +1,258 @@
+"""Answer a scrape: the facts of a request in, status, headers and body out. No I/O happens here."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import NamedTuple, Protocol
+from urllib.parse import parse_qsl, quote
+
+from otel_obs.errors import NotSharedError
+from otel_obs.serving.body import Body, Parts
+from otel_obs.serving.crowd import BUSY, Crowd, Turn
+
+MAX_CHARACTERS = 4096
+"""So much of a header is looked at."""
+
+PATIENCE_S = 10.0
+"""How long a scrape waits for its turn, where its header does not say how long the scraper waits."""
+
+_log = logging.getLogger("otel_obs")
+
+
+class Source(Protocol):
+    """Where expositions come from."""
+
+    def collect(self, accept: str, names: Sequence[str]) -> tuple[str, Iterator[bytes]]:
+        """Begin one exposition.
+
+        Args:
+            accept: The Accept header, "" where there is none.
+            names: The families that were asked for; empty for all.
+
+        Returns:
+            The content type, and the body in parts. Making one part should take about a millisecond at most;
+            a part may be empty, to say only that time has passed.
+        """
+
+
+class ScrapeRequest(NamedTuple):
+    """What matters of a scrape's request; a missing header is ""."""
+
+    method: str
+    query: str = ""
+    accept: str = ""
+    accept_encoding: str = ""
+    authorization: str = ""
+    timeout_s: str = ""
+    path: str = ""
+
+
+class Answer(NamedTuple):
+    """What to send."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class PartedAnswer(NamedTuple):
+    """What to send, as it was made: to join a large body takes milliseconds in which nothing else runs.
+
+    Several requests may hold the same parts; nobody changes them.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    parts: list[bytes]
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the body."""
+        return sum(map(len, self.parts))
+
+    def joined(self) -> Answer:
+        """The same in one piece."""
+        return Answer(self.status, self.headers, b"".join(self.parts))
+
+
+Steps = Generator[float, None, PartedAnswer]
+"""Work in steps of about a millisecond: run it to its end, doing something else between the steps or not.
+
+What it yields is how long to rest, in seconds, before the next step has anything to do.
+"""
+
+
+class Scrape:
+    """Serves one path.
+
+    Args:
+        source: Where the body comes from.
+        path: The path; only exactly this one is answered.
+        token: The bearer token that a request must bring, "" for none; or what gives the one of now.
+        clock: Seconds, for the scraper's timeout.
+        has_slash: Whether the path answers with a slash at its end too.
+        is_inside: Whether frameworks serve it as a route of their own, behind the application's checks.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        path: str = "/metrics",
+        token: str | Callable[[], str] = "",
+        clock: Callable[[], float] = time.monotonic,
+        has_slash: bool = False,
+        is_inside: bool = False,
+    ) -> None:
+        self.path = "/" + path.strip("/")
+        self.paths = frozenset({self.path, self.path.rstrip("/") + "/"} if has_slash else {self.path})
+        self.reserved = frozenset({self.path, self.path.rstrip("/") + "/"})
+        """Where applications have a page of their own, which is left to them and not measured."""
+        self.is_inside = is_inside
+        self.is_announced = False
+        self._raw_paths = tuple({*self.paths, *map(quote, self.paths)})
+        self._source = source
+        self._token = token if callable(token) else lambda: token
+        self._clock = clock
+        self._crowd: Crowd[PartedAnswer] = Crowd(clock)
+
+    def also_answer(self, paths: frozenset[str]) -> None:
+        """Answer *paths* too."""
+        self.paths |= paths
+        self.reserved |= paths
+        self._raw_paths = tuple({*self.paths, *map(quote, self.paths)})
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a request must bring a token."""
+        return bool(self._token())
+
+    def is_exact(self, target: str | None) -> bool:
+        """Whether a request that was decoded to one of `paths` named it so, not as `/%6detrics`.
+
+        Args:
+            target: The request's target as it came; None where the server does not say.
+        """
+        return not target or target.partition("?")[0].endswith(self._raw_paths)
+
+    def refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
+        """What to answer without any work, if anything."""
+        if request.method not in ("GET", "HEAD"):
+            return _text(405, "a scrape is a GET\n", ("Allow", "GET, HEAD"))
+        token = self._token()
+        if token and not _is_authorized(request.authorization, token):
+            return _text(401, "a bearer token is needed\n", ("WWW-Authenticate", 'Bearer realm="metrics"'))
+        if self._crowd.is_full:
+            return _text(503, "too many scrapes at a time\n", ("Retry-After", "1"))
+        return None
+
+    def steps(self, request: ScrapeRequest) -> Steps:
+        """Answer *request*, in steps."""
+        refusal = self.refusal(request)
+        if refusal is not None:
+            return refusal
+        deadline_s = self._deadline_s(request.timeout_s)
+        names = [value for key, value in parse_qsl(request.query) if key == "name[]"]
+        try:
+            content_type, chunks = self._source.collect(request.accept[:MAX_CHARACTERS], names)
+            headers = [("Content-Type", _with_charset(content_type)), ("Vary", "Accept, Accept-Encoding")]
+            if request.method == "HEAD":
+                return PartedAnswer(200, headers, [])
+            may_compress = accepts_gzip(request.accept_encoding)
+            key = (content_type, may_compress, tuple(names))
+            with self._crowd.enter(key) as turn:
+                answer = yield from self._in_turn(turn, chunks, headers, may_compress, deadline_s)
+            return answer._replace(headers=list(answer.headers))
+        except NotSharedError as error:
+            return _text(503, f"{error}\n")
+        except Exception:
+            _log.exception("a scrape failed")
+            return _text(500, "collecting failed; the service's log says why\n")
+
+    def _in_turn(
+        self,
+        turn: Turn[PartedAnswer],
+        chunks: Iterator[bytes],
+        headers: list[tuple[str, str]],
+        may_compress: bool,
+        deadline_s: float | None,
+    ) -> Steps:
+        """Wait for the answer that somebody else makes too, or make it."""
+        wait_until_s = self._clock() + PATIENCE_S if deadline_s is None else deadline_s
+        while not turn.is_mine and turn.answer is None:
+            if self._clock() > wait_until_s:
+                return _text(503, "too many scrapes at a time\n", ("Retry-After", "1"))
+            yield BUSY
+        if turn.answer is not None:
+            return turn.answer
+        body = Body(may_compress)
+        yield 0.0
+        for chunk in chunks:
+            for _ in body.append(chunk):
+                yield 0.0
+            if deadline_s is not None and self._clock() > deadline_s:
+                return _text(503, "collecting took longer than the scraper waits\n")
+            yield 0.0
+        answer = PartedAnswer(200, headers + body.headers, Parts(body.finish()))
+        around = PartedAnswer(200, answer.headers, [])
+        turn.done(answer, answer.parts, answer.size_bytes, lambda parts: around._replace(parts=parts))
+        return answer
+
+    def answer(self, request: ScrapeRequest) -> Answer:
+        """Answer *request* in one go."""
+        return run(self.steps(request)).joined()
+
+    def _deadline_s(self, timeout_s: str) -> float | None:
+        try:
+            seconds = float(timeout_s[:32])
+        except ValueError:
+            return None
+        return self._clock() + seconds if 0 < seconds < 3600 else None
+
+
+def run(steps: Steps) -> PartedAnswer:
+    """Run *steps* to their end."""
+    while True:
+        try:
+            rest_s = next(steps)
+        except StopIteration as end:
+            answer: PartedAnswer = end.value
+            return answer
+        if rest_s:
+            time.sleep(rest_s)
+
+
+def _is_authorized(authorization: str, token: str) -> bool:
+    scheme, _, given = authorization.strip().partition(" ")
+    is_same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+    return is_same and scheme.lower() == "bearer"
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether an Accept-Encoding header allows gzip, by its own name or else by `*`."""
+    allowed: dict[str, bool] = {}
+    for coding in accept_encoding[:MAX_CHARACTERS].lower().split(","):
+        name, _, parameters = coding.partition(";")
+        allowed.setdefault(name.strip().removeprefix("x-"), _is_wanted(parameters))
+    return allowed.get("gzip", allowed.get("*", False))
+
+
+def _is_wanted(parameters: str) -> bool:
+    _, _, quality = parameters.partition("q=")
+    try:
+        return not quality or float(quality) > 0
+    except ValueError:
+        return False
+
+
+def _with_charset(content_type: str) -> str:
+    """Text says its charset: some readers refuse it otherwise."""
+    is_text = content_type.startswith(("text/plain", "application/openmetrics-text"))
+    return f"{content_type}; charset=utf-8" if is_text and "charset" not in content_type else content_type
+
+
+def _text(status: int, body: str, *headers: tuple[str, str]) -> PartedAnswer:
+    return PartedAnswer(status, [("Content-Type", "text/plain; charset=utf-8"), *headers], [body.encode()])

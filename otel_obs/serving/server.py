@@ -1,0 +1,173 @@
+"""A `/metrics` server of its own: one process of the service holds the port, another takes over."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import selectors
+import socket
+import ssl
+import threading
+import time
+
+from otel_obs.cells.service import Service
+from otel_obs.errors import port_of_own_service
+from otel_obs.host import forks
+from otel_obs.host.threads import BackgroundThread
+from otel_obs.rundir.directory import lock
+from otel_obs.serving.guards import certificate
+from otel_obs.serving.port import PortServer
+from otel_obs.serving.scrape import Scrape
+
+_logger = logging.getLogger("otel_obs")
+
+LOCK_NAME = "server.lock"
+RETRY_S = 1.0
+
+
+class MetricsServer:
+    """Serves scrapes on a port, as long as this process is the one of the service that may.
+
+    Every process of the service tries: a lock in the run directory says which one binds, and goes with
+    its process. A port that somebody else holds is said once and tried again; it is never an error.
+
+    Args:
+        scrape: Answers requests.
+        host: The address to bind.
+        port: The port.
+        service: Has the run directory with the lock.
+        tls: The certificate's and the key's file; None serves plain HTTP.
+    """
+
+    def __init__(
+        self,
+        scrape: Scrape,
+        host: str,
+        port: int,
+        service: Service,
+        tls: tuple[str, str] | None = None,
+    ) -> None:
+        self._scrape, self._address, self._service, self._tls = scrape, (host, port), service, tls
+        self._has_said = False
+        self._delay_s = 0.0
+        self._wakes: tuple[socket.socket, socket.socket] | None = None
+        self._thread = BackgroundThread(self._run, "otel_obs_server", self._wake)
+        self._server: PortServer | None = None
+        self._lock = -1
+        forks.after_in_child(self._start_over)
+
+    def start(self) -> None:
+        """Begin to try for the port, on a thread of its own; connections wait while the process forks."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave the port to another process."""
+        self._thread.end(2 * RETRY_S)
+        self._close()
+
+    def _start_over(self) -> None:
+        """In a child: leave port and lock to the parent, and try for them when it is gone.
+
+        The first try is put off: a server may change this process's user right after the fork.
+        """
+        self._close()
+        self._close_wakes()
+        self._delay_s = RETRY_S
+        self.start()
+
+    def _run(self, stop: threading.Event) -> None:
+        self._wakes = socket.socketpair()
+        stop.wait(self._delay_s)
+        self._delay_s = looked_s = 0.0
+        while not stop.is_set():
+            if time.monotonic() - looked_s > RETRY_S:
+                looked_s = time.monotonic()
+                if self._service.has_other_users():
+                    self._close()  # the workers' numbers are not for this process to see
+                elif self._server is None and self._take_lock():
+                    self._open()
+            if self._server is None:
+                stop.wait(RETRY_S)
+            else:
+                self._serve(self._server, self._wakes[0])
+        self._close_wakes()
+
+    @staticmethod
+    def _serve(server: PortServer, wake: socket.socket) -> None:
+        """Wait for a connection, or for the end: a fork must not wait for a time to pass."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(server.socket, selectors.EVENT_READ)
+            selector.register(wake, selectors.EVENT_READ)
+            if any(key.fileobj is server.socket for key, _ in selector.select(RETRY_S)):
+                server.handle_request()
+
+    def _wake(self) -> None:
+        wakes = self._wakes
+        if wakes is not None:
+            with contextlib.suppress(OSError):  # the thread has ended
+                wakes[1].send(b"x")
+
+    def _close_wakes(self) -> None:
+        wakes, self._wakes = self._wakes, None
+        for wake in wakes or ():
+            wake.close()
+
+    def _open(self) -> None:
+        try:
+            context = None if self._tls is None else certificate(self._tls)
+            self._server = PortServer(self._address, self._scrape, context)
+            self._sign()
+            self._has_said = False
+        except (OSError, ssl.SSLError) as error:
+            self._give_lock()
+            self._say(error)
+
+    def _close(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.socket.close()
+        self._give_lock()
+
+    def _take_lock(self) -> bool:
+        run_dir = self._service.run_dir()
+        if run_dir is None:
+            return True
+        try:
+            descriptor = run_dir.open(LOCK_NAME, os.O_CREAT | os.O_RDWR)
+        except OSError:
+            return False
+        if not lock(descriptor, exclusive=True):
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def _sign(self) -> None:
+        """Write into the lock's file who serves which port, for those who find it taken."""
+        if self._lock >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._lock, 0)
+                os.pwrite(self._lock, f"{self._address[1]} {os.getpid()}".encode(), 0)
+
+    def _give_lock(self) -> None:
+        descriptor, self._lock = self._lock, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _say(self, error: OSError) -> None:
+        if not self._has_said:
+            self._has_said = True
+            host, port = self._address
+            holder = self._service.holder_of(port, LOCK_NAME) if error.errno == errno.EADDRINUSE else None
+            if holder is not None:
+                _logger.warning("%s", port_of_own_service(host, port, *holder))
+                return
+            _logger.warning(
+                "OTEL_EXPORTER_PROMETHEUS_PORT=%s on %s cannot be served: %s; it is tried again every %g s",
+                port,
+                host,
+                error.strerror or error,
+                RETRY_S,
+            )

@@ -44,6 +44,11 @@ bench: $(STAMP) wrk ## Cost against peers, as ratios measured in one run; ARGS=-
 docs: $(STAMP) ## Write the generated pages of docs/ again
 	$(BIN)/python scripts/docs.py $(ARGS)
 
+.PHONY: site
+site: $(STAMP) ## The documentation's site in build/site, with every link checked
+	$(BIN)/python scripts/docs.py --check
+	$(BIN)/python scripts/site.py
+
 .PHONY: deploy
 deploy: $(STAMP) ## Write deploy/ again: configurations, rules and dashboards
 	$(BIN)/python scripts/deploy.py $(ARGS)

@@ -280,7 +280,7 @@ class SettingsTable:
         "OTEL_OBS_TRANSLATION",
         parse.TRANSLATION,
         "UnderscoreEscapingWithSuffixes",
-        "How [OpenTelemetry's names](getting-started.md#opentelemetrys-names) are spelt in Prometheus.",
+        "How [OpenTelemetry's names](how-to/names.md#opentelemetrys-names) are spelt in Prometheus.",
     )
     scope_labels: str = _setting(
         "OTEL_OBS_SCOPE_LABELS",

@@ -2,7 +2,9 @@
 
 A comment on the line before a snippet says what it is, where its language does not say enough:
 
-- `<!-- file: NAME -->` is a file that later snippets use;
+- `<!-- file: NAME -->` is a file that later snippets use; its first line is a comment with that name, so that a
+  reader sees it too;
+- `<!-- environment -->` exports variables, for all snippets that follow; `<!-- environment: alone -->` for none;
 - `<!-- serves -->` starts a server, which runs until the next one is started or the document ends;
 - `<!-- serves: flask -->` or `fastapi` does so with an application of that framework, and ends it at once;
 - `<!-- not run: REASON -->` is not run.
@@ -22,12 +24,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from otel_obs.settings import Settings
+from otel_obs.settings import SETTINGS, Settings
 from tests.support.processes import Service, clean_env
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
+DOCUMENTS = [
+    *(ROOT / "README.md", ROOT / "SECURITY.md"),
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("examples/*/README.md")),
+]
 STUB_TOOLS = ROOT / "tests" / "docs" / "bin"
 PORT = "8000"
 ANYTHING = "…"
@@ -39,7 +45,8 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
-SHOWN = "text", "promql"  # languages that show something and are no program
+SHOWN = "text", "promql", "mermaid"  # languages that show something and are no program
+SHELLS_OWN = {"PWD", "SHLVL", "_", "OLDPWD"}
 
 APPLICATIONS = {
     "flask": "from flask import Flask\napp = Flask(__name__)\n",
@@ -81,6 +88,7 @@ class Story:
         }
         self._directives: dict[str, Callable[[Snippet], None]] = {
             "file": self._write_file,
+            "environment": self._export,
             "serves": self._serve,
             "not run": lambda snippet: None,
         }
@@ -115,10 +123,22 @@ class Story:
         file.write_text(snippet.text)
         if file.suffix == ".py":
             self._check_command(f"python {file.name}", None)
-        elif file.suffix == ".env":
-            Settings.from_env(dict(line.split("=", 1) for line in snippet.text.splitlines()))
         elif file.name == "prometheus.yml" and shutil.which("promtool"):
             self._check_command(f"promtool check config {file.name}", None)
+
+    def _export(self, snippet: Snippet) -> None:
+        """What the lines set, as a shell would; a setting that is wrong or that nobody knows is an error."""
+        shown = subprocess.run(
+            ["env", "-i", "bash", "-euc", f"{snippet.text}env -0"], capture_output=True, text=True, check=True
+        ).stdout
+        exported = dict(line.split("=", 1) for line in shown.split("\0") if line)
+        exported = {name: value for name, value in exported.items() if name not in SHELLS_OWN}
+        assert len(exported) == snippet.text.count("export "), f"not every line exports:\n{snippet.text}"
+        Settings.from_env(exported)
+        unknown = {name for name in exported if name.startswith("OTEL_OBS_")} - {s.variable for s in SETTINGS}
+        assert unknown == set()
+        if snippet.argument != "alone":
+            self._env.update(exported)
 
     def _serve(self, snippet: Snippet) -> None:
         self._stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def test_a_snippet_that_is_not_run_says_why(document: Path) -> None:
     not_run = [s for s in read_snippets(document.read_text()) if s.directive == "not run"]
 
     assert [s.text for s in not_run if not s.argument] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_a_reader_sees_the_name_of_a_file(document: Path) -> None:
+    files = [s for s in read_snippets(document.read_text()) if s.directive == "file"]
+
+    assert [s.argument for s in files if not s.text.startswith(f"# {s.argument}\n")] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_variables_are_exported(document: Path) -> None:
+    """A line `NAME=value` that is pasted into a shell does nothing to the programs that it starts."""
+    shown = [s.text for s in read_snippets(document.read_text()) if s.language in {"sh", "console"}]
+
+    assert [text for text in shown if re.search(r"^(OTEL|PROMETHEUS)_\w+=\S*$", text, re.MULTILINE)] == []
 
 
 def test_snippets_are_read_with_their_directive_and_without_their_indent() -> None:

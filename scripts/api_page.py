@@ -1,4 +1,4 @@
-"""The page of the public API, from the docstrings as griffe reads them: nothing of the library is imported."""
+"""The page of the public API, from the docstrings as griffe reads them; nothing of ours is imported."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAD = """\
 # API
 
-What an application imports. Everything else, and every name that begins with an underscore, may change without notice.
-Code that is written for `prometheus_client` finds its names in `otel_obs.prometheus`: [the list](../migrate.md#names).
+What an application imports. Everything else, and every name that begins with an underscore, may change
+without notice. Code that is written for `prometheus_client` finds its names in `otel_obs.prometheus`:
+[the list](../migrate.md#names).
 
 """
 
@@ -41,8 +42,9 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "otel_obs.catalog",
-        "What records [the ready metrics](../metrics.md), by group: `from otel_obs.catalog import llm`. Each metric is\n"
-        "an instrument of that name too: `from otel_obs.catalog import predictions_total`.",
+        """\
+What records [the ready metrics](../metrics.md), by group: `from otel_obs.catalog import llm`. Each metric is
+an instrument of that name too: `from otel_obs.catalog import predictions_total`.""",
         (
             "catalog.llm.call",
             "catalog.llm.record_llm_call",
@@ -54,8 +56,9 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "otel_obs.sdk",
-        "OpenTelemetry's metrics API over shared memory. Applications use OpenTelemetry's own names; these are what\n"
-        "they then get, with what is added to the API.",
+        """\
+OpenTelemetry's metrics API over shared memory. Applications use OpenTelemetry's own names; these are what
+they then get, with what is added to the API.""",
         (
             "sdk.meter.Meter",
             "sdk.instruments.Counter",
@@ -80,7 +83,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 def api_page() -> str:
     """The whole page."""
-    package = griffe.load("otel_obs", search_paths=[ROOT], docstring_parser=griffe.Parser.google)
+    package = griffe.load("otel_obs", search_paths=[ROOT], docstring_parser="google")
     parts = [HEAD]
     for heading, about, names in SECTIONS:
         parts.append(f"## {heading}\n\n{about}\n\n")

@@ -2,9 +2,9 @@
 
 Usage: python scripts/site.py
 
-Pages come from docs/. The changelog and the like are pages of the site too; what else they link to in the repository
-(an example, a configuration) becomes a link to the repository. A page that no menu names is an error; a folder in the
-menu of zensical.toml stands for all of its pages.
+Pages come from docs/. The changelog and the like are pages of the site too; what else they link to in the
+repository (an example, a configuration) becomes a link to it. A page that no menu names is an error; a
+folder in the menu of zensical.toml stands for all of its pages.
 """
 
 from __future__ import annotations

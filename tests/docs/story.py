@@ -2,9 +2,9 @@
 
 A comment on the line before a snippet says what it is, where its language does not say enough:
 
-- `<!-- file: NAME -->` is a file that later snippets use; its first line is a comment with that name, so that a
-  reader sees it too;
-- `<!-- environment -->` exports variables, for all snippets that follow; `<!-- environment: alone -->` for none;
+- `<!-- file: NAME -->` is a file that later snippets use; its first line is a comment with that name, so that
+  a reader sees it too;
+- `<!-- environment -->` exports variables, for all snippets that follow; with `: alone` for none;
 - `<!-- serves -->` starts a server, which runs until the next one is started or the document ends;
 - `<!-- serves: flask -->` or `fastapi` does so with an application of that framework, and ends it at once;
 - `<!-- not run: REASON -->` is not run.

@@ -169,7 +169,10 @@ def configure(
     from otel_obs.assembly.build import Wanted
 
     wanted = Wanted(readers, views, resource, exemplar_filter)
-    if not Running.lock.acquire(timeout=PATIENCE_S):
+    # A fork that is noticed in the middle would have its hook put another lock in the place of the one held.
+    forks.check()
+    lock = Running.lock
+    if not lock.acquire(timeout=PATIENCE_S):
         _logger.error("another thread has been setting up otel_obs for %g s; this one goes on", PATIENCE_S)
         return Running.pipeline
     try:
@@ -177,7 +180,7 @@ def configure(
             _set_up(settings, wanted)
         return Running.pipeline
     finally:
-        Running.lock.release()
+        lock.release()
 
 
 def _load() -> bool:

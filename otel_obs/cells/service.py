@@ -19,7 +19,7 @@ from otel_obs.errors import (
     unwritable_run_dir,
 )
 from otel_obs.host import forks, proc
-from otel_obs.host.endings import at_end, at_sigterm
+from otel_obs.host.endings import at_end, at_sigterm, ends_without_handlers
 from otel_obs.host.signals import tolerate
 from otel_obs.host.weak import weakly
 from otel_obs.rundir.directory import (
@@ -80,7 +80,6 @@ class Service(Sharing):
         self._identity = identity or decide(this_candidate({}, sys.orig_argv))
         self._may_have_another_name = identity is not None and identity.rule == "kernel"
         self._listening: dict[int, frozenset[int]] = {}
-        # Whose root has loaded otel_obs too, leaves the last word to that one.
         self._is_root_ours = self._identity.rule == "environment" or not self._others()
         self._is_alone = not is_supported()
         if self._is_alone:
@@ -240,6 +239,7 @@ class Service(Sharing):
         self._inherited += [*self._left, *self._placing.start_over()]
         self._left = []
         self._is_unusable, self._worker = False, b""
+        self._see_who_tidies_up()
 
     def close(self) -> None:
         """Be no worker of the service any more, and keep nothing of it open."""
@@ -256,12 +256,19 @@ class Service(Sharing):
             return
         if not self._is_root_ours or not self._others():
             self._forget_signal = at_sigterm(weakly(self._leave), weakly(self._prepare_to_leave))
+        self._see_who_tidies_up()
+        if self._others():
+            worker.exclusively(lambda: _open(worker))
+
+    def _see_who_tidies_up(self) -> None:
+        """Whose root has loaded otel_obs too, leaves the last word to that one, where it comes to it."""
+        others = self._others()
+        if any(ends_without_handlers(each.pid) for each in others):
+            self._is_root_ours = False
         if not self._is_root_ours:
             from otel_obs.rundir.aftercare import shared_sockets
 
-            self._listening = shared_sockets(self._others())
-        if self._others():
-            worker.exclusively(lambda: _open(worker))
+            self._listening = shared_sockets(others)
 
     def _is_over(self, root: Recorded) -> bool:
         from otel_obs.rundir.aftercare import is_ending

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NamedTuple
 
+from otel_obs.host import forks
+
 Act = Callable[[], None]
 
 _UVICORN = "uvicorn.server"
@@ -36,6 +38,7 @@ def at_end(act: Act) -> Act:
     Returns:
         Undoes that.
     """
+    act = _in_this_process(act)
     atexit.register(act)
     process: Any = sys.modules.get("multiprocessing.process")
     if process is None or process.parent_process() is None:
@@ -50,6 +53,22 @@ def at_end(act: Act) -> Act:
         finalizer.cancel()
 
     return forget
+
+
+def _in_this_process(act: Act) -> Act:
+    """*act*, after what a fork without Python's hooks has left undone: its child may end before any use."""
+
+    def checked() -> None:
+        forks.check()
+        act()
+
+    return checked
+
+
+def ends_without_handlers(pid: int) -> bool:
+    """Whether that process is a server's first one which is known to run no exit handlers: uWSGI's master."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    return uwsgi is not None and bool(uwsgi.masterpid() == pid)
 
 
 def at_sigterm(end: Act, prepare: Act) -> Act:

@@ -81,7 +81,7 @@ def _start(path: str, shared: Shared, descriptor: int) -> None:
     sockets = [f"{pid}:{','.join(map(str, inodes))}" for pid, inodes in shared.items()]
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     started = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _CODE, package, path, *sockets],
+        [_interpreter(), "-I", "-S", "-c", _CODE, package, path, *sockets],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -91,6 +91,15 @@ def _start(path: str, shared: Shared, descriptor: int) -> None:
         start_new_session=True,
     )
     started.returncode = 0  # nobody waits for it, on purpose: it outlives this process
+
+
+def _interpreter() -> str:
+    """Python's own program: a server written in C that has it inside, as uWSGI has, gives itself."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if "python" in os.path.basename(sys.executable) or "pypy" in os.path.basename(sys.executable):
+        return sys.executable
+    places = (os.path.join(prefix, "bin", version) for prefix in (sys.prefix, sys.base_prefix))
+    return next((place for place in places if os.access(place, os.X_OK)), sys.executable)
 
 
 def main(arguments: Sequence[str]) -> None:

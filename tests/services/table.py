@@ -174,8 +174,6 @@ class Cell(NamedTuple):
     @property
     def is_tidied_later(self) -> bool:
         """Whether nobody can be there to tidy up when the service has ended, such as in its container."""
-        if self.server.name == "uwsgi lazy" and self.way != "wrapper":
-            return True  # its workers end without running what is to run at an exit
         is_told = self.server.name.startswith(TIDY_THEMSELVES) or self.way == "wrapper"
         # The process that forks for a forkserver is a member, and ends with the container.
         is_told = is_told and "forkserver" not in self.server.name

@@ -28,13 +28,13 @@ def settle(
     ranked = sorted(range(len(every)), key=lambda at: _rank(every[at]))
     taken: set[str] = set()
     kept = [at for at in ranked if _take(every[at], taken)]
-    unknown = [at for at in kept if _gives_up(every[at], taken)] if is_openmetrics else []
-    for at in unknown:
-        every[at] = every[at].as_unknown()
-    shown = sorted(kept)
+    unknown = {at for at in kept if _gives_up(every[at], taken)} if is_openmetrics else set()
+    shown = [
+        family for at in sorted(kept) for family in (every[at].as_unknown() if at in unknown else [every[at]])
+    ]
     return (
-        [family for family in (every[at] for at in shown) if isinstance(family, Family)],
-        [family for family in (every[at] for at in shown) if isinstance(family, OtherFamily)],
+        [family for family in shown if isinstance(family, Family)],
+        [family for family in shown if isinstance(family, OtherFamily)],
     )
 
 

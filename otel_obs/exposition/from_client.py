@@ -79,15 +79,17 @@ class OtherFamily(NamedTuple):
         """The name without the suffix of its type."""
         return stem(self.name, self.type)
 
-    def as_unknown(self) -> OtherFamily:
-        """The same without a type: its samples are under their full names, and reserve no other."""
-        full = self.name[len(self.stem) :]
-        kept = [
-            sample._replace(suffix=sample.suffix.removeprefix(full))
-            for sample in self.samples
-            if sample.suffix != "_created"
+    def as_unknown(self) -> list[OtherFamily]:
+        """The same without a type: a family of each name that its samples have, which reserves no other."""
+        found: dict[str, list[OtherSample]] = {}
+        for sample in self.samples:
+            if sample.suffix != "_created":
+                found.setdefault(self.stem + sample.suffix, []).append(
+                    sample._replace(suffix="", exemplar=None)
+                )
+        return [
+            self._replace(name=name, type="unknown", unit="", samples=some) for name, some in found.items()
         ]
-        return self._replace(type="unknown", samples=kept)
 
 
 _SUFFIXES: dict[FamilyType, tuple[str, ...]] = {

@@ -91,9 +91,9 @@ class Family:
         """The name without the suffix of its type, which OpenMetrics puts into its `# TYPE` line."""
         return stem(self.name, self.type)
 
-    def as_unknown(self) -> Family:
+    def as_unknown(self) -> list[Family]:
         """The same without a type: its samples are under their full names, and reserve no other."""
-        return replace(self, type="unknown")
+        return [replace(self, type="unknown")]
 
 
 _TYPES: dict[Kind, FamilyType] = {

@@ -174,7 +174,9 @@ class Cell(NamedTuple):
     @property
     def is_tidied_later(self) -> bool:
         """Whether nobody can be there to tidy up when the service has ended, such as in its container."""
-        is_told = self.server.name.startswith(TIDY_THEMSELVES) or self.way == "wrapper"
+        # uWSGI's master runs no exit handlers, and tells its workers no sooner than it ends.
+        is_wrapped = self.way == "wrapper" and self.server.needs != "uwsgi"
+        is_told = self.server.name.startswith(TIDY_THEMSELVES) or is_wrapped
         # The process that forks for a forkserver is a member, and ends with the container.
         is_told = is_told and "forkserver" not in self.server.name
         return self.situation.endswith("process 1") and not is_told

@@ -31,6 +31,8 @@ def readable(family: OtherFamily) -> OtherFamily:
     samples = [
         sample for labels, some in series.items() for sample in _at_one_time(repair(family, labels, some))
     ]
+    if family.type == "info":  # all of it is one group to a parser, whatever the labels
+        samples = _at_one_time(iter(samples))
     if len(samples) < len(family.samples) and _are_lost(family.samples, samples):
         warn_once(
             f"{family.name!r} of prometheus_client has samples that a {family.type} cannot have; "

@@ -84,6 +84,12 @@ def test_labels_that_are_empty_are_none() -> None:
     ]
 
 
+def test_infos_of_one_name_have_one_time_or_none() -> None:
+    odd = metric("info", ("_info", {}, 1))
+    odd.add_sample("m_info", {"a": "1"}, 1, 5.0)
+    assert lines(odd) == ["m_info 1.0", 'm_info{a="1"} 1.0']
+
+
 VALUES = st.sampled_from([0.0, 1.0, 2.0, -1.0, 0.5, 3e9, float("nan"), float("inf"), float("-inf")])
 SUFFIXES = ["", "_total", "_count", "_sum", "_bucket", "_gcount", "_gsum", "_created", "_info"]
 LABELS = st.dictionaries(

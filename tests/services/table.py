@@ -119,6 +119,13 @@ SERVERS = (
     Server("multiprocessing fork", "forks", (*PROGRAM, "fork", "{port}", "2"), ("kill -9",)),
     Server("multiprocessing spawn", "spawns", (*PROGRAM, "spawn", "{port}", "2"), ("kill -9",)),
     Server("multiprocessing forkserver", "spawns", (*PROGRAM, "forkserver", "{port}", "2"), (), 0),
+    Server(
+        "celery prefork",
+        "forks",
+        (sys.executable, "-m", "tests.services.apps.counted_celery", "{port}", "{dir}"),
+        ("kill -9",),
+        needs="celery",
+    ),
     Server("circus", "siblings", (tool("circusd"), "{dir}/circus.ini"), ("kill -9",), needs="circus"),
     Server(
         "siblings with an id",
@@ -223,7 +230,7 @@ EVERY = tuple(Cell(*each) for each in product(SERVERS, WAYS, SITUATIONS))
 
 
 def spanning() -> list[Cell]:
-    """Few lives with every pair: server and way, way and situation, family of servers and situation."""
+    """Few lives with every server, and every pair of ways, situations and families of servers."""
     chosen: list[Cell] = []
     cells = [cell for cell in EVERY if not cell.impossible and cell.situation not in RARE]
     wanted = {pair for cell in cells for pair in _pairs(cell)}
@@ -236,4 +243,4 @@ def spanning() -> list[Cell]:
 
 def _pairs(cell: Cell) -> set[tuple[str, str]]:
     server, way, situation = cell
-    return {(server.name, way), (way, situation), (server.family, situation)}
+    return {(server.name, ""), (server.family, way), (way, situation), (server.family, situation)}

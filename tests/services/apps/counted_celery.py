@@ -1,0 +1,95 @@
+"""Celery's forked workers: a thread of the first process hands every request on as a task."""
+
+from __future__ import annotations
+
+import os
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from celery import Celery, signals
+
+WAY = os.environ["MATRIX_WAY"]
+if WAY == "prometheus":
+    from otel_obs import prometheus
+
+    hits: Any = prometheus.Counter("hits", "Tasks").inc
+else:
+    from opentelemetry import metrics
+
+    if WAY == "one line":
+        import otel_obs
+
+        otel_obs.configure()
+    counter = metrics.get_meter("counted").create_counter("hits")
+
+    def hits() -> None:
+        """Count one."""
+        counter.add(1)
+
+
+app = Celery("counted", broker="filesystem://")
+
+
+@app.task(name="/hit")
+def hit() -> str:
+    """Count one."""
+    hits()
+    return str(os.getpid())
+
+
+@app.task(name="/health")
+def health() -> str:
+    """Say which process works."""
+    return str(os.getpid())
+
+
+@app.task(name="/metrics")
+def page() -> str:
+    """What all workers have counted."""
+    import otel_obs
+
+    return otel_obs.get_metrics()[0].decode()
+
+
+class Front(BaseHTTPRequestHandler):
+    """Answers with what a worker says."""
+
+    def do_GET(self) -> None:
+        """Have a worker do it."""
+        task = app.send_task(self.path)
+        answer = task.get(timeout=30, interval=0.02, disable_sync_subtasks=False).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are no news."""
+
+
+def main(port: int, directory: Path) -> None:
+    """Work until SIGTERM."""
+    for name in ("queue", "done"):
+        (directory / name).mkdir()
+    app.conf.result_backend = f"file://{directory}/done"
+    app.conf.broker_transport_options = {
+        "data_folder_in": f"{directory}/queue",
+        "data_folder_out": f"{directory}/queue",
+        "control_folder": f"{directory}/control",
+        "polling_interval": 0.05,
+    }
+
+    @signals.worker_ready.connect(weak=False)
+    def ready(**_: object) -> None:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Front)
+        Thread(target=server.serve_forever, daemon=True).start()
+
+    quiet = ("--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat")
+    app.worker_main(["worker", "--pool", "prefork", "--concurrency", "2", *quiet])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

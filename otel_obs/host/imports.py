@@ -7,6 +7,7 @@ import sys
 from _thread import RLock
 from collections.abc import Callable
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 from otel_obs.host import forks
@@ -44,10 +45,7 @@ def when_imported(name: str, action: Action) -> Callable[[], None]:
     if name in sys.modules:
         _follow(name)
     elif is_first:
-        # Imported here, since most processes never wait for a module.
-        from wrapt import register_post_import_hook
-
-        register_post_import_hook(lambda module: _follow(name), name)
+        _wait_for(name)
 
     def take_back() -> None:
         with _lock:
@@ -56,12 +54,27 @@ def when_imported(name: str, action: Action) -> Callable[[], None]:
     return take_back
 
 
-def _follow(name: str) -> None:
+def _wait_for(name: str) -> None:
+    # Imported here, since most processes never wait for a module.
+    from wrapt import register_post_import_hook
+
+    with _lock:
+        _hooked.add(name)
+    # Called while it registers, for a module that a thread may be in the middle of; else when it is whole.
+    is_registered = False
+    register_post_import_hook(lambda module: _follow(name, is_whole=is_registered), name)
+    is_registered = True
+
+
+def _follow(name: str, *, is_whole: bool = False) -> None:
     with _lock:
         _hooked.discard(name)
     try:
         module = import_module(name)  # another thread may be in the middle of that: this waits for its end
     except ImportError:
+        return
+    if not is_whole and _is_half_imported(module):
+        _follow_at_its_end(module, name)
         return
     while (action := _next(name)) is not None:
         try:
@@ -69,6 +82,34 @@ def _follow(name: str) -> None:
         except Exception as error:
             raise_interruption(error)
             _logger.warning("otel_obs could not follow the import of %s", name, exc_info=error)
+
+
+def _is_half_imported(module: Any) -> bool:
+    """Whether this thread is in the middle of that, or was let through so that no two wait in a circle."""
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+
+
+class _WatchedSpec(ModuleSpec):
+    """The spec of a module that is being imported; the import system says on it when that is over."""
+
+    def __setattr__(self, key: str, value: object) -> None:
+        super().__setattr__(key, value)
+        if key == "_initializing" and not value:
+            # An import that failed has taken the module away by now.
+            if self.name in sys.modules:
+                _follow(self.name)
+            else:
+                _wait_for(self.name)
+
+
+def _follow_at_its_end(module: Any, name: str) -> None:
+    spec = module.__spec__
+    if isinstance(spec, _WatchedSpec):
+        return
+    if type(spec) is ModuleSpec:
+        spec.__class__ = _WatchedSpec
+    if not _is_half_imported(module):  # it ended in between
+        _follow(name)
 
 
 def _next(name: str) -> Action | None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -78,3 +79,31 @@ def test_fifty_that_wait_for_a_module_are_one_hook(module: str) -> None:
 
     assert len(import_module("wrapt.importer")._post_import_hooks[module]) == 1
     __import__(module)
+
+
+def test_a_module_that_waits_for_itself_is_handed_over_whole(tmp_path: Path, module: str) -> None:
+    (tmp_path / f"{NAME}.py").write_text(f"import sys\nsys.modules['{NAME}.waiter'].wait()\nANSWER = 42\n")
+    seen: list[int] = []
+    waiter = ModuleType(f"{NAME}.waiter")
+    waiter.wait = lambda: when_imported(  # type: ignore[attr-defined]
+        module, lambda imported: seen.append(getattr(imported, "ANSWER", 0))
+    )
+    sys.modules[waiter.__name__] = waiter
+    try:
+        import_module(module)
+        assert seen == [42]
+    finally:
+        del sys.modules[waiter.__name__]
+
+
+def test_an_import_that_fails_in_the_middle_is_waited_for_again(tmp_path: Path, module: str) -> None:
+    source = tmp_path / f"{NAME}.py"
+    source.write_text(
+        "from otel_obs.host.imports import when_imported\n"
+        f"when_imported('{NAME}', lambda whole: whole.SEEN.append(1))\n"
+        "raise ValueError('in the middle')\n"
+    )
+    with pytest.raises(ValueError, match="in the middle"):
+        import_module(module)
+    source.write_text("SEEN = []\n" + "#" * 99)
+    assert import_module(module).SEEN == [1]

@@ -30,28 +30,29 @@ else:
         counter.add(1)
 
 
-app = Celery("counted", broker="filesystem://")
+app: Any = Celery("counted", broker="filesystem://")
 
 
-@app.task(name="/hit")
 def hit() -> str:
     """Count one."""
     hits()
     return str(os.getpid())
 
 
-@app.task(name="/health")
 def health() -> str:
     """Say which process works."""
     return str(os.getpid())
 
 
-@app.task(name="/metrics")
-def page() -> str:
+def metrics_page() -> str:
     """What all workers have counted."""
     import otel_obs
 
     return otel_obs.get_metrics()[0].decode()
+
+
+for task in (hit, health, metrics_page):
+    app.task(name=f"/{task.__name__.removesuffix('_page')}")(task)
 
 
 class Front(BaseHTTPRequestHandler):
@@ -82,11 +83,11 @@ def main(port: int, directory: Path) -> None:
         "polling_interval": 0.05,
     }
 
-    @signals.worker_ready.connect(weak=False)
     def ready(**_: object) -> None:
         server = ThreadingHTTPServer(("127.0.0.1", port), Front)
         Thread(target=server.serve_forever, daemon=True).start()
 
+    signals.worker_ready.connect(ready, weak=False)
     quiet = ("--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat")
     app.worker_main(["worker", "--pool", "prefork", "--concurrency", "2", *quiet])
 

@@ -8,6 +8,7 @@ from _thread import RLock
 from collections.abc import Callable
 from importlib import import_module
 from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 from otel_obs.host import forks
@@ -87,6 +88,17 @@ def _follow(name: str, *, is_whole: bool = False) -> None:
 def _is_half_imported(module: Any) -> bool:
     """Whether this thread is in the middle of that, or was let through so that no two wait in a circle."""
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+
+
+def finish_imports_of(name: str) -> None:
+    """Wait for what the module *name* has imported, as far as other threads are in the middle of importing that.
+
+    A set-up in the middle of an application's imports may have found their modules half imported.
+    """
+    module = sys.modules.get(name)
+    for each in [] if module is None else list(vars(module).values()):
+        if isinstance(each, ModuleType) and _is_half_imported(each):
+            import_module(each.__name__)
 
 
 class _WatchedSpec(ModuleSpec):

@@ -23,6 +23,7 @@ from opentelemetry.sdk.metrics import (
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader
 
 from otel_obs.errors import SettingError
+from otel_obs.host.imports import finish_imports_of
 from otel_obs.push.reader import PushReader
 from otel_obs.settings import Settings
 
@@ -132,6 +133,7 @@ class WorkerSpanExporter:
         pid = os.getpid()
         exporter = self._exporters.get(pid)
         if exporter is None:
+            finish_imports_of(getattr(self._make, "__module__", ""))
             exporter = self._exporters[pid] = self._make()
         return exporter.export(spans)
 

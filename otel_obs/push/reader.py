@@ -13,6 +13,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach,
 from opentelemetry.sdk.metrics.export import MetricReader
 
 from otel_obs.host import forks
+from otel_obs.host.imports import finish_imports_of
 from otel_obs.host.threads import BackgroundThread
 from otel_obs.host.weak import WeakObjects
 
@@ -96,6 +97,7 @@ class PushReader(MetricReader):
         try:
             with self._pushing:
                 if self._exporter is None:
+                    finish_imports_of(getattr(self._make, "__module__", ""))
                     self._exporter = self._make()
                 self._exporter.export(metrics_data, timeout_millis=timeout_millis)
         finally:

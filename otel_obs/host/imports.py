@@ -91,7 +91,7 @@ def _is_half_imported(module: Any) -> bool:
 
 
 def finish_imports_of(name: str) -> None:
-    """Wait for what the module *name* has imported, as far as other threads are in the middle of importing that.
+    """Wait for what the module *name* imports, where other threads are in the middle of importing that.
 
     A set-up in the middle of an application's imports may have found their modules half imported.
     """

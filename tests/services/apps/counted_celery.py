@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +31,7 @@ else:
         counter.add(1)
 
 
-app: Any = Celery("counted", broker="filesystem://")
+app: Any = Celery("counted", broker="memory://")  # who sends is the process that receives
 
 
 def hit() -> str:
@@ -55,13 +56,20 @@ for task in (hit, health, metrics_page):
     app.task(name=f"/{task.__name__.removesuffix('_page')}")(task)
 
 
+def result_of(name: str) -> str:
+    """What a worker answers; a file that is being written just now cannot be read yet."""
+    sent = app.send_task(name)
+    while True:
+        with contextlib.suppress(ValueError):
+            return str(sent.get(timeout=30, interval=0.02, disable_sync_subtasks=False))
+
+
 class Front(BaseHTTPRequestHandler):
     """Answers with what a worker says."""
 
     def do_GET(self) -> None:
         """Have a worker do it."""
-        task = app.send_task(self.path)
-        answer = task.get(timeout=30, interval=0.02, disable_sync_subtasks=False).encode()
+        answer = result_of(self.path).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -73,15 +81,9 @@ class Front(BaseHTTPRequestHandler):
 
 def main(port: int, directory: Path) -> None:
     """Work until SIGTERM."""
-    for name in ("queue", "done"):
-        (directory / name).mkdir()
+    (directory / "done").mkdir()
     app.conf.result_backend = f"file://{directory}/done"
-    app.conf.broker_transport_options = {
-        "data_folder_in": f"{directory}/queue",
-        "data_folder_out": f"{directory}/queue",
-        "control_folder": f"{directory}/control",
-        "polling_interval": 0.05,
-    }
+    app.conf.broker_transport_options = {"polling_interval": 0.05}
 
     def ready(**_: object) -> None:
         server = ThreadingHTTPServer(("127.0.0.1", port), Front)

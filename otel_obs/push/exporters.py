@@ -1,4 +1,4 @@
-"""What pushes to somewhere, by the names of `OTEL_METRICS_EXPORTER` and `OTEL_TRACES_EXPORTER`.
+"""What pushes to somewhere, by the names of `OTEL_METRICS_EXPORTER` and its like.
 
 Every worker has exporters of its own, made when it first has something to send: a connection that a fork
 has copied answers to two processes.
@@ -72,8 +72,18 @@ def span_exporters(settings: Settings) -> list[Any]:
     protocol = settings.otlp_traces_protocol or settings.otlp_protocol
     return _installed(
         settings.traces_exporters,
-        lambda name: WorkerSpanExporter(_find("traces", name, protocol)),
+        lambda name: WorkerExporter(_find("traces", name, protocol)),
         "spans do not go there",
+    )
+
+
+def log_exporters(settings: Settings) -> list[Any]:
+    """The exporters of log records that are installed."""
+    protocol = settings.otlp_logs_protocol or settings.otlp_protocol
+    return _installed(
+        settings.logs_exporters,
+        lambda name: WorkerExporter(_find("logs", name, protocol)),
+        "log records do not go there",
     )
 
 
@@ -117,8 +127,8 @@ def _aggregation(settings: Settings) -> dict[type, Any]:
     return {Histogram: ExponentialBucketHistogramAggregation()}
 
 
-class WorkerSpanExporter:
-    """An exporter of spans that each worker makes for itself, with its first spans.
+class WorkerExporter:
+    """An exporter of spans or log records that each worker makes for itself, with the first of them.
 
     Args:
         make: Makes the exporter, in the worker that uses it.
@@ -128,18 +138,20 @@ class WorkerSpanExporter:
         self._make = make
         self._exporters: dict[int, Any] = {}
 
-    def export(self, spans: Any) -> Any:
-        """Send spans."""
+    def export(self, batch: Any, timeout_s: float = 0.0) -> Any:
+        """Send a batch; at the end of a process within a time, which those of OTLP keep."""
         pid = os.getpid()
         exporter = self._exporters.get(pid)
         if exporter is None:
             finish_imports_of(getattr(self._make, "__module__", ""))
             exporter = self._exporters[pid] = self._make()
-        return exporter.export(spans)
+        if timeout_s and hasattr(exporter, "_timeout"):
+            exporter._timeout = timeout_s
+        return exporter.export(batch)
 
     def shutdown(self) -> None:
         """Close what this worker has made; its parent's exporter is its parent's."""
-        exporter = self._exporters.get(os.getpid())
+        exporter = self._exporters.pop(os.getpid(), None)
         if exporter is not None:
             exporter.shutdown()
 

@@ -1,4 +1,4 @@
-"""What a process sends of its own accord, pushed metrics and spans, and that nothing is left when it ends."""
+"""What a process sends of its own accord: pushed metrics, spans, logs; nothing is left when it ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_obs.errors import MissingPackageError
 from otel_obs.host import forks
 from otel_obs.host.endings import hand_on, is_free
 from otel_obs.host.imports import when_imported
-from otel_obs.push.exporters import span_exporters
+from otel_obs.push.exporters import log_exporters, span_exporters
 from otel_obs.push.reader import EXIT_MS, begin_last_pushes
 from otel_obs.sdk import MeterProvider
 from otel_obs.settings import Settings
@@ -43,6 +43,8 @@ class Sending:
         resource = provider.resource
         if settings.traces_exporters:
             self._tracing = _tracing(settings, resource)
+        self._logs = _log_sending(settings, provider) if settings.logs_exporters else None
+        if self._tracing is not None or self._logs is not None:
             undo_later(forks.after_in_child(self._describe))
         # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
         self._traces_requests = self._tracing is not None and settings.http != "upstream"
@@ -102,21 +104,39 @@ class Sending:
         """Give the spans of a child the resource that its metrics have."""
         if self._tracing is not None:
             self._tracing.describe(self._provider.resource)
+        if self._logs is not None:
+            self._logs.describe(self._provider.resource)
 
     def _shut_down(self) -> None:
-        """Send the spans that are left; metrics are their provider's."""
+        """Send the spans and log records that are left; metrics are their provider's."""
         atexit.unregister(self._end)
-        if self._tracing is not None:
-            self._tracing.shutdown(EXIT_MS)
+        self._end_batches()
+
+    def _end_batches(self) -> None:
+        deadline_s = time.monotonic() + EXIT_MS / 1e3
+        for sending in (self._tracing, self._logs):
+            if sending is not None:
+                sending.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
 
     def _end(self) -> None:
         """Send what is left, all at once: together no longer than a container's end allows."""
         deadline_s = time.monotonic() + EXIT_MS / 1e3
         begin_last_pushes()
-        if self._tracing is not None:
-            self._tracing.shutdown(EXIT_MS)
+        self._end_batches()
         if not self._provider.is_shut_down:
             self._provider.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
+
+
+def _log_sending(settings: Settings, provider: MeterProvider) -> Any:
+    from otel_obs.push.log_records import LogSending
+
+    exporters = log_exporters(settings)
+    if not exporters:
+        return None
+    worker: Any = provider.worker
+    sending = LogSending(exporters, provider.resource, lambda: worker.opened is not None)
+    worker.on_open.append(sending.begin)
+    return sending
 
 
 def _tracing(settings: Settings, resource: Any) -> Any:

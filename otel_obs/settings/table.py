@@ -63,6 +63,12 @@ class SettingsTable:
     traces_exporters: tuple[str, ...] = _setting(
         "OTEL_TRACES_EXPORTER", parse.EXPORTERS, (), "Where spans go: `otlp`, `console`, or `none`."
     )
+    logs_exporters: tuple[str, ...] = _setting(
+        "OTEL_LOGS_EXPORTER",
+        parse.EXPORTERS,
+        (),
+        "Where log records go besides what the application does with them: `otlp`, `console`, or `none`.",
+    )
     otlp_metrics_protocol: str = _setting(
         "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
         parse.OTLP_PROTOCOL,
@@ -74,6 +80,12 @@ class SettingsTable:
         parse.OTLP_PROTOCOL,
         "",
         "How `otlp` sends spans: `grpc` or `http/protobuf`.",
+    )
+    otlp_logs_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+        parse.OTLP_PROTOCOL,
+        "",
+        "How `otlp` sends log records: `grpc` or `http/protobuf`.",
     )
     otlp_protocol: str = _setting(
         "OTEL_EXPORTER_OTLP_PROTOCOL",

@@ -67,7 +67,8 @@ class Settings(SettingsTable):
     @property
     def sends(self) -> bool:
         """Whether a process is to send anything of its own accord, other than answers to scrapes."""
-        return bool(self.traces_exporters) or not set(self.metrics_exporters) <= {"prometheus"}
+        sent = self.traces_exporters or self.logs_exporters
+        return bool(sent) or not set(self.metrics_exporters) <= {"prometheus"}
 
     @property
     def resource_attribute_names(self) -> frozenset[str]:

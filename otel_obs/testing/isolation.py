@@ -16,6 +16,7 @@ _OWN: Mapping[str, Any] = {
     "enabled": True,
     "metrics_exporters": ["prometheus"],
     "traces_exporters": [],
+    "logs_exporters": [],
     "prometheus_port": None,
 }
 """A test sends nothing and opens no port, whatever the environment says."""

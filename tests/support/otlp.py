@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 import grpc
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
@@ -31,6 +32,19 @@ class Span(NamedTuple):
     span_id: str
     parent_id: str
     """Empty for the first span of a trace."""
+    attributes: Attributes
+    resource: Attributes
+
+
+class SentLog(NamedTuple):
+    """A log record that has arrived."""
+
+    logger: str
+    severity: str
+    number: int
+    body: str
+    trace_id: str
+    span_id: str
     attributes: Attributes
     resource: Attributes
 
@@ -56,6 +70,7 @@ class OtlpReceiver:
     def __init__(self, http_port: int = 0, authorize: Authorize = lambda header: True) -> None:
         self.metric_requests: list[Any] = []
         self.trace_requests: list[Any] = []
+        self.log_requests: list[Any] = []
         self.status = 200
         """What HTTP requests are answered with; what is refused is not kept."""
         self._authorize = authorize
@@ -68,6 +83,9 @@ class OtlpReceiver:
         )
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]
             _Servicer(self._keep_traces, trace_service_pb2.ExportTraceServiceResponse), self._grpc
+        )
+        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            _Servicer(self._keep_logs, logs_service_pb2.ExportLogsServiceResponse), self._grpc
         )
         self.grpc_port: int = self._grpc.add_insecure_port("127.0.0.1:0")
         self.http_port: int = self._http.server_address[1]
@@ -114,6 +132,27 @@ class OtlpReceiver:
             for resource in [attributes(group.resource.attributes)]
             for scope in group.scope_spans
             for span in scope.spans
+        ]
+
+    def logs(self) -> list[SentLog]:
+        """Every log record so far."""
+        with self._lock:
+            requests = list(self.log_requests)
+        return [
+            SentLog(
+                scope.scope.name,
+                record.severity_text,
+                record.severity_number,
+                record.body.string_value,
+                record.trace_id.hex(),
+                record.span_id.hex(),
+                attributes(record.attributes),
+                attributes(group.resource.attributes),
+            )
+            for request in requests
+            for group in request.resource_logs
+            for scope in group.scope_logs
+            for record in scope.log_records
         ]
 
     def resources(self) -> list[Attributes]:
@@ -175,10 +214,15 @@ class OtlpReceiver:
         with self._lock:
             self.trace_requests.append(request)
 
+    def _keep_logs(self, request: Any) -> None:
+        with self._lock:
+            self.log_requests.append(request)
+
     def _handler(receiver) -> type[BaseHTTPRequestHandler]:
         kinds: Mapping[str, tuple[Any, Callable[[Any], None]]] = {
             "/v1/metrics": (metrics_service_pb2.ExportMetricsServiceRequest, receiver._keep_metrics),
             "/v1/traces": (trace_service_pb2.ExportTraceServiceRequest, receiver._keep_traces),
+            "/v1/logs": (logs_service_pb2.ExportLogsServiceRequest, receiver._keep_logs),
         }
 
         class Handler(BaseHTTPRequestHandler):

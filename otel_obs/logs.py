@@ -1,0 +1,169 @@
+"""Log records as JSON: one line each, with the ids of the trace and the span that it was made in.
+
+Only the standard library's `logging` and the OpenTelemetry API are imported here. Sending records to a
+collector is another thing, and needs no code: `OTEL_LOGS_EXPORTER=otlp`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any, TextIO
+
+from opentelemetry import trace
+
+Fields = dict[str, Any]
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OURS = {"otelTraceID": "trace_id", "otelSpanID": "span_id", "otelServiceName": "service"}
+_NOWHERE = frozenset(["otelTraceSampled"])
+_DEPTH = 8
+"""How deep a value of `extra` is followed; what lies deeper, or in itself, is shown as text."""
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one line of JSON.
+
+    `timestamp` (UTC, ISO 8601, microseconds), `level`, `logger` and `message` are always there; `trace_id`
+    (32 hexadecimal digits) and `span_id` (16) where the record was made in a span; `service` where it is
+    known; `exception` and `stack` where there are some; and whatever `extra` holds, under its own names.
+
+    Args:
+        service: The service's name, where nothing else tells it.
+    """
+
+    def __init__(self, service: str = "") -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        fields: Fields = {
+            "timestamp": _time(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": message_of(record),
+            **trace_of(record),
+        }
+        service = getattr(record, "otelServiceName", "") or self._service
+        if service:
+            fields["service"] = service
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatException(record.exc_info)
+        if record.exc_text:
+            fields["exception"] = record.exc_text
+        if record.stack_info:
+            fields["stack"] = record.stack_info
+        for name, value in extras_of(record):
+            # A field of ours stays what it is.
+            fields[f"{name}_" if name in fields else name] = value
+        text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+        # Half of a pair of surrogates cannot be written to any file.
+        return text if text.isprintable() or _can_be_written(text) else json.dumps(fields)
+
+
+def write_json_lines(
+    stream: TextIO | None = None,
+    level: int | str = logging.INFO,
+    logger: logging.Logger | None = None,
+    service: str = "",
+) -> logging.Handler:
+    """Have a logger's records written as JSON lines, and no other way.
+
+    Args:
+        stream: Where to; standard error by default, which Docker, Kubernetes and systemd keep.
+        level: The least that is logged.
+        logger: Whose records; the root logger's by default, which gets those of all others.
+        service: The service's name, where nothing else tells it.
+
+    Returns:
+        The handler that was added; those that were there are removed.
+
+    Raises:
+        ValueError: There is no such level.
+    """
+    chosen = logger or logging.getLogger()
+    chosen.setLevel(level)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines(service))
+    for present in list(chosen.handlers):
+        chosen.removeHandler(present)
+    chosen.addHandler(handler)
+    return handler
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """A record's text; of one whose arguments do not fit, the template and the arguments."""
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{as_text(record.msg)} {as_text(record.args)}"
+
+
+def trace_of(record: logging.LogRecord) -> Fields:
+    """The ids of the span that a record was made in; nothing outside of one.
+
+    A record that another thread formats has them from where it was made, if spans are sent.
+    """
+    noted = {_OURS[name]: value for name, value in vars(record).items() if name in _OURS}
+    if noted.get("trace_id", "0") not in ("0", ""):
+        return {name: noted[name] for name in ("trace_id", "span_id")}
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return {}
+    return {
+        "trace_id": trace.format_trace_id(context.trace_id),
+        "span_id": trace.format_span_id(context.span_id),
+    }
+
+
+def extras_of(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+    """What the application gave as `extra`, as values that JSON and OTLP have."""
+    for name, value in vars(record).items():
+        if name not in _STANDARD and name not in _OURS and name not in _NOWHERE:
+            yield name, plain(value)
+
+
+def plain(value: Any, depth: int = _DEPTH) -> Any:
+    """A value of the kinds that JSON has; of any other kind, its text."""
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else str(value)
+    if depth and isinstance(value, Mapping):
+        return {str(key): plain(each, depth - 1) for key, each in _copied(value.items())}
+    if depth and isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(each, depth - 1) for each in _copied(value)]
+    return as_text(value)
+
+
+def _copied(values: Any) -> list[Any]:
+    """A collection as it is now: another thread may change it. One that cannot be read is empty."""
+    try:
+        return list(values)
+    except Exception:
+        return []
+
+
+def as_text(value: Any) -> str:
+    """A value's text, of one that has none, too."""
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__} without a text>"
+
+
+def _time(created_s: float) -> str:
+    moment = datetime.fromtimestamp(created_s, timezone.utc)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _can_be_written(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

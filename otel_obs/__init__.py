@@ -1,11 +1,23 @@
-"""OpenTelemetry metrics for Flask and FastAPI services: one true `/metrics`, however many workers."""
+"""OpenTelemetry metrics for Flask and FastAPI services: one true `/metrics`, however many workers.
+
+Three ways in:
+
+- by the wrapper, without a changed line: `opentelemetry-instrument gunicorn app:app`;
+- in one line: `app = otel_obs.instrument(app)`, for Flask, FastAPI, and any other WSGI or ASGI application;
+- with a route of one's own: `otel_obs.configure()` when the application starts, and
+  `body, content_type = otel_obs.get_metrics()` in the route.
+
+What an application records by hand is in `otel_obs.catalog`; what can go wrong, in `otel_obs.errors`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from otel_obs import errors
     from otel_obs.assembly.applications import PrometheusMiddleware, instrument
     from otel_obs.assembly.page import get_metrics
+    from otel_obs.assembly.pipeline import Pipeline
     from otel_obs.assembly.setup import configure, shutdown
     from otel_obs.assembly.stock_place import PrometheusReader
     from otel_obs.catalog.app import set_app_info
@@ -15,13 +27,19 @@ if TYPE_CHECKING:
     from otel_obs.catalog.model import record_prediction, set_model_state
     from otel_obs.http.observe import ExtraLabels
     from otel_obs.sdk.timing import Timer, track_time
+    from otel_obs.tracing import traced
+
+    __version__: str
 
 __all__ = [
     "ExtraLabels",
+    "Pipeline",
     "PrometheusMiddleware",
     "PrometheusReader",
     "Timer",
+    "__version__",
     "configure",
+    "errors",
     "get_metrics",
     "instrument",
     "record_detection",
@@ -29,6 +47,7 @@ __all__ = [
     "set_app_info",
     "set_model_state",
     "shutdown",
+    "traced",
     "track_errors",
     "track_time",
     "update_cache_metrics",
@@ -36,6 +55,7 @@ __all__ = [
 
 _MODULES = {
     "ExtraLabels": "http.observe",
+    "Pipeline": "assembly.pipeline",
     "PrometheusMiddleware": "assembly.applications",
     "PrometheusReader": "assembly.stock_place",
     "Timer": "sdk.timing",
@@ -48,17 +68,26 @@ _MODULES = {
     "set_model_state": "catalog.model",
     "shutdown": "assembly.setup",
     "track_errors": "catalog.errors",
+    "traced": "tracing",
     "track_time": "sdk.timing",
     "update_cache_metrics": "catalog.cache",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: the wrapper loads this package in every process."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used: the wrapper loads this package in every process."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("otel-obs")
+        if name == "errors":
+            return import_module(f"{__name__}.errors")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__})

@@ -21,13 +21,16 @@ from otel_obs.host.weak import Notes, WeakObjects
 from otel_obs.http.callables import Either, Protocol, protocol_of
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from otel_obs.assembly.observers import Exclude
     from otel_obs.http.exclusion import Exclusion
     from otel_obs.http.observe import ExtraLabels, Observer
+    from otel_obs.settings.options import SetupOptions
 
 _logger = logging.getLogger("otel_obs")
 
-AppT = TypeVar("AppT")
+AppT = TypeVar("AppT", bound=Callable[..., Any])
 
 
 _instrumented: Notes[tuple[Exclude | None, ExtraLabels | None]] = Notes()
@@ -55,7 +58,7 @@ def instrument(
     *,
     exclude: Exclude | None = None,
     extra_labels: ExtraLabels | None = None,
-    **options: Any,
+    **options: Unpack[SetupOptions],
 ) -> AppT:
     """Measure an application and serve `/metrics` beside it.
 
@@ -217,7 +220,7 @@ class PrometheusMiddleware:
         options: As `configure` takes them.
     """
 
-    def __init__(self, wsgi_app: Any, **options: Any) -> None:
+    def __init__(self, wsgi_app: Callable[..., Any], **options: Unpack[SetupOptions]) -> None:
         self.wsgi_app = wsgi_app
         self._measured = wsgi_app
         if configure(**options) is not None:

@@ -26,12 +26,15 @@ from otel_obs.rundir.identity import Identity, identify
 from otel_obs.settings import Settings, process_environment
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from otel_obs.assembly.build import Wanted
     from otel_obs.assembly.pipeline import Pipeline
     from otel_obs.push.sending import Sending
     from otel_obs.sdk.deferred import DeferredMeters
     from otel_obs.serving.scrape import Scrape
     from otel_obs.serving.server import MetricsServer
+    from otel_obs.settings.options import SettingOptions
 
 # The wrapper loads this module in every Python process that the application starts. What a process
 # needs only when it measures something is imported then.
@@ -139,7 +142,7 @@ def configure(
     views: Sequence[Any] = (),
     resource: Any = None,
     exemplar_filter: Any = None,
-    **options: Any,
+    **options: Unpack[SettingOptions],
 ) -> Pipeline | None:
     """Set up metrics for this process, once; a second call changes nothing.
 
@@ -159,7 +162,7 @@ def configure(
     """
     if Running.pipeline is not None or Running.builder == get_ident():
         given = {"readers": readers, "views": views, "resource": resource, "exemplar_filter": exemplar_filter}
-        _warn_if_late({name for name, value in given.items() if value}, options)
+        _warn_if_late({name for name, value in given.items() if value}, dict(options))
         return Running.pipeline
     settings = settings_in_force(**options)
     if settings is None:

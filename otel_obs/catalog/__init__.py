@@ -68,19 +68,26 @@ def metrics() -> Iterator[tuple[str, Metric[Any]]]:
                 yield group, value
 
 
-def __getattr__(name: str) -> Any:
-    # A service that only counts requests need not import what counts everything else.
-    if name in GROUPS:
-        return import_module(f"{__name__}.{name}")
-    if not name.startswith("_"):
-        for group in GROUPS:
-            module = import_module(f"{__name__}.{group}")
-            if name in module.__all__:
-                return getattr(module, name)
-        for other in _others_for(name):
-            if _is_declared(other):
-                return __getattr__(other)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+
+    def __getattr__(name: str) -> Any:
+        # A service that only counts requests need not import what counts everything else.
+        if name in GROUPS:
+            return import_module(f"{__name__}.{name}")
+        if not name.startswith("_"):
+            for group in GROUPS:
+                module = import_module(f"{__name__}.{group}")
+                if name in module.__all__:
+                    return getattr(module, name)
+            for other in _others_for(name):
+                if _is_declared(other):
+                    return __getattr__(other)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    members = (name for group in GROUPS for name in import_module(f"{__name__}.{group}").__all__)
+    return sorted({*globals(), *GROUPS, *members})
 
 
 _OTHER_NAMES = {

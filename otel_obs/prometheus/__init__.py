@@ -7,7 +7,7 @@ changed import. Anywhere else, change one: `from prometheus_client import Counte
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import prometheus_client
 
@@ -35,8 +35,11 @@ from prometheus_client import (  # isort: skip
 )
 
 from otel_obs.host.endings import watch as _watch_for_the_end
-from otel_obs.prometheus._inventory import install, tell_names, uninstall
-from otel_obs.prometheus._standing_in import stand_aside, stand_in
+from otel_obs.prometheus._inventory import install as install
+from otel_obs.prometheus._inventory import tell_names as tell_names
+from otel_obs.prometheus._inventory import uninstall as uninstall
+from otel_obs.prometheus._standing_in import stand_aside as stand_aside
+from otel_obs.prometheus._standing_in import stand_in as stand_in
 from otel_obs.prometheus.asgi import make_asgi_app
 from otel_obs.prometheus.metrics import (
     Counter,
@@ -48,7 +51,12 @@ from otel_obs.prometheus.metrics import (
     disable_created_metrics,
     enable_created_metrics,
 )
-from otel_obs.prometheus.registry import REGISTRY, CollectorRegistry, share
+from otel_obs.prometheus.registry import REGISTRY, CollectorRegistry
+from otel_obs.prometheus.registry import share as share
+
+if TYPE_CHECKING:
+    from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE_PLAIN_0_0_4
+    from prometheus_client import CONTENT_TYPE_PLAIN_1_0_0 as CONTENT_TYPE_PLAIN_1_0_0
 
 __all__ = [
     "CONTENT_TYPE_LATEST",
@@ -72,28 +80,24 @@ __all__ = [
     "disable_created_metrics",
     "enable_created_metrics",
     "generate_latest",
-    "install",
     "instance_ip_grouping_key",
     "make_asgi_app",
     "make_wsgi_app",
     "push_to_gateway",
     "pushadd_to_gateway",
-    "share",
-    "stand_aside",
-    "stand_in",
     "start_http_server",
     "start_wsgi_server",
-    "tell_names",
-    "uninstall",
     "write_to_textfile",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """What newer versions of `prometheus_client` have, such as `CONTENT_TYPE_PLAIN_0_0_4`."""
-    if name in prometheus_client.__all__:
-        return getattr(prometheus_client, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+
+    def __getattr__(name: str) -> Any:
+        """What newer versions of `prometheus_client` have, such as `CONTENT_TYPE_PLAIN_0_0_4`."""
+        if name in prometheus_client.__all__:
+            return getattr(prometheus_client, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 # Metrics are set up by who uses them first, on any thread; signals are the main thread's, which imports this.

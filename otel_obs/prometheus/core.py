@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import core as theirs
 from prometheus_client.core import (
@@ -50,8 +50,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """What newer versions have, such as `NativeHistogram`."""
-    if name in theirs.__all__:
-        return getattr(theirs, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+
+    def __getattr__(name: str) -> Any:
+        """What newer versions have, such as `NativeHistogram`."""
+        if name in theirs.__all__:
+            return getattr(theirs, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import exposition as theirs
 from prometheus_client.exposition import (
@@ -51,8 +51,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """What newer versions have, such as `CONTENT_TYPE_PLAIN_0_0_4`."""
-    if name.startswith("__"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(theirs, name)
+if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+
+    def __getattr__(name: str) -> Any:
+        """What newer versions have, such as `CONTENT_TYPE_PLAIN_0_0_4`."""
+        if name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(theirs, name)

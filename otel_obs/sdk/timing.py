@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from otel_obs.errors import not_a_timer
 from otel_obs.host.signals import raise_interruption
@@ -13,6 +13,31 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Labels = Mapping[str, Any]
 Record = Callable[[float], object]
+
+
+class RecordsSeconds(Protocol):
+    """A histogram of OpenTelemetry or of the catalog, or its handle."""
+
+    def record(self, amount: float, /) -> object:
+        """Take one duration."""
+
+
+class ObservesSeconds(Protocol):
+    """A histogram or summary of `prometheus_client`."""
+
+    def observe(self, amount: float, /) -> object:
+        """Take one duration."""
+
+
+class SetsSeconds(Protocol):
+    """A gauge of any of them."""
+
+    def set(self, amount: float, /) -> object:
+        """Take the last duration."""
+
+
+Timed = RecordsSeconds | ObservesSeconds | SetsSeconds
+"""What can take a duration."""
 
 
 class Timer(AlsoAsync, Timing):
@@ -29,7 +54,7 @@ class Timer(AlsoAsync, Timing):
         DeclarationError: The instrument cannot take a duration, or does not declare the labels.
     """
 
-    def __init__(self, instrument: Any, labels: Labels | None = None) -> None:
+    def __init__(self, instrument: Timed, labels: Labels | None = None) -> None:
         super().__init__(recorder(instrument, dict(labels) if labels else labels))
 
 
@@ -57,7 +82,7 @@ def recorder(instrument: Any, labels: Labels | None = None) -> Record:
 
 
 def track_time(
-    instrument: Any, labels: Labels | Callable[..., Labels] | None = None
+    instrument: Timed, labels: Labels | Callable[..., Labels] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function, coroutine function, generator or async generator to record its seconds.
 

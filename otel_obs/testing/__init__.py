@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["FixedClock", "MetricsDelta", "MetricsRecorded"]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: pytest loads this package in every run."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "clock" if name == "FixedClock" else "metrics"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used: pytest loads this package in every run."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = "clock" if name == "FixedClock" else "metrics"
+        return getattr(import_module(f"{__name__}.{module}"), name)

@@ -118,7 +118,7 @@ def test_the_semantic_conventions_are_a_setting_away() -> None:
 
 def test_what_is_no_application_is_named() -> None:
     with pytest.raises(InstrumentationError) as raised:
-        otel_obs.instrument(42)
+        otel_obs.instrument(42)  # type: ignore[type-var]
     assert str(raised.value) == (
         "instrument() got builtins.int; expected a Flask, FastAPI or Starlette application, "
         "or a WSGI or ASGI callable"

@@ -9,7 +9,7 @@ import time as clock
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from otel_obs.catalog.kit.early import hold_early
 from otel_obs.catalog.kit.functions import ask
@@ -18,6 +18,13 @@ from otel_obs.sdk.timing import Timer
 
 Record = Callable[..., None]
 Resolve = Callable[..., "Record | None"]
+
+
+class RecordsToHandle(Protocol):
+    """How a handle takes an amount; its attributes are known."""
+
+    def __call__(self, amount: float = 1) -> object:
+        """Record *amount*."""
 
 
 class Handle(ABC):
@@ -128,8 +135,8 @@ class CounterHandle(Handle):
 
     __slots__ = ("add", "inc")
 
-    add: Record
-    inc: Record
+    add: RecordsToHandle
+    inc: RecordsToHandle
 
     def count_exceptions(
         self, exception: type[BaseException] | tuple[type[BaseException], ...] = Exception
@@ -146,7 +153,7 @@ class UpDownCounterHandle(Level):
 
     __slots__ = ("add",)
 
-    add: Record
+    add: RecordsToHandle
 
     def inc(self, amount: float = 1) -> None:
         """Add to this worker's part."""
@@ -169,8 +176,8 @@ class HistogramHandle(Handle):
 
     __slots__ = ("observe", "record")
 
-    record: Record
-    observe: Record
+    record: RecordsToHandle
+    observe: RecordsToHandle
 
     def time(self) -> Timer:
         """Time a block, in a `with` or an `async with`."""
@@ -185,7 +192,7 @@ class GaugeHandle(Level):
 
     __slots__ = ("set",)
 
-    set: Record
+    set: RecordsToHandle
 
     def _delegate(self, record: Record) -> None:
         self.set = _do_nothing if self._function is not None else record

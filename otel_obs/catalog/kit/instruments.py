@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from otel_obs.catalog.kit.handles import (
     CounterHandle,
@@ -21,6 +21,17 @@ from otel_obs.sdk.context_managers import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.timing import Timer
 
 Record = Callable[..., None]
+
+
+class RecordsAmount(Protocol):
+    """How a metric takes an amount."""
+
+    def __call__(
+        self, amount: float, attributes: Mapping[str, Any] | None = None, context: Any = None
+    ) -> None:
+        """Record *amount* for *attributes*."""
+
+
 LevelT = TypeVar("LevelT", bound=Level)
 Callback = Callable[[], Iterable[tuple[float, Mapping[str, Any]]]]
 
@@ -31,7 +42,7 @@ class Counter(Metric[CounterHandle]):
     _kind = Kind.COUNTER
     _handle_type = CounterHandle
 
-    add: Record
+    add: RecordsAmount
     """`add(amount, attributes=None)`: see `opentelemetry.metrics.Counter.add`."""
 
     def inc(self, amount: float = 1) -> None:
@@ -82,7 +93,7 @@ class UpDownCounter(LevelMetric[UpDownCounterHandle]):
     _kind = Kind.UPDOWN
     _handle_type = UpDownCounterHandle
 
-    add: Record
+    add: RecordsAmount
     """`add(amount, attributes=None)`: see `opentelemetry.metrics.UpDownCounter.add`."""
 
     def set(self, amount: float) -> None:
@@ -99,7 +110,7 @@ class Histogram(Metric[HistogramHandle]):
     _kind = Kind.HISTOGRAM
     _handle_type = HistogramHandle
 
-    record: Record
+    record: RecordsAmount
     """`record(amount, attributes=None)`: see `opentelemetry.metrics.Histogram.record`."""
 
     def observe(self, amount: float) -> None:
@@ -120,7 +131,7 @@ class Gauge(LevelMetric[GaugeHandle]):
     _kind = Kind.GAUGE
     _handle_type = GaugeHandle
 
-    set: Record
+    set: RecordsAmount
     """`set(amount, attributes=None)`: see `opentelemetry.metrics.Gauge.set`."""
 
     def _delegate(self, record: Record) -> None:

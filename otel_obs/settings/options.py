@@ -18,8 +18,10 @@ class SettingOptions(TypedDict, total=False):
     resource_attributes: str | None
     metrics_exporters: str | Collection[str] | None
     traces_exporters: str | Collection[str] | None
+    logs_exporters: str | Collection[str] | None
     otlp_metrics_protocol: str | None
     otlp_traces_protocol: str | None
+    otlp_logs_protocol: str | None
     otlp_protocol: str | None
     otlp_temporality: str | None
     otlp_histograms: str | None

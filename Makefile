@@ -21,8 +21,22 @@ help: ## This list
 demo: $(DEMO_STAMP) ## The classifier under 4 gunicorn workers with real traffic; ARGS=--once ends by itself
 	@cd examples/aiclassifier && $(CURDIR)/$(BIN)/python -m demo $(ARGS)
 
+# Whether the compiled paths are those of the source; without a compiler there are none.
+COMPILED_STAMP := build/.compiled
+$(COMPILED_STAMP): otel_obs/compiled/_recording.c hatch_build.py $(STAMP)
+	@mkdir -p build
+	@$(BIN)/python hatch_build.py
+	@touch $@
+
+.PHONY: compiled
+compiled: $(COMPILED_STAMP) ## The compiled fast paths of recording, in place, where there is a compiler
+
+.PHONY: sanitize
+sanitize: $(STAMP) ## The tests of the compiled fast paths, and a fuzz of them, under AddressSanitizer and valgrind
+	@scripts/sanitize $(ARGS)
+
 .PHONY: test
-test: $(STAMP) servers ## The whole test suite, in JOBS processes
+test: $(STAMP) $(COMPILED_STAMP) servers ## The whole test suite, in JOBS processes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: check

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from otel_obs import compiled
 from otel_obs.assembly.pipeline import Pipeline
 from otel_obs.assembly.standing_in import stand_in_when_imported
 from otel_obs.catalog.kit import metric
@@ -84,6 +85,7 @@ def build(
     undo_later(provider.close)
     undo_later(metric.uninstall)
     metric.install(provider, naming)
+    compiled.choose(settings.compiled)
     if settings.runtime_metrics:
         from otel_obs.catalog import runtime, workers
 

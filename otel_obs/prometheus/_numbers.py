@@ -13,9 +13,11 @@ import prometheus_client
 from prometheus_client import metrics as theirs
 from prometheus_client.metrics_core import Metric
 
+from otel_obs import compiled
 from otel_obs.cells.worker import GIL_IS_ON
 from otel_obs.host.signals import raise_interruption
 from otel_obs.prometheus._binding import LATEST_OR_SUM, PER_WORKER, PID, Declaration
+from otel_obs.prometheus._labels import Labelled
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus._naming import named_as
 from otel_obs.prometheus._value import Value, number_at
@@ -377,3 +379,12 @@ if not GIL_IS_ON:
         for _name in ("inc", "dec", "set", "observe"):
             if _name in vars(_kind):
                 setattr(_kind, _name, under_lock(vars(_kind)[_name]))
+else:
+    compiled.offer(RecordedCounter, "series_counter_inc", "inc")
+    compiled.offer(RecordedGauge, "series_gauge_inc", "inc")
+    compiled.offer(RecordedGauge, "series_gauge_dec", "dec")
+    compiled.offer(RecordedGauge, "series_gauge_set", "set")
+    compiled.offer(RecordedSummary, "series_summary_observe", "observe")
+    compiled.offer(RecordedHistogram, "series_histogram_observe", "observe")
+    compiled.offer(Labelled, "series_labels", "labels")
+    compiled.choose()

@@ -22,3 +22,7 @@ if not GIL_IS_ON:
     from otel_obs.sdk.free_threading import lock_recording
 
     lock_recording()
+else:
+    from otel_obs.sdk.fast_paths import offer_compiled
+
+    offer_compiled()

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, get_current_span, set_span_in_context
 
+from otel_obs import compiled
 from otel_obs.cells.worker import GIL_IS_ON
 from otel_obs.sdk.aggregate import note_extremes
 from otel_obs.sdk.exemplars import Pace
@@ -46,7 +47,7 @@ def beginning(active: Record) -> Record:
         else:
             cells[updown._offset] += amount
 
-    return begin
+    return compiled.recording.Begin(updown, begin) if compiled.is_used else begin
 
 
 def ending(active: Record, count: Record, duration: Record) -> End:
@@ -105,7 +106,7 @@ def ending(active: Record, count: Record, duration: Record) -> End:
             counter.offer(1.0, context)
             histogram.offer(amount, context)
 
-    return end
+    return compiled.recording.End(updown, counter, histogram, end) if compiled.is_used else end
 
 
 def _owner(record: Any) -> Any:

@@ -223,7 +223,7 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
                     now_s = monotonic()
                     cells = self._cells
                     cells[offset] = value
-                    cells[offset + 1] = now_s  # type: ignore[operator]
+                    cells[offset + 1] = now_s
                     if current_context():
                         self._offer(offset, value, attributes)
                     return
@@ -301,8 +301,8 @@ class Histogram(Instrument[BoundHistogram], metrics.Histogram):
                 offset = self._offsets[(*attributes, *attributes.values()) if attributes else ()]
                 if 0.0 <= value < INF and type(value) is float:
                     cells, bounds = self._cells, self._bounds
-                    bucket = offset + bisect_left(bounds, value)  # type: ignore[operator]
-                    sum_at = offset + len(bounds) + 1  # type: ignore[operator]
+                    bucket = offset + bisect_left(bounds, value)
+                    sum_at = offset + len(bounds) + 1
                     # No call between these two, as above.
                     cells[bucket] += 1.0
                     cells[sum_at] += value

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from opentelemetry.context import _RUNTIME_CONTEXT
 
+from otel_obs import compiled
 from otel_obs.cells.attributes import canonical, encode_attributes, has_too_long
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.store import Store, StoreFullError
@@ -33,8 +34,8 @@ def _current_context() -> Any:
 
 
 # The usual runtime context is one context variable, and reading it directly costs a tenth.
-_variable = getattr(_RUNTIME_CONTEXT, "_current_context", None)
-current_context = _variable.get if _variable is not None else _current_context
+context_variable = getattr(_RUNTIME_CONTEXT, "_current_context", None)
+current_context = context_variable.get if context_variable is not None else _current_context
 
 
 def _is_itself(value: object) -> bool:
@@ -54,8 +55,12 @@ class Recorder:
     """What every synchronous instrument has: offsets by attributes, and the way for what is not in there.
 
     `_offsets` maps `(*keys, *values)` to an offset where all values are strings. With other values it
-    maps to None, which no cell can be indexed with, and `_typed` tells `1`, `1.0` and `True` apart.
+    maps to None, which no cell can be indexed with, and `_typed` tells `1`, `1.0` and `True` apart. The
+    compiled table tells them apart itself.
     """
+
+    # Where the compiled paths find them.
+    __slots__ = ("__dict__", "__weakref__", "_bounds", "_cells", "_has_extremes", "_offsets")
 
     name: str
     _kind: Kind
@@ -63,7 +68,7 @@ class Recorder:
 
     def _init_recorder(self, owner: Owner) -> None:
         self._owner = owner
-        self._offsets: dict[tuple[Any, ...], int | None] = {}
+        self._offsets: Any = compiled.new_offsets()
         self._typed: dict[tuple[tuple[Any, ...], tuple[type, ...]], int] = {}
         self._cells: Any = None
         self._bounds: tuple[float, ...] = ()
@@ -256,7 +261,10 @@ class Recorder:
             return  # the way to it would hold the whole text
         values = tuple(attributes.values()) if attributes else ()
         key = (*attributes, *values) if attributes else ()
-        if all(type(each) is str for each in key):
+        if type(self._offsets) is not dict:
+            if not self._offsets.learn(key, series.offset):
+                return
+        elif all(type(each) is str for each in key):
             self._offsets[key] = series.offset
         elif all(type(each) is str for each in attributes or ()) and all(map(_is_itself, values)):
             self._typed[key, tuple(map(type, values))] = series.offset
@@ -309,8 +317,11 @@ class Recorder:
                 self._owner.drop(self.name, "full", f"a series cannot be removed: {error}")
 
     def _unlearn(self, removed: Series) -> None:
-        for key in [key for key, offset in list(self._offsets.items()) if offset == removed.offset]:
-            del self._offsets[key]
+        if type(self._offsets) is dict:
+            for key in [key for key, offset in list(self._offsets.items()) if offset == removed.offset]:
+                del self._offsets[key]
+        else:
+            self._offsets.forget(removed.offset)
         for typed in [typed for typed, offset in list(self._typed.items()) if offset == removed.offset]:
             del self._typed[typed]
         for bound in self._bounds_held():

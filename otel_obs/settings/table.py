@@ -239,6 +239,12 @@ class SettingsTable:
         True,
         "`on` adds up over all workers what is counted with `prometheus_client`; `off` leaves it alone.",
     )
+    compiled: bool = _setting(
+        "OTEL_OBS_COMPILED",
+        parse.BOOL,
+        True,
+        "`off` records in Python also where the compiled fast paths are installed.",
+    )
     runtime_metrics: bool = _setting(
         "OTEL_OBS_RUNTIME_METRICS",
         parse.BOOL,

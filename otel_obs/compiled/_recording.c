@@ -1,0 +1,1259 @@
+/* The fast paths of recording, on the memory of the cells. The Python code is the definition of what happens:
+ * a call that is not plainly the fast path is handed to it, before anything is changed.
+ *
+ * What makes this safe:
+ *
+ * - Memory. Cells are reached only through a memoryview, on every call anew. A memoryview that is not released holds
+ *   its buffer: neither a map of memory nor a bytearray can be closed, resized or freed under it. That it is not
+ *   released, and that each cell lies inside it, is looked at right before the cells are changed.
+ * - No other code in between. From the first look to the last change nothing runs that could run Python code, give up
+ *   the GIL, or collect garbage: only strings, ints, floats and bools are hashed and compared, of exactly these types.
+ *   So dictionaries and tables cannot change while they are read, borrowed references stay, and a signal handler
+ *   comes before all changes of a call or after all of them.
+ * - Hashes only say where to look: keys are compared whole.
+ *
+ * All of this needs the GIL; builds without it are refused.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+#include <math.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <time.h>
+
+#ifdef Py_GIL_DISABLED
+#error "what this relies on needs the GIL; builds without it record in Python"
+#endif
+
+#define MOST_ATTRIBUTES 32
+#define NONE (-1)
+#define OTEL_OBS_VERSION 2
+
+/* ---- The context: whether something is in it, such as a span ---- */
+
+static PyObject *context_variable = NULL;
+static PyTypeObject *context_type = NULL;
+
+static int
+is_in_context(void)
+{
+    PyObject *context = NULL;
+    if (PyContextVar_Get(context_variable, NULL, &context) < 0 || context == NULL) {
+        PyErr_Clear();
+        return 1;
+    }
+    int is_empty = Py_IS_TYPE(context, context_type) && PyDict_GET_SIZE(context) == 0;
+    Py_DECREF(context); /* the variable has it, too: it is not the last reference */
+    return !is_empty;
+}
+
+/* ---- Amounts, clocks, cells ---- */
+
+/* An amount that is plainly one: an exact int or float, and finite. */
+static inline int
+amount_of(PyObject *amount, double *value)
+{
+    if (PyFloat_CheckExact(amount)) {
+        *value = PyFloat_AS_DOUBLE(amount);
+    }
+    else if (PyLong_CheckExact(amount)) {
+        *value = PyLong_AsDouble(amount);
+        if (*value == -1.0 && PyErr_Occurred()) {
+            PyErr_Clear();
+            return 0;
+        }
+    }
+    else {
+        return 0;
+    }
+    return isfinite(*value);
+}
+
+/* Seconds, as time.monotonic() has them. */
+static inline int
+monotonic_s(double *now_s)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyTime_t now;
+    if (PyTime_MonotonicRaw(&now) < 0) {
+        return 0;
+    }
+    int64_t now_ns = now;
+#elif defined(__linux__)
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
+        return 0;
+    }
+    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+#else
+    int64_t now_ns = _PyTime_GetMonotonicClock();
+#endif
+    *now_s = now_ns % 1000000000 == 0 ? (double)(now_ns / 1000000000) : (double)now_ns / 1e9;
+    return *now_s > 0.0;
+}
+
+typedef struct {
+    double *at;
+    Py_ssize_t length;
+} Cells;
+
+/* The cells of a memoryview; 0 where it is no memoryview of float64 cells that may be written to. */
+static inline int
+cells_of(PyObject *object, Cells *cells)
+{
+    if (object == NULL || !Py_IS_TYPE(object, &PyMemoryView_Type)) {
+        return 0;
+    }
+    const PyMemoryViewObject *view = (PyMemoryViewObject *)object;
+    const Py_buffer *buffer = &view->view;
+    /* The garbage collector takes the managed buffer out of a view that it ends. */
+    if ((view->flags & (_Py_MEMORYVIEW_RELEASED | _Py_MEMORYVIEW_C)) != _Py_MEMORYVIEW_C || view->mbuf == NULL
+        || (view->mbuf->flags & _Py_MANAGED_BUFFER_RELEASED)) {
+        return 0;
+    }
+    if (buffer->readonly || buffer->ndim != 1 || buffer->itemsize != sizeof(double) || buffer->format == NULL
+        || buffer->format[0] != 'd' || buffer->format[1] != '\0' || (uintptr_t)buffer->buf % sizeof(double)) {
+        return 0;
+    }
+    cells->at = (double *)buffer->buf;
+    cells->length = buffer->len / (Py_ssize_t)sizeof(double);
+    return 1;
+}
+
+static inline int
+has_cells(const Cells *cells, Py_ssize_t offset, Py_ssize_t count)
+{
+    return offset >= 0 && count <= cells->length && offset <= cells->length - count;
+}
+
+/* A cell's number; NONE where it is none. */
+static inline Py_ssize_t
+offset_of(PyObject *object)
+{
+    if (object == NULL || !PyLong_CheckExact(object)) {
+        return NONE;
+    }
+    Py_ssize_t offset = PyLong_AsSsize_t(object);
+    if (offset < 0) {
+        PyErr_Clear();
+        return NONE;
+    }
+    return offset;
+}
+
+/* The bucket that a value falls in, of ascending bounds that are inclusive; NONE where a bound is no float. */
+static inline Py_ssize_t
+bucket_of(PyObject *bounds, double value)
+{
+    Py_ssize_t low = 0, high = PyTuple_GET_SIZE(bounds);
+    while (low < high) {
+        Py_ssize_t middle = low + (high - low) / 2;
+        PyObject *bound = PyTuple_GET_ITEM(bounds, middle);
+        if (!PyFloat_CheckExact(bound)) {
+            return NONE;
+        }
+        if (PyFloat_AS_DOUBLE(bound) < value) {
+            low = middle + 1;
+        }
+        else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* What a measurement changes in a histogram: found whole, and then changed. */
+typedef struct {
+    double *bucket, *sum;
+    int has_extremes;
+} Change;
+
+static inline int
+find_change(const Cells *cells, Py_ssize_t offset, PyObject *bounds, PyObject *extremes, double value, Change *change)
+{
+    if (bounds == NULL || !PyTuple_CheckExact(bounds) || (extremes != Py_True && extremes != Py_False)) {
+        return 0;
+    }
+    change->has_extremes = extremes == Py_True;
+    Py_ssize_t size = PyTuple_GET_SIZE(bounds);
+    Py_ssize_t bucket = bucket_of(bounds, value);
+    if (bucket == NONE || !has_cells(cells, offset, size + 2 + 2 * change->has_extremes)) {
+        return 0;
+    }
+    change->bucket = cells->at + offset + bucket;
+    change->sum = cells->at + offset + size + 1;
+    return 1;
+}
+
+static inline void
+make_change(const Change *change, double value)
+{
+    *change->bucket += 1.0;
+    *change->sum += value;
+    if (change->has_extremes) {
+        if (value < change->sum[1]) {
+            change->sum[1] = value;
+        }
+        if (value > change->sum[2]) {
+            change->sum[2] = value;
+        }
+    }
+}
+
+/* ---- Offsets: the cells of a series by its attributes ---- */
+
+/* Keys are `(*keys, *values)`: an attribute set in the order in which it was given. The types of values count. */
+typedef struct {
+    Py_uhash_t hash;
+    Py_ssize_t offset;
+    Py_ssize_t size; /* of items: twice the attributes */
+    PyObject *items[];
+} Entry;
+
+typedef struct {
+    PyObject_HEAD
+    Entry **slots; /* open addressing, linear probing; NULL where there is none */
+    Py_ssize_t mask; /* one less than the slots, which are a power of two; -1 where there are none */
+    Py_ssize_t used;
+} Offsets;
+
+static PyTypeObject OffsetsType;
+static Py_uhash_t seed;
+
+static inline Py_uhash_t
+mixed(Py_uhash_t hash, Py_uhash_t more)
+{
+    hash = (hash ^ more) * (Py_uhash_t)0x9E3779B97F4A7C15u;
+    return hash ^ (hash >> (sizeof(hash) * 4));
+}
+
+static inline int
+is_plain_text(PyObject *object)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return PyUnicode_CheckExact(object) && PyUnicode_IS_READY(object);
+#else
+    return PyUnicode_CheckExact(object);
+#endif
+}
+
+/* The hash of something of which equal ones of the same type are one attribute: no zeros, which have a sign. */
+static inline int
+hash_plain(PyObject *object, Py_uhash_t *hash)
+{
+    if (is_plain_text(object)) {
+        Py_hash_t known = ((PyASCIIObject *)object)->hash;
+        *hash = (Py_uhash_t)(known != -1 ? known : PyObject_Hash(object));
+        return 1;
+    }
+    if (object == Py_True || object == Py_False) {
+        *hash = object == Py_True ? 3 : 5;
+        return 1;
+    }
+    if (PyLong_CheckExact(object)) {
+        *hash = (Py_uhash_t)PyObject_Hash(object) + 7;
+        return 1;
+    }
+    if (PyFloat_CheckExact(object)) {
+        double value = PyFloat_AS_DOUBLE(object);
+        if (value == 0.0 || isnan(value)) {
+            return 0;
+        }
+        *hash = (Py_uhash_t)PyObject_Hash(object) + 11;
+        return 1;
+    }
+    return 0;
+}
+
+static inline int
+is_same_text(PyObject *one, PyObject *other)
+{
+    Py_ssize_t length = PyUnicode_GET_LENGTH(one);
+    return length == PyUnicode_GET_LENGTH(other) && PyUnicode_KIND(one) == PyUnicode_KIND(other)
+           && memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)length * PyUnicode_KIND(one)) == 0;
+}
+
+/* Both are plain. */
+static inline int
+is_same(PyObject *one, PyObject *other)
+{
+    if (one == other) {
+        return 1;
+    }
+    if (Py_TYPE(one) != Py_TYPE(other)) {
+        return 0;
+    }
+    if (PyUnicode_CheckExact(one)) {
+        return is_same_text(one, other);
+    }
+    if (PyFloat_CheckExact(one)) {
+        return PyFloat_AS_DOUBLE(one) == PyFloat_AS_DOUBLE(other);
+    }
+    return PyLong_CheckExact(one) && PyObject_RichCompareBool(one, other, Py_EQ) == 1;
+}
+
+/* Where an entry is, or would be; there is always a free slot. */
+static inline Entry **
+place_of(const Offsets *self, PyObject *const *items, Py_ssize_t size, Py_uhash_t hash)
+{
+    Py_ssize_t at = (Py_ssize_t)hash & self->mask;
+    for (;; at = (at + 1) & self->mask) {
+        Entry *entry = self->slots[at];
+        if (entry == NULL) {
+            return &self->slots[at];
+        }
+        if (entry->hash == hash && entry->size == size) {
+            Py_ssize_t same = 0;
+            while (same < size && is_same(entry->items[same], items[same])) {
+                same++;
+            }
+            if (same == size) {
+                return &self->slots[at];
+            }
+        }
+    }
+}
+
+/* The offset of what a dictionary, or None, says; NONE where it is not known or is not plain. */
+static inline Py_ssize_t
+find_offset(const Offsets *self, PyObject *attributes)
+{
+    PyObject *items[2 * MOST_ATTRIBUTES], *key, *value;
+    Py_ssize_t count = 0, position = 0;
+    Py_uhash_t hash = seed, of_key, of_value;
+    if (attributes != Py_None) {
+        if (!PyDict_CheckExact(attributes) || (count = PyDict_GET_SIZE(attributes)) > MOST_ATTRIBUTES) {
+            return NONE;
+        }
+        Py_ssize_t at = 0;
+        while (PyDict_Next(attributes, &position, &key, &value)) {
+            if (at == count || !is_plain_text(key) || !hash_plain(key, &of_key) || !hash_plain(value, &of_value)) {
+                return NONE;
+            }
+            hash = mixed(mixed(hash, of_key), of_value);
+            items[at] = key;
+            items[count + at] = value;
+            at++;
+        }
+        if (at != count) {
+            return NONE;
+        }
+    }
+    if (self->mask < 0) {
+        return NONE;
+    }
+    const Entry *entry = *place_of(self, items, 2 * count, hash);
+    return entry == NULL ? NONE : entry->offset;
+}
+
+/* The hash of a key that is written as a tuple; 0 where it is no key of this table. */
+static int
+hash_key(PyObject *key, Py_uhash_t *hash)
+{
+    if (!PyTuple_CheckExact(key) || PyTuple_GET_SIZE(key) % 2 || PyTuple_GET_SIZE(key) > 2 * MOST_ATTRIBUTES) {
+        return 0;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(key) / 2;
+    Py_uhash_t of_key, of_value;
+    *hash = seed;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        if (!is_plain_text(PyTuple_GET_ITEM(key, at)) || !hash_plain(PyTuple_GET_ITEM(key, at), &of_key)
+            || !hash_plain(PyTuple_GET_ITEM(key, count + at), &of_value)) {
+            return 0;
+        }
+        *hash = mixed(mixed(*hash, of_key), of_value);
+    }
+    return 1;
+}
+
+static Py_ssize_t
+look_up(const Offsets *self, PyObject *key)
+{
+    Py_uhash_t hash;
+    if (self->mask < 0 || !hash_key(key, &hash)) {
+        return NONE;
+    }
+    const Entry *entry = *place_of(self, ((PyTupleObject *)key)->ob_item, PyTuple_GET_SIZE(key), hash);
+    return entry == NULL ? NONE : entry->offset;
+}
+
+static void
+free_entry(Entry *entry)
+{
+    for (Py_ssize_t at = 0; at < entry->size; at++) {
+        Py_DECREF(entry->items[at]); /* strings, ints, floats: their end runs no code */
+    }
+    PyMem_Free(entry);
+}
+
+static PyObject *
+offsets_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Offsets *self = (Offsets *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->mask = -1;
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *
+offsets_clear(Offsets *self, PyObject *unused)
+{
+    Entry **slots = self->slots;
+    Py_ssize_t mask = self->mask;
+    self->slots = NULL;
+    self->mask = -1;
+    self->used = 0;
+    for (Py_ssize_t at = 0; at <= mask; at++) {
+        if (slots[at] != NULL) {
+            free_entry(slots[at]);
+        }
+    }
+    PyMem_Free(slots);
+    Py_RETURN_NONE;
+}
+
+static void
+offsets_dealloc(Offsets *self)
+{
+    Py_XDECREF(offsets_clear(self, NULL));
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+/* Room for one more entry, at three quarters full at most. */
+static int
+make_room(Offsets *self)
+{
+    if ((self->used + 1) * 4 <= (self->mask + 1) * 3) {
+        return 1;
+    }
+    Py_ssize_t size = self->mask < 0 ? 8 : (self->mask + 1) * 2;
+    Entry **slots = PyMem_Calloc((size_t)size, sizeof(Entry *));
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    for (Py_ssize_t from = 0; from <= self->mask; from++) {
+        if (self->slots[from] != NULL) {
+            Py_ssize_t at = (Py_ssize_t)self->slots[from]->hash & (size - 1);
+            while (slots[at] != NULL) {
+                at = (at + 1) & (size - 1);
+            }
+            slots[at] = self->slots[from];
+        }
+    }
+    PyMem_Free(self->slots);
+    self->slots = slots;
+    self->mask = size - 1;
+    return 1;
+}
+
+/* Take an entry out, and have those behind it move up, so that none is cut off from where it is looked for. */
+static void
+take_out(Offsets *self, Entry **place)
+{
+    Entry *taken = *place;
+    Py_ssize_t hole = place - self->slots, at = hole;
+    for (;;) {
+        at = (at + 1) & self->mask;
+        Entry *entry = self->slots[at];
+        if (entry == NULL) {
+            break;
+        }
+        Py_ssize_t wanted = (Py_ssize_t)entry->hash & self->mask;
+        if (((at - wanted) & self->mask) >= ((at - hole) & self->mask)) {
+            self->slots[hole] = entry;
+            hole = at;
+        }
+    }
+    self->slots[hole] = NULL;
+    self->used--;
+    free_entry(taken);
+}
+
+/* Note where the series of a key is; False where the key is none that is looked for here. */
+static PyObject *
+offsets_learn(Offsets *self, PyObject *args)
+{
+    PyObject *key;
+    Py_ssize_t offset;
+    Py_uhash_t hash;
+    if (!PyArg_ParseTuple(args, "On", &key, &offset)) {
+        return NULL;
+    }
+    if (offset < 0 || !hash_key(key, &hash)) {
+        Py_RETURN_FALSE;
+    }
+    Py_ssize_t size = PyTuple_GET_SIZE(key);
+    if (!make_room(self)) {
+        return NULL;
+    }
+    Entry **place = place_of(self, ((PyTupleObject *)key)->ob_item, size, hash);
+    if (*place != NULL) {
+        (*place)->offset = offset;
+        Py_RETURN_TRUE;
+    }
+    Entry *entry = PyMem_Malloc(sizeof(Entry) + (size_t)size * sizeof(PyObject *));
+    if (entry == NULL) {
+        return PyErr_NoMemory();
+    }
+    entry->hash = hash;
+    entry->offset = offset;
+    entry->size = size;
+    for (Py_ssize_t at = 0; at < size; at++) {
+        entry->items[at] = PyTuple_GET_ITEM(key, at);
+        Py_INCREF(entry->items[at]);
+    }
+    *place = entry;
+    self->used++;
+    Py_RETURN_TRUE;
+}
+
+static Py_ssize_t
+offsets_length(Offsets *self)
+{
+    return self->used;
+}
+
+static PyObject *
+offsets_subscript(Offsets *self, PyObject *key)
+{
+    Py_ssize_t offset = look_up(self, key);
+    if (offset == NONE) {
+        PyErr_SetObject(PyExc_KeyError, key);
+        return NULL;
+    }
+    return PyLong_FromSsize_t(offset);
+}
+
+static PyObject *
+offsets_get(Offsets *self, PyObject *key)
+{
+    Py_ssize_t offset = look_up(self, key);
+    if (offset == NONE) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromSsize_t(offset);
+}
+
+static PyObject *
+offsets_forget(Offsets *self, PyObject *value)
+{
+    Py_ssize_t offset = offset_of(value);
+    /* What moves up comes to the place that is looked at, or to one that is looked at in the next round. */
+    for (int is_changed = offset != NONE; is_changed;) {
+        is_changed = 0;
+        for (Py_ssize_t at = 0; at <= self->mask; at++) {
+            while (self->slots[at] != NULL && self->slots[at]->offset == offset) {
+                take_out(self, &self->slots[at]);
+                is_changed = 1;
+            }
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+offsets_sizeof(Offsets *self, PyObject *unused)
+{
+    size_t size = sizeof(Offsets) + (size_t)(self->mask + 1) * sizeof(Entry *);
+    for (Py_ssize_t at = 0; at <= self->mask; at++) {
+        if (self->slots[at] != NULL) {
+            size += sizeof(Entry) + (size_t)self->slots[at]->size * sizeof(PyObject *);
+        }
+    }
+    return PyLong_FromSize_t(size);
+}
+
+static PyMethodDef offsets_methods[] = {
+    {"clear", (PyCFunction)offsets_clear, METH_NOARGS, "Forget all."},
+    {"learn", (PyCFunction)offsets_learn, METH_VARARGS, "Note the offset of a key; whether it is one."},
+    {"get", (PyCFunction)offsets_get, METH_O, "The offset of a key, or None."},
+    {"forget", (PyCFunction)offsets_forget, METH_O, "Forget every key of an offset."},
+    {"__sizeof__", (PyCFunction)offsets_sizeof, METH_NOARGS, "Bytes."},
+    {NULL},
+};
+
+static PyMappingMethods offsets_mapping = {
+    .mp_length = (lenfunc)offsets_length,
+    .mp_subscript = (binaryfunc)offsets_subscript,
+};
+
+static PyTypeObject OffsetsType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "otel_obs.compiled._recording.Offsets",
+    .tp_doc = "The first cell of a series by `(*keys, *values)` of its attributes; 1, 1.0 and True differ.",
+    .tp_basicsize = sizeof(Offsets),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = offsets_new,
+    .tp_dealloc = (destructor)offsets_dealloc,
+    .tp_methods = offsets_methods,
+    .tp_as_mapping = &offsets_mapping,
+};
+
+/* ---- Methods: of classes of Python, each with the Python function that it stands for ---- */
+
+typedef struct {
+    PyTypeObject *owner;
+    PyObject *slow;
+} Method;
+
+/* Where instances of a class have their slots. */
+typedef struct {
+    Py_ssize_t cells, offset, bounds, extremes;
+} Layout;
+
+static Layout bound_layout, instrument_layout; /* of an instrument, `offset` is where its Offsets are */
+static PyTypeObject *bound_type = NULL;
+static PyObject *name_attributes, *name_cells, *name_offset, *name_bounds, *name_extremes, *name_is_timed,
+    *name_is_most_recent, *name_children, *name_by_name, *name_spellings;
+
+static inline PyObject *
+slot(PyObject *self, Py_ssize_t at)
+{
+    return *(PyObject **)((char *)self + at);
+}
+
+static inline int
+is_of(PyObject *self, PyTypeObject *owner)
+{
+    return owner != NULL && PyObject_TypeCheck(self, owner);
+}
+
+/* Have the Python function do what was asked. */
+static PyObject *
+hand_over(const Method *method, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *few[8], **all = few, *result, *slow = method->slow;
+    Py_ssize_t given = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (given > 7 && (all = PyMem_Malloc((size_t)(given + 1) * sizeof(PyObject *))) == NULL) {
+        return PyErr_NoMemory();
+    }
+    all[0] = self;
+    for (Py_ssize_t at = 0; at < given; at++) {
+        all[at + 1] = args[at];
+    }
+    Py_INCREF(slow);
+    result = PyObject_Vectorcall(slow, all, (size_t)nargs + 1, kwnames);
+    Py_DECREF(slow);
+    if (all != few) {
+        PyMem_Free(all);
+    }
+    return result;
+}
+
+#define SIGNATURE PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames
+
+typedef enum { COUNT, ADD, SET, RECORD } Verb;
+
+/* Record what is plainly an amount; 0, and nothing is changed, where that is not to be done here. */
+static inline int
+store(Verb verb, PyObject *self, const Layout *layout, Py_ssize_t offset, double value)
+{
+    Cells cells;
+    Change change;
+    double now_s;
+    if (offset == NONE || !cells_of(slot(self, layout->cells), &cells)) {
+        return 0;
+    }
+    switch (verb) {
+    case COUNT:
+    case ADD:
+        if (!has_cells(&cells, offset, 1)) {
+            return 0;
+        }
+        cells.at[offset] += value;
+        return 1;
+    case SET:
+        if (!has_cells(&cells, offset, 2) || !monotonic_s(&now_s)) {
+            return 0;
+        }
+        cells.at[offset] = value + 0.0; /* no zero has a sign */
+        cells.at[offset + 1] = now_s;
+        return 1;
+    default:
+        if (!find_change(&cells, offset, slot(self, layout->bounds), slot(self, layout->extremes), value, &change)) {
+            return 0;
+        }
+        make_change(&change, value + 0.0);
+        return 1;
+    }
+}
+
+static inline int
+is_allowed(Verb verb, double value)
+{
+    return verb == COUNT ? value > 0.0 : verb == RECORD ? value >= 0.0 : 1;
+}
+
+static inline PyObject *
+bound_call(const Method *method, Verb verb, SIGNATURE)
+{
+    double value = 1.0;
+    if (kwnames == NULL && (nargs == 1 || (nargs == 0 && verb <= ADD)) && is_of(self, method->owner)
+        && (nargs == 0 || amount_of(args[0], &value)) && is_allowed(verb, value) && !is_in_context()
+        && store(verb, self, &bound_layout, offset_of(slot(self, bound_layout.offset)), value)) {
+        Py_RETURN_NONE;
+    }
+    return hand_over(method, self, args, nargs, kwnames);
+}
+
+static inline PyObject *
+instrument_call(const Method *method, Verb verb, SIGNATURE)
+{
+    double value;
+    int is_named = kwnames != NULL && nargs == 1 && PyTuple_GET_SIZE(kwnames) == 1
+                   && PyTuple_GET_ITEM(kwnames, 0) == name_attributes;
+    if ((kwnames == NULL ? nargs == 1 || nargs == 2 : is_named) && is_of(self, method->owner)
+        && amount_of(args[0], &value) && is_allowed(verb, value) && !is_in_context()) {
+        PyObject *offsets = slot(self, instrument_layout.offset);
+        PyObject *attributes = nargs == 2 || is_named ? args[1] : Py_None;
+        if (offsets != NULL && Py_IS_TYPE(offsets, &OffsetsType)
+            && store(verb, self, &instrument_layout, find_offset((Offsets *)offsets, attributes), value)) {
+            Py_RETURN_NONE;
+        }
+    }
+    return hand_over(method, self, args, nargs, kwnames);
+}
+
+#define BOUND(name, verb) \
+    static Method m_##name; \
+    static PyObject *name(SIGNATURE) { return bound_call(&m_##name, verb, self, args, nargs, kwnames); }
+#define INSTRUMENT(name, verb) \
+    static Method m_##name; \
+    static PyObject *name(SIGNATURE) { return instrument_call(&m_##name, verb, self, args, nargs, kwnames); }
+
+BOUND(bound_counter_add, COUNT)
+BOUND(bound_updown_add, ADD)
+BOUND(bound_gauge_set, SET)
+BOUND(bound_histogram_record, RECORD)
+INSTRUMENT(counter_add, COUNT)
+INSTRUMENT(updown_add, ADD)
+INSTRUMENT(gauge_set, SET)
+INSTRUMENT(histogram_record, RECORD)
+
+/* ---- The series of otel_obs.prometheus, whose attributes lie in a dictionary: a class of theirs has no room ---- */
+
+/* An attribute; NULL where there is none. A subclass of an application's may have made a property of it. */
+static inline PyObject *
+attribute(PyObject *self, PyObject *name)
+{
+    PyObject *found = PyObject_GenericGetAttr(self, name);
+    if (found == NULL) {
+        PyErr_Clear();
+    }
+    return found;
+}
+
+/* Which of two an attribute is; -1 where it is neither. */
+static inline int
+flag(PyObject *self, PyObject *name)
+{
+    PyObject *found = attribute(self, name);
+    int is = found == Py_True ? 1 : found == Py_False ? 0 : -1;
+    Py_XDECREF(found);
+    return is;
+}
+
+typedef enum { INC, LEVEL_UP, LEVEL_DOWN, LEVEL, OBSERVE } Way;
+
+/* All that is looked up is held until the cells are changed. */
+static inline int
+change_series(Way way, PyObject *view, PyObject *number, PyObject *bounds, PyObject *extremes, int is_timed, double value)
+{
+    Cells cells;
+    Change change;
+    double now_s = 0.0;
+    Py_ssize_t offset = offset_of(number);
+    if (offset == NONE || !cells_of(view, &cells) || (is_timed && !monotonic_s(&now_s))) {
+        return 0;
+    }
+    if (way == OBSERVE) {
+        if (!find_change(&cells, offset, bounds, extremes, value, &change)) {
+            return 0;
+        }
+        make_change(&change, value);
+        return 1;
+    }
+    if (!has_cells(&cells, offset, 1 + is_timed)) {
+        return 0;
+    }
+    double *at = cells.at + offset;
+    *at = way == LEVEL ? value : way == LEVEL_DOWN ? *at - value : *at + value;
+    if (is_timed && way == LEVEL) {
+        at[1] = now_s;
+    }
+    else if (is_timed && at[1] <= 0.0) {
+        at[1] = -now_s;
+    }
+    return 1;
+}
+
+static inline int
+store_to_series(Way way, PyObject *self, double value)
+{
+    PyObject *bounds = NULL, *extremes = NULL;
+    int is_timed = way == INC || way == OBSERVE ? 0 : flag(self, name_is_timed);
+    if (is_timed < 0) {
+        return 0;
+    }
+    if (way == OBSERVE) {
+        bounds = attribute(self, name_bounds);
+        extremes = attribute(self, name_extremes);
+    }
+    /* The cells first: whoever gives a series other cells takes the old ones away before. */
+    PyObject *view = attribute(self, name_cells), *offset = attribute(self, name_offset);
+    int is_stored = change_series(way, view, offset, bounds, extremes, is_timed, value);
+    Py_XDECREF(view);
+    Py_XDECREF(offset);
+    Py_XDECREF(bounds);
+    Py_XDECREF(extremes);
+    return is_stored;
+}
+
+static inline PyObject *
+series_call(const Method *method, Way way, SIGNATURE)
+{
+    double value = 1.0;
+    if (kwnames == NULL && (nargs == 1 || (nargs == 0 && way <= LEVEL_DOWN)) && is_of(self, method->owner)
+        && (nargs == 0 || amount_of(args[0], &value)) && (way != INC || value >= 0.0)
+        && ((way != INC && way != OBSERVE) || !is_in_context())
+        && ((way != LEVEL_UP && way != LEVEL_DOWN) || flag(self, name_is_most_recent) == 0)
+        && store_to_series(way, self, value)) {
+        Py_RETURN_NONE;
+    }
+    return hand_over(method, self, args, nargs, kwnames);
+}
+
+#define SERIES(name, way) \
+    static Method m_##name; \
+    static PyObject *name(SIGNATURE) { return series_call(&m_##name, way, self, args, nargs, kwnames); }
+
+SERIES(series_counter_inc, INC)
+SERIES(series_gauge_inc, LEVEL_UP)
+SERIES(series_gauge_dec, LEVEL_DOWN)
+SERIES(series_gauge_set, LEVEL)
+SERIES(series_summary_observe, OBSERVE)
+SERIES(series_histogram_observe, OBSERVE)
+
+/* ---- labels(): what is known for these texts ---- */
+
+static PyObject *
+known_labels(PyObject *self, PyObject *table_name, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+             int is_marked)
+{
+    Py_ssize_t named = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    Py_ssize_t given = nargs + named;
+    if (given == 0 || (nargs && named)) {
+        return NULL;
+    }
+    for (Py_ssize_t at = 0; at < given; at++) {
+        if (!PyUnicode_CheckExact(args[at])) {
+            return NULL;
+        }
+    }
+    is_marked = is_marked && named;
+    PyObject *known = NULL, *key = PyTuple_New(given + named + is_marked);
+    if (key == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    for (Py_ssize_t at = 0; at < given + named + is_marked; at++) {
+        PyObject *item = at < named ? PyTuple_GET_ITEM(kwnames, at) : at < given + named ? args[at - named] : Py_None;
+        Py_INCREF(item);
+        PyTuple_SET_ITEM(key, at, item);
+    }
+    PyObject *table = PyObject_GenericGetAttr(self, table_name);
+    if (table != NULL && PyDict_CheckExact(table)) {
+        known = PyDict_GetItemWithError(table, key);
+        Py_XINCREF(known);
+    }
+    PyErr_Clear();
+    Py_XDECREF(table);
+    Py_DECREF(key);
+    if (known == Py_None) {
+        Py_CLEAR(known);
+    }
+    return known;
+}
+
+static Method m_instrument_labels, m_series_labels;
+
+static PyObject *
+instrument_labels(SIGNATURE)
+{
+    PyObject *known = NULL;
+    if (is_of(self, m_instrument_labels.owner)) {
+        known = known_labels(self, kwnames == NULL ? name_children : name_by_name, args, nargs, kwnames, 0);
+    }
+    return known != NULL ? known : hand_over(&m_instrument_labels, self, args, nargs, kwnames);
+}
+
+static PyObject *
+series_labels(SIGNATURE)
+{
+    PyObject *known = NULL;
+    if (is_of(self, m_series_labels.owner)) {
+        known = known_labels(self, name_spellings, args, nargs, kwnames, 1);
+    }
+    return known != NULL ? known : hand_over(&m_series_labels, self, args, nargs, kwnames);
+}
+
+/* ---- The begin and the end of a request ---- */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *updown, *counter, *histogram; /* bound handles; a begin has only the first */
+    PyObject *slow;
+} Together;
+
+static PyTypeObject BeginType, EndType;
+
+static PyObject *
+together_slow(Together *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *slow = self->slow, *result;
+    if (slow == NULL) { /* the garbage collector was here */
+        Py_RETURN_NONE;
+    }
+    Py_INCREF(slow);
+    result = PyObject_Vectorcall(slow, args, (size_t)PyVectorcall_NARGS(nargsf), kwnames);
+    Py_DECREF(slow);
+    return result;
+}
+
+static PyObject *
+begin_call(Together *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    double value;
+    if (kwnames == NULL && PyVectorcall_NARGS(nargsf) == 1 && self->updown != NULL && amount_of(args[0], &value)
+        && store(ADD, self->updown, &bound_layout, offset_of(slot(self->updown, bound_layout.offset)), value)) {
+        Py_RETURN_NONE;
+    }
+    return together_slow(self, args, nargsf, kwnames);
+}
+
+static inline int
+end_all(Together *self, double value)
+{
+    const Layout *layout = &bound_layout;
+    Cells cells;
+    Change change;
+    if (self->updown == NULL || self->counter == NULL || self->histogram == NULL) {
+        return 0;
+    }
+    PyObject *view = slot(self->counter, layout->cells);
+    if (view != slot(self->updown, layout->cells) || view != slot(self->histogram, layout->cells)
+        || !cells_of(view, &cells)) {
+        return 0;
+    }
+    Py_ssize_t active = offset_of(slot(self->updown, layout->offset));
+    Py_ssize_t count = offset_of(slot(self->counter, layout->offset));
+    Py_ssize_t offset = offset_of(slot(self->histogram, layout->offset));
+    if (!has_cells(&cells, active, 1) || !has_cells(&cells, count, 1)
+        || !find_change(&cells, offset, slot(self->histogram, layout->bounds),
+                        slot(self->histogram, layout->extremes), value, &change)) {
+        return 0;
+    }
+    cells.at[active] -= 1.0;
+    cells.at[count] += 1.0;
+    make_change(&change, value);
+    return 1;
+}
+
+static PyObject *
+end_call(Together *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    if (kwnames == NULL && (nargs == 1 || (nargs == 2 && args[1] == Py_None)) && PyFloat_CheckExact(args[0])) {
+        double value = PyFloat_AS_DOUBLE(args[0]);
+        if (value >= 0.0 && isfinite(value) && !is_in_context() && end_all(self, value)) {
+            Py_RETURN_NONE;
+        }
+    }
+    return together_slow(self, args, nargsf, kwnames);
+}
+
+static PyObject *
+together_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *handles[3] = {NULL, NULL, NULL}, *slow;
+    int is_end = type == &EndType;
+    if (bound_type == NULL) {
+        PyErr_SetString(PyExc_TypeError, "bound handles are not known yet");
+        return NULL;
+    }
+    if (is_end ? !PyArg_ParseTuple(args, "O!O!O!O", bound_type, &handles[0], bound_type, &handles[1], bound_type,
+                                   &handles[2], &slow)
+               : !PyArg_ParseTuple(args, "O!O", bound_type, &handles[0], &slow)) {
+        return NULL;
+    }
+    Together *self = (Together *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->call = (vectorcallfunc)(is_end ? end_call : begin_call);
+    self->updown = handles[0];
+    self->counter = handles[1];
+    self->histogram = handles[2];
+    self->slow = slow;
+    Py_XINCREF(self->updown);
+    Py_XINCREF(self->counter);
+    Py_XINCREF(self->histogram);
+    Py_XINCREF(self->slow);
+    return (PyObject *)self;
+}
+
+static int
+together_traverse(Together *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->updown);
+    Py_VISIT(self->counter);
+    Py_VISIT(self->histogram);
+    Py_VISIT(self->slow);
+    return 0;
+}
+
+static int
+together_clear(Together *self)
+{
+    Py_CLEAR(self->updown);
+    Py_CLEAR(self->counter);
+    Py_CLEAR(self->histogram);
+    Py_CLEAR(self->slow);
+    return 0;
+}
+
+static void
+together_dealloc(Together *self)
+{
+    PyObject_GC_UnTrack(self);
+    together_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+#define TOGETHER(name, doc) \
+    { \
+        PyVarObject_HEAD_INIT(NULL, 0).tp_name = "otel_obs.compiled._recording." name, \
+        .tp_doc = doc, \
+        .tp_basicsize = sizeof(Together), \
+        .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, \
+        .tp_new = together_new, \
+        .tp_dealloc = (destructor)together_dealloc, \
+        .tp_traverse = (traverseproc)together_traverse, \
+        .tp_clear = (inquiry)together_clear, \
+        .tp_call = PyVectorcall_Call, \
+        .tp_vectorcall_offset = offsetof(Together, call), \
+    }
+
+static PyTypeObject BeginType = TOGETHER("Begin", "Begin(updown, slow): adds to a bound updowncounter.");
+static PyTypeObject EndType = TOGETHER("End", "End(updown, counter, histogram, slow): records the end of a request.");
+
+/* ---- What the Python side calls ---- */
+
+#define METHOD(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS
+
+static struct {
+    const char *name;
+    PyMethodDef definition;
+    Method *method;
+    int is_bound, is_instrument;
+} known_methods[] = {
+    {"bound_counter_add", {"add", METHOD(bound_counter_add), "add($self, /, amount=1)\n--\n\nAdd *amount*, which is not negative, in the instrument's unit."}, &m_bound_counter_add, 1, 0},
+    {"bound_updown_add", {"add", METHOD(bound_updown_add), "add($self, /, amount=1)\n--\n\nAdd *amount*, which may be negative, in the instrument's unit."}, &m_bound_updown_add, 1, 0},
+    {"bound_gauge_set", {"set", METHOD(bound_gauge_set), "set($self, /, amount)\n--\n\nSet the value, in the instrument's unit."}, &m_bound_gauge_set, 1, 0},
+    {"bound_histogram_record", {"record", METHOD(bound_histogram_record), "record($self, /, amount)\n--\n\nRecord *amount*, which is not negative, in the instrument's unit."}, &m_bound_histogram_record, 1, 0},
+    {"counter_add", {"add", METHOD(counter_add), "add($self, /, amount, attributes=None, context=None)\n--\n\nAdd *amount*, which is not negative, to the series of *attributes*. Never raises."}, &m_counter_add, 0, 1},
+    {"updown_add", {"add", METHOD(updown_add), "add($self, /, amount, attributes=None, context=None)\n--\n\nAdd *amount*, which may be negative, to the series of *attributes*. Never raises."}, &m_updown_add, 0, 1},
+    {"gauge_set", {"set", METHOD(gauge_set), "set($self, /, amount, attributes=None, context=None)\n--\n\nSet the series of *attributes*. Never raises."}, &m_gauge_set, 0, 1},
+    {"histogram_record", {"record", METHOD(histogram_record), "record($self, /, amount, attributes=None, context=None)\n--\n\nRecord *amount*, which is not negative, to the series of *attributes*. Never raises."}, &m_histogram_record, 0, 1},
+    {"series_counter_inc", {"inc", METHOD(series_counter_inc), "inc($self, /, amount=1, exemplar=None)\n--\n\nAdd *amount*, which is not negative."}, &m_series_counter_inc, 0, 0},
+    {"series_gauge_inc", {"inc", METHOD(series_gauge_inc), "inc($self, /, amount=1)\n--\n\nAdd *amount* to the value of this worker."}, &m_series_gauge_inc, 0, 0},
+    {"series_gauge_dec", {"dec", METHOD(series_gauge_dec), "dec($self, /, amount=1)\n--\n\nSubtract *amount* from the value of this worker."}, &m_series_gauge_dec, 0, 0},
+    {"series_gauge_set", {"set", METHOD(series_gauge_set), "set($self, /, value)\n--\n\nSet the value of this worker."}, &m_series_gauge_set, 0, 0},
+    {"series_summary_observe", {"observe", METHOD(series_summary_observe), "observe($self, /, amount)\n--\n\nCount *amount*, and add it to the sum."}, &m_series_summary_observe, 0, 0},
+    {"series_histogram_observe", {"observe", METHOD(series_histogram_observe), "observe($self, /, amount, exemplar=None)\n--\n\nCount *amount* in its bucket, and add it to the sum."}, &m_series_histogram_observe, 0, 0},
+    {"instrument_labels", {"labels", METHOD(instrument_labels), "labels($self, /, *values, **named)\n--\n\nThe series with these labels, given in their declared order or by name."}, &m_instrument_labels, 0, 0},
+    {"series_labels", {"labels", METHOD(series_labels), "labels($self, /, *labelvalues, **labelkwargs)\n--\n\nThe series with these labels, given in their declared order or by name."}, &m_series_labels, 0, 0},
+};
+
+/* Where instances of a class have a slot; NONE, with an exception, where it has no such slot. */
+static Py_ssize_t
+place_of_slot(PyTypeObject *type, PyObject *name)
+{
+    PyObject *found = PyObject_GetAttr((PyObject *)type, name);
+    if (found == NULL) {
+        return NONE;
+    }
+    Py_ssize_t at = NONE;
+    if (Py_IS_TYPE(found, &PyMemberDescr_Type) && PyType_IsSubtype(type, PyDescr_TYPE(found))
+        && ((PyMemberDescrObject *)found)->d_member->offset > 0) {
+        at = ((PyMemberDescrObject *)found)->d_member->offset;
+    }
+    else {
+        PyErr_Format(PyExc_TypeError, "%R has no slot %R", type, name);
+    }
+    Py_DECREF(found);
+    return at;
+}
+
+static int
+note_layout(PyTypeObject *type, Layout *layout, const char *offset)
+{
+    PyObject *name = PyUnicode_InternFromString(offset);
+    if (name == NULL) {
+        return 0;
+    }
+    Layout found = {place_of_slot(type, name_cells), NONE, NONE, NONE};
+    if (found.cells != NONE && (found.offset = place_of_slot(type, name)) != NONE
+        && (found.bounds = place_of_slot(type, name_bounds)) != NONE) {
+        found.extremes = place_of_slot(type, name_extremes);
+    }
+    Py_DECREF(name);
+    if (found.extremes == NONE) {
+        return 0;
+    }
+    if (layout->cells != 0 && memcmp(layout, &found, sizeof(found)) != 0) {
+        PyErr_Format(PyExc_TypeError, "%R has its slots elsewhere than others of its kind", type);
+        return 0;
+    }
+    *layout = found;
+    return 1;
+}
+
+static PyObject *
+make_method(PyObject *module, PyObject *args)
+{
+    PyTypeObject *type;
+    const char *name;
+    PyObject *slow;
+    if (!PyArg_ParseTuple(args, "O!sO", &PyType_Type, &type, &name, &slow)) {
+        return NULL;
+    }
+    if (context_variable == NULL || !PyFunction_Check(slow)) {
+        PyErr_SetString(PyExc_TypeError, "a method needs a Python function, and look_at() before it");
+        return NULL;
+    }
+    for (size_t at = 0; at < Py_ARRAY_LENGTH(known_methods); at++) {
+        if (strcmp(known_methods[at].name, name) != 0) {
+            continue;
+        }
+        Method *method = known_methods[at].method;
+        if ((known_methods[at].is_bound && !note_layout(type, &bound_layout, "_offset"))
+            || (known_methods[at].is_instrument && !note_layout(type, &instrument_layout, "_offsets"))) {
+            return NULL;
+        }
+        PyObject *made = PyDescr_NewMethod(type, &known_methods[at].definition);
+        if (made != NULL) {
+            Py_INCREF(type);
+            Py_INCREF(slow);
+            Py_XSETREF(method->owner, type);
+            Py_XSETREF(method->slow, slow);
+        }
+        return made;
+    }
+    PyErr_Format(PyExc_ValueError, "%s is no method", name);
+    return NULL;
+}
+
+static PyObject *
+look_at(PyObject *module, PyObject *args)
+{
+    PyObject *variable;
+    PyTypeObject *type, *bound;
+    if (!PyArg_ParseTuple(args, "O!O!O!", &PyContextVar_Type, &variable, &PyType_Type, &type, &PyType_Type, &bound)) {
+        return NULL;
+    }
+    if (!PyType_IsSubtype(type, &PyDict_Type)) {
+        PyErr_Format(PyExc_TypeError, "%R is no dictionary", type);
+        return NULL;
+    }
+    Layout fresh = {0, 0, 0, 0};
+    if (!note_layout(bound, &fresh, "_offset")) {
+        return NULL;
+    }
+    bound_layout = fresh;
+    memset(&instrument_layout, 0, sizeof(instrument_layout));
+    Py_INCREF(variable);
+    Py_INCREF(type);
+    Py_INCREF(bound);
+    Py_XSETREF(context_variable, variable);
+    Py_XSETREF(context_type, type);
+    Py_XSETREF(bound_type, bound);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+nothing(PyObject *module, PyObject *amount)
+{
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"look_at", look_at, METH_VARARGS, "look_at(variable, type, bound): the context's variable and type, and the class of handles."},
+    {"make_method", make_method, METH_VARARGS, "make_method(class, name, function): a method that does the plain cases itself."},
+    {"nothing", nothing, METH_O, "Nothing: what a call of C costs."},
+    {NULL},
+};
+
+static PyInterpreterState *owner_interpreter = NULL;
+
+static int
+fill(PyObject *module)
+{
+    /* What is known here of classes is known once: another interpreter of the process records in Python. */
+    if (owner_interpreter != NULL && owner_interpreter != PyInterpreterState_Get()) {
+        PyErr_SetString(PyExc_ImportError, "another interpreter of this process has it");
+        return -1;
+    }
+    struct {
+        PyObject **name;
+        const char *text;
+    } names[] = {
+        {&name_attributes, "attributes"}, {&name_cells, "_cells"},
+        {&name_offset, "_offset"}, {&name_bounds, "_bounds"},
+        {&name_extremes, "_has_extremes"}, {&name_is_timed, "_is_timed"},
+        {&name_is_most_recent, "_is_most_recent"}, {&name_children, "_children"},
+        {&name_by_name, "_by_name"}, {&name_spellings, "_spellings"},
+    };
+    for (size_t at = 0; at < Py_ARRAY_LENGTH(names); at++) {
+        if (*names[at].name == NULL && (*names[at].name = PyUnicode_InternFromString(names[at].text)) == NULL) {
+            return -1;
+        }
+    }
+    seed = (Py_uhash_t)PyObject_Hash(name_attributes); /* another one in each process, as of strings */
+    if (PyType_Ready(&OffsetsType) < 0 || PyType_Ready(&BeginType) < 0 || PyType_Ready(&EndType) < 0
+        || PyModule_AddObjectRef(module, "Offsets", (PyObject *)&OffsetsType) < 0
+        || PyModule_AddObjectRef(module, "Begin", (PyObject *)&BeginType) < 0
+        || PyModule_AddObjectRef(module, "End", (PyObject *)&EndType) < 0
+        || PyModule_AddIntConstant(module, "VERSION", OTEL_OBS_VERSION) < 0) {
+        return -1;
+    }
+    owner_interpreter = PyInterpreterState_Get();
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, fill},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "otel_obs.compiled._recording",
+    .m_doc = "The fast paths of recording, on the memory of the cells.",
+    .m_methods = functions,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC
+PyInit__recording(void)
+{
+    return PyModuleDef_Init(&definition);
+}

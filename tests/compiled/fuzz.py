@@ -302,4 +302,5 @@ if __name__ == "__main__":
     import logging
 
     logging.disable()
+    sys.unraisablehook = lambda _: None  # what is raised in finalisers has nowhere to go
     main(sys.argv[1:])

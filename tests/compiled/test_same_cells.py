@@ -115,7 +115,7 @@ def apply(calls: list[tuple[str, str, Any, Any]]) -> tuple[Any, ...]:
     return series, provider.dropped, raised
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CALLS)
 def test_any_sequence_of_calls(calls: list[tuple[str, str, Any, Any]]) -> None:
     compiled.choose(True)
@@ -130,7 +130,7 @@ PLAIN = st.one_of(
 ENTRIES = st.dictionaries(st.sampled_from(["a", "b", "c"]), PLAIN, max_size=3)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["learn", "forget", "get", "clear"]), ENTRIES, st.integers(0, 9))))
 def test_the_table_is_a_dictionary_that_tells_types_apart(
     steps: list[tuple[str, dict[str, Any], int]],
@@ -215,7 +215,7 @@ def apply_to_prometheus(calls: list[tuple[str, Any, tuple[Any, ...], bool]]) -> 
     return samples, raised
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(PROMETHEUS_CALLS)
 def test_any_sequence_of_calls_of_the_client_s_manner(
     calls: list[tuple[str, Any, tuple[Any, ...], bool]],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import Service, tool
+from tests.support.waiting import until
 from tests.support.web import request
 
 WRAPPER = tool("opentelemetry-instrument")
@@ -128,3 +129,52 @@ def test_a_package_is_right_over_four_workers(
         assert {line.split("'")[1] for line in said} == (ours if family in ours else set())
         about = [line.split("'")[1] for line in said]
         assert len(about) == len(set(about))  # once in the service, whichever workers were asked
+
+
+DRAMATIQ = """
+import dramatiq
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import Middleware
+from dramatiq.middleware.prometheus import Prometheus
+
+class Feed(Middleware):
+    def after_worker_boot(self, broker, worker):
+        for number in range(25):
+            work.send(number)
+
+broker = StubBroker()
+broker.add_middleware(Prometheus())
+broker.add_middleware(Feed())
+dramatiq.set_broker(broker)
+
+@dramatiq.actor
+def work(number):
+    pass
+"""
+
+
+def test_dramatiqs_own_exposition_is_right_over_four_workers(tmp_path: Path) -> None:
+    """It has the client write files, once each worker has begun, and reads them in a process of its own."""
+    (tmp_path / "app.py").write_text(DRAMATIQ)
+    (tmp_path / "files").mkdir()
+    environ = {
+        "dramatiq_prom_host": "127.0.0.1",
+        "dramatiq_prom_db": str(tmp_path / "files"),
+    }
+    command = (
+        "env",
+        "dramatiq_prom_port={port}",
+        WRAPPER,
+        tool("dramatiq"),
+        "app",
+        "--processes",
+        "4",
+        "--threads",
+        "2",
+    )
+    log = tmp_path / "log"
+    with Service(*command, cwd=tmp_path, env=environ, log_file=log, ready_path="/") as service:
+        until(
+            lambda: service.scrape("/").total("dramatiq_messages_total", actor_name="work") == 4 * 25,
+            "all messages counted",
+        )

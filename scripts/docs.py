@@ -19,6 +19,7 @@ from otel_obs.settings import SETTINGS, Setting
 from otel_obs.settings.table import SettingsTable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from scripts import client_names
 from scripts.api_page import api_page
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -120,6 +121,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "metrics.md": lambda: NOTE.format(source="otel_obs/catalog/") + "\n" + metrics_page(),
     "reference/api.md": lambda: NOTE.format(source="the docstrings") + "\n" + api_page(),
     "cli.md": lambda: NOTE.format(source="otel_obs/cli/") + "\n" + reference_page(),
+    "migrate.md": client_names.page,
     **{f"checks/{name}": partial(check_page, name) for name in check_pages()},
 }
 

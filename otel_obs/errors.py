@@ -7,6 +7,7 @@ OtelObsError
 ├── MissingPackageError   an optional package is not installed          (also an ImportError)
 ├── InstrumentationError  an application cannot be instrumented         (also a TypeError)
 ├── UnreadableError       an address, file or answer cannot be read     (also an OSError)
+├── UnusableSocketError   a Unix socket cannot be had                   (also an OSError)
 ├── UnsayableError        a naming has no words for an expression
 ├── MeasuringError        in a test, what is only logged elsewhere      (also an AssertionError)
 ├── OperationsError       what is to be generated or run cannot be      (also a ValueError)
@@ -72,6 +73,14 @@ class UnreadableError(OtelObsError, OSError):
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
         self.subject, self.problem, self.remedy = subject, problem, remedy
         super().__init__(f"{subject} {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class UnusableSocketError(OtelObsError, OSError):
+    """The file of a Unix socket is another's."""
+
+    def __init__(self, path: str, problem: str, remedy: str) -> None:
+        self.path, self.problem, self.remedy = path, problem, remedy
+        super().__init__(f"{problem}; {remedy}")
 
 
 class UnsayableError(OtelObsError):
@@ -143,12 +152,12 @@ def id_of_another_user(service_id: str, users: Iterable[str]) -> str:
     )
 
 
-def port_of_own_service(host: str, port: int, pid: int, directory: str) -> str:
-    """The port of the metrics is held by another service of the same user, and not by a stranger."""
+def port_of_own_service(settings: str, pid: int, directory: str) -> str:
+    """The address of the metrics is held by another service of the same user, and not by a stranger."""
     return (
-        f"OTEL_EXPORTER_PROMETHEUS_PORT={port} on {host} is served by process {pid} for another service of "
+        f"{settings} is served by process {pid} for another service of "
         f"this user, in {directory}, whose numbers are there; if both are one service, set "
-        "OTEL_OBS_SERVICE_ID to one value for both, else choose another port"
+        "OTEL_OBS_SERVICE_ID to one value for both, else choose another address"
     )
 
 
@@ -224,3 +233,35 @@ def options_without_effect(options: Iterable[str]) -> str:
         "which has these families by the settings of otel_obs; give it a registry of its own, or use "
         "OTEL_OBS_NAMESPACE, OTEL_OBS_SCOPE_LABELS and OTEL_OBS_RESOURCE_LABELS"
     )
+
+
+def port_beside_socket(port: int, host: str) -> str:
+    """A port is set where there is none."""
+    return f"OTEL_EXPORTER_PROMETHEUS_PORT={port} has no effect beside OTEL_EXPORTER_PROMETHEUS_HOST={host}"
+
+
+def metrics_are_served(path: str, addresses: Iterable[str], workers: int, is_tls: bool) -> str:
+    """Where the metrics of a service are, and of how many workers they are."""
+    scheme = "https" if is_tls else "http"
+    places = [
+        f"{each}, path {path}" if each.startswith("unix:") else f"{scheme}://{each}{path}"
+        for each in addresses
+    ]
+    where = " and ".join(places) or f"{path} on the application's port"
+    return f"metrics are served at {where}; of {workers} worker{'s' if workers != 1 else ''} so far"
+
+
+def framework_not_measured(framework: str) -> str:
+    """The wrapper has found what it cannot measure."""
+    return (
+        f"{framework} is imported, and otel_obs does not measure it: where it serves requests, they are not "
+        "counted, and it answers no /metrics; OTEL_EXPORTER_PROMETHEUS_PORT serves a page beside it, for "
+        "what you count yourself"
+    )
+
+
+def program_not_found(name: str, package: str) -> str:
+    """A command cannot be executed."""
+    if package:
+        return f"{name!r} is not installed here; install it with: pip install {package}"
+    return f"{name!r} is no command that can be executed; check PATH"

@@ -29,7 +29,11 @@ def main(arguments: Sequence[str]) -> int:
         (sys.stdout if command else sys.stderr).write(USAGE)
         return 0 if command else _WRONG_USE
     if shutil.which(command[0]) is None:
-        sys.stderr.write(f"otel_obs.run: {command[0]!r} is no command that can be executed; check PATH\n")
+        from otel_obs.errors import program_not_found
+        from otel_obs.frameworks.servers import PACKAGES
+
+        line = program_not_found(command[0], PACKAGES.get(command[0], ""))
+        sys.stderr.write(f"otel_obs.run: {line}\n")
         return _NOT_FOUND
     from opentelemetry.instrumentation.auto_instrumentation import run
 

@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from otel_obs.assembly.observers import exclusion_for, make_observer, shared_observer
 from otel_obs.assembly.setup import Running, configure, settings_in_force
-from otel_obs.errors import InstrumentationError, dropped_application
+from otel_obs.errors import InstrumentationError, dropped_application, framework_not_measured
 from otel_obs.frameworks.servers import SERVERS
 from otel_obs.frameworks.servers import restore as restore_servers
-from otel_obs.frameworks.table import FRAMEWORKS, Framework, framework_of, framework_within, layers
+from otel_obs.frameworks.table import (
+    FRAMEWORKS,
+    UNMEASURED,
+    Framework,
+    framework_of,
+    framework_within,
+    layers,
+)
 from otel_obs.host.imports import Action, when_imported
 from otel_obs.host.weak import Notes, WeakObjects
 from otel_obs.http.callables import Either, Protocol, protocol_of
@@ -208,7 +215,7 @@ def _warn_when_dropped(wrapped: Any, app: Any, observer: Observer) -> None:
 
 def _say_that_dropped(reference: weakref.ref[Observer], name: str) -> None:
     observer = reference()
-    if observer is not None and not observer.entries:
+    if observer is not None and not observer.entries and _is_first_to_say(f"dropped-{name[:100]}"):
         _logger.warning("%s", dropped_application(name))
 
 
@@ -240,12 +247,25 @@ def instrument_all() -> None:
     followed: list[tuple[str, Action]] = [("otel_obs.catalog.kit.metric", _configure_for)]
     for framework in FRAMEWORKS:
         followed += [(module, partial(_install, framework)) for module in framework.imported]
+    followed += [(module, partial(_say_unmeasured, name)) for name, module in UNMEASURED]
     followed += [(server.module, partial(server.change, wrap=_serve)) for server in SERVERS]
     Running.undoing.later(restore_servers)
     for module, action in followed:
         Running.undoing.later(when_imported(module, action))
     if Running.sending is not None:
         Running.sending.trace_frameworks()
+
+
+def _say_unmeasured(framework: str, module: object) -> None:
+    """A framework is here that serves by itself; beside one that is measured, it may be a mere library."""
+    known = any(name in sys.modules for each in FRAMEWORKS for name in each.imported)
+    if _is_first_to_say(f"unmeasured-{framework}"):
+        _logger.log(logging.INFO if known else logging.WARNING, "%s", framework_not_measured(framework))
+
+
+def _is_first_to_say(what: str) -> bool:
+    joined = Running.service
+    return joined is None or joined[1].claims(what)
 
 
 def trace_client(module: str, load: Callable[..., None]) -> None:

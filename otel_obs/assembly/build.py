@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_obs import compiled
 from otel_obs.assembly.pipeline import Pipeline
+from otel_obs.assembly.signs import SignOfLife
 from otel_obs.assembly.standing_in import stand_in_when_imported
 from otel_obs.catalog.kit import metric
 from otel_obs.catalog.kit.naming import Naming
@@ -72,7 +73,7 @@ def build(
     worker = Worker(service.open_store, service)
     undo_later(worker.close)
     provider = MeterProvider(
-        [*wanted.readers, *_push_readers(settings)],
+        [*wanted.readers, *_push_readers(settings, service)],
         wanted.resource,
         wanted.exemplar_filter or _exemplar_filter(settings.exemplar_filter),
         views=wanted.views,
@@ -93,17 +94,21 @@ def build(
         runtime.start()
         # Every child that becomes a worker is counted too, as soon as it has cells to count in.
         worker.on_open.append(workers.otel_obs_workers_started_total.refresh)
-    undo_later(Refresher(provider).stop)
+    refresher = Refresher(provider)
+    undo_later(refresher.stop)
     undo_later(provider.close)  # before the others: what is sent last has all that is measured
     pipeline = Pipeline(settings, provider, service.run_dir)
     undo_later(pipeline.close)
     scrape = _scrape(pipeline, service, token)
+    signs = SignOfLife(pipeline, service)
+    if scrape is not None and not settings.has_own_server:
+        refresher.after_start = signs.say_for_application
     _enter_registry(pipeline, undo_later)
     return Built(
         pipeline,
         scrape if settings.serves_on_app else None,
-        _server(settings, scrape, service, tls, undo_later),
-        _sending(settings, provider, undo_later),
+        _server(settings, scrape, service, tls, signs, undo_later),
+        _sending(settings, provider, service, undo_later),
     )
 
 
@@ -159,33 +164,38 @@ def _server(
     scrape: Scrape | None,
     service: Service,
     tls: tuple[str, str] | None,
+    signs: SignOfLife,
     undo_later: Later,
 ) -> MetricsServer | None:
     """Serve `/metrics` on a port of its own, where one is set."""
-    if scrape is None or settings.prometheus_port is None:
+    if scrape is None or not settings.has_own_server:
         return None
+    from otel_obs.serving.address import address_of
     from otel_obs.serving.server import MetricsServer
 
-    server = MetricsServer(scrape, settings.prometheus_host, settings.prometheus_port, service, tls)
+    address = address_of(settings.prometheus_host, settings.prometheus_port)
+    server = MetricsServer(scrape, address, service, tls, signs.say_for_server)
     undo_later(server.stop)
     server.start()
     return server
 
 
-def _sending(settings: Settings, provider: MeterProvider, undo_later: Later) -> Sending | None:
+def _sending(
+    settings: Settings, provider: MeterProvider, service: Service, undo_later: Later
+) -> Sending | None:
     if not settings.sends:
         return None
     from otel_obs.push.sending import Sending
 
-    return Sending(settings, provider, undo_later)
+    return Sending(settings, provider, undo_later, service.claims)
 
 
-def _push_readers(settings: Settings) -> list[Any]:
+def _push_readers(settings: Settings, service: Service) -> list[Any]:
     if set(settings.metrics_exporters) <= {"prometheus"}:
         return []
     from otel_obs.push.exporters import push_readers
 
-    return push_readers(settings)
+    return push_readers(settings, service.claims)
 
 
 def _exemplar_filter(name: str) -> Any:

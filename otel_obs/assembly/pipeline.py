@@ -45,6 +45,7 @@ class Pipeline:
     def __init__(self, settings: Settings, provider: MeterProvider, run_dir: Any = lambda: None) -> None:
         self.settings = settings
         self.provider = provider
+        self._run_dir = run_dir
         self._view = MergedView(provider.worker, run_dir)
         self._options: Options | None = None
         self._facts: dict[str, str] = {}
@@ -102,6 +103,14 @@ class Pipeline:
         media_type, chunks = self.collect(accept)
         return b"".join(chunks), media_type
 
+    def count_workers(self) -> int:
+        """How many workers live.
+
+        Raises:
+            NotSharedError: Not all of them can be read.
+        """
+        return self._view.snapshot().workers
+
     def fresh_snapshot(self) -> Snapshot:
         """The merged numbers, after this worker's callbacks were run."""
         self.provider.refresh_observables(older_than_s=self.settings.callback_age_ms / 1e3)
@@ -126,8 +135,10 @@ class Pipeline:
         facts = stated_facts()
         if self._options is None or facts != self._facts:
             self._facts = dict(facts)
-            for line in names_without_effect(self.settings):
-                warn_once(line)
+            run_dir = self._run_dir()
+            if run_dir is None or run_dir.claim("names.said"):
+                for line in names_without_effect(self.settings):
+                    warn_once(line)
             self._options = Options(
                 resource=_shared_resource(self.provider.resource, self.settings, facts),
                 resource_labels=self.settings.resource_labels,

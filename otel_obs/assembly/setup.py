@@ -90,7 +90,7 @@ def prepare() -> bool:
         if settings is None or _join(settings) is None:
             return False
         Running.is_over = False
-    if settings.sends or settings.prometheus_port is not None:
+    if settings.sends or settings.has_own_server:
         configure()
     elif Running.pipeline is None:
         _become_global()

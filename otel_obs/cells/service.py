@@ -199,9 +199,14 @@ class Service(Sharing):
         """Whether workers of this service run as another user, as `gunicorn --user` lets them."""
         return has_other_users(self._bases, self._nonce)
 
-    def holder_of(self, port: int, lock_name: str) -> tuple[int, str] | None:
-        """The process of another service of this user that serves that port, and its directory."""
-        return find_signed(self._bases, lock_name, str(port)) if is_supported() else None
+    def holder_of(self, address: str, lock_name: str) -> tuple[int, str] | None:
+        """The process of another service of this user that serves that address, and its directory."""
+        return find_signed(self._bases, lock_name, address) if is_supported() else None
+
+    def claims(self, what: str) -> bool:
+        """Whether this process is the first of the service to say something; true where it is alone."""
+        run_dir = self._find()
+        return run_dir is None or run_dir.claim(f"{what}.said")
 
     def say_what_is_unknown(self) -> None:
         """Log once what a scrape of this process cannot show, if something looks as if it belonged to it."""

@@ -98,3 +98,18 @@ SERVERS = (
     Server("cheroot.wsgi", "Server", "__init__", _argument(2, "wsgi_app")),
     Server("daphne.server", "Server", "__init__", _argument(1, "application")),
 )
+
+PACKAGES = {
+    "celery": "celery",
+    "circusd": "circus",
+    "daphne": "daphne",
+    "fastapi": "'fastapi[standard]'",
+    "flask": "flask",
+    "granian": "granian",
+    "gunicorn": "gunicorn",
+    "hypercorn": "hypercorn",
+    "uvicorn": "'uvicorn[standard]'",
+    "uwsgi": "uwsgi",
+    "waitress-serve": "waitress",
+}
+"""Commands that start services, and what to install for them."""

@@ -94,6 +94,16 @@ FRAMEWORKS = (
 )
 """In the order in which an application is asked for."""
 
+UNMEASURED = (
+    ("aiohttp", "aiohttp.web"),
+    ("CherryPy", "cherrypy._cpserver"),
+    ("Robyn", "robyn"),
+    ("Sanic", "sanic.app"),
+    ("Tornado", "tornado.web"),
+    ("Twisted", "twisted.web.server"),
+)
+"""Frameworks that serve by themselves, in a way that nobody here knows, and a module of each."""
+
 RIVAL_SCOPES = frozenset(
     {
         "opentelemetry.instrumentation.asgi",

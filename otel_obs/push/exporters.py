@@ -26,6 +26,7 @@ from otel_obs.errors import SettingError
 from otel_obs.host.imports import finish_imports_of
 from otel_obs.push.reader import PushReader
 from otel_obs.settings import Settings
+from otel_obs.settings.parsers import nearest
 
 _logger = logging.getLogger("otel_obs")
 
@@ -39,14 +40,17 @@ _DELTAS: dict[str, tuple[type, ...]] = {
 }
 _SUMS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
+Claims = Callable[[str], bool]
+"""Whether this worker is the one that says something, which all of them would say."""
+
 Make = Callable[[], Any]
 """Makes an exporter."""
 
 
-def push_readers(settings: Settings) -> list[Any]:
+def push_readers(settings: Settings, claims: Claims) -> list[Any]:
     """The readers for every exporter of metrics that is installed, but `prometheus`, which is `/metrics`."""
     names = [name for name in settings.metrics_exporters if name != "prometheus"]
-    return _installed(names, lambda name: _reader(name, settings), "metrics are not pushed there")
+    return _installed(names, lambda name: _reader(name, settings), "metrics are not pushed there", claims)
 
 
 def _reader(name: str, settings: Settings) -> Any:
@@ -67,34 +71,37 @@ def _reader(name: str, settings: Settings) -> Any:
     )
 
 
-def span_exporters(settings: Settings) -> list[Any]:
+def span_exporters(settings: Settings, claims: Claims) -> list[Any]:
     """The exporters of spans that are installed."""
     protocol = settings.otlp_traces_protocol or settings.otlp_protocol
     return _installed(
         settings.traces_exporters,
         lambda name: WorkerExporter(_find("traces", name, protocol)),
         "spans do not go there",
+        claims,
     )
 
 
-def log_exporters(settings: Settings) -> list[Any]:
+def log_exporters(settings: Settings, claims: Claims) -> list[Any]:
     """The exporters of log records that are installed."""
     protocol = settings.otlp_logs_protocol or settings.otlp_protocol
     return _installed(
         settings.logs_exporters,
         lambda name: WorkerExporter(_find("logs", name, protocol)),
         "log records do not go there",
+        claims,
     )
 
 
-def _installed(names: Iterable[str], make: Callable[[str], Any], otherwise: str) -> list[Any]:
-    """What *make* makes of each name; what cannot be had is logged, and the rest goes on without it."""
+def _installed(names: Iterable[str], make: Callable[[str], Any], otherwise: str, claims: Claims) -> list[Any]:
+    """What *make* makes of each name; what cannot be had is logged once, and the rest goes on without it."""
     made = []
     for name in names:
         try:
             made.append(make(name))
         except SettingError as error:
-            _logger.error("%s; %s, all else goes on", error, otherwise)
+            if claims(f"{error.variable}-{name}"):
+                _logger.error("%s; %s, all else goes on", error, otherwise)
     return made
 
 
@@ -105,10 +112,20 @@ def _find(signal: str, name: str, protocol: str) -> Make:
     try:
         make: Make = found[0].load()
     except (IndexError, ImportError):  # its package, or one that it needs, is not there
-        remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else "install its package"
+        remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else _hint(signal, name)
         variable = f"OTEL_{signal.upper()}_EXPORTER"
         raise SettingError(variable, name, f"names an exporter that is not installed; {remedy}") from None
     return make
+
+
+def _hint(signal: str, name: str) -> str:
+    """What to do about the name of an exporter that nobody has."""
+    group = f"opentelemetry_{signal}_exporter"
+    known = {"console", "none", "otlp", *(entry.name for entry in entry_points(group=group))}
+    if signal == "metrics":
+        known.add("prometheus")
+    meant = "" if name in known else nearest(name, known)
+    return f"did you mean {meant}?" if meant else "install its package"
 
 
 def _temporality(settings: Settings) -> dict[type, Any]:

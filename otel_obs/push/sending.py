@@ -15,7 +15,7 @@ from otel_obs.errors import MissingPackageError
 from otel_obs.host import forks
 from otel_obs.host.endings import hand_on, is_free
 from otel_obs.host.imports import when_imported
-from otel_obs.push.exporters import log_exporters, span_exporters
+from otel_obs.push.exporters import Claims, log_exporters, span_exporters
 from otel_obs.push.reader import EXIT_MS, begin_last_pushes
 from otel_obs.sdk import MeterProvider
 from otel_obs.settings import Settings
@@ -32,18 +32,23 @@ class Sending:
         settings: What is to be sent.
         provider: Where its metrics are, and what they describe.
         undo_later: Gets the undoing of all that is installed.
+        claims: Whether this worker is the one that says something.
     """
 
     def __init__(
-        self, settings: Settings, provider: MeterProvider, undo_later: Callable[[Undo], object]
+        self,
+        settings: Settings,
+        provider: MeterProvider,
+        undo_later: Callable[[Undo], object],
+        claims: Claims,
     ) -> None:
         self._provider, self._undo_later = provider, undo_later
         self._tracing: Any = None
         # Detected now, for this process and its children: an ending process can no longer.
         resource = provider.resource
         if settings.traces_exporters:
-            self._tracing = _tracing(settings, resource)
-        self._logs = _log_sending(settings, provider) if settings.logs_exporters else None
+            self._tracing = _tracing(settings, resource, claims)
+        self._logs = _log_sending(settings, provider, claims) if settings.logs_exporters else None
         if self._tracing is not None or self._logs is not None:
             undo_later(forks.after_in_child(self._describe))
         # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
@@ -127,10 +132,10 @@ class Sending:
             self._provider.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
 
 
-def _log_sending(settings: Settings, provider: MeterProvider) -> Any:
+def _log_sending(settings: Settings, provider: MeterProvider, claims: Claims) -> Any:
     from otel_obs.push.log_records import LogSending
 
-    exporters = log_exporters(settings)
+    exporters = log_exporters(settings, claims)
     if not exporters:
         return None
     worker: Any = provider.worker
@@ -139,10 +144,10 @@ def _log_sending(settings: Settings, provider: MeterProvider) -> Any:
     return sending
 
 
-def _tracing(settings: Settings, resource: Any) -> Any:
+def _tracing(settings: Settings, resource: Any, claims: Claims) -> Any:
     from otel_obs.push.spans import Tracing
 
-    exporters = span_exporters(settings)
+    exporters = span_exporters(settings, claims)
     return Tracing(exporters, resource) if exporters else None
 
 

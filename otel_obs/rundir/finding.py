@@ -66,7 +66,7 @@ def _signature(user: int, path: str, first_word: str) -> int:
     with tolerate(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=user)
         try:
-            words = os.pread(descriptor, 100, 0).decode(errors="replace").split()
+            words = os.pread(descriptor, 400, 0).decode(errors="replace").split()
             if words[:1] == [first_word] and words[-1].isdecimal() and not lock(descriptor, exclusive=True):
                 return int(words[-1])
         finally:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 
 from otel_obs.host.threads import BackgroundThread
 from otel_obs.sdk.provider import MeterProvider
 
 PERIOD_S = 4.0
 """Values are at most 5 s old at a scrape: the period, and time for the callbacks themselves."""
+
+_MOMENT_S = 1.0
 
 _END_S = 1.0
 """How long the end waits for a callback that is being run."""
@@ -23,6 +26,8 @@ class Refresher:
         self._period_s = period_s
         self._thread = BackgroundThread(self._run, "otel_obs")
         self._is_over = False
+        self.after_start: Callable[[], object] | None = None
+        """Called once, a moment after the worker's first record: others have had the time to join."""
         provider.worker.on_open.append(self.start)
 
     def start(self) -> None:
@@ -44,4 +49,8 @@ class Refresher:
             provider.worker.settle()
             provider.refresh_observables(older_than_s=self._period_s / 2)
             del provider
-            stop.wait(self._period_s)
+            rest_s, after_start = self._period_s, self.after_start
+            if after_start is not None and not stop.wait(_MOMENT_S):
+                rest_s, self.after_start = rest_s - _MOMENT_S, None
+                after_start()
+            stop.wait(rest_s)

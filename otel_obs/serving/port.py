@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from otel_obs.serving.address import PortAddress, SocketFile
 from otel_obs.serving.guards import wrapped
 from otel_obs.serving.polite import run_politely
 from otel_obs.serving.scrape import Scrape, ScrapeRequest
@@ -43,24 +44,35 @@ class PortServer(ThreadingHTTPServer):
     """Serves scrapes on a port, a thread for each connection.
 
     Args:
-        address: Host and port.
+        address: Host and port, or a Unix socket.
         scrape: Answers requests.
         context: Gives the TLS context of now; None serves plain HTTP.
 
     Raises:
-        OSError: The port cannot be had.
+        OSError: The address cannot be had.
     """
 
     daemon_threads = True
     timeout = 0
 
-    def __init__(self, address: tuple[str, int], scrape: Scrape, context: Context | None) -> None:
+    def __init__(
+        self, address: tuple[str, int] | SocketFile, scrape: Scrape, context: Context | None
+    ) -> None:
         self.scrape, self._context = scrape, context
-        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
+        self.held = (address if isinstance(address, SocketFile) else PortAddress(*address)).bound()
+        bound = self.held.socket
+        self.address_family = bound.family
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self.idle: dict[Any, None] = {}
         """The connections that wait for a request, the longest first."""
-        super().__init__(address, _Handler)
+        super().__init__(bound.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = bound
+        try:
+            self.server_activate()
+        except OSError:
+            bound.close()
+            raise
 
     def get_request(self) -> tuple[Any, Any]:
         """Accept a connection; with TLS, by the certificate of now."""

@@ -11,12 +11,16 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 
 from otel_obs.cells.service import Service
-from otel_obs.errors import port_of_own_service
+from otel_obs.errors import UnusableSocketError, port_of_own_service
 from otel_obs.host import forks
+from otel_obs.host.endings import at_end
 from otel_obs.host.threads import BackgroundThread
+from otel_obs.host.weak import weakly
 from otel_obs.rundir.directory import lock
+from otel_obs.serving.address import Address
 from otel_obs.serving.guards import certificate
 from otel_obs.serving.port import PortServer
 from otel_obs.serving.scrape import Scrape
@@ -35,26 +39,29 @@ class MetricsServer:
 
     Args:
         scrape: Answers requests.
-        host: The address to bind.
-        port: The port.
+        address: The port, or the Unix socket.
         service: Has the run directory with the lock.
         tls: The certificate's and the key's file; None serves plain HTTP.
+        say: Told the address when it is served, and workers have had a moment to join.
     """
 
     def __init__(
         self,
         scrape: Scrape,
-        host: str,
-        port: int,
+        address: Address,
         service: Service,
         tls: tuple[str, str] | None = None,
+        say: Callable[[str], object] = lambda address: None,
     ) -> None:
-        self._scrape, self._address, self._service, self._tls = scrape, (host, port), service, tls
+        self._scrape, self._address, self._service, self._tls = scrape, address, service, tls
+        self._say_that_served = say
         self._has_said = False
         self._delay_s = 0.0
         self._wakes: tuple[socket.socket, socket.socket] | None = None
         self._thread = BackgroundThread(self._run, "otel_obs_server", self._wake)
         self._server: PortServer | None = None
+        self._has_told = False
+        self._forget_end = at_end(weakly(self._end))
         self._lock = -1
         forks.after_in_child(self._start_over)
 
@@ -65,14 +72,15 @@ class MetricsServer:
     def stop(self) -> None:
         """Leave the port to another process."""
         self._thread.end(2 * RETRY_S)
-        self._close()
+        self._forget_end()
+        self._end()
 
     def _start_over(self) -> None:
         """In a child: leave port and lock to the parent, and try for them when it is gone.
 
         The first try is put off: a server may change this process's user right after the fork.
         """
-        self._close()
+        self._close()  # and its file, if it is one, stays: the parent listens
         self._close_wakes()
         self._delay_s = RETRY_S
         self.start()
@@ -85,9 +93,15 @@ class MetricsServer:
             if time.monotonic() - looked_s > RETRY_S:
                 looked_s = time.monotonic()
                 if self._service.has_other_users():
-                    self._close()  # the workers' numbers are not for this process to see
-                elif self._server is None and self._take_lock():
+                    self._end()  # the workers' numbers are not for this process to see
+                    continue
+                if self._server is not None and not self._address.is_held_by(self._server.held):
+                    self._close()  # somebody has removed the file
+                if self._server is None and self._take_lock():
                     self._open()
+                elif self._server is not None and not self._has_told:
+                    self._has_told = True
+                    self._say_that_served(str(self._address))
             if self._server is None:
                 stop.wait(RETRY_S)
             else:
@@ -130,6 +144,12 @@ class MetricsServer:
             server.socket.close()
         self._give_lock()
 
+    def _end(self) -> None:
+        """Close, and leave no file behind, which would look as if somebody listened."""
+        if self._server is not None:
+            self._address.leave(self._server.held)
+        self._close()
+
     def _take_lock(self) -> bool:
         run_dir = self._service.run_dir()
         if run_dir is None:
@@ -149,7 +169,7 @@ class MetricsServer:
         if self._lock >= 0:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._lock, 0)
-                os.pwrite(self._lock, f"{self._address[1]} {os.getpid()}".encode(), 0)
+                os.pwrite(self._lock, f"{self._address.mark} {os.getpid()}".encode(), 0)
 
     def _give_lock(self) -> None:
         descriptor, self._lock = self._lock, -1
@@ -159,15 +179,15 @@ class MetricsServer:
     def _say(self, error: OSError) -> None:
         if not self._has_said:
             self._has_said = True
-            host, port = self._address
-            holder = self._service.holder_of(port, LOCK_NAME) if error.errno == errno.EADDRINUSE else None
+            address = self._address
+            is_taken = error.errno == errno.EADDRINUSE or isinstance(error, UnusableSocketError)
+            holder = self._service.holder_of(address.mark, LOCK_NAME) if is_taken else None
             if holder is not None:
-                _logger.warning("%s", port_of_own_service(host, port, *holder))
+                _logger.warning("%s", port_of_own_service(address.settings, *holder))
                 return
             _logger.warning(
-                "OTEL_EXPORTER_PROMETHEUS_PORT=%s on %s cannot be served: %s; it is tried again every %g s",
-                port,
-                host,
+                "%s cannot be served: %s; it is tried again every %g s",
+                address.settings,
                 error.strerror or error,
                 RETRY_S,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
@@ -139,6 +140,15 @@ def _path(text: str) -> str:
     return text.rstrip("/") or "/"
 
 
+def _host(text: str) -> str:
+    """A host, or a Unix socket, whose path the kernel has room for: 107 bytes."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/") or path.endswith("/") or "\0" in path or len(os.fsencode(path)) > 107:
+            raise ValueError(text)
+    return text
+
+
 def _token(text: str) -> str:
     if not all("!" <= letter <= "~" for letter in text):
         raise ValueError(text)
@@ -146,6 +156,9 @@ def _token(text: str) -> str:
 
 
 TEXT = Parser(str, "")
+HOST = Parser(
+    _host, "is no address; expected a host, or unix: and the full path of a file, of at most 107 bytes"
+)
 BOOL = Parser(_bool, "is not a switch; expected true or false")
 DISABLED = Parser(lambda text: text.lower() == "true", "")
 EXPORTERS = Parser(

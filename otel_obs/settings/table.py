@@ -117,9 +117,10 @@ class SettingsTable:
     )
     prometheus_host: str = _setting(
         "OTEL_EXPORTER_PROMETHEUS_HOST",
-        parse.TEXT,
+        parse.HOST,
         "localhost",
-        "The address of a `/metrics` server of its own.",
+        "The address of a `/metrics` server of its own: a host, with the port below, or a Unix socket, which "
+        "needs no port: `unix:/run/shop/metrics.sock`.",
     )
     prometheus_port: int | None = _setting(
         "OTEL_EXPORTER_PROMETHEUS_PORT",

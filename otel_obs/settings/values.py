@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from otel_obs.errors import SettingError, unknown_option, unknown_variable
+from otel_obs.errors import SettingError, port_beside_socket, unknown_option, unknown_variable
 from otel_obs.settings import parsers as parse
 from otel_obs.settings.environment import process_environment
 from otel_obs.settings.table import BY_FIELD, BY_VARIABLE, PREFIX, SETTINGS, Setting, SettingsTable
@@ -36,10 +36,11 @@ class Settings(SettingsTable):
             if text or (row.variable in env and not row.parser.may_be_empty):
                 found[row.field] = _parse(row, row.variable, text)
         unknown = (name for name in env if name.startswith(PREFIX) and name not in BY_VARIABLE)
-        return cls(
-            **found,
-            warnings=tuple(unknown_variable(name, parse.nearest(name, BY_VARIABLE)) for name in unknown),
-        )
+        warnings = [unknown_variable(name, parse.nearest(name, BY_VARIABLE)) for name in unknown]
+        settings = cls(**found)
+        if settings.prometheus_port is not None and settings.prometheus_host.startswith("unix:"):
+            warnings.append(port_beside_socket(settings.prometheus_port, settings.prometheus_host))
+        return replace(settings, warnings=tuple(warnings))
 
     def with_options(self, **options: Any) -> Settings:
         """A copy in which *options*, by field name, replace values.
@@ -87,7 +88,12 @@ class Settings(SettingsTable):
     @property
     def serves_on_app(self) -> bool:
         """Whether the application's port answers scrapes."""
-        return self.prometheus_port is None or self.metrics_on_both
+        return not self.has_own_server or self.metrics_on_both
+
+    @property
+    def has_own_server(self) -> bool:
+        """Whether metrics have an address of their own."""
+        return self.prometheus_port is not None or self.prometheus_host.startswith("unix:")
 
     @property
     def tls_files(self) -> tuple[str, str] | None:

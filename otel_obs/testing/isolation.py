@@ -18,6 +18,7 @@ _OWN: Mapping[str, Any] = {
     "traces_exporters": [],
     "logs_exporters": [],
     "prometheus_port": None,
+    "prometheus_host": None,
 }
 """A test sends nothing and opens no port, whatever the environment says."""
 _logger = logging.getLogger("otel_obs")

@@ -29,6 +29,8 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "assembly.setup.configure",
             "assembly.setup.shutdown",
             "assembly.page.get_metrics",
+            "assembly.stock_place.PrometheusReader",
+            "catalog.cache.observe",
             "http.observe.ExtraLabels",
             "sdk.timing.Timer",
             "sdk.timing.track_time",

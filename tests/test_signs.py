@@ -124,7 +124,7 @@ def test_a_dropped_result_is_said_once_for_all_workers(tmp_path: Path) -> None:
 
 
 UNMEASURED = (
-    "aiohttp is imported, and otel_obs does not measure it: where it serves requests, they are "
+    "Tornado is imported, and otel_obs does not measure it: where it serves requests, they are "
     "not counted, and it "
     "answers no /metrics; OTEL_EXPORTER_PROMETHEUS_PORT serves a page beside it, for what you count yourself"
 )
@@ -138,11 +138,11 @@ def wrapped(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_framework_that_is_not_measured_is_said() -> None:
-    assert wrapped("import aiohttp.web").stderr.splitlines() == [UNMEASURED]
-    assert wrapped("import aiohttp").stderr == ""  # a client
+    assert wrapped("import tornado.web").stderr.splitlines() == [UNMEASURED]
+    assert wrapped("import tornado").stderr == ""  # a loop
     # Beside a framework that is measured it may be a library's: a word for who wants to know.
-    assert wrapped("import flask, aiohttp.web").stderr == ""
-    assert UNMEASURED in wrapped(LOGGING + "import flask, aiohttp.web").stderr
+    assert wrapped("import flask, tornado.web").stderr == ""
+    assert UNMEASURED in wrapped(LOGGING + "import flask, tornado.web").stderr
 
 
 @pytest.mark.parametrize("way", [("-m", "otel_obs.run"), ("-m", "opentelemetry-instrument", "--")], ids=str)

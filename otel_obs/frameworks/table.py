@@ -95,7 +95,6 @@ FRAMEWORKS = (
 """In the order in which an application is asked for."""
 
 UNMEASURED = (
-    ("aiohttp", "aiohttp.web"),
     ("CherryPy", "cherrypy._cpserver"),
     ("Robyn", "robyn"),
     ("Sanic", "sanic.app"),

@@ -148,7 +148,10 @@ def test_a_socket_has_no_port() -> None:
         {"OTEL_EXPORTER_PROMETHEUS_HOST": "unix:/run/m.sock", "OTEL_EXPORTER_PROMETHEUS_PORT": "9464"}
     )
     assert settings.warnings == (
-        "OTEL_EXPORTER_PROMETHEUS_PORT=9464 has no effect beside OTEL_EXPORTER_PROMETHEUS_HOST=unix:/run/m.sock",
+        (
+            "OTEL_EXPORTER_PROMETHEUS_PORT=9464 has no effect beside "
+            "OTEL_EXPORTER_PROMETHEUS_HOST=unix:/run/m.sock"
+        ),
     )
     assert settings.has_own_server
     assert not settings.serves_on_app

@@ -106,8 +106,10 @@ def observe(cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], floa
     from functools import lru_cache
     from otel_obs.catalog import cache
 
+
     @lru_cache(maxsize=1000)
     def embed(text: str) -> tuple[float, ...]: ...
+
 
     cache.observe(embed.cache_info)
     ```

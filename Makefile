@@ -79,7 +79,6 @@ pictures: $(STAMP) servers ## Every dashboard under real traffic, drawn by Grafa
 operations: $(STAMP) collector ## What stands around a service, really built and run: the image, stores, proxies; minutes
 	@for program in victoria-logs jaeger sloth; do scripts/go-program $$program >/dev/null || echo "$$program is not to be had: tests that need it are skipped"; done
 	@scripts/newer-debian victoria-metrics sid >/dev/null
-	@scripts/install-server nginx
 	@scripts/collector --clouds >/dev/null
 	OPERATIONS=1 $(BIN)/python -m pytest tests/operations $(ARGS)
 
@@ -116,6 +115,8 @@ servers:
 	@scripts/install-server prometheus-alertmanager
 	@scripts/install-server prometheus-node-exporter
 	@scripts/install-server chromium
+	@scripts/install-server nginx
+	@scripts/install-server logrotate
 	@scripts/install-server postgresql postgres
 
 .PHONY: wrk

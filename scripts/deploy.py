@@ -16,7 +16,9 @@ from otel_obs.ops.bundle import (
     ExtraBoard,
     Wish,
     alertmanager_files,
+    clouds_of,
     grafana_files,
+    hosts_of,
     kubernetes_files,
     merged,
     prometheus_files,
@@ -242,6 +244,10 @@ def parts() -> Iterator[tuple[str, dict[str, str]]]:
         yield f"examples/{example.name}/grafana", grafana_files(example.wish("docker"))
         yield f"examples/{example.name}", compose_of(example)
     yield from docker_parts()
+    api = on_kubernetes(EXAMPLES[1])
+    local = replace(EXAMPLES[1].wish("docker"), domain="reviewlens.example.org", server="uvicorn")
+    yield "hosts", hosts_of(local)
+    yield "", clouds_of(replace(api, namespace="ReviewLens"))
     yield "k8s", kubernetes_files(on_kubernetes(shown()))
     yield "examples/reviewlens/k8s", kubernetes_files(on_kubernetes(EXAMPLES[1]))
 

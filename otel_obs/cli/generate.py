@@ -12,6 +12,7 @@ from otel_obs.cli import output
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerts.alert import LANGUAGES, Links
 from otel_obs.ops.bundle import ALL, KINDS, Wish, files_of, write_files
+from otel_obs.ops.hosts import SERVERS
 from otel_obs.ops.kubernetes.kustomize import RELEASE
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import PLACES, RemoteWrite, ScrapeJob
@@ -51,6 +52,10 @@ def generate(
             help="The Helm release of kube-prometheus-stack, which ignores what has another `release`."
         ),
     ] = RELEASE,
+    server: Annotated[
+        str, typer.Option(help=f"What serves it on a host: {', '.join(SERVERS)}.")
+    ] = "gunicorn",
+    domain: Annotated[str, typer.Option(help="Under which name the world reaches it.")] = "shop.example.org",
     runbooks: Annotated[str, typer.Option(help="Where docs/runbooks/ is served.")] = Links().runbooks,
     grafana: Annotated[str, typer.Option(help="Where Grafana is.")] = Links().grafana,
     force: Annotated[bool, typer.Option("--force", help="Write over what was changed by hand.")] = False,
@@ -69,6 +74,7 @@ def generate(
         raise OperationsError("generate", "needs to know what the service has", "give --from URL or --groups")
     named_by("--place", place, PLACES)
     named_by("--language", language, LANGUAGES)
+    named_by("--server", server, tuple(SERVERS))
     settings = Settings.from_env()
     name, naming = job or job_of(settings), Naming.from_settings(settings)
     if source:
@@ -94,6 +100,8 @@ def generate(
         place=place,
         image=image,
         release=release,
+        domain=domain,
+        server=server,
     )
     written = write_files(out, files_of(what, wish), force)
     if json:
@@ -129,5 +137,7 @@ def add_to(app: typer.Typer) -> None:
         "generate all --groups http,model,cache --out monitoring --slo availability=99.9",
         "generate docker --from localhost:8000 --out monitoring --slo availability=99.9",
         "generate kubernetes --groups http,model --job shop --out k8s --image registry.example.org/shop:1",
+        "generate hosts --groups http --job shop --domain shop.example.org --server uvicorn --out hosts",
+        "generate clouds --from localhost:8000 --job shop --image registry.example.org/shop:1 --out clouds",
         "generate alerts --from localhost:8000 --out monitoring --language ko --limit HighErrorRate=0.02",
     )

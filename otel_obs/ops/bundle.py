@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerting import alert_files, alertmanager_config, alerts_of
 from otel_obs.ops.alerts.alert import Links
+from otel_obs.ops.clouds import CloudService, cloud_files, cloud_metrics
 from otel_obs.ops.compose import COLLECTOR_JOB, ComposeStack, store_collector, store_sources, traces_config
 from otel_obs.ops.dashboards import BOARDS, Board, dashboard, dashboard_text, provisioning
+from otel_obs.ops.hosts import HostedService, host_files
 from otel_obs.ops.kubernetes.kustomize import RELEASE, kubernetes_objects
 from otel_obs.ops.kubernetes.workload import Workload
 from otel_obs.ops.objectives import Objective, check_objective
@@ -60,6 +62,9 @@ class Wish:
         image: What Kubernetes runs.
         environment: Variables of the service on Kubernetes.
         release: The Helm release of kube-prometheus-stack, whose name its Prometheus selects by.
+        server: What serves it on a host: `gunicorn` or `uvicorn`.
+        domain: Under which name the world reaches the service.
+        namespace: Of its metrics in CloudWatch; by default its name.
     """
 
     service: MonitoredService
@@ -83,6 +88,14 @@ class Wish:
     image: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     release: str = RELEASE
+    domain: str = "shop.example.org"
+    server: str = "gunicorn"
+    namespace: str = ""
+
+    @property
+    def port(self) -> int:
+        """Where the service listens: the port of its first target."""
+        return int(self.jobs[0].targets[0].rpartition(":")[2])
 
 
 def prometheus_files(wish: Wish) -> dict[str, str]:
@@ -173,10 +186,8 @@ def docker_files(wish: Wish) -> dict[str, str]:
 
 def kubernetes_files(wish: Wish) -> dict[str, str]:
     """A base and overlays of kustomize: the service, what watches it, collectors."""
-    (target, *_) = wish.jobs[0].targets
     name = wish.service.job
-    port = int(target.rpartition(":")[2])
-    workload = Workload(name, wish.image or f"registry.example.org/{name}:1", port, wish.environment)
+    workload = Workload(name, wish.image or f"registry.example.org/{name}:1", wish.port, wish.environment)
     return kubernetes_objects(
         workload,
         [group for _, content in rule_groups(wish) for group in content["groups"]],
@@ -185,6 +196,19 @@ def kubernetes_files(wish: Wish) -> dict[str, str]:
         timeout=wish.jobs[0].timeout or wish.timeout,
         release=wish.release,
     )
+
+
+def hosts_of(wish: Wish) -> dict[str, str]:
+    """A unit of systemd, proxies with TLS, rotated logs."""
+    return host_files(HostedService(wish.service.job, wish.port, wish.domain, server=wish.server))
+
+
+def clouds_of(wish: Wish) -> dict[str, str]:
+    """An ECS task and a Cloud Run service, with a collector beside the application."""
+    name = wish.service.job
+    image = wish.image or f"registry.example.org/{name}:1"
+    kept = cloud_metrics(wish.service)
+    return cloud_files(CloudService(name, image, wish.port, wish.namespace or name, kept, wish.environment))
 
 
 def store_files() -> dict[str, str]:
@@ -202,6 +226,8 @@ KINDS: Mapping[str, Callable[[Wish], dict[str, str]]] = {
     "grafana": grafana_files,
     "docker": docker_files,
     "kubernetes": kubernetes_files,
+    "hosts": hosts_of,
+    "clouds": clouds_of,
 }
 """What can be generated, by the word of the command."""
 

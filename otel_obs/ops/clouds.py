@@ -1,0 +1,285 @@
+"""A service in the clouds: an ECS task and a Cloud Run service, with the collector beside the application.
+
+There, the application's port is the world's: metrics have a port of their own, which only the collector
+reaches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from otel_obs.ops.collector_config import (
+    COLLECTOR_IMAGE,
+    HEALTH_PORT,
+    HTTP_PORT,
+    collector_config,
+    otlp_receiver,
+    scraping,
+)
+from otel_obs.ops.dockerfile import USER
+from otel_obs.ops.promql import row_of
+from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.yaml_text import yaml_text
+
+METRICS_PORT = 9464
+INSIDE = "127.0.0.1"
+REGION, ACCOUNT, PROJECT = "eu-central-1", "123456789012", "my-project"
+_CONFIG = "COLLECTOR_CONFIG"
+Definition = dict[str, Any]
+
+
+class CloudMetric(NamedTuple):
+    """A metric in CloudWatch: its name, its unit there, and the labels that it is kept by."""
+
+    name: str
+    unit: str
+    labels: tuple[str, ...]
+
+
+JOB = "service.name"
+"""What the label `job` is in OpenTelemetry's form."""
+
+KEPT = {
+    "http_requests_total": "Count",
+    "http_request_duration_seconds": "Seconds",
+    "predictions_total": "Count",
+    "llm_requests_total": "Count",
+    "errors_total": "Count",
+}
+"""CloudWatch bills each set of labels: what a service is watched by, and no more."""
+
+
+def cloud_metrics(service: MonitoredService) -> tuple[CloudMetric, ...]:
+    """What is kept of a service, under its own names."""
+    found = []
+    for family, unit in KEPT.items():
+        row, _ = row_of(family)
+        if row is not None and family in service.families:
+            named = service.naming.apply(row)
+            found.append(CloudMetric(named.family, unit, named.labels))
+    return tuple(found)
+
+
+class CloudService(NamedTuple):
+    """A service in a cloud.
+
+    Attributes:
+        name: Its name; its `job`.
+        image: What is run.
+        port: Where it listens.
+        namespace: Of its metrics in CloudWatch.
+        metrics: What CloudWatch keeps of it, and pays for.
+        environment: Its variables.
+    """
+
+    name: str
+    image: str
+    port: int
+    namespace: str
+    metrics: tuple[CloudMetric, ...]
+    environment: Mapping[str, str]
+
+
+def _variables(service: CloudService) -> dict[str, str]:
+    return {
+        "OTEL_SERVICE_NAME": service.name,
+        "OTEL_EXPORTER_PROMETHEUS_HOST": INSIDE,
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(METRICS_PORT),
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{INSIDE}:{HTTP_PORT}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        **{name: value for name, value in service.environment.items() if name != "OTEL_SERVICE_NAME"},
+    }
+
+
+def cloudwatch_config(service: CloudService, interval: str = "60s") -> Definition:
+    """The collector beside an ECS task: metrics to CloudWatch, spans to X-Ray's own entry for OTLP.
+
+    CloudWatch bills each set of dimensions as a metric: only those of the declarations are kept.
+    """
+    declared = [
+        {"dimensions": [[JOB, *metric.labels], [JOB]], "metric_name_selectors": [f"^{metric.name}$"]}
+        for metric in service.metrics
+    ]
+    emf = {
+        "region": "${env:AWS_REGION}",
+        "namespace": service.namespace,
+        "log_group_name": f"/metrics/{service.name}",
+        "log_stream_name": "{TaskId}",
+        "log_retention": 30,
+        "dimension_rollup_option": "NoDimensionRollup",
+        "resource_to_telemetry_conversion": {"enabled": True},
+        "retain_initial_value_of_delta_metric": True,
+        "metric_declarations": declared,
+        "metric_descriptors": [
+            {"metric_name": metric.name, "unit": metric.unit, "overwrite": True} for metric in service.metrics
+        ],
+    }
+    return collector_config(
+        {
+            "metrics": {
+                "receivers": ["prometheus"],
+                "processors": ["batch"],
+                "exporters": ["awsemf"],
+            },
+            "traces": {"receivers": ["otlp"], "processors": ["batch"], "exporters": ["awsxray"]},
+        },
+        {**scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], interval), **otlp_receiver(INSIDE)},
+        {"awsemf": emf, "awsxray": {"region": "${env:AWS_REGION}"}},
+        {"batch": {"timeout": "10s"}},
+    )
+
+
+def google_config(service: CloudService, interval: str = "60s") -> Definition:
+    """The collector beside a Cloud Run service: metrics to Cloud Monitoring, spans to Cloud Trace."""
+    prefix = f"workload.googleapis.com/{service.name}"
+    return collector_config(
+        {
+            "metrics": {
+                "receivers": ["prometheus"],
+                "processors": ["resourcedetection", "batch"],
+                "exporters": ["googlecloud"],
+            },
+            "traces": {
+                "receivers": ["otlp"],
+                "processors": ["resourcedetection", "batch"],
+                "exporters": ["googlecloud"],
+            },
+        },
+        {**scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], interval), **otlp_receiver(INSIDE)},
+        {"googlecloud": {"project": "${env:GOOGLE_CLOUD_PROJECT}", "metric": {"prefix": prefix}}},
+        {
+            "resourcedetection": {"detectors": ["gcp"], "timeout": "10s"},
+            "batch": {"timeout": "10s", "send_batch_max_size": 200},
+        },
+    )
+
+
+def ecs_task(service: CloudService) -> Definition:
+    """A task definition for Fargate; the collector's configuration is a parameter of Systems Manager."""
+    logs = {
+        "logDriver": "awslogs",
+        "options": {
+            "awslogs-group": f"/ecs/{service.name}",
+            "awslogs-region": REGION,
+            "awslogs-stream-prefix": service.name,
+            "awslogs-create-group": "true",
+        },
+    }
+    asked = f"from urllib.request import *; urlopen('http://{INSIDE}:{service.port}/health')"
+    app = {
+        "name": "app",
+        "image": service.image,
+        "essential": True,
+        "user": f"{USER}:{USER}",
+        "readonlyRootFilesystem": True,
+        "portMappings": [{"containerPort": service.port, "protocol": "tcp"}],
+        "environment": [
+            {"name": name, "value": value} for name, value in sorted(_variables(service).items())
+        ],
+        "healthCheck": {
+            "command": ["CMD", "python3", "-c", asked],
+            "interval": 15,
+            "timeout": 5,
+            "retries": 3,
+            "startPeriod": 30,
+        },
+        "dependsOn": [{"containerName": "collector", "condition": "START"}],
+        "stopTimeout": 40,
+        "logConfiguration": logs,
+    }
+    parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{service.name}/collector"
+    collector = {
+        "name": "collector",
+        "image": COLLECTOR_IMAGE,
+        # The service goes on without it.
+        "essential": False,
+        "readonlyRootFilesystem": True,
+        "command": [f"--config=env:{_CONFIG}"],
+        "environment": [{"name": "AWS_REGION", "value": REGION}],
+        "secrets": [{"name": _CONFIG, "valueFrom": parameter}],
+        "memoryReservation": 128,
+        "logConfiguration": logs,
+    }
+    role = f"arn:aws:iam::{ACCOUNT}:role/{service.name}"
+    return {
+        "family": service.name,
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "cpu": "512",
+        "memory": "1024",
+        "executionRoleArn": f"{role}-execution",
+        "taskRoleArn": f"{role}-task",
+        "containerDefinitions": [app, collector],
+    }
+
+
+def cloud_run(service: CloudService) -> Definition:
+    """A Cloud Run service with the collector as its second container."""
+    app = {
+        "name": "app",
+        "image": service.image,
+        "ports": [{"containerPort": service.port}],
+        "env": [{"name": name, "value": value} for name, value in _variables(service).items()],
+        "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+        "startupProbe": {
+            "httpGet": {"path": "/health", "port": service.port},
+            "periodSeconds": 2,
+            "failureThreshold": 60,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": "/health", "port": service.port},
+            "periodSeconds": 15,
+            "failureThreshold": 6,
+        },
+    }
+    collector = {
+        "name": "collector",
+        "image": COLLECTOR_IMAGE,
+        "args": ["--config=/etc/otelcol/config.yaml"],
+        "env": [{"name": "GOOGLE_CLOUD_PROJECT", "value": PROJECT}],
+        "resources": {"limits": {"cpu": "500m", "memory": "512Mi"}},
+        "startupProbe": {"httpGet": {"path": "/", "port": HEALTH_PORT}, "periodSeconds": 2},
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/otelcol"}],
+    }
+    secret = {
+        "secretName": f"{service.name}-collector",
+        "items": [{"key": "latest", "path": "config.yaml"}],
+    }
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {
+            "name": service.name,
+            "annotations": {"run.googleapis.com/launch-stage": "GA"},
+        },
+        "spec": {
+            "template": {
+                "metadata": {
+                    "annotations": {
+                        "run.googleapis.com/container-dependencies": json.dumps({"app": ["collector"]}),
+                        # Between requests the collector scrapes and sends, too; an instance that goes away
+                        # takes with it what was counted since the last scrape.
+                        "run.googleapis.com/cpu-throttling": "false",
+                        "autoscaling.knative.dev/minScale": "1",
+                    }
+                },
+                "spec": {
+                    "containers": [app, collector],
+                    "volumes": [{"name": "config", "secret": secret}],
+                },
+            }
+        },
+    }
+
+
+def cloud_files(service: CloudService) -> dict[str, str]:
+    """All of it, by path."""
+    return {
+        "ecs/task-definition.json": json.dumps(ecs_task(service), indent=2) + "\n",
+        "ecs/collector.yaml": yaml_text(cloudwatch_config(service)),
+        "cloudrun/service.yaml": yaml_text(cloud_run(service)),
+        "cloudrun/collector.yaml": yaml_text(google_config(service)),
+    }

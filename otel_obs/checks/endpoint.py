@@ -32,7 +32,7 @@ def _hint(fetched: Fetched) -> str:
 def check_content_types(evidence: Evidence) -> Iterator[Finding]:
     """Each answer announces a format, and is in it."""
     answers = [evidence.text.fetched]
-    answers += [evidence.openmetrics.fetched] if evidence.openmetrics else []
+    answers += [scraped.fetched for scraped in evidence.openmetrics]
     answers += [evidence.protobuf] if evidence.protobuf else []
     for content_type in dict.fromkeys(answer.content_type for answer in answers if answer.headers):
         yield from _content_type(content_type)
@@ -61,7 +61,7 @@ def _parsed(content_type: str) -> tuple[str, list[tuple[str, str]]]:
 
 def _disagreements(evidence: Evidence) -> Iterator[Finding]:
     names = {"text": "the text format", "openmetrics": "OpenMetrics"}
-    for scraped in filter(None, (evidence.text, evidence.openmetrics)):
+    for scraped in (evidence.text, *evidence.openmetrics[:1]):
         fetched = scraped.fetched
         announced, is_in = fetched.format, body_format(fetched)
         is_exposition = _parsed(fetched.content_type)[0] in (TEXT, OPENMETRICS)

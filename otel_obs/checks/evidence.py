@@ -47,7 +47,8 @@ class Evidence:
 
     Attributes:
         text: The answer to a scraper that wants text; for a file, the file.
-        openmetrics: The answer to one that wants OpenMetrics; None for a file.
+        openmetrics: The answers to one that wants OpenMetrics, several where the first has other names than
+            the text; none for a file.
         protobuf: The answer to one that wants protobuf; None for a file.
         later: Further answers in text, each on a connection of its own, in order.
         is_authorized: Whether the requests carried credentials.
@@ -55,7 +56,7 @@ class Evidence:
     """
 
     text: Scraped
-    openmetrics: Scraped | None = None
+    openmetrics: Sequence[Scraped] = ()
     protobuf: Fetched | None = None
     later: Sequence[Scraped] = ()
     is_authorized: bool = False

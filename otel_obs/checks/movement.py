@@ -32,8 +32,10 @@ def check_movement(evidence: Evidence) -> Iterator[Finding]:
     if len(pages) < 2:
         return
     names = dict.fromkeys(name for page in pages for name in page.families)
-    for name in names:
-        yield from _judge(name, list(_series(name, pages).values()))
+    found = [finding for name in names for finding in _judge(name, list(_series(name, pages).values()))]
+    # Once workers are known to answer in turn, a value that fell may be another worker's as well.
+    is_in_turn = any(finding.code == "OBS051" for finding in found)
+    yield from (finding._replace(code="OBS051") if is_in_turn else finding for finding in found)
 
 
 def _series(name: str, pages: Sequence[ScrapedPage]) -> dict[Key, list[float | None]]:
@@ -68,7 +70,9 @@ def _judge(name: str, series: Sequence[Values]) -> Iterator[Finding]:
         yield Finding("OBS051", name, f"goes back and forth from one answer to the next: {shown}")
     elif fallen:
         shown = ", ".join(f"{value:.12g}" for value in fallen[0])
-        yield Finding("OBS050", name, f"has fallen between two scrapes: {shown}")
+        # Who starts again has a later start: an earlier one is another process's.
+        code = "OBS051" if name in _CONSTANT else "OBS050"
+        yield Finding(code, name, f"has fallen between two scrapes: {shown}")
 
 
 def _has_gap(values: Values) -> bool:

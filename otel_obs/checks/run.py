@@ -82,19 +82,26 @@ def gather(source: str, first: Fetched, fetching: Fetching, limits: Limits, agai
     evidence = Evidence(text, limits=limits, is_authorized=fetching.has_credentials)
     if not fetch.is_address(source):
         return evidence
-    openmetrics = fetching.fetch(source, fetch.ACCEPT_OPENMETRICS)
+    openmetrics = [Scraped.read(fetching.fetch(source, fetch.ACCEPT_OPENMETRICS), reader)]
     protobuf = fetching.fetch(source, fetch.ACCEPT_PROTOBUF)
-    later = _ask_again(source, fetching, again)
-    return replace(
+    later = [Scraped.read(answer, reader) for answer in _ask_again(source, fetching, again)]
+    evidence = replace(
         evidence,
-        openmetrics=Scraped.read(openmetrics, reader),
+        openmetrics=openmetrics,
         protobuf=protobuf,
-        later=[Scraped.read(answer, reader) for answer in later],
+        later=later,
         open_at=public_addresses(source),
     )
+    if not any(syntax.disagreements(evidence)):
+        return evidence
+    # Another worker may have answered: only what no answer has is missing.
+    repeated = _ask_again(source, fetching, again, fetch.ACCEPT_OPENMETRICS)
+    return replace(evidence, openmetrics=openmetrics + [Scraped.read(answer, reader) for answer in repeated])
 
 
-def _ask_again(source: str, fetching: Fetching, again: Repetition) -> Iterator[Fetched]:
+def _ask_again(
+    source: str, fetching: Fetching, again: Repetition, accept: str = fetch.ACCEPT_TEXT
+) -> Iterator[Fetched]:
     for _ in range(again.times):
         time.sleep(again.interval_s)
-        yield fetching.fetch(source)
+        yield fetching.fetch(source, accept)

@@ -28,8 +28,9 @@ _CODES = {
 def check_syntax(evidence: Evidence) -> Iterator[Finding]:
     """Every flaw of the text page and of the OpenMetrics page."""
     yield from _flaws(evidence.text)
-    if evidence.openmetrics is not None and evidence.openmetrics.page.format == "openmetrics":
-        yield from _flaws(evidence.openmetrics)
+    for scraped in evidence.openmetrics[:1]:
+        if scraped.page.format == "openmetrics":
+            yield from _flaws(scraped)
 
 
 def _flaws(scraped: Scraped) -> Iterator[Finding]:
@@ -61,16 +62,23 @@ def check_protobuf(evidence: Evidence) -> Iterator[Finding]:
 
 def check_formats_agree(evidence: Evidence) -> Iterator[Finding]:
     """The same samples in text and in OpenMetrics, but for what only OpenMetrics has."""
-    if evidence.openmetrics is None or evidence.openmetrics.page.format != "openmetrics":
-        return
-    # A family may be new: only what was in text before, or is not in text after, is missing.
-    openmetrics = _names(evidence.openmetrics.page)
-    after = _names((evidence.later[-1] if evidence.later else evidence.text).page)
-    both = (("OpenMetrics", _names(evidence.text.page) - openmetrics), ("text", openmetrics - after))
-    for where, missing in both:
+    for where, missing in zip(("OpenMetrics", "text"), disagreements(evidence), strict=True):
         if missing:
             shown = ", ".join(sorted(missing)[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
             yield Finding("OBS016", where, f"{where} lacks {len(missing)} names of the other format: {shown}")
+
+
+def disagreements(evidence: Evidence) -> tuple[set[str], set[str]]:
+    """The names that no answer in OpenMetrics has and all in text have, and the other way round.
+
+    A family may be new, and another worker may have answered: what any answer of a format has is not missing.
+    """
+    texts = [_names(each.page) for each in (evidence.text, *evidence.later) if each.fetched.status == 200]
+    others = [_names(each.page) for each in evidence.openmetrics if each.page.format == "openmetrics"]
+    if not texts or not others:
+        return set(), set()
+    in_all_texts, in_all_others = set.intersection(*texts), set.intersection(*others)
+    return in_all_texts - set.union(*others), in_all_others - set.union(*texts)
 
 
 def _names(page: ScrapedPage) -> set[str]:

@@ -37,6 +37,20 @@ def reset_once(accept: str, before: int) -> Reply:
     return Reply(f"{HEAD}jobs_total {value}\n".encode())
 
 
+def once_elsewhere(accept: str, before: int) -> Reply:
+    """One answer is another worker's: what is more there falls after it, and never comes back."""
+    jobs, tasks = (7, 9) if before == 3 else (30, 3)
+    text = f"{HEAD}jobs_total {jobs}\n" + family("tasks_total", "counter", f" {tasks}")
+    return Reply(text.encode())
+
+
+def openmetrics_elsewhere(accept: str, before: int) -> Reply:
+    """The first answer in OpenMetrics is of a worker that has nothing to tell yet."""
+    if "openmetrics" not in accept:
+        return Reply(GOOD.encode())
+    return Reply((b"# EOF\n" if before == 1 else OPENMETRICS_GOOD.encode()), OPENMETRICS)
+
+
 def slow(accept: str, before: int) -> Reply:
     """An answer that takes its time; 0.3 s is slow where 0.2 s is allowed."""
     time.sleep(0.3)
@@ -155,6 +169,13 @@ BROKEN: Mapping[str, Broken] = {
     "a counter that falls": Broken(reset_once, {"OBS050"}),
     "workers that answer for themselves": Broken(
         in_turn(HEAD + "jobs_total 30\n", HEAD + "jobs_total 7\n"), {"OBS051"}
+    ),
+    "one answer of another worker": Broken(once_elsewhere, {"OBS051"}),
+    "a worker that started before the other": Broken(
+        lambda accept, before: Reply(
+            family("process_start_time_seconds", "gauge", " 200" if before < 5 else " 100").encode()
+        ),
+        {"OBS051"},
     ),
     "series that only some workers have": Broken(
         in_turn(GOOD, HEAD + 'jobs_total{queue="b"} 3\n'), {"OBS051"}

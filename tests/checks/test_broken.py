@@ -10,7 +10,7 @@ from otel_obs.checks.table import CHECKS, Finding
 from otel_obs.reading import addresses
 from otel_obs.reading.fetch import Fetched, Fetching
 from otel_obs.reading.text import read_page
-from tests.checks.broken import BROKEN, GOOD, by_format
+from tests.checks.broken import BROKEN, GOOD, by_format, openmetrics_elsewhere
 from tests.support.endpoints import Endpoint
 from tests.support.processes import free_port
 
@@ -37,6 +37,11 @@ def test_the_fault_is_named_and_no_other(name: str) -> None:
 
 def test_nothing_is_wrong_with_an_endpoint_that_is_right() -> None:
     with Endpoint(by_format(GOOD)) as endpoint:
+        assert check_source(endpoint.url, Fetching({}), ROOMY) == []
+
+
+def test_formats_agree_where_another_worker_answered_the_first_time() -> None:
+    with Endpoint(openmetrics_elsewhere) as endpoint:
         assert check_source(endpoint.url, Fetching({}), ROOMY) == []
 
 

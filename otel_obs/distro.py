@@ -13,7 +13,7 @@ from otel_obs.frameworks.table import INSTRUMENTORS
 
 _logger = logging.getLogger("otel_obs")
 
-_CLIENTS = {
+CLIENTS = {
     "aiohttp-client": "aiohttp",
     "httpx": "httpx",
     "httpx2": "httpx2",
@@ -44,11 +44,11 @@ class Distro(BaseDistro):  # type: ignore[misc]
         Those of HTTP clients are loaded for their spans: where there is tracing, when the client is imported.
         """
         name, load = entry_point.name, super().load_instrumentor
-        if name not in (*INSTRUMENTORS, *_CLIENTS) or applications.leaves_http_upstream():
+        if name not in (*INSTRUMENTORS, *CLIENTS) or applications.leaves_http_upstream():
             load(entry_point, **kwargs)
-        elif name in _CLIENTS:
+        elif name in CLIENTS:
             applications.trace_client(
-                _CLIENTS[name], lambda **options: load(entry_point, **options, **kwargs)
+                CLIENTS[name], lambda **options: load(entry_point, **options, **kwargs)
             )
 
 

@@ -77,8 +77,8 @@ def disagreements(evidence: Evidence) -> tuple[set[str], set[str]]:
     others = [_names(each.page) for each in evidence.openmetrics if each.page.format == "openmetrics"]
     if not texts or not others:
         return set(), set()
-    in_all_texts, in_all_others = set.intersection(*texts), set.intersection(*others)
-    return in_all_texts - set.union(*others), in_all_others - set.union(*texts)
+    in_all_texts, in_all_others = texts[0].intersection(*texts), others[0].intersection(*others)
+    return in_all_texts.difference(*others), in_all_others.difference(*texts)
 
 
 def _names(page: ScrapedPage) -> set[str]:

@@ -1,0 +1,281 @@
+"""Examine a command before it runs, or a process that runs: read only, and nothing of it is executed."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from otel_obs import service
+from otel_obs.diagnosis import packages, places
+from otel_obs.diagnosis.launch import Launch, take_apart
+from otel_obs.diagnosis.others import CALLABLES, OTHER_LIBRARIES, UNMEASURED
+from otel_obs.diagnosis.report import Diagnosis
+from otel_obs.diagnosis.servers import SERVER_KINDS, ServerModel, server_of
+from otel_obs.diagnosis.sources import Sources, read_sources
+from otel_obs.errors import SettingError, UnreadableError
+from otel_obs.frameworks.table import FRAMEWORKS
+from otel_obs.host import proc
+from otel_obs.settings import SETTINGS, Settings
+
+COMMAND, MEASURED, INSTRUMENTORS, SETTINGS_IN_FORCE = "command", "measured", "instrumentors", "settings"
+PROCESS = "process"
+_SECRETS = frozenset({"OTEL_OBS_METRICS_TOKEN"})
+_OTHERS_READ = ("OTEL_", "PROMETHEUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS")
+
+
+def examine(command: Sequence[str], environ: Mapping[str, str], directory: Path) -> Diagnosis:
+    """Say what will happen if *command* runs under the wrapper.
+
+    Args:
+        command: The command line, in words.
+        environ: The environment that it will have.
+        directory: Where it will run.
+
+    Raises:
+        UnreadableError: The command runs no program.
+    """
+    diagnosis = Diagnosis()
+    launch = take_apart(command, environ)
+    model = server_of(launch, directory)
+    _examine_program(diagnosis, launch, model)
+    settings = _examine_application(diagnosis, launch, model, directory)
+    if settings is not None:
+        ports = model.ports if model is not None else ()
+        places.examine_ports(diagnosis, settings, ports)
+        places.examine_directory(diagnosis, settings, launch.environ)
+    return diagnosis
+
+
+def examine_process(pid: int) -> Diagnosis:
+    """Say the same of a process that runs, and what it has joined.
+
+    Raises:
+        UnreadableError: There is no such process, or it is not ours to see.
+    """
+    try:
+        explanation = service.explain(pid)
+    except ProcessLookupError as error:
+        raise UnreadableError(
+            f"process {pid}", "is not there, or is another user's", "run this as its user"
+        ) from error
+    environ, command = proc.environment_of(pid), proc.command_of(pid)
+    if not environ:
+        raise UnreadableError(f"process {pid}", "does not show its environment", "run this as its user")
+    diagnosis = Diagnosis()
+    try:
+        directory = Path(os.readlink(f"/proc/{pid}/cwd"))
+    except OSError:
+        directory = Path()
+    for line in str(explanation).splitlines():
+        diagnosis.say(PROCESS, "", line.strip())
+    workers = [child.pid for child in proc.children_of(pid)]
+    if workers:
+        diagnosis.say(PROCESS, "children", ", ".join(map(str, workers)))
+    if explanation.remedy:
+        diagnosis.warn(f"process {pid}", explanation.reason, explanation.remedy)
+    if not any(service.explain(each).is_member for each in [pid, *workers] if proc.look_up(each)):
+        diagnosis.warn(
+            f"process {pid}",
+            "has not joined a service of otel_obs, nor has a child of it: nothing of it is measured so far",
+            "start it with opentelemetry-instrument, or call otel_obs.instrument(app)",
+        )
+    # A process that has given itself a title shows no command line any more.
+    launch = _launch_of(command, environ)
+    model = server_of(launch, directory) if launch.program else None
+    if launch.program:
+        _examine_program(diagnosis, launch, model)
+    settings = _examine_application(diagnosis, launch, model, directory)
+    if settings is not None:
+        listening = {port for each in [pid, *workers] for port in places.ports_of(each)}
+        ports = tuple(sorted(listening - {settings.prometheus_port}))
+        places.examine_ports(diagnosis, settings, ports)
+        places.examine_directory(diagnosis, settings, environ)
+    return diagnosis
+
+
+def _launch_of(command: list[str], environ: Mapping[str, str]) -> Launch:
+    try:
+        launch = take_apart(command, environ)
+    except UnreadableError:
+        return Launch(environ=environ)
+    titled = re.match(r"gunicorn: \w+ \[(.+)\]", " ".join(command))
+    if titled is None:
+        return launch
+    return Launch("gunicorn", (titled[1],), environ=environ, path=sys.executable, interpreter=sys.executable)
+
+
+def _examine_program(diagnosis: Diagnosis, launch: Launch, model: ServerModel | None) -> None:
+    """The program, its Python, and how it starts workers."""
+    diagnosis.say(COMMAND, "program", launch.program, launch.path or "not found")
+    if not launch.path:
+        kind = SERVER_KINDS.get(launch.program)
+        remedy = f"pip install {kind.package}" if kind else "check PATH, or give the whole path"
+        diagnosis.warn(launch.program, "is no command that can be executed: it is not installed here", remedy)
+    _examine_interpreter(diagnosis, launch)
+    diagnosis.say(
+        COMMAND, "wrapper", launch.wrapper or "none in the command: put opentelemetry-instrument before it"
+    )
+    if model is None:
+        diagnosis.say(COMMAND, "server", f"{launch.program} is none that is known; what it does is its own")
+        return
+    kind = SERVER_KINDS[model.name]
+    version = packages.version_of(kind.package)
+    diagnosis.say(
+        COMMAND, "server", f"{model.name} {version}".rstrip(), "installed" if version else "not installed"
+    )
+    if not version and launch.path:
+        diagnosis.warn(model.name, "is not installed in this Python", f"pip install {kind.package}")
+    diagnosis.say(COMMAND, "application", model.target or "not in the command line")
+    shown = "not known" if model.workers is None else model.workers
+    diagnosis.say(COMMAND, "workers", shown, model.model)
+    for note in model.notes:
+        diagnosis.say(COMMAND, "note", note)
+
+
+def _examine_interpreter(diagnosis: Diagnosis, launch: Launch) -> None:
+    if not launch.interpreter:
+        return
+    diagnosis.say(COMMAND, "Python", launch.interpreter)
+    if not _is_this_python(launch.interpreter):
+        diagnosis.warn(
+            launch.interpreter,
+            f"is not the Python of this command, {sys.executable}; what is said of packages may not hold",
+            f"run doctor there: {launch.interpreter} -m otel_obs doctor",
+        )
+    hiding = [
+        flag for flag in launch.flags if re.match(r"-[A-Za-z]*[IES]", flag) and flag[:2] not in ("-W", "-X")
+    ]
+    if hiding:
+        diagnosis.warn(
+            " ".join(hiding),
+            "keeps Python from loading the wrapper, which comes by PYTHONPATH and sitecustomize",
+            "leave it out, or call otel_obs.instrument(app) in the code",
+        )
+
+
+def _is_this_python(path: str) -> bool:
+    """Whether a path is this environment's Python; links within one directory are the same."""
+    own = Path(sys.executable)
+    try:
+        return Path(path).parent.resolve() == own.parent.resolve() or Path(path).parent.samefile(own.parent)
+    except OSError:
+        return False
+
+
+def _examine_application(
+    diagnosis: Diagnosis, launch: Launch, model: ServerModel | None, directory: Path
+) -> Settings | None:
+    """What is measured, by whom, and with which settings; None where the settings are wrong."""
+    sources = read_sources(launch, model.target if model is not None else "", directory)
+    settings = _examine_settings(diagnosis, launch, sources)
+    _examine_frameworks(diagnosis, sources)
+    _examine_others(diagnosis, sources)
+    if settings is not None:
+        _examine_packages(diagnosis, launch, settings)
+    return settings
+
+
+def _examine_settings(diagnosis: Diagnosis, launch: Launch, sources: Sources) -> Settings | None:
+    """Every value that somebody gave, and by whom; what the code gives wins over variables."""
+    try:
+        settings = Settings.from_env(launch.environ)
+    except SettingError as error:
+        diagnosis.warn(
+            error.variable,
+            f"{error}; the service would run without metrics",
+            "correct it; docs/settings.md lists all",
+        )
+        return None
+    for warning in settings.warnings:
+        diagnosis.warn("settings", warning, "correct the name, or unset it")
+    told = {each.field: each for each in sources.told}
+    for row in SETTINGS:
+        source = launch.assigned.get(row.variable) or (
+            "environment" if launch.environ.get(row.variable) else "default"
+        )
+        value = "…" if row.variable in _SECRETS and source != "default" else getattr(settings, row.field)
+        if row.field in told:
+            value, source = told[row.field].value, f"{told[row.field].where}, in the code"
+        diagnosis.say(SETTINGS_IN_FORCE, row.variable, value, source)
+    if not settings.is_on:
+        variable = "OTEL_SDK_DISABLED" if settings.sdk_disabled else "OTEL_OBS_ENABLED"
+        diagnosis.warn(variable, "switches otel_obs off: nothing is measured", "unset it")
+    if launch.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        diagnosis.say(
+            SETTINGS_IN_FORCE,
+            "PROMETHEUS_MULTIPROC_DIR",
+            "is not needed: otel_obs adds up all workers",
+            "environment",
+        )
+    _examine_token(diagnosis, settings)
+    return settings
+
+
+def _examine_token(diagnosis: Diagnosis, settings: Settings) -> None:
+    for read in (settings.read_metrics_token, lambda: settings.tls_files):
+        try:
+            read()
+        except SettingError as error:
+            diagnosis.warn(error.variable, str(error), "correct it; docs/settings.md lists all")
+
+
+def _examine_frameworks(diagnosis: Diagnosis, sources: Sources) -> None:
+    if not sources.is_found:
+        diagnosis.say(MEASURED, "application", "its file was not found; what it imports is not known")
+    for path in sources.unread:
+        diagnosis.say(MEASURED, "not read", path)
+    roots = {module.partition(".")[0] for framework in FRAMEWORKS for module in framework.imported}
+    for framework in sorted(roots):
+        place = sources.place_of(framework)
+        if place:
+            diagnosis.say(MEASURED, framework, "requests are measured, by their routes' templates", place)
+    for module, name in UNMEASURED.items():
+        place = sources.place_of(module)
+        if place and module in CALLABLES:
+            diagnosis.say(
+                MEASURED, name, "requests are counted under a known server, without their routes", place
+            )
+        elif place:
+            diagnosis.warn(
+                name,
+                f"is imported at {place}; otel_obs does not measure its requests",
+                "count them with the catalog (docs/metrics.md), or with `prometheus_client`",
+            )
+    for call in sources.calls:
+        diagnosis.say(MEASURED, "in code", "otel_obs is called", call)
+
+
+def _examine_others(diagnosis: Diagnosis, sources: Sources) -> None:
+    installed = packages.names_installed()
+    for other in OTHER_LIBRARIES:
+        place = sources.place_of(other.module)
+        if place and other.is_problem:
+            diagnosis.warn(other.module, f"is imported at {place}: it {other.what}", other.remedy)
+        elif place:
+            diagnosis.say(MEASURED, other.module, other.what, place)
+        elif other.package in installed and not sources.is_found:
+            diagnosis.say(MEASURED, other.module, f"is installed; where it is used, {other.what}")
+
+
+def _examine_packages(diagnosis: Diagnosis, launch: Launch, settings: Settings) -> None:
+    chosen, source, installed = packages.chosen_distribution(launch.environ)
+    diagnosis.say(INSTRUMENTORS, "distribution", f"{chosen} of {', '.join(installed)}", source)
+    configurator = launch.environ.get("OTEL_PYTHON_CONFIGURATOR", packages.OURS)
+    for variable, choice in (("OTEL_PYTHON_DISTRO", chosen), ("OTEL_PYTHON_CONFIGURATOR", configurator)):
+        if choice == packages.OURS:
+            continue
+        diagnosis.warn(
+            variable,
+            f"chooses {choice}: otel_obs is not loaded by the wrapper",
+            "unset it, or set OTEL_PYTHON_DISTRO=otel_obs OTEL_PYTHON_CONFIGURATOR=otel_obs",
+        )
+    for each in packages.instrumentors(launch.environ, settings, chosen == packages.OURS):
+        diagnosis.say(INSTRUMENTORS, each.name, each.state, each.why)
+        if each.state == packages.REFUSED:
+            diagnosis.warn(each.name, f"is not loaded: {each.why}", "install versions that fit together")
+    for variable, name in packages.missing_exporters(settings):
+        remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else "install its package"
+        diagnosis.warn(f"{variable}={name}", "names an exporter that is not installed", remedy)

@@ -1,0 +1,180 @@
+"""How servers start their workers, read from their command lines: one row each."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from otel_obs.diagnosis.launch import Launch
+
+_TARGET = re.compile(r"[A-Za-z_][\w./]*:[A-Za-z_][\w.]*(?:\(.*\))?$")
+_MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$")
+
+
+class ServerKind(NamedTuple):
+    """What is to be known of a server.
+
+    Args:
+        package: The distribution that brings it; "" where it comes with its framework.
+        port: The port that it listens on when it is told none.
+        workers: Options that give the number of workers, then variables that do.
+        bind: Options that give an address, as `host:port` or as a port.
+        target: Options that name the application, where it is no bare word.
+        model: How workers begin.
+        switches: Options without a value that come before the application.
+    """
+
+    package: str
+    port: int
+    workers: tuple[str, ...] = ()
+    bind: tuple[str, ...] = ("--port", "-p")
+    target: tuple[str, ...] = ()
+    model: str = ""
+
+
+FORKS, SPAWNS = "forks", "spawns"
+MODELS = {
+    FORKS: "a master forks its workers; each loads the application after the fork",
+    SPAWNS: "a parent starts its workers anew, through multiprocessing; each loads the application",
+    "": "one process, with threads",
+}
+
+SERVER_KINDS: Mapping[str, ServerKind] = {
+    "gunicorn": ServerKind(
+        "gunicorn", 8000, ("-w", "--workers", "WEB_CONCURRENCY"), ("-b", "--bind"), model=FORKS
+    ),
+    "uvicorn": ServerKind("uvicorn", 8000, ("--workers", "WEB_CONCURRENCY"), ("--port",), model=SPAWNS),
+    "hypercorn": ServerKind("hypercorn", 8000, ("-w", "--workers"), ("-b", "--bind"), model=SPAWNS),
+    "granian": ServerKind(
+        "granian", 8000, ("--workers", "GRANIAN_WORKERS"), ("--port", "GRANIAN_PORT"), model=SPAWNS
+    ),
+    "fastapi": ServerKind("fastapi-cli", 8000, ("--workers",), ("--port",), model=SPAWNS),
+    "flask": ServerKind("flask", 5000, (), ("-p", "--port", "FLASK_RUN_PORT"), ("-A", "--app", "FLASK_APP")),
+    "waitress-serve": ServerKind("waitress", 8080, (), ("--port", "--listen")),
+    "daphne": ServerKind("daphne", 8000, (), ("-p", "--port")),
+    "uwsgi": ServerKind(
+        "uwsgi",
+        0,
+        ("-p", "--processes", "--workers"),
+        ("--http", "--http-socket", "-s", "--socket"),
+        ("-w", "--module", "--wsgi-file"),
+        model=FORKS,
+    ),
+}
+
+
+class ServerModel(NamedTuple):
+    """What a command line says of how the service will run; None and "" where it does not say."""
+
+    name: str
+    target: str
+    workers: int | None
+    ports: tuple[int, ...]
+    model: str
+    notes: tuple[str, ...] = ()
+
+
+def server_of(launch: Launch, directory: Path) -> ServerModel | None:
+    """The server that a command starts; None where it is none that is known."""
+    name = launch.program
+    kind = SERVER_KINDS.get(name)
+    if kind is None:
+        return None
+    words = list(launch.arguments)
+    notes: list[str] = []
+    if name == "gunicorn":
+        words = [*launch.environ.get("GUNICORN_CMD_ARGS", "").split(), *words]
+        words = [*_gunicorn_file(words, directory, notes), *words]
+    found = _last(words, launch.environ, kind.workers)
+    workers = int(found) if found.isdigit() else None if found else 1
+    if "--reload" in words and name in ("uvicorn", "fastapi", "gunicorn"):
+        notes.append("--reload starts the application anew at each change; its numbers begin at 0 then")
+    model = MODELS[kind.model]
+    if name == "gunicorn" and "--preload" in words:
+        model = "a master loads the application and then forks its workers (--preload)"
+    if name != "gunicorn" and workers == 1 and "--reload" not in words:
+        model = MODELS[""]
+    return ServerModel(
+        name, _target(words, launch, kind), workers, _ports(words, launch, kind), model, tuple(notes)
+    )
+
+
+def _last(words: Sequence[str], environ: Mapping[str, str], names: Sequence[str]) -> str:
+    """The value of the last of some options; of a variable where no option is given."""
+    found = list(_values(words, names))
+    variables = [environ[name] for name in names if not name.startswith("-") and environ.get(name)]
+    return (found or variables or [""])[-1]
+
+
+def _values(words: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    for at, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in names and option.startswith("--") and equals:
+            yield value
+        elif word in names and at + 1 < len(words):
+            yield words[at + 1]
+        elif not word.startswith("--") and word[:2] in names and len(word) > 2:
+            yield word[2:]
+
+
+def _ports(words: Sequence[str], launch: Launch, kind: ServerKind) -> tuple[int, ...]:
+    given = list(_values(words, kind.bind)) or [
+        launch.environ[name] for name in kind.bind if launch.environ.get(name)
+    ]
+    ends = [re.search(r"(?:^|:)(\d+)$", text) for text in given]
+    ports = tuple(int(end[1]) for end in ends if end is not None)
+    if ports or given or not kind.port:
+        return ports
+    # gunicorn takes the variable PORT for its default.
+    named = launch.environ.get("PORT", "") if launch.program == "gunicorn" else ""
+    return (int(named) if named.isdigit() else kind.port,)
+
+
+def _target(words: Sequence[str], launch: Launch, kind: ServerKind) -> str:
+    named = _last(words, launch.environ, kind.target)
+    if named:
+        return named
+    for word in words:
+        if _TARGET.match(word):
+            return word
+    last = words[-1] if words else ""
+    if launch.program in ("fastapi", "flask"):
+        scripts = [word for word in words if word.endswith(".py")]
+        return scripts[0] if scripts else "app"
+    return last if _MODULE.match(last) and len(words) > 0 and not last.isdigit() else ""
+
+
+_FILE_OPTIONS = {"workers": "--workers", "bind": "--bind", "preload_app": "--preload", "wsgi_app": ""}
+
+
+def _gunicorn_file(words: Sequence[str], directory: Path, notes: list[str]) -> list[str]:
+    """What gunicorn.conf.py sets, as options. It is read and not run: what it computes is not known."""
+    named = _last(words, {}, ("-c", "--config"))
+    path = directory / (named.removeprefix("file:") or "gunicorn.conf.py")
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    options: list[str] = []
+    for node in tree.body:
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            continue
+        name = node.targets[0].id
+        if name not in _FILE_OPTIONS:
+            continue
+        try:
+            value = ast.literal_eval(node.value)
+        except (ValueError, TypeError):
+            notes.append(f"{path.name} computes {name}: what it will be is not known without running it")
+            if name == "workers":
+                options += ["--workers", "?"]
+            continue
+        if name == "preload_app":
+            options += ["--preload"] if value else []
+        else:
+            each = value if isinstance(value, list | tuple) else [value]
+            options += [word for item in each for word in (_FILE_OPTIONS[name], str(item)) if word]
+    return options

@@ -13,7 +13,7 @@ from otel_obs.diagnosis import packages, places
 from otel_obs.diagnosis.launch import Launch, take_apart
 from otel_obs.diagnosis.others import CALLABLES, OTHER_LIBRARIES, UNMEASURED
 from otel_obs.diagnosis.report import Diagnosis
-from otel_obs.diagnosis.servers import SERVER_KINDS, ServerModel, server_of
+from otel_obs.diagnosis.servers import SERVER_KINDS, TARGET, ServerModel, server_of
 from otel_obs.diagnosis.sources import Sources, read_sources
 from otel_obs.errors import SettingError, UnreadableError
 from otel_obs.frameworks.table import FRAMEWORKS
@@ -113,10 +113,14 @@ def _examine_program(diagnosis: Diagnosis, launch: Launch, model: ServerModel | 
     if not launch.path:
         kind = SERVER_KINDS.get(launch.program)
         remedy = f"pip install {kind.package}" if kind else "check PATH, or give the whole path"
-        diagnosis.warn(launch.program, "is no command that can be executed: it is not installed here", remedy)
+        what = "is no command that can be executed: it is not installed here"
+        beside = Path(sys.executable).with_name(launch.program)
+        if beside.is_file():
+            what, remedy = "is not on PATH", f"activate the environment, or give the whole path: {beside}"
+        diagnosis.warn(launch.program, what, remedy)
     _examine_interpreter(diagnosis, launch)
     diagnosis.say(
-        COMMAND, "wrapper", launch.wrapper or "none in the command: put opentelemetry-instrument before it"
+        COMMAND, "wrapper", launch.wrapper or "none in the command: put opentelemetry-instrument first"
     )
     if model is None:
         diagnosis.say(COMMAND, "server", f"{launch.program} is none that is known; what it does is its own")
@@ -169,13 +173,20 @@ def _examine_application(
     diagnosis: Diagnosis, launch: Launch, model: ServerModel | None, directory: Path
 ) -> Settings | None:
     """What is measured, by whom, and with which settings; None where the settings are wrong."""
-    sources = read_sources(launch, model.target if model is not None else "", directory)
+    sources = read_sources(
+        launch, model.target if model is not None else _word_of_application(launch), directory
+    )
     settings = _examine_settings(diagnosis, launch, sources)
     _examine_frameworks(diagnosis, sources)
     _examine_others(diagnosis, sources)
     if settings is not None:
         _examine_packages(diagnosis, launch, settings)
     return settings
+
+
+def _word_of_application(launch: Launch) -> str:
+    """What looks like an application in the command line of a server that is not known."""
+    return next((word for word in launch.arguments if TARGET.match(word)), "")
 
 
 def _examine_settings(diagnosis: Diagnosis, launch: Launch, sources: Sources) -> Settings | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from otel_obs.diagnosis.launch import Launch
 
-_TARGET = re.compile(r"[A-Za-z_][\w./]*:[A-Za-z_][\w.]*(?:\(.*\))?$")
+TARGET = re.compile(r"[A-Za-z_][\w./]*:[A-Za-z_][\w.]*(?:\(.*\))?$")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$")
 
 
@@ -138,7 +138,7 @@ def _target(words: Sequence[str], launch: Launch, kind: ServerKind) -> str:
     if named:
         return named
     for word in words:
-        if _TARGET.match(word):
+        if TARGET.match(word):
             return word
     last = words[-1] if words else ""
     if launch.program in ("fastapi", "flask"):

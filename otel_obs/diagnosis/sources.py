@@ -94,10 +94,13 @@ def _files(module: str, roots: list[Path]) -> list[Path]:
     parts = module.split(".")
     for root in roots:
         places = [root.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
-        files = (
-            path for place in places for path in (place.with_name(place.name + ".py"), place / "__init__.py")
-        )
-        found = [path.resolve() for path in files if path.is_file() and "site-packages" not in path.parts]
+        pairs = ((place.with_name(place.name + ".py"), place / "__init__.py") for place in places)
+        found = [
+            path.resolve()
+            for pair in pairs
+            for path in pair
+            if path.is_file() and "site-packages" not in path.parts
+        ]
         if found:
             return found
     return []

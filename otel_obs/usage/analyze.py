@@ -1,0 +1,145 @@
+"""Which metrics of a service nobody uses, and who uses what there is not."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from otel_obs.errors import UnreadableError
+from otel_obs.reading.fetch import Fetching
+from otel_obs.usage.compare import Break
+from otel_obs.usage.users import Used, User, used
+
+MADE_BY_PROMETHEUS = frozenset({"ALERTS", "ALERTS_FOR_STATE", "up"})
+_SUFFIXES = ("_bucket", "_sum", "_count", "_created")
+Labels = Mapping[str, frozenset[str]]
+
+
+class Unused(NamedTuple):
+    """A family that nobody uses, and the series that it has."""
+
+    family: str
+    series: int
+
+
+class Analysis(NamedTuple):
+    """What was found."""
+
+    unused: list[Unused]
+    missing: list[Break]
+    unread: list[Used]
+
+
+class PrometheusApi:
+    """What a Prometheus is asked; it is only read."""
+
+    def __init__(self, base: str, fetching: Fetching) -> None:
+        self._base, self._fetching = base.rstrip("/"), fetching
+
+    def _get(self, path: str, **parameters: str) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        where = f"{self._base}/api/v1/{path}" + (f"?{query}" if query else "")
+        answer = self._fetching.fetch(where, "application/json")
+        try:
+            said = json.loads(answer.body)
+            if answer.status == 200 and said["status"] == "success":
+                return said["data"]
+            problem = str(said.get("error", f"answered {answer.status}"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            problem = f"answered {answer.status}, and not as Prometheus does"
+        raise UnreadableError(
+            self._base, problem, "give the address of a Prometheus, such as http://localhost:9090"
+        )
+
+    def names(self) -> frozenset[str]:
+        """The names of all series."""
+        return frozenset(self._get("label/__name__/values"))
+
+    def series(self, matcher: str) -> list[dict[str, str]]:
+        """The labels of the series of a matcher."""
+        return list(self._get("series", **{"match[]": matcher}))
+
+    def rules(self) -> list[Used]:
+        """The rules that it runs."""
+        groups = self._get("rules")["groups"]
+        return [used(_rule(rule, group)) for group in groups for rule in group["rules"]]
+
+
+def _rule(rule: Mapping[str, Any], group: Mapping[str, Any]) -> User:
+    recorded = rule["name"] if rule.get("type") == "recording" else ""
+    kind = "record" if recorded else "alert"
+    return User(f"{group.get('file', group['name'])}: {kind} {rule['name']}", rule["query"], recorded)
+
+
+def analyze(api: PrometheusApi, job: str, users: Iterable[Used]) -> Analysis:
+    """Compare what one job has with what users ask for.
+
+    Args:
+        api: The Prometheus that scrapes it.
+        job: The service's name there; "" for all that it scrapes.
+        users: Rules and panels.
+
+    Raises:
+        UnreadableError: Prometheus does not answer, or knows no such job.
+    """
+    everyone = list(users)
+    series = api.series(f"{{job={json.dumps(job)}}}" if job else '{__name__!=""}')
+    if not series:
+        what = f"has no series of job {job!r}" if job else "has no series"
+        raise UnreadableError(
+            job or "Prometheus", what, "is the service scraped, and is that its name there?"
+        )
+    recorded = {each.user.records for each in everyone if each.user.records}
+    counts: defaultdict[str, int] = defaultdict(int)
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    for each in series:
+        name = each.get("__name__", "")
+        labels[name].update(each)
+        counts[name] += 1
+    have = {name: frozenset(found) for name, found in labels.items()}
+    known = api.names() | recorded | MADE_BY_PROMETHEUS
+    return Analysis(
+        sorted(_unused(counts, everyone, recorded), key=lambda each: (-each.series, each.family)),
+        [
+            Break(each.user.where, each.user.expression, why)
+            for each in everyone
+            for why in _lacking(each, have, known, job)
+        ],
+        [each for each in everyone if each.problem],
+    )
+
+
+def _family_of(name: str, names: Iterable[str]) -> str:
+    """The family of a sample: a histogram's samples are one."""
+    for suffix in _SUFFIXES:
+        base = name.removesuffix(suffix)
+        if name.endswith(suffix) and (base + "_bucket" in names or base + "_count" in names):
+            return base
+    return name
+
+
+def _unused(counts: Mapping[str, int], users: Iterable[Used], recorded: set[str]) -> Iterator[Unused]:
+    asked = {_family_of(s.name, counts) for each in users for s in each.selectors}
+    families: defaultdict[str, int] = defaultdict(int)
+    for name, count in counts.items():
+        if name not in MADE_BY_PROMETHEUS | recorded and not name.startswith("scrape_"):
+            families[_family_of(name, counts)] += count
+    yield from (Unused(family, count) for family, count in families.items() if family not in asked)
+
+
+def _lacking(each: Used, have: Labels, known: frozenset[str], job: str) -> Iterator[str]:
+    """What a user asks for that is not there."""
+    said = dict[str, None]()
+    for selector in each.selectors:
+        if not selector.name or selector.name.startswith("scrape_"):
+            continue
+        is_of_job = not job or dict(selector.values).get("job", "") == job
+        if selector.name not in known or (is_of_job and job and selector.name not in have):
+            said[f"there is no {selector.name}"] = None
+        elif selector.name in have:
+            lacking = sorted((selector.needs | selector.groups) - have[selector.name])
+            said.update(dict.fromkeys(f"{selector.name} has no label {label}" for label in lacking))
+    yield from said

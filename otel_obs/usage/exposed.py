@@ -1,0 +1,69 @@
+"""What a service exposes, as those who query it see it: names of samples, their labels and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from otel_obs.errors import UnreadableError
+from otel_obs.reading.fetch import Fetching
+from otel_obs.reading.page import ScrapedFamily, ScrapedPage
+from otel_obs.reading.text import read_page
+
+TARGET_LABELS = frozenset({"job", "instance"})
+"""What Prometheus adds to every series that it scrapes."""
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """One family.
+
+    Attributes:
+        name: As TYPE has it.
+        type: `counter`, `gauge`, `histogram`, `summary` or `unknown`.
+        labels: The labels that any of its series has, but `le` and `quantile`.
+        bounds: The values of `le`.
+        samples: The names of its samples.
+    """
+
+    name: str
+    type: str
+    labels: frozenset[str]
+    bounds: frozenset[str] = frozenset()
+    samples: frozenset[str] = field(default=frozenset())
+
+
+def exposed_by(page: ScrapedPage) -> Mapping[str, Exposed]:
+    """Every family of a page, by its name."""
+    return {name: _exposed(family) for name, family in page.families.items()}
+
+
+def _exposed(family: ScrapedFamily) -> Exposed:
+    labels = {label for sample in family.samples for label in sample.labels}
+    bounds = {sample.labels["le"] for sample in family.samples if "le" in sample.labels}
+    samples = {sample.name for sample in family.samples}
+    # A family that has no series yet has its samples all the same, as soon as it has one.
+    if family.type == "histogram":
+        samples |= {family.name + suffix for suffix in ("_bucket", "_sum", "_count")}
+    return Exposed(
+        family.name,
+        family.type,
+        frozenset(labels - {"le", "quantile"}),
+        frozenset(bounds),
+        frozenset(samples or {family.name}),
+    )
+
+
+def read_exposed(source: str, fetching: Fetching) -> ScrapedPage:
+    """A page that is whole: a wrong address or an error's text would look as if all metrics had gone.
+
+    Raises:
+        UnreadableError: It cannot be had, is refused, or holds no metric.
+    """
+    answer = fetching.fetch(source)
+    if answer.status != 200:
+        raise UnreadableError(source, f"answered {answer.status}", "give the address of /metrics")
+    page = read_page(answer.body, answer.format)
+    if not any(family.samples or family.is_typed for family in page.families.values()):
+        raise UnreadableError(source, "holds no metric", "give a page of metrics")
+    return page

@@ -1,0 +1,124 @@
+"""What an expression of PromQL needs: the series that it selects, and the labels that it asks of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import promql_parser as promql
+
+_VARIABLE = re.compile(r"\$\{\w+(?::[^}]*)?\}|\$\w+|\[\[\w+(?::\w+)?\]\]")
+_DURATION = re.compile(r"(\[|:|offset\s+-?|@\s*)(" + _VARIABLE.pattern + ")")
+_STRING = re.compile(r'"(?:\\.|[^"\\])*"' + r"|'(?:\\.|[^'\\])*'|`[^`]*`", re.S)
+_PLACEHOLDER = "variable_of_grafana"
+
+
+class Selector(NamedTuple):
+    """One selector of an expression.
+
+    Attributes:
+        name: The metric's name; "" where it is chosen by a pattern or a variable.
+        needs: The labels that its series must have to be selected at all.
+        groups: The labels by which an operation around it groups or joins.
+        bounds: The values of `le` that it names.
+        values: The labels that must have exactly one value, with it.
+    """
+
+    name: str
+    needs: frozenset[str]
+    groups: frozenset[str]
+    bounds: frozenset[str] = frozenset()
+    values: tuple[tuple[str, str], ...] = ()
+
+
+class NotPromqlError(ValueError):
+    """A text is no expression; the message is the parser's."""
+
+
+def selectors_of(expression: str) -> list[Selector]:
+    """The selectors of an expression, which may have Grafana's variables.
+
+    Raises:
+        NotPromqlError: It cannot be parsed.
+    """
+    try:
+        tree = promql.parse(_without_variables(expression))
+    except ValueError as error:
+        raise NotPromqlError(str(error)) from None
+    return list(_walk(tree, frozenset()))
+
+
+def _without_variables(expression: str) -> str:
+    """Put a duration where a variable stands for one, and a word where it stands for anything else."""
+    text = _DURATION.sub(lambda found: found[1] + ("0" if found[1].startswith("@") else "5m"), expression)
+    parts, at = [], 0
+    for string in _STRING.finditer(text):
+        parts += [_VARIABLE.sub(_PLACEHOLDER, text[at : string.start()]), string[0]]
+        at = string.end()
+    return "".join([*parts, _VARIABLE.sub(_PLACEHOLDER, text[at:])])
+
+
+def _walk(tree: Any, groups: frozenset[str]) -> Iterator[Selector]:
+    if isinstance(tree, promql.VectorSelector):
+        yield from _selectors(tree, groups)
+    elif isinstance(tree, promql.MatrixSelector):
+        yield from _selectors(tree.vector_selector, groups)
+    elif isinstance(tree, promql.AggregateExpr):
+        by = _listed(tree.modifier, promql.AggModifierType.By)
+        yield from _walk(tree.expr, groups | by)
+    elif isinstance(tree, promql.BinaryExpr):
+        matching = tree.modifier.matching if tree.modifier is not None else None
+        joined = groups | _listed(matching, promql.LabelModifierType.Include)
+        yield from _walk(tree.lhs, joined)
+        yield from _walk(tree.rhs, joined)
+    elif isinstance(tree, promql.Call):
+        made = _made_labels(tree)
+        for argument in tree.args:
+            yield from _walk(argument, groups - made)
+    elif hasattr(tree, "expr"):
+        yield from _walk(tree.expr, groups)
+
+
+def _listed(modifier: Any, kind: Any) -> frozenset[str]:
+    """The labels of a modifier, where it names those that stay."""
+    return frozenset(modifier.labels) if modifier is not None and modifier.type == kind else frozenset()
+
+
+def _made_labels(call: Any) -> frozenset[str]:
+    """The label that `label_replace` or `label_join` makes: the series need not have it."""
+    if call.func.name in ("label_replace", "label_join") and len(call.args) > 1:
+        return frozenset([call.args[1].val])
+    return frozenset()
+
+
+def _selectors(tree: Any, groups: frozenset[str]) -> Iterator[Selector]:
+    alternatives: Iterable[Any] = tree.matchers.or_matchers or [tree.matchers.matchers]
+    for matchers in alternatives:
+        names = [m.value for m in matchers if m.name == "__name__" and m.op == promql.MatchOp.Equal]
+        name = tree.name or (names[0] if names else "")
+        given = [m for m in matchers if m.name != "__name__"]
+        exact = {m.name: m.value for m in given if m.op == promql.MatchOp.Equal and m.value}
+        yield Selector(
+            "" if _PLACEHOLDER in name or "$" in name else name,
+            frozenset(m.name for m in given if _needs_label(m)),
+            groups,
+            frozenset(value for label, value in exact.items() if label == "le"),
+            tuple(sorted((label, value) for label, value in exact.items() if "$" not in value)),
+        )
+
+
+def _needs_label(matcher: Any) -> bool:
+    """Whether a series without the label is not selected."""
+    if matcher.op == promql.MatchOp.Equal:
+        return bool(matcher.value)
+    if matcher.op == promql.MatchOp.NotEqual:
+        return not matcher.value
+    if "$" in matcher.value:
+        return bool(matcher.op == promql.MatchOp.Re)
+    # The parser has accepted the pattern; what Python reads otherwise is taken for one that needs the label.
+    try:
+        matches_nothing = re.fullmatch(matcher.value, "") is not None
+    except re.error:
+        return True
+    return matches_nothing is not bool(matcher.op == promql.MatchOp.Re)

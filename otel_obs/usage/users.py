@@ -1,0 +1,139 @@
+"""Who uses metrics: the rules of Prometheus in YAML, and the dashboards of Grafana in JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from otel_obs.errors import UnreadableError
+from otel_obs.usage.expressions import NotPromqlError, Selector, selectors_of
+
+_QUERY = re.compile(r"\s*(label_values|query_result|metrics)\((.*)\)\s*$", re.S)
+_LAST_ARGUMENT = re.compile(r"(.*),\s*([A-Za-z_]\w*)\s*$", re.S)
+
+
+class User(NamedTuple):
+    """One expression: who has it, where, and what it records."""
+
+    where: str
+    expression: str
+    records: str = ""
+
+
+class Used(NamedTuple):
+    """A user with its selectors; `problem` says why there are none."""
+
+    user: User
+    selectors: tuple[Selector, ...]
+    problem: str = ""
+
+
+def read_users(rules: Iterable[Path], dashboards: Iterable[Path]) -> list[Used]:
+    """Read files, and directories of them.
+
+    Raises:
+        UnreadableError: A file is not there, or is no YAML, no JSON, or neither rules nor a dashboard.
+    """
+    users = [
+        user
+        for path in _files(rules, (".yml", ".yaml", ".rules"))
+        for user in rules_in(_yaml(path), str(path))
+    ]
+    users += [user for path in _files(dashboards, (".json",)) for user in panels_in(_json(path), str(path))]
+    return [used(user) for user in users]
+
+
+def used(user: User) -> Used:
+    """What a user selects."""
+    try:
+        return Used(user, tuple(selectors_of(user.expression)))
+    except NotPromqlError as error:
+        return Used(user, (), str(error))
+
+
+def _files(paths: Iterable[Path], endings: Sequence[str]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from (file for file in sorted(path.rglob("*")) if file.suffix in endings and file.is_file())
+        elif path.exists():
+            yield path
+        else:
+            raise UnreadableError(str(path), "is no file and no directory")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UnreadableError(str(path), f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UnreadableError(str(path), "is not UTF-8") from None
+
+
+def _yaml(path: Path) -> list[Any]:
+    try:
+        return list(yaml.safe_load_all(_text(path)))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UnreadableError(str(path), f"is no YAML: {' '.join(str(error).split())}") from None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(str(path), f"is no JSON: {error}") from None
+
+
+def rules_in(documents: Iterable[Any], where: str) -> Iterator[User]:
+    """The rules of a file of Prometheus, or of PrometheusRule objects of Kubernetes.
+
+    Other YAML that stands in the same directory has none.
+    """
+    for document in documents:
+        found = document if isinstance(document, dict) else {}
+        groups = found.get("groups") or (found.get("spec") or {}).get("groups")
+        for group in groups if isinstance(groups, list) else ():
+            for rule in (group.get("rules") or ()) if isinstance(group, dict) else ():
+                if isinstance(rule, dict) and rule.get("expr") is not None:
+                    yield _rule(rule, where)
+
+
+def _rule(rule: dict[str, Any], where: str) -> User:
+    recorded = str(rule.get("record") or "")
+    name = f"record {recorded}" if recorded else f"alert {rule.get('alert') or rule.get('name') or '?'}"
+    return User(f"{where}: {name}", str(rule.get("expr", rule.get("query", ""))), recorded)
+
+
+def panels_in(board: Any, where: str) -> Iterator[User]:
+    """Every expression of a dashboard: of its panels at any depth, of its variables and annotations."""
+    waiting: list[tuple[Any, str]] = [(board, "")]
+    while waiting:
+        node, title = waiting.pop()
+        if isinstance(node, list):
+            waiting += [(each, title) for each in reversed(node)]
+        elif isinstance(node, dict):
+            named = node.get("title") or (node.get("name") if "query" in node else None)
+            title = named if isinstance(named, str) else title
+            expression = node.get("expr")
+            if isinstance(expression, str) and expression.strip():
+                yield User(f"{where}: {title or 'panel'}", expression)
+            yield from _variable(node, f"{where}: {title or 'variable'}")
+            waiting += [(each, title) for each in reversed(node.values())]
+
+
+def _variable(node: dict[str, Any], where: str) -> Iterator[User]:
+    """A variable's query: `label_values(up{job="a"}, instance)`, `query_result(…)`."""
+    query = node.get("query")
+    found = _QUERY.match(query) if isinstance(query, str) else None
+    if found is None or found[1] == "metrics":
+        return
+    arguments = _LAST_ARGUMENT.match(found[2]) if found[1] == "label_values" else None
+    if found[1] == "query_result":
+        yield User(where, found[2])
+    elif arguments is not None:
+        yield User(where, f"group by ({arguments[2]}) ({arguments[1]})")

@@ -47,9 +47,7 @@ class Distro(BaseDistro):  # type: ignore[misc]
         if name not in (*INSTRUMENTORS, *CLIENTS) or applications.leaves_http_upstream():
             load(entry_point, **kwargs)
         elif name in CLIENTS:
-            applications.trace_client(
-                CLIENTS[name], lambda **options: load(entry_point, **options, **kwargs)
-            )
+            applications.trace_client(CLIENTS[name], lambda **options: load(entry_point, **options, **kwargs))
 
 
 class Configurator:

@@ -40,9 +40,15 @@ def at_end(act: Act) -> Act:
     """
     act = _in_this_process(act)
     atexit.register(act)
+    forget_task_worker = _at_end_of_task_worker(act)
     process: Any = sys.modules.get("multiprocessing.process")
     if process is None or process.parent_process() is None:
-        return lambda: atexit.unregister(act)
+
+        def forget_both() -> None:
+            atexit.unregister(act)
+            forget_task_worker()
+
+        return forget_both
     # Its children end without exit handlers, but with these.
     from multiprocessing.util import Finalize
 
@@ -50,9 +56,23 @@ def at_end(act: Act) -> Act:
 
     def forget() -> None:
         atexit.unregister(act)
+        forget_task_worker()
         finalizer.cancel()
 
     return forget
+
+
+def _at_end_of_task_worker(act: Act) -> Act:
+    """The same for Celery's forked workers, which end without exit handlers and finalizers, with a signal."""
+    signals: Any = sys.modules.get("celery.signals")
+    if signals is None:
+        return lambda: None
+
+    def end(**_: object) -> None:
+        act()
+
+    signals.worker_process_shutdown.connect(end, weak=False)
+    return lambda: signals.worker_process_shutdown.disconnect(end)
 
 
 def _in_this_process(act: Act) -> Act:

@@ -91,7 +91,9 @@ def main(port: int, directory: Path) -> None:
 
     signals.worker_ready.connect(ready, weak=False)
     quiet = ("--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat")
-    app.worker_main(["worker", "--pool", "prefork", "--concurrency", "2", *quiet])
+    # A worker that is killed may hold the lock of all, where there is no broker of a machine's own.
+    recycled = ("--max-tasks-per-child", "5")
+    app.worker_main(["worker", "--pool", "prefork", "--concurrency", "2", *recycled, *quiet])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes that somebody starts side by side: each is a service; with one id they are one, or say why not."""
+"""Processes that somebody starts side by side: each is a service; with one id they are one, or say why."""
 
 from __future__ import annotations
 

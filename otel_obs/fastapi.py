@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
-from otel_obs.http.asgi import Middleware, answer_to
+from otel_obs.http.asgi import AsgiMiddleware, answer_to
 from otel_obs.http.asgi_exchange import Receive, Scope, Send
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer
@@ -32,7 +32,7 @@ KEY = "_otel_obs"
 _Call = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 
 
-class Measuring(NamedTuple):
+class FastapiMeasuring(NamedTuple):
     """What an application is measured with."""
 
     observer: Observer
@@ -40,13 +40,13 @@ class Measuring(NamedTuple):
     exclude: Exclusion | None
 
 
-class _Patch:
+class _FastapiPatch:
     """The classes are changed once: `__call__` is looked up at each request, so it is never too late.
 
     Middleware could only be added before an application's first request, and would not be the outermost.
     """
 
-    default: Measuring | None = None
+    default: FastapiMeasuring | None = None
     call: _Call | None = None
     route: _Call | None = None
     init: tuple[Any, Callable[..., None]] | None = None
@@ -64,7 +64,7 @@ def instrument_app(
     """
     if KEY in app.__dict__:
         return False
-    _measure(app, Measuring(observer, scrape, exclude))
+    _measure(app, FastapiMeasuring(observer, scrape, exclude))
     _change_classes()
     return True
 
@@ -79,36 +79,36 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 
     Call it again when `fastapi` is imported after `starlette`.
     """
-    _Patch.default = Measuring(observer, scrape, exclude)
+    _FastapiPatch.default = FastapiMeasuring(observer, scrape, exclude)
     observer.has_asgi = True
     _change_classes()
 
 
 def uninstall() -> None:
     """Measure no FastAPI or Starlette application any more."""
-    _Patch.default = None
+    _FastapiPatch.default = None
     kind: Any = Starlette
-    if _Patch.call is not None:
-        kind.__call__, _Patch.call = _Patch.call, None
-    if _Patch.route is not None:
+    if _FastapiPatch.call is not None:
+        kind.__call__, _FastapiPatch.call = _FastapiPatch.call, None
+    if _FastapiPatch.route is not None:
         routing: Any = Router
-        routing.__call__, _Patch.route = _Patch.route, None
-    if _Patch.init is not None:
-        kind, kind.__init__ = _Patch.init
-        _Patch.init = None
-    while _Patch.measured:
-        uninstrument_app(_Patch.measured.pop())
-    while _Patch.quietened:
-        _Patch.quietened.pop()._telemetry["metrics"] = True
+        routing.__call__, _FastapiPatch.route = _FastapiPatch.route, None
+    if _FastapiPatch.init is not None:
+        kind, kind.__init__ = _FastapiPatch.init
+        _FastapiPatch.init = None
+    while _FastapiPatch.measured:
+        uninstrument_app(_FastapiPatch.measured.pop())
+    while _FastapiPatch.quietened:
+        _FastapiPatch.quietened.pop()._telemetry["metrics"] = True
 
 
-def _measure(app: Starlette, measuring: Measuring) -> Middleware:
+def _measure(app: Starlette, measuring: FastapiMeasuring) -> AsgiMiddleware:
     observer, scrape, exclude = measuring
     if scrape is not None and scrape.is_inside:
         _serve_inside(app, scrape)
-    middleware = Middleware(app, observer, scrape, exclude=exclude, owns=lambda path: declares(app, path))
+    middleware = AsgiMiddleware(app, observer, scrape, exclude=exclude, owns=lambda path: declares(app, path))
     app.__dict__[KEY] = middleware
-    _Patch.measured.add(app)
+    _FastapiPatch.measured.add(app)
     for each in (app, *mounted_applications(app)):
         _quieten(each)
     return middleware
@@ -141,8 +141,8 @@ async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
 
 def _change_classes() -> None:
     kind: Any = Starlette
-    if _Patch.call is None:
-        _Patch.call = kind.__call__
+    if _FastapiPatch.call is None:
+        _FastapiPatch.call = kind.__call__
         kind.__call__ = _measured(kind.__call__)
     watch()
     _quieten_from_the_start()
@@ -150,10 +150,10 @@ def _change_classes() -> None:
 
 def watch() -> None:
     """Tell whatever measures a request which scope its routes are matched in: middleware may copy it."""
-    if _Patch.route is not None:
+    if _FastapiPatch.route is not None:
         return
     routing: Any = Router
-    route = _Patch.route = routing.__call__
+    route = _FastapiPatch.route = routing.__call__
 
     @wraps(route)
     async def watched_call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
@@ -196,15 +196,15 @@ class _Innermost:
 def _quieten_from_the_start() -> None:
     """FastAPI looks at its telemetry before it comes to Starlette's `__call__`: its first request is late."""
     kind: Any = getattr(sys.modules.get("fastapi.applications"), "FastAPI", None)
-    if kind is None or _Patch.init is not None:
+    if kind is None or _FastapiPatch.init is not None:
         return
     init = kind.__init__
-    _Patch.init = kind, init
+    _FastapiPatch.init = kind, init
 
     @wraps(init)
     def quiet_init(self: Any, *args: Any, **options: Any) -> None:
         init(self, *args, **options)
-        if _Patch.default is not None:
+        if _FastapiPatch.default is not None:
             _quieten(self)
 
     kind.__init__ = quiet_init
@@ -213,7 +213,7 @@ def _quieten_from_the_start() -> None:
 def _measured(call: _Call) -> _Call:
     @wraps(call)
     async def measured_call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        measuring: Middleware | None = self.__dict__.get(KEY) or _adopt(self)
+        measuring: AsgiMiddleware | None = self.__dict__.get(KEY) or _adopt(self)
         exchange = None if measuring is None else measuring.begin(scope, receive, send)
         if exchange is None:
             await call(self, scope, receive, send)
@@ -231,9 +231,9 @@ def _measured(call: _Call) -> _Call:
     return measured_call
 
 
-def _adopt(app: Starlette) -> Middleware | None:
+def _adopt(app: Starlette) -> AsgiMiddleware | None:
     """Begin to measure an application that nobody asked for by name."""
-    return None if _Patch.default is None else _measure(app, _Patch.default)
+    return None if _FastapiPatch.default is None else _measure(app, _FastapiPatch.default)
 
 
 def _quieten(app: Any) -> None:
@@ -245,4 +245,4 @@ def _quieten(app: Any) -> None:
     telemetry = app.__dict__.get("_telemetry")
     if telemetry and telemetry.get("metrics") and telemetry.get("meter_provider") is None:
         telemetry["metrics"] = False
-        _Patch.quietened.add(app)
+        _FastapiPatch.quietened.add(app)

@@ -16,7 +16,7 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import Served, wsgi_sources
-from otel_obs.http.wsgi import Middleware, answer_to, serve_inside
+from otel_obs.http.wsgi import WsgiMiddleware, answer_to, serve_inside
 from otel_obs.serving.scrape import Scrape
 
 try:
@@ -37,7 +37,7 @@ KEY = "otel_obs"
 """The key of an application's `extensions` that holds what measures it."""
 
 
-class Measuring(NamedTuple):
+class FlaskMeasuring(NamedTuple):
     """What an application is measured with."""
 
     observer: Observer
@@ -45,14 +45,14 @@ class Measuring(NamedTuple):
     exclude: Exclusion | None
 
 
-class _Patch:
+class _FlaskPatch:
     """The class `Flask` is changed once, so that an application is measured however it is called and wrapped.
 
     `__call__` is the outermost layer of an application, around what a team puts on `wsgi_app`; `wsgi_app`
     is what is left where a server or another middleware is given the bound method.
     """
 
-    default: Measuring | None = None
+    default: FlaskMeasuring | None = None
     originals: tuple[_Wsgi, _Wsgi] | None = None
     changes = Changes()
     measured: ClassVar[WeakSet[Flask]] = WeakSet()
@@ -71,7 +71,7 @@ def instrument_app(
     if KEY in app.extensions:
         return False
     _change_class()
-    _measure(app, Measuring(observer, scrape, exclude))
+    _measure(app, FlaskMeasuring(observer, scrape, exclude))
     _warn_of_bypass(app)
     return True
 
@@ -83,20 +83,20 @@ def uninstrument_app(app: Flask) -> None:
 
 def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
     """Measure every Flask application of this process, those that are there and those to come."""
-    _Patch.default = Measuring(observer, scrape, exclude)
+    _FlaskPatch.default = FlaskMeasuring(observer, scrape, exclude)
     observer.has_wsgi = True
     _change_class()
 
 
 def uninstall() -> None:
     """Measure no Flask application any more."""
-    _Patch.default = None
-    while _Patch.measured:
-        uninstrument_app(_Patch.measured.pop())
-    if _Patch.originals is not None:
-        _set_methods(*_Patch.originals)
-        _Patch.originals = None
-    _Patch.changes.undo()
+    _FlaskPatch.default = None
+    while _FlaskPatch.measured:
+        uninstrument_app(_FlaskPatch.measured.pop())
+    if _FlaskPatch.originals is not None:
+        _set_methods(*_FlaskPatch.originals)
+        _FlaskPatch.originals = None
+    _FlaskPatch.changes.undo()
     got_request_exception.disconnect(_note_exception)
     if _served in wsgi_sources:
         wsgi_sources.remove(_served)
@@ -120,7 +120,7 @@ def middleware(
     *,
     exclude: Exclusion | None = None,
     app: Flask | None = None,
-) -> Middleware:
+) -> WsgiMiddleware:
     """Wrap a WSGI application that may be Flask's, or a bound `Flask.wsgi_app`.
 
     Args:
@@ -133,12 +133,12 @@ def middleware(
     found = app or application_of(wsgi_app)
     _listen()
     if found is None:
-        return Middleware(wsgi_app, observer, scrape, exclude=exclude)
+        return WsgiMiddleware(wsgi_app, observer, scrape, exclude=exclude)
     if app is None:
-        _Patch.wrapped.add(found)
+        _FlaskPatch.wrapped.add(found)
     if scrape is not None and scrape.is_inside:
         _serve_inside(found, scrape)
-    return Middleware(
+    return WsgiMiddleware(
         wsgi_app,
         observer,
         scrape,
@@ -217,17 +217,17 @@ def _served(outer: object) -> Served | None:
 
 
 def _change_class() -> None:
-    if _Patch.originals is not None:
+    if _FlaskPatch.originals is not None:
         return
-    call, wsgi_app = _Patch.originals = Flask.__call__, Flask.wsgi_app
+    call, wsgi_app = _FlaskPatch.originals = Flask.__call__, Flask.wsgi_app
     _listen()
-    _Patch.changes.make(Flask, "full_dispatch_request", _looking)
+    _FlaskPatch.changes.make(Flask, "full_dispatch_request", _looking)
 
     @wraps(call)
     def measured_call(
         self: Flask, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
+        measuring: WsgiMiddleware | None = self.extensions.get(KEY) or _adopt(self)
         if measuring is None:
             outer = environ.get(MARK) or enclosing(environ)
             if outer is None:
@@ -257,7 +257,7 @@ def _change_class() -> None:
             if outer.environ is not environ:
                 outer.enter(environ)
             return _serve_inside(self, environ, start_response, outer)
-        measuring: Middleware | None = self.extensions.get(KEY) or _adopt(self)
+        measuring: WsgiMiddleware | None = self.extensions.get(KEY) or _adopt(self)
         if measuring is None:
             return wsgi_app(self, environ, start_response)
         return measuring(environ, start_response, MethodType(wsgi_app, self))
@@ -298,9 +298,9 @@ def _looking(dispatch: Callable[..., Any]) -> Callable[..., Any]:
 
 def _warn_of_bypass(app: Flask) -> None:
     """Say so where somebody has the bound `wsgi_app` from before the class was changed."""
-    if "wsgi_app" in app.__dict__ or app in _Patch.wrapped or _Patch.originals is None:
+    if "wsgi_app" in app.__dict__ or app in _FlaskPatch.wrapped or _FlaskPatch.originals is None:
         return
-    _, original = _Patch.originals
+    _, original = _FlaskPatch.originals
     for referrer in gc.get_referrers(app):
         if type(referrer) is MethodType and referrer.__func__ is original:
             _log.warning(
@@ -316,16 +316,16 @@ def _set_methods(call: _Wsgi, wsgi_app: _Wsgi) -> None:
     kind.__call__, kind.wsgi_app = call, wsgi_app
 
 
-def _adopt(app: Flask) -> Middleware | None:
+def _adopt(app: Flask) -> WsgiMiddleware | None:
     """Begin to measure an application that nobody asked for by name."""
-    return None if _Patch.default is None else _measure(app, _Patch.default)
+    return None if _FlaskPatch.default is None else _measure(app, _FlaskPatch.default)
 
 
-def _measure(app: Flask, measuring: Measuring) -> Middleware:
+def _measure(app: Flask, measuring: FlaskMeasuring) -> WsgiMiddleware:
     observer, scrape, exclude = measuring
     measured = middleware(app.wsgi_app, observer, scrape, exclude=exclude, app=app)
     app.extensions[KEY] = measured
-    _Patch.measured.add(app)
+    _FlaskPatch.measured.add(app)
     return measured
 
 

@@ -107,7 +107,7 @@ class _Start:
             return None
 
 
-class _Current:
+class _CurrentSpan:
     """Makes a span the current one for one step of a generator, and notes what the step raises."""
 
     def __init__(self, span: Span) -> None:
@@ -128,7 +128,7 @@ def _generator(function: Callable[..., Any], start: _Start) -> Callable[..., Any
     @functools.wraps(function)
     def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         span = start.apart(args, kwargs)
-        current = _Current(span)
+        current = _CurrentSpan(span)
         inner = function(*args, **kwargs)
         try:
             step: Callable[[], Any] = functools.partial(next, inner)
@@ -154,7 +154,7 @@ def _async_generator(function: Callable[..., Any], start: _Start) -> Callable[..
     @functools.wraps(function)
     async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         span = start.apart(args, kwargs)
-        current = _Current(span)
+        current = _CurrentSpan(span)
         inner = function(*args, **kwargs)
         try:
             step: Callable[[], Any] = inner.__anext__

@@ -35,9 +35,9 @@ from starlette.staticfiles import StaticFiles
 
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
-from otel_obs.http.asgi import Middleware
+from otel_obs.http.asgi import AsgiMiddleware
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.profiles import Semconv
+from otel_obs.http.profiles import SemconvProfile
 from otel_obs.serving.scrape import Scrape
 from tests.http import drive
 from tests.http.recorded import Recorded
@@ -319,7 +319,7 @@ def test_one_function_may_serve_several_routes() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
-@pytest.mark.parametrize(("naming", "expected"), [(None, ITEM), (Semconv(), "/api" + ITEM)])
+@pytest.mark.parametrize(("naming", "expected"), [(None, ITEM), (SemconvProfile(), "/api" + ITEM)])
 @pytest.mark.parametrize("given", ["application", "server"])
 def test_a_root_path_is_part_of_the_route_in_the_conventions_only(
     naming: Any, expected: str, given: str
@@ -409,7 +409,7 @@ def test_every_layer_at_once_counts_once() -> None:
     measured_fastapi.install(recorded.observer)
     assert measured_fastapi.instrument_app(app, recorded.observer)
     assert not measured_fastapi.instrument_app(app, recorded.observer)
-    drive.asgi(Middleware(app, recorded.observer), "/items/1")
+    drive.asgi(AsgiMiddleware(app, recorded.observer), "/items/1")
     client(app).get("/sub/items/1")
     assert recorded.requests() == {("GET", ITEM, "200"): 1, ("GET", "/sub" + ITEM, "200"): 1}
     assert recorded.in_progress() == 0

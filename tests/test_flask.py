@@ -17,7 +17,7 @@ from werkzeug.test import Client
 
 import otel_obs.flask as measured_flask
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.wsgi import Middleware
+from otel_obs.http.wsgi import WsgiMiddleware
 from otel_obs.serving.scrape import Scrape
 from tests.http import drive
 from tests.http.recorded import Recorded
@@ -281,7 +281,7 @@ def test_every_layer_at_once_counts_once() -> None:
     app.wsgi_app = measured_flask.middleware(app.wsgi_app, recorded.observer)  # type: ignore[method-assign]
     measured_flask.install(recorded.observer)
     measured_flask.instrument_app(app, recorded.observer)
-    drive.wsgi(Middleware(app, recorded.observer), "/items/1")
+    drive.wsgi(WsgiMiddleware(app, recorded.observer), "/items/1")
     assert recorded.requests() == {("GET", ITEM, "200"): 1}
     assert recorded.in_progress() == 0
 

@@ -18,7 +18,7 @@ from otel_obs.exposition import OPENMETRICS, TEXT, Options, negotiate
 from otel_obs.exposition.exemplars import exemplar_labels
 from otel_obs.exposition.lexical import escape_help, escape_name, escape_value, to_utf8
 from otel_obs.exposition.names import (
-    Naming,
+    Spelling,
     join_labels,
     sanitize_label,
     sanitize_name,
@@ -113,7 +113,7 @@ TEXTS: dict[str, Callable[[str], object]] = {
     "a name with values": lambda text: escape_name.__wrapped__(text, "values"),
     "a name with dots": lambda text: escape_name.__wrapped__(text, "dots"),
     "a resource's attributes": lambda text: Settings(resource_attributes=text).resource_attribute_names,
-    "an exemplar's labels": lambda text: exemplar_labels(exemplar(0, 1.0, 1.0, text=text), Naming()),
+    "an exemplar's labels": lambda text: exemplar_labels(exemplar(0, 1.0, 1.0, text=text), Spelling()),
     "an unknown variable": lambda text: Settings.from_env({f"OTEL_OBS_{text}": "x"}),
     **{
         f"the variable {row.variable}": setting(row) for row in {row.parser: row for row in SETTINGS}.values()
@@ -131,8 +131,10 @@ def metrics(number: int, name: Callable[[int], str]) -> Iterator[Metric]:
 SIZES: dict[str, Callable[[int], object]] = {
     "families that come many times": lambda n: rendered([], others=metrics(n, lambda at: "family")),
     "samples of other names": lambda n: rendered([], others=metrics(n, lambda at: f"family_{at}")),
-    "labels of one series": lambda n: join_labels([(f"k.{at}", "v") for at in range(n)], Naming()),
-    "keys that become one": lambda n: join_labels([("k" + "." * at, "v") for at in range(n // 64)], Naming()),
+    "labels of one series": lambda n: join_labels([(f"k.{at}", "v") for at in range(n)], Spelling()),
+    "keys that become one": lambda n: join_labels(
+        [("k" + "." * at, "v") for at in range(n // 64)], Spelling()
+    ),
     "scopes of one family": lambda n: rendered(
         [gauge("g", [({}, 1.0)], scope=Scope(f"s{at}")) for at in range(n // 8)]
     ),

@@ -130,7 +130,7 @@ def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
     # A bridge may lead to an application of these, which looks for the layer around it.
     observer.has_wsgi = observer.has_wsgi or not sys.modules.keys().isdisjoint(("werkzeug", "django"))
 
-    class Measured(asgi.Middleware):
+    class Measured(asgi.AsgiMiddleware):
         """Is to whoever sets the application up what the application is."""
 
         def __getattr__(self, name: str) -> Any:
@@ -150,7 +150,7 @@ def _wsgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
         return _ended_with_us(flask.middleware(app, observer, Running.scrape, exclude=exclude))
     from otel_obs.http import wsgi
 
-    return _ended_with_us(wsgi.Middleware(app, observer, Running.scrape, exclude=exclude))
+    return _ended_with_us(wsgi.WsgiMiddleware(app, observer, Running.scrape, exclude=exclude))
 
 
 _layers: WeakObjects[Any] = WeakObjects()

@@ -210,9 +210,9 @@ def _enter_registry(pipeline: Pipeline, undo_later: Later) -> None:
     """Show our metrics in `prometheus_client`'s registry too, from when the application imports it."""
 
     def register(_: object) -> None:
-        from otel_obs.assembly.client_registry import Collector
+        from otel_obs.assembly.client_registry import MergedCollector
 
-        collector = Collector(pipeline)
+        collector = MergedCollector(pipeline)
         undo_later(collector.unregister)
         collector.register()
 

@@ -122,7 +122,7 @@ def _exchange(old: Any, new: Any) -> bool:
         return True
 
 
-class Collector:
+class MergedCollector:
     """What `generate_latest(REGISTRY)`, `make_wsgi_app()` and `start_http_server()` show of ours.
 
     It takes the place of the collectors that speak of one process only, where the pipeline has the

@@ -50,7 +50,7 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
     from otel_obs.catalog import http
     from otel_obs.catalog.kit.naming import Naming
     from otel_obs.http.observe import HttpInstruments, Observer
-    from otel_obs.http.profiles import Classic, Semconv
+    from otel_obs.http.profiles import Classic, SemconvProfile
 
     settings = _pipeline().settings
     naming = Naming.from_settings(settings)
@@ -63,7 +63,7 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
             metric.by_hand = _note_hand
     own = {field: _Own(metric) for field, metric in recorded.items()}
     families = http.families(naming)
-    profile = Semconv(families) if settings.profile == "semconv" else Classic(families)
+    profile = SemconvProfile(families) if settings.profile == "semconv" else Classic(families)
     observer = Observer(
         HttpInstruments(**own),
         profile,

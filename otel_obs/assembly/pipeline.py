@@ -19,7 +19,7 @@ from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition import Options, family_name, negotiate, render
-from otel_obs.exposition.names import Naming, Translation
+from otel_obs.exposition.names import Spelling, Translation
 from otel_obs.exposition.plan import by_name, warn_once
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.provider import SELF_SCOPE
@@ -202,6 +202,6 @@ def _shared_resource(resource: Any, settings: Settings, facts: Mapping[str, str]
     }
     if INSTANCE in shared:
         shared[INSTANCE] = instance_of_service(str(shared[INSTANCE]))
-    known = {Naming().label(key): key for key in shared}
+    known = {Spelling().label(key): key for key in shared}
     shared.update({known.get(label, label): fact for label, fact in facts.items()})
     return canonical(shared)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter, Histogram
+from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
 
 __all__ = ["agent_duration_seconds", "agent_executions_total", "record_agent_execution"]
 
-agent_executions_total = Counter(
+agent_executions_total = CounterMetric(
     "agent_executions_total",
     "Total agent executions",
     unit="{execution}",
     attributes={"agent": ANY, "status": (SUCCESS, ERROR)},
 )
-agent_duration_seconds = Histogram(
+agent_duration_seconds = HistogramMetric(
     "agent_duration_seconds",
     "Agent execution duration in seconds",
     unit="s",

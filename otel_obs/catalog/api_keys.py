@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter, Gauge
+from otel_obs.catalog.kit.instruments import CounterMetric, GaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.catalog.kit.redaction import looks_secret
 from otel_obs.errors import secret_value
@@ -14,13 +14,13 @@ __all__ = ["api_key_failures_total", "api_key_success_rate", "api_key_successes_
 _KEY: dict[str, tuple[str, ...]] = {"key_id": ANY}
 _IDS = ("key_id",)
 
-api_key_successes_total = Counter(
+api_key_successes_total = CounterMetric(
     "api_key_successes_total", "Total successful calls by API key", unit="{call}", attributes=_KEY, ids=_IDS
 )
-api_key_failures_total = Counter(
+api_key_failures_total = CounterMetric(
     "api_key_failures_total", "Total failed calls by API key", unit="{call}", attributes=_KEY, ids=_IDS
 )
-api_key_success_rate = Gauge(
+api_key_success_rate = GaugeMetric(
     "api_key_success_rate",
     "Share of successful calls by API key (0.0 to 1.0)",
     attributes=_KEY,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Gauge
+from otel_obs.catalog.kit.instruments import GaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 
 __all__ = ["app_info", "set_app_info"]
 
-app_info = Gauge(
+app_info = GaugeMetric(
     "app_info",
     "Application information",
     attributes={"version": ANY, "environment": ANY, "python_version": ANY},

@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-from otel_obs.catalog.kit.instruments import Counter, Histogram, ObservableGauge, UpDownCounter
+from otel_obs.catalog.kit.instruments import (
+    CounterMetric,
+    HistogramMetric,
+    ObservableGaugeMetric,
+    UpDownCounterMetric,
+)
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 from otel_obs.host.changes import Changes
@@ -30,35 +35,35 @@ __all__ = [
 
 Values = Iterable[tuple[float, dict[str, Any]]]
 
-worker_thread_tokens_limit = ObservableGauge(
+worker_thread_tokens_limit = ObservableGaugeMetric(
     "worker_thread_tokens_limit",
     "Worker threads that functions without async may use at once",
     unit="{thread}",
     merge="sum",
 )
-worker_thread_tokens_used = ObservableGauge(
+worker_thread_tokens_used = ObservableGaugeMetric(
     "worker_thread_tokens_used",
     "Worker threads that functions without async use now",
     unit="{thread}",
     merge="sum",
 )
-worker_thread_tokens_waiting = ObservableGauge(
+worker_thread_tokens_waiting = ObservableGaugeMetric(
     "worker_thread_tokens_waiting", "Calls that wait for a worker thread", unit="{call}", merge="sum"
 )
-background_tasks_total = Counter(
+background_tasks_total = CounterMetric(
     "background_tasks_total",
     "Background tasks that have ended",
     unit="{task}",
     attributes={"task": ANY, "status": ("success", "error")},
 )
-background_task_duration_seconds = Histogram(
+background_task_duration_seconds = HistogramMetric(
     "background_task_duration_seconds",
     "Seconds that background tasks took",
     unit="s",
     attributes={"task": ANY},
     bounds=(0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
-background_tasks_in_progress = UpDownCounter(
+background_tasks_in_progress = UpDownCounterMetric(
     "background_tasks_in_progress",
     "Background tasks that run now",
     unit="{task}",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from otel_obs.catalog.kit.boundary import safely
 from otel_obs.catalog.kit.functions import ask, ask_no_longer
-from otel_obs.catalog.kit.instruments import Counter
+from otel_obs.catalog.kit.instruments import CounterMetric
 from otel_obs.catalog.kit.stated import StatedGauge
 from otel_obs.host import forks
 
@@ -21,8 +21,8 @@ __all__ = [
     "update_cache_metrics",
 ]
 
-cache_hits_total = Counter("cache_hits_total", "Total cache hits", unit="{hit}")
-cache_misses_total = Counter("cache_misses_total", "Total cache misses", unit="{miss}")
+cache_hits_total = CounterMetric("cache_hits_total", "Total cache hits", unit="{hit}")
+cache_misses_total = CounterMetric("cache_misses_total", "Total cache misses", unit="{miss}")
 cache_hit_rate = StatedGauge(
     "cache_hit_rate", "Cache hit rate (0.0 to 1.0)", share=(cache_hits_total, cache_misses_total)
 )

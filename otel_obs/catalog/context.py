@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Histogram
+from otel_obs.catalog.kit.instruments import HistogramMetric
 
 __all__ = ["context_size_bytes"]
 
-context_size_bytes = Histogram(
+context_size_bytes = HistogramMetric(
     "context_size_bytes",
     "Size of the context in bytes",
     unit="By",

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter, Histogram, ObservableGauge
+from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY, Semconv
 from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
 from otel_obs.errors import DeclarationError
@@ -35,7 +35,7 @@ _SEMCONV = {"operation": "db.operation.name", "system": "db.system.name", "error
 # Source: OpenTelemetry semantic conventions for database clients; what is not in here is named alike.
 _SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
 
-db_query_duration_seconds = Histogram(
+db_query_duration_seconds = HistogramMetric(
     "db_query_duration_seconds",
     "Database query duration in seconds",
     unit="s",
@@ -45,7 +45,7 @@ db_query_duration_seconds = Histogram(
         "db.client.operation.duration", _SEMCONV, "s", bounds=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
     ),
 )
-db_queries_total = Counter(
+db_queries_total = CounterMetric(
     "db_queries_total",
     "Total database queries",
     unit="{query}",
@@ -55,7 +55,7 @@ db_queries_total = Counter(
         count_of=db_query_duration_seconds.declaration,
     ),
 )
-db_connections = ObservableGauge(
+db_connections = ObservableGaugeMetric(
     "db_connections",
     "Connections of the database pools by state",
     unit="{connection}",

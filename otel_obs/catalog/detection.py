@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter, Histogram
+from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY
 
 __all__ = [
@@ -16,18 +16,18 @@ __all__ = [
 
 _CAMERA = {"camera_id": ANY, "model_type": ANY}
 
-detection_total = Counter("detection_total", "Total detections", unit="{detection}", attributes=_CAMERA)
-detection_latency_seconds = Histogram(
+detection_total = CounterMetric("detection_total", "Total detections", unit="{detection}", attributes=_CAMERA)
+detection_latency_seconds = HistogramMetric(
     "detection_latency_seconds",
     "Detection latency in seconds",
     unit="s",
     attributes=_CAMERA,
     bounds=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
-detection_objects = Histogram(
+detection_objects = HistogramMetric(
     "detection_objects", "Objects found in a frame", unit="{object}", bounds=(0, 1, 2, 5, 10, 20, 50, 100)
 )
-detection_groups = Histogram(
+detection_groups = HistogramMetric(
     "detection_groups", "Groups of objects found in a frame", unit="{group}", bounds=(0, 1, 2, 5, 10, 20)
 )
 

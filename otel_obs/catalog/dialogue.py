@@ -6,7 +6,7 @@ from types import TracebackType
 
 from otel_obs.catalog import pipeline
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter
+from otel_obs.catalog.kit.instruments import CounterMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.sdk.context_managers import AlsoAsync
 
@@ -14,13 +14,13 @@ __all__ = ["dialogue_completions_total", "dialogue_sessions_total", "dialogue_tu
 
 _CATEGORY = {"category": ANY}
 
-dialogue_sessions_total = Counter(
+dialogue_sessions_total = CounterMetric(
     "dialogue_sessions_total", "Total dialogue sessions", unit="{session}", attributes=_CATEGORY
 )
-dialogue_turns_total = Counter(
+dialogue_turns_total = CounterMetric(
     "dialogue_turns_total", "Total dialogue turns", unit="{turn}", attributes=_CATEGORY
 )
-dialogue_completions_total = Counter(
+dialogue_completions_total = CounterMetric(
     "dialogue_completions_total", "Total completed dialogues", unit="{session}", attributes=_CATEGORY
 )
 

@@ -7,7 +7,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter
+from otel_obs.catalog.kit.instruments import CounterMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.errors import not_a_text
 from otel_obs.host.counted import note_counted
@@ -20,7 +20,7 @@ R = TypeVar("R")
 FromCall = str | Callable[..., str]
 """A label, or what makes it from the arguments of a call."""
 
-errors_total = Counter(
+errors_total = CounterMetric(
     "errors_total",
     "Total errors",
     unit="{error}",

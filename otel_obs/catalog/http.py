@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_obs.catalog import errors
-from otel_obs.catalog.kit.instruments import Counter, Histogram, UpDownCounter
+from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric, UpDownCounterMetric
 from otel_obs.catalog.kit.metric import Metric
 from otel_obs.catalog.kit.naming import ANY, Naming, Semconv
 
@@ -35,7 +35,7 @@ _SEMCONV = {
 }
 _WEBSOCKET = {"endpoint": "http.route", "scheme": "url.scheme"}
 
-http_request_duration_seconds = Histogram(
+http_request_duration_seconds = HistogramMetric(
     "http_request_duration_seconds",
     "HTTP request duration in seconds",
     unit="s",
@@ -48,14 +48,14 @@ http_request_duration_seconds = Histogram(
         bounds=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),
     ),
 )
-http_requests_total = Counter(
+http_requests_total = CounterMetric(
     "http_requests_total",
     "Total HTTP requests",
     unit="{request}",
     attributes={**_REQUEST, "status_code": ANY},
     semconv=Semconv(attributes=_SEMCONV, count_of=http_request_duration_seconds.declaration),
 )
-http_requests_in_progress = UpDownCounter(
+http_requests_in_progress = UpDownCounterMetric(
     "http_requests_in_progress",
     "HTTP requests in progress",
     unit="{request}",
@@ -66,7 +66,7 @@ http_requests_in_progress = UpDownCounter(
         "{request}",
     ),
 )
-http_response_first_byte_seconds = Histogram(
+http_response_first_byte_seconds = HistogramMetric(
     "http_response_first_byte_seconds",
     "Seconds until the first byte of the response body",
     unit="s",
@@ -79,7 +79,7 @@ http_response_first_byte_seconds = Histogram(
         bounds=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),
     ),
 )
-http_request_size_bytes = Histogram(
+http_request_size_bytes = HistogramMetric(
     "http_request_size_bytes",
     "Size of HTTP request bodies in bytes",
     unit="By",
@@ -87,7 +87,7 @@ http_request_size_bytes = Histogram(
     bounds=_SIZES,
     semconv=Semconv("http.server.request.body.size", _SEMCONV, "By", bounds=_SIZES),
 )
-http_response_size_bytes = Histogram(
+http_response_size_bytes = HistogramMetric(
     "http_response_size_bytes",
     "Size of HTTP response bodies in bytes",
     unit="By",
@@ -95,14 +95,14 @@ http_response_size_bytes = Histogram(
     bounds=_SIZES,
     semconv=Semconv("http.server.response.body.size", _SEMCONV, "By", bounds=_SIZES),
 )
-websocket_connections_open = UpDownCounter(
+websocket_connections_open = UpDownCounterMetric(
     "websocket_connections_open",
     "Open websocket connections",
     unit="{connection}",
     attributes={"endpoint": ANY},
     semconv=Semconv("websocket.connections.open", _WEBSOCKET, "{connection}"),
 )
-websocket_connections_total = Counter(
+websocket_connections_total = CounterMetric(
     "websocket_connections_total",
     "Total websocket connections",
     unit="{connection}",
@@ -111,7 +111,7 @@ websocket_connections_total = Counter(
         "websocket.connections", {**_WEBSOCKET, "close_code": "websocket.close_code"}, "{connection}"
     ),
 )
-websocket_connection_duration_seconds = Histogram(
+websocket_connection_duration_seconds = HistogramMetric(
     "websocket_connection_duration_seconds",
     "Seconds that websocket connections were open",
     unit="s",
@@ -121,7 +121,7 @@ websocket_connection_duration_seconds = Histogram(
         "websocket.connection.duration", {**_WEBSOCKET, "close_code": "websocket.close_code"}, "s"
     ),
 )
-websocket_messages_total = Counter(
+websocket_messages_total = CounterMetric(
     "websocket_messages_total",
     "Total websocket messages",
     unit="{message}",

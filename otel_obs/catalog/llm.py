@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import NamedTuple, TypeVar, overload
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter, Histogram
+from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY, Semconv
 from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
 from otel_obs.cells.layout import Kind
@@ -53,7 +53,7 @@ _PROVIDERS = {
 _SEMCONV_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _SEMCONV_TOKENS = tuple(float(4**power) for power in range(14))
 
-llm_duration_seconds = Histogram(
+llm_duration_seconds = HistogramMetric(
     "llm_duration_seconds",
     "LLM call duration in seconds",
     unit="s",
@@ -61,7 +61,7 @@ llm_duration_seconds = Histogram(
     bounds=(0.5, 1, 2, 5, 10, 20, 30),
     semconv=Semconv("gen_ai.client.operation.duration", _SEMCONV, "s", bounds=_SEMCONV_S, values=_PROVIDERS),
 )
-llm_calls_total = Counter(
+llm_calls_total = CounterMetric(
     "llm_calls_total",
     "Total LLM calls",
     unit="{call}",
@@ -72,7 +72,7 @@ llm_calls_total = Counter(
         count_of=llm_duration_seconds.declaration,
     ),
 )
-llm_tokens_total = Counter(
+llm_tokens_total = CounterMetric(
     "llm_tokens_total",
     "Total LLM tokens",
     unit="{token}",
@@ -86,7 +86,7 @@ llm_tokens_total = Counter(
         {"type": {"prompt": "input", "completion": "output"}, **_PROVIDERS},
     ),
 )
-llm_time_to_first_token_seconds = Histogram(
+llm_time_to_first_token_seconds = HistogramMetric(
     "llm_time_to_first_token_seconds",
     "Seconds until the first token of a streamed LLM call",
     unit="s",
@@ -100,7 +100,7 @@ llm_time_to_first_token_seconds = Histogram(
         values=_PROVIDERS,
     ),
 )
-llm_cost_usd_total = Counter(
+llm_cost_usd_total = CounterMetric(
     "llm_cost_usd_total", "Total cost of LLM calls in US dollars", unit="{USD}", attributes=_PROVIDER
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter, Gauge, Histogram
+from otel_obs.catalog.kit.instruments import CounterMetric, GaugeMetric, HistogramMetric
 
 __all__ = [
     "inference_duration_seconds",
@@ -18,23 +18,23 @@ __all__ = [
 STATES = {"not_loaded": 0, "loaded": 1, "error": 2}
 _INFERENCE = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
-predictions_total = Counter(
+predictions_total = CounterMetric(
     "predictions_total",
     "Total predictions",
     unit="{prediction}",
     attributes={"status": ("success", "cache_hit", "error")},
 )
-inference_duration_seconds = Histogram(
+inference_duration_seconds = HistogramMetric(
     "inference_duration_seconds", "Model inference duration in seconds", unit="s", bounds=_INFERENCE
 )
-preprocessing_duration_seconds = Histogram(
+preprocessing_duration_seconds = HistogramMetric(
     "preprocessing_duration_seconds",
     "Input preprocessing duration in seconds",
     unit="s",
     bounds=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
 )
-model_state = Gauge("model_state", "Model state (0=not_loaded, 1=loaded, 2=error)", merge="worst:2,0,1")
-model_load_duration_seconds = Gauge(
+model_state = GaugeMetric("model_state", "Model state (0=not_loaded, 1=loaded, 2=error)", merge="worst:2,0,1")
+model_load_duration_seconds = GaugeMetric(
     "model_load_duration_seconds", "Seconds that loading the model took", unit="s", merge="max"
 )
 

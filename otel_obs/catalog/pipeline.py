@@ -7,7 +7,7 @@ from _thread import RLock
 from collections import OrderedDict
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Gauge, Histogram
+from otel_obs.catalog.kit.instruments import GaugeMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 from otel_obs.sdk.timing import Timer
@@ -21,28 +21,28 @@ __all__ = [
 
 _CATEGORY = {"category": ANY}
 
-retrieval_duration_seconds = Histogram(
+retrieval_duration_seconds = HistogramMetric(
     "retrieval_duration_seconds",
     "Retrieval duration in seconds",
     unit="s",
     attributes=_CATEGORY,
     bounds=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2),
 )
-scoring_duration_seconds = Histogram(
+scoring_duration_seconds = HistogramMetric(
     "scoring_duration_seconds",
     "Scoring duration in seconds",
     unit="s",
     attributes=_CATEGORY,
     bounds=(0.01, 0.05, 0.1, 0.25, 0.5, 1),
 )
-evidence_count = Histogram(
+evidence_count = HistogramMetric(
     "evidence_count",
     "Pieces of evidence found",
     unit="{piece}",
     attributes=_CATEGORY,
     bounds=(0, 1, 2, 3, 5, 10, 20, 50),
 )
-active_evidence_gauge = Gauge(
+active_evidence_gauge = GaugeMetric(
     "active_evidence_gauge",
     "Pieces of evidence that a session holds",
     unit="{piece}",

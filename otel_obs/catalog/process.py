@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from otel_obs.catalog.kit.instruments import ObservableCounter, ObservableGauge
+from otel_obs.catalog.kit.instruments import ObservableCounterMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 
@@ -31,59 +31,59 @@ Values = Iterable[tuple[float, dict[str, Any]]]
 
 _GENERATION = {"generation": ANY}
 
-process_cpu_seconds_total = ObservableCounter(
+process_cpu_seconds_total = ObservableCounterMetric(
     "process_cpu_seconds_total",
     "Total user and system CPU time spent in seconds.",
     unit="s",
     is_standard=True,
 )
-process_resident_memory_bytes = ObservableGauge(
+process_resident_memory_bytes = ObservableGaugeMetric(
     "process_resident_memory_bytes",
     "Resident memory size in bytes.",
     unit="By",
     merge="sum",
     is_standard=True,
 )
-process_virtual_memory_bytes = ObservableGauge(
+process_virtual_memory_bytes = ObservableGaugeMetric(
     "process_virtual_memory_bytes",
     "Virtual memory size in bytes.",
     unit="By",
     merge="sum",
     is_standard=True,
 )
-process_start_time_seconds = ObservableGauge(
+process_start_time_seconds = ObservableGaugeMetric(
     "process_start_time_seconds",
     "Start time of the process since unix epoch in seconds.",
     unit="s",
     merge="min",
     is_standard=True,
 )
-process_open_fds = ObservableGauge(
+process_open_fds = ObservableGaugeMetric(
     "process_open_fds", "Number of open file descriptors.", merge="sum", is_standard=True
 )
-process_max_fds = ObservableGauge(
+process_max_fds = ObservableGaugeMetric(
     "process_max_fds", "Maximum number of open file descriptors.", merge="sum", is_standard=True
 )
-python_info = ObservableGauge(
+python_info = ObservableGaugeMetric(
     "python_info",
     "Python platform information",
     attributes={"implementation": ANY, "major": ANY, "minor": ANY, "patchlevel": ANY, "version": ANY},
     merge="max",
     is_standard=True,
 )
-python_gc_objects_collected_total = ObservableCounter(
+python_gc_objects_collected_total = ObservableCounterMetric(
     "python_gc_objects_collected_total",
     "Objects collected during gc",
     attributes=_GENERATION,
     is_standard=True,
 )
-python_gc_objects_uncollectable_total = ObservableCounter(
+python_gc_objects_uncollectable_total = ObservableCounterMetric(
     "python_gc_objects_uncollectable_total",
     "Uncollectable objects found during GC",
     attributes=_GENERATION,
     is_standard=True,
 )
-python_gc_collections_total = ObservableCounter(
+python_gc_collections_total = ObservableCounterMetric(
     "python_gc_collections_total",
     "Number of times this generation was collected",
     attributes=_GENERATION,
@@ -142,7 +142,7 @@ def _collections(what: str) -> Values:
         yield stats[what] - before, {"generation": str(generation)}
 
 
-OBSERVED: tuple[tuple[ObservableGauge | ObservableCounter, Callable[[], Values]], ...] = (
+OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[[], Values]], ...] = (
     (process_cpu_seconds_total, _cpu),
     (process_resident_memory_bytes, lambda: [(this_process().memory_info().rss, {})]),
     (process_virtual_memory_bytes, lambda: [(this_process().memory_info().vms, {})]),

@@ -20,7 +20,7 @@ from otel_obs.catalog.asgi import (
     worker_thread_tokens_used,
     worker_thread_tokens_waiting,
 )
-from otel_obs.catalog.kit.instruments import Histogram, ObservableGauge
+from otel_obs.catalog.kit.instruments import HistogramMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 
@@ -41,26 +41,30 @@ __all__ = [
 
 Values = Iterable[tuple[float, dict[str, Any]]]
 
-system_memory_percent = ObservableGauge(
+system_memory_percent = ObservableGaugeMetric(
     "system_memory_percent", "Memory of the machine in use, in percent", unit="%"
 )
-system_cpu_percent = ObservableGauge("system_cpu_percent", "CPU of the machine in use, in percent", unit="%")
-process_memory_bytes = ObservableGauge(
+system_cpu_percent = ObservableGaugeMetric(
+    "system_cpu_percent", "CPU of the machine in use, in percent", unit="%"
+)
+process_memory_bytes = ObservableGaugeMetric(
     "process_memory_bytes",
     "Memory of the process in bytes",
     unit="By",
     attributes={"type": ("rss", "vms")},
     merge="sum",
 )
-python_threads = ObservableGauge("python_threads", "Threads of the interpreter", unit="{thread}", merge="sum")
-python_gc_pause_seconds = Histogram(
+python_threads = ObservableGaugeMetric(
+    "python_threads", "Threads of the interpreter", unit="{thread}", merge="sum"
+)
+python_gc_pause_seconds = HistogramMetric(
     "python_gc_pause_seconds",
     "Pauses for garbage collection in seconds",
     unit="s",
     attributes={"generation": ANY},
     bounds=(0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1),
 )
-event_loop_lag_seconds = Histogram(
+event_loop_lag_seconds = HistogramMetric(
     "event_loop_lag_seconds",
     "Seconds that the event loop was late",
     unit="s",

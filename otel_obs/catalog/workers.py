@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from otel_obs.catalog import process
-from otel_obs.catalog.kit.instruments import ObservableCounter, ObservableGauge
+from otel_obs.catalog.kit.instruments import ObservableCounterMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 
@@ -25,13 +25,13 @@ __all__ = [
 Values = Iterable[tuple[float, dict[str, Any]]]
 
 
-def _each(family: str, help: str, unit: str = "") -> ObservableGauge:
-    return ObservableGauge(
+def _each(family: str, help: str, unit: str = "") -> ObservableGaugeMetric:
+    return ObservableGaugeMetric(
         family, help, unit=unit, attributes={"worker": ANY}, merge="per_worker", is_standard=True
     )
 
 
-otel_obs_workers_started_total = ObservableCounter(
+otel_obs_workers_started_total = ObservableCounterMetric(
     "otel_obs_workers_started_total",
     "Workers that have started, those that have ended included",
     unit="{worker}",
@@ -66,7 +66,7 @@ def _cpu_percent() -> Values:
         yield max(100 * (used_s - used_before_s) / (now_s - before_s), 0.0), {}
 
 
-OBSERVED: tuple[tuple[ObservableGauge | ObservableCounter, Callable[[], Values]], ...] = (
+OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[[], Values]], ...] = (
     (otel_obs_workers_started_total, lambda: [(1, {})]),
     (otel_obs_worker_memory_bytes, lambda: [(process.this_process().memory_info().rss, {})]),
     (otel_obs_worker_cpu_percent, _cpu_percent),

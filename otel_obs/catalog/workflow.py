@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import Counter, Histogram, UpDownCounter
+from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric, UpDownCounterMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
 
 __all__ = ["record_workflow", "workflow_duration_seconds", "workflows_active", "workflows_total"]
 
-workflows_total = Counter(
+workflows_total = CounterMetric(
     "workflows_total",
     "Total workflows",
     unit="{workflow}",
     attributes={"workflow": ANY, "status": (SUCCESS, ERROR)},
 )
-workflows_active = UpDownCounter("workflows_active", "Workflows in progress", unit="{workflow}")
-workflow_duration_seconds = Histogram(
+workflows_active = UpDownCounterMetric("workflows_active", "Workflows in progress", unit="{workflow}")
+workflow_duration_seconds = HistogramMetric(
     "workflow_duration_seconds",
     "Workflow duration in seconds",
     unit="s",

@@ -27,7 +27,7 @@ from otel_obs.cells.layout import (
     read_record,
     record_bytes,
 )
-from otel_obs.cells.removals import End, can_end
+from otel_obs.cells.removals import Removal, can_end
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.stream import Stream
 from otel_obs.cells.validity import MAX_RECORD_BYTES, InvalidError, decode_checked, demand
@@ -81,7 +81,7 @@ class Source(ABC):
         self.limits: dict[Stream, int] = {}
         """How many series each stream may have in the whole service."""
         self.folded: dict[bytes, float] = {}
-        self.ends: list[End] = []
+        self.ends: list[Removal] = []
         """Whoever looks after ends takes them out of here."""
         self.damage = Damage()
         """Why the index was not read to its end."""
@@ -217,7 +217,7 @@ class Source(ABC):
         elif record.at_s > time.monotonic() + _FUTURE_S:
             self.flaw = "a series ended in the future"
         else:
-            self.ends.append(End(stream, record.attributes, record.at_s))
+            self.ends.append(Removal(stream, record.attributes, record.at_s))
 
     def _add_exemplars(self, record: ExemplarsRecord) -> None:
         attributes = self._key_at.get(record.offset)

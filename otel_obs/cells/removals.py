@@ -19,7 +19,7 @@ KEPT = 10_000
 unchanged, while so many others ended."""
 
 
-class End(NamedTuple):
+class Removal(NamedTuple):
     """The series of *stream* that have at least these attributes ended at that time.
 
     `attributes` are canonical JSON; `at_s` is on the monotonic clock, as a gauge's own time is.
@@ -35,9 +35,9 @@ def can_end(stream: Stream) -> bool:
     return stream.kind is Kind.GAUGE and stream.merge in ("latest", "latest_or_sum")
 
 
-def newest(ends: Iterable[End]) -> list[End]:
+def newest(ends: Iterable[Removal]) -> list[Removal]:
     """Of each series its last end, and of these the newest `KEPT`, the newest first."""
-    last: dict[tuple[Stream, bytes], End] = {}
+    last: dict[tuple[Stream, bytes], Removal] = {}
     for end in ends:
         known = last.get((end.stream, end.attributes))
         if known is None or known.at_s < end.at_s:
@@ -53,7 +53,7 @@ class StreamEnds:
         self._found: dict[bytes, float] = {}
         self._count = 0
 
-    def add(self, end: End) -> None:
+    def add(self, end: Removal) -> None:
         """Note an end; one that was noted before changes nothing."""
         names = tuple(name for name, _ in decode_attributes(end.attributes))
         ended = self._ended.setdefault(names, {})

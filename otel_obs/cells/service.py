@@ -39,7 +39,7 @@ from otel_obs.rundir.finding import (
     other_versions,
 )
 from otel_obs.rundir.identity import Identity, decide, siblings_alike, this_candidate
-from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, Recorded, file_name, is_dead, recorded
+from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, RecordedRoot, file_name, is_dead, recorded
 from otel_obs.rundir.tidying import DOUBT, leave, sweep, sweep_other_users
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class Service(Sharing):
 
             self._listening = shared_sockets(others)
 
-    def _is_over(self, root: Recorded) -> bool:
+    def _is_over(self, root: RecordedRoot) -> bool:
         from otel_obs.rundir.aftercare import is_ending
 
         own = proc.this_process()

@@ -30,7 +30,7 @@ from otel_obs.cells.layout import (
     pack_header,
     pack_record,
 )
-from otel_obs.cells.removals import End, newest
+from otel_obs.cells.removals import Removal, newest
 from otel_obs.host.signals import raise_interruption
 
 INDEX_BYTES = 24 << 20
@@ -207,11 +207,11 @@ class Store:
     def _release(self, offset: int, cells: int) -> None:
         self._released.setdefault(cells, deque()).append((self._clock() + QUARANTINE_S, offset))
 
-    def note_ended(self, end: End) -> None:
+    def note_ended(self, end: Removal) -> None:
         """Have the series that *end* speaks of be gone in every worker, as far as they were set by then."""
         self._append(EndedRecord(self._number(end.stream), end.at_s, end.attributes))
 
-    def note_newest(self, ends: Iterable[End]) -> None:
+    def note_newest(self, ends: Iterable[Removal]) -> None:
         """Take over *ends* of another store, without filling the index, or wearing it out, with them."""
         size, removals = self.header.index_bytes, self._removals
         room = min(self._index_end + size * _ENDS, size * (1 - _ENDS))

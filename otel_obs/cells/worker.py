@@ -28,7 +28,7 @@ _SETTLED_S = 0.02
 GIL_IS_ON = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
-class Handle(Protocol):
+class CellsHandle(Protocol):
     """What records into cells: an instrument, or an attribute set bound to one."""
 
     def detach(self) -> None:
@@ -94,7 +94,7 @@ class Worker:
     def __init__(self, open_store: Callable[[bytes], Store] | None = None, home: Home | None = None) -> None:
         self._open_store = open_store or (lambda worker: heap_store(time.time(), worker))
         self._home = home
-        self._handles: WeakObjects[Handle] = WeakObjects()
+        self._handles: WeakObjects[CellsHandle] = WeakObjects()
         self.on_fork: list[Callable[[], None]] = []
         self.on_open: list[Callable[[], None]] = []
         """Called, outside the lock, after the store was opened."""
@@ -215,7 +215,7 @@ class Worker:
         fill(store)
         return store
 
-    def attach(self, handle: Handle) -> None:
+    def attach(self, handle: CellsHandle) -> None:
         """Have *handle* detached in a child process."""
         self._handles.add(handle)
 

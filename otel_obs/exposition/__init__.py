@@ -15,7 +15,7 @@ from otel_obs.cells.snapshot import Snapshot
 from otel_obs.exposition import openmetrics, protobuf, text
 from otel_obs.exposition.claims import settle
 from otel_obs.exposition.from_client import ClientMetric, OtherFamily, load
-from otel_obs.exposition.names import Naming, family_name
+from otel_obs.exposition.names import Spelling, family_name
 from otel_obs.exposition.negotiate import OPENMETRICS, PROTOBUF, TEXT, Format, Syntax, negotiate
 from otel_obs.exposition.plan import DEFAULT_OPTIONS, Family, Options, plan, restrict
 
@@ -31,7 +31,7 @@ __all__ = [
     "render",
 ]
 
-_Encoder = Callable[[Iterable[Family], Iterable[OtherFamily], Naming], Iterator[bytes]]
+_Encoder = Callable[[Iterable[Family], Iterable[OtherFamily], Spelling], Iterator[bytes]]
 _ENCODERS: dict[Syntax, _Encoder] = {
     "text": text.encode,
     "openmetrics": openmetrics.encode,
@@ -60,7 +60,7 @@ def render(
         Chunks of about a millisecond's work each, to join, or to stream with a pause after each. **Some
         are empty**: skip these when writing to a socket, where an empty chunk can mean the end.
     """
-    naming = Naming(options.translation, format.escaping).normal()
+    naming = Spelling(options.translation, format.escaping).normal()
     is_openmetrics = format.syntax == "openmetrics"
     foreign = load(others, format.escaping)
     families = plan(snapshot, options, naming, {family.name for family in foreign})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from otel_obs.cells.snapshot import Exemplar
-from otel_obs.exposition.names import Labels, Naming, join_labels
+from otel_obs.exposition.names import Labels, Spelling, join_labels
 
 MAX_RUNES = 128
 """How long the names and values of an exemplar's labels may be together, by OpenMetrics 1.0."""
@@ -24,7 +24,7 @@ def latest_by_bucket(exemplars: Iterable[Exemplar]) -> dict[int, Exemplar]:
     return shown
 
 
-def exemplar_labels(exemplar: Exemplar, naming: Naming) -> Labels:
+def exemplar_labels(exemplar: Exemplar, naming: Spelling) -> Labels:
     """The ids of the trace and the span, then those of the filtered attributes for which there is room."""
     shown: list[tuple[str, str]] = []
     room = MAX_RUNES

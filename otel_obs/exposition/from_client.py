@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.exposition.lexical import Escaping, escape_name
-from otel_obs.exposition.names import TOTAL, Labels, Naming, join_labels
+from otel_obs.exposition.names import TOTAL, Labels, Spelling, join_labels
 from otel_obs.exposition.plan import STEM_SUFFIXES, FamilyType, stem, warn_once
 
 OURS = "is_from_otel_obs"
@@ -108,7 +108,7 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
     """
     families: dict[str, OtherFamily] = {}
     have: dict[str, set[tuple[str, Labels]]] = {}
-    naming = Naming("NoTranslation", escaping)
+    naming = Spelling("NoTranslation", escaping)
     try:
         for metric in metrics:
             if getattr(metric, OURS, False):
@@ -126,7 +126,7 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
     return list(families.values())
 
 
-def _read(metric: ClientMetric, naming: Naming) -> list[OtherFamily]:
+def _read(metric: ClientMetric, naming: Spelling) -> list[OtherFamily]:
     try:
         return list(_families(metric, naming))
     except (ValueError, TypeError, AttributeError) as error:
@@ -134,7 +134,7 @@ def _read(metric: ClientMetric, naming: Naming) -> list[OtherFamily]:
         return []
 
 
-def _families(metric: ClientMetric, naming: Naming) -> Iterator[OtherFamily]:
+def _families(metric: ClientMetric, naming: Spelling) -> Iterator[OtherFamily]:
     """*metric*, and a family of each name of a sample that its type does not have."""
     family_type = cast(FamilyType, metric.type)
     help_text = metric.documentation or ""
@@ -155,7 +155,7 @@ def _families(metric: ClientMetric, naming: Naming) -> Iterator[OtherFamily]:
         yield OtherFamily(escape_name(name, naming.escaping), "unknown", "", help_text, some)
 
 
-def _sample(sample: ClientSample, suffix: str, naming: Naming) -> OtherSample:
+def _sample(sample: ClientSample, suffix: str, naming: Spelling) -> OtherSample:
     exemplar = getattr(sample, "exemplar", None)
     return OtherSample(
         suffix,

@@ -84,7 +84,7 @@ _SCOPE_LABELS = ("otel_scope_name", "otel_scope_version", "otel_scope_schema_url
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
+class Spelling:
     """How names are spelt in one exposition: the strategy is the service's, the escaping the scraper's."""
 
     translation: Translation = "UnderscoreEscapingWithSuffixes"
@@ -100,10 +100,10 @@ class Naming:
         """Whether units and `_total` become suffixes."""
         return self.translation.endswith("WithSuffixes")
 
-    def normal(self) -> Naming:
+    def normal(self) -> Spelling:
         """The naming that spells every name as this one does, the same for all such."""
         if self.is_classic and self.escaping != "dots":
-            return Naming(self.translation)
+            return Spelling(self.translation)
         return self
 
     def family(self, stream: Stream) -> str:
@@ -120,7 +120,7 @@ def family_name(stream: Stream) -> str:
 
     A histogram's samples add `_bucket`, `_count` and `_sum` to it.
     """
-    return Naming().family(stream)
+    return Spelling().family(stream)
 
 
 @lru_cache(maxsize=1024)
@@ -152,7 +152,7 @@ def scope_attributes(scope: Scope) -> Attributes:
     )
 
 
-def join_labels(attributes: Sequence[tuple[str, Value]], naming: Naming, reserved: str = "") -> Labels:
+def join_labels(attributes: Sequence[tuple[str, Value]], naming: Spelling, reserved: str = "") -> Labels:
     """Make labels from *attributes*; values whose keys become one label are joined by `;`, by original key.
 
     Args:
@@ -177,7 +177,7 @@ def _key(attribute: tuple[str, Value]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _family(name: str, unit: str, is_counter: bool, naming: Naming) -> str:
+def _family(name: str, unit: str, is_counter: bool, naming: Spelling) -> str:
     if naming.is_classic:
         name = sanitize_name(name)
     if naming.has_suffixes:
@@ -197,7 +197,7 @@ def _with_suffixes(name: str, unit: str, is_counter: bool) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _label(key: str, naming: Naming) -> str:
+def _label(key: str, naming: Spelling) -> str:
     label = escape_label(sanitize_label(key) if naming.is_classic else key, naming.escaping)
     if label.startswith("__"):
         return "_" + label.lstrip("_")  # labels that begin with two are Prometheus' own, `__name__` above all

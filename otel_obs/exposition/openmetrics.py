@@ -20,7 +20,7 @@ from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_buc
 from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help_openmetrics, number, quoted_name, to_utf8
 from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start
-from otel_obs.exposition.names import TOTAL, Naming
+from otel_obs.exposition.names import TOTAL, Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
 from otel_obs.exposition.readable import readable
@@ -32,7 +32,7 @@ _HISTOGRAMS = (Kind.HISTOGRAM, Kind.EXPONENTIAL)
 _EXEMPLAR_LINES = 8  # an exemplar costs as much as so many lines
 
 
-def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Naming) -> Iterator[bytes]:
+def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Spelling) -> Iterator[bytes]:
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty."""
     for family in families:
         yield from prepare(family, naming, label_block)
@@ -58,7 +58,7 @@ def comments(family: Family | OtherFamily) -> bytes:
     return to_utf8(lines)
 
 
-def exemplar_text(exemplar: Exemplar, naming: Naming) -> bytes:
+def exemplar_text(exemplar: Exemplar, naming: Spelling) -> bytes:
     """What follows a sample's value: ` # {trace_id="…"} 0.5 1700000000.0`."""
     labels = label_block(exemplar_labels(exemplar, naming))
     when = f" {exemplar.unix_s!r}" if isfinite(exemplar.unix_s) else ""
@@ -72,7 +72,7 @@ def _type(family: Family | OtherFamily) -> FamilyType:
     return family.type
 
 
-def _encode_part(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:
+def _encode_part(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[bytes]:
     if part.kind is Kind.EXPONENTIAL:
         part = classic(part, family.unit)
     if part.kind is Kind.HISTOGRAM:
@@ -104,7 +104,7 @@ def _encode_apart(family: Family, shown: Iterable[Part[bytes]]) -> Iterator[byte
             yield b"\n".join([*lines[start : start + LINES_A_CHUNK], b""])
 
 
-def _scalars(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:
+def _scalars(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[bytes]:
     is_counter = _type(family) == "counter"
     for at, (block, value) in enumerate(zip(part.labels, part.values, strict=True)):
         if is_counter and not value >= 0:
@@ -119,7 +119,7 @@ def _scalars(family: Family, part: Part[bytes], naming: Naming) -> Iterator[byte
         yield line + b"\n" + _created(family.stem, block, part.created_s[at])
 
 
-def _histograms(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:
+def _histograms(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[bytes]:
     has_total = not part.bounds or part.bounds[0] >= 0
     texts = histogram_lines(family.name, part.bounds, part.labels, part.values)
     for at, (block, row, text) in enumerate(zip(part.labels, part.values, texts, strict=True)):
@@ -137,7 +137,7 @@ def _is_countable(row: Sequence[float]) -> bool:
     return isfinite(sum(counts)) and not [count for count in counts if count < 0 or count % 1]
 
 
-def _rewritten(text: bytes, has_total: bool, exemplars: Iterable[Exemplar], naming: Naming) -> bytes:
+def _rewritten(text: bytes, has_total: bool, exemplars: Iterable[Exemplar], naming: Spelling) -> bytes:
     """Put exemplars behind the buckets of one series, and take `_count` and `_sum` off it."""
     lines = text.split(b"\n")[:-1]
     buckets = lines[:-2]
@@ -153,7 +153,7 @@ def _created(stem: str, block: bytes, unix_s: float) -> bytes:
     return sample_start(f"{stem}_created", block) + number(unix_s).encode() + b"\n"
 
 
-def _encode_other(family: OtherFamily, naming: Naming) -> Iterator[bytes]:
+def _encode_other(family: OtherFamily, naming: Spelling) -> Iterator[bytes]:
     samples = iter(family.samples)
     while chunk := b"".join(
         [_other_line(family, one, naming) for one in islice(samples, LINES_A_CHUNK // 4)]
@@ -161,7 +161,7 @@ def _encode_other(family: OtherFamily, naming: Naming) -> Iterator[bytes]:
         yield chunk
 
 
-def _other_line(family: OtherFamily, sample: OtherSample, naming: Naming) -> bytes:
+def _other_line(family: OtherFamily, sample: OtherSample, naming: Spelling) -> bytes:
     start = sample_start(family.stem + sample.suffix, label_block(sample.labels))
     when = "" if sample.unix_s is None else f" {sample.unix_s!r}"
     exemplar = exemplar_text(sample.exemplar, naming) if sample.exemplar else b""

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
-from otel_obs.exposition.names import TOTAL, Naming, Translation, scope_attributes, unit_word
+from otel_obs.exposition.names import TOTAL, Spelling, Translation, scope_attributes, unit_word
 from otel_obs.host.once import LogOnce
 
 FamilyType = Literal[
@@ -131,7 +131,7 @@ def sample_names(name: str, family_type: FamilyType, is_openmetrics: bool) -> se
     return names
 
 
-class Named(Protocol):
+class NamedFamily(Protocol):
     """A family of any origin."""
 
     @property
@@ -143,10 +143,12 @@ class Named(Protocol):
         """The type."""
 
 
-N = TypeVar("N", bound=Named)
+N = TypeVar("N", bound=NamedFamily)
 
 
-def plan(snapshot: Snapshot, options: Options, naming: Naming, others: Collection[str] = ()) -> list[Family]:
+def plan(
+    snapshot: Snapshot, options: Options, naming: Spelling, others: Collection[str] = ()
+) -> list[Family]:
     """Sort the columns of *snapshot* into families, by when the first series of each began.
 
     Which TYPE, HELP and UNIT a family has is told by what its streams are, and by nothing that a worker
@@ -195,8 +197,8 @@ def _identity(stream: Stream) -> tuple[Any, ...]:
     )
 
 
-def _by_name(snapshot: Snapshot, naming: Naming, fixed: frozenset[str]) -> dict[str, list[Column]]:
-    declared = Naming(escaping=naming.escaping)
+def _by_name(snapshot: Snapshot, naming: Spelling, fixed: frozenset[str]) -> dict[str, list[Column]]:
+    declared = Spelling(escaping=naming.escaping)
     columns: dict[str, list[Column]] = {}
     for column in snapshot.columns:
         stream = column.table.stream
@@ -284,7 +286,7 @@ def _resource_labels(resource: Attributes, patterns: tuple[str, ...]) -> Attribu
     )
 
 
-def _target_info(resource: Attributes, naming: Naming) -> Iterator[Family]:
+def _target_info(resource: Attributes, naming: Spelling) -> Iterator[Family]:
     if resource:
         column = _target_info_column(resource)
         name = naming.family(column.table.stream)

@@ -15,7 +15,7 @@ from otel_obs.cells.snapshot import Exemplar, ExponentialValue
 from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import to_utf8
-from otel_obs.exposition.names import Labels, Naming
+from otel_obs.exposition.names import Labels, Spelling
 from otel_obs.exposition.native import ZERO_THRESHOLD, Side, to_native
 from otel_obs.exposition.parts import Part
 from otel_obs.exposition.plan import Family, FamilyType, warn_once
@@ -88,7 +88,7 @@ def label_pairs(labels: Labels) -> bytes:
     )
 
 
-def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Naming) -> Iterator[bytes]:
+def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Spelling) -> Iterator[bytes]:
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty.
 
     A family's length comes first, so that it is written whole before its first chunk; empty chunks let an
@@ -122,7 +122,7 @@ def _delimited(family: Family | OtherFamily, metrics: Sequence[bytes]) -> Iterat
     yield unit
 
 
-def _metrics(family: Family, part: Part[bytes], naming: Naming) -> Iterator[bytes]:
+def _metrics(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[bytes]:
     """The body of one `Metric` a series."""
     rows = zip(part.labels, part.values, part.created_s, strict=True)
     if part.kind is Kind.HISTOGRAM:
@@ -146,7 +146,7 @@ def _metrics(family: Family, part: Part[bytes], naming: Naming) -> Iterator[byte
 
 
 def _classic(
-    bounds: Sequence[bytes], row: Sequence[float], exemplars: Iterable[Exemplar], naming: Naming
+    bounds: Sequence[bytes], row: Sequence[float], exemplars: Iterable[Exemplar], naming: Spelling
 ) -> bytes:
     """The body of a `Histogram` with buckets."""
     *buckets, total = row
@@ -168,7 +168,7 @@ def _count(field: int, float_field: int, count: float) -> bytes:
     return double(float_field, count)
 
 
-def _native(name: str, value: ExponentialValue, exemplars: Iterable[Exemplar], naming: Naming) -> bytes:
+def _native(name: str, value: ExponentialValue, exemplars: Iterable[Exemplar], naming: Spelling) -> bytes:
     """The body of a `Histogram` with spans and deltas."""
     native = to_native(value)
     if native is None:
@@ -193,12 +193,12 @@ def _side(span_field: int, delta_field: int, side: Side) -> bytes:
     return b"".join([*spans, *(signed(delta_field, delta) for delta in side.deltas)])
 
 
-def _exemplar(exemplar: Exemplar, naming: Naming) -> bytes:
+def _exemplar(exemplar: Exemplar, naming: Spelling) -> bytes:
     labels = label_pairs(exemplar_labels(exemplar, naming))
     return labels + double(2, exemplar.value) + timestamp(3, exemplar.unix_s)
 
 
-def _other_metrics(family: OtherFamily, naming: Naming) -> Iterator[bytes]:
+def _other_metrics(family: OtherFamily, naming: Spelling) -> Iterator[bytes]:
     """The body of one `Metric` a series: samples that have the same labels, but for `le` and `quantile`."""
     own = {"summary": "quantile", "histogram": "le", "gaugehistogram": "le"}.get(family.type, "")
     series: dict[tuple[Labels, float | None], list[OtherSample]] = {}
@@ -210,7 +210,7 @@ def _other_metrics(family: OtherFamily, naming: Naming) -> Iterator[bytes]:
         yield label_pairs(labels) + _other_value(family.type, samples, naming) + when
 
 
-def _other_value(family_type: FamilyType, samples: Sequence[OtherSample], naming: Naming) -> bytes:
+def _other_value(family_type: FamilyType, samples: Sequence[OtherSample], naming: Spelling) -> bytes:
     values = {sample.suffix: sample.value for sample in samples}
     created_s = values.get("_created", 0.0)
     if family_type == "counter":
@@ -232,7 +232,7 @@ def _other_value(family_type: FamilyType, samples: Sequence[OtherSample], naming
     return nested(2, double(1, samples[0].value))
 
 
-def _other_histogram(samples: Sequence[OtherSample], values: dict[str, float], naming: Naming) -> bytes:
+def _other_histogram(samples: Sequence[OtherSample], values: dict[str, float], naming: Spelling) -> bytes:
     buckets = sorted((_own_label(sample, "le"), sample) for sample in samples if sample.suffix == "_bucket")
     count = values.get("_count", values.get("_gcount", buckets[-1][1].value if buckets else 0.0))
     out = [_count(1, 4, count), double(2, values.get("_sum", values.get("_gsum", 0.0)))]

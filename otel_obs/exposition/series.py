@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from otel_obs.cells.attributes import Attributes, label_value
 from otel_obs.cells.layout import Kind
-from otel_obs.exposition.names import Labels, Naming, join_labels
+from otel_obs.exposition.names import Labels, Spelling, join_labels
 from otel_obs.exposition.parts import Part, united
 from otel_obs.exposition.plan import Family, Member
 
@@ -32,7 +32,7 @@ class _Coded(Generic[T]):
     is_distinct: bool
 
 
-def prepare(family: Family, naming: Naming, coder: LabelCoder[T]) -> Iterator[bytes]:
+def prepare(family: Family, naming: Spelling, coder: LabelCoder[T]) -> Iterator[bytes]:
     """Encode the labels of *family* where they are not yet; yields empty chunks to breathe at."""
     for member in family.members:
         table, key = member.column.table, _key(member, family, naming, coder)
@@ -57,7 +57,7 @@ def prepare(family: Family, naming: Naming, coder: LabelCoder[T]) -> Iterator[by
             table.scratch[key] = _Coded(coded, len(distinct) == len(coded))
 
 
-def parts(family: Family, naming: Naming, coder: LabelCoder[T]) -> list[Part[T]]:
+def parts(family: Family, naming: Spelling, coder: LabelCoder[T]) -> list[Part[T]]:
     """The series of *family*, in order; `prepare` must have run. Series with equal labels are one."""
     found, is_distinct = [], True
     for member in family.members:
@@ -81,14 +81,14 @@ def parts(family: Family, naming: Naming, coder: LabelCoder[T]) -> list[Part[T]]
     return united(found, family.unit)
 
 
-def _key(member: Member, family: Family, naming: Naming, coder: LabelCoder[T]) -> tuple[Any, ...]:
+def _key(member: Member, family: Family, naming: Spelling, coder: LabelCoder[T]) -> tuple[Any, ...]:
     return coder, naming, member.extra, "le" if family.type == "histogram" else "", family.label_order
 
 
 class _Labels:
     """The labels of a series; names are worked out once for each set of keys, of which there are few."""
 
-    def __init__(self, extra: Attributes, naming: Naming, reserved: str, first: tuple[str, ...]) -> None:
+    def __init__(self, extra: Attributes, naming: Spelling, reserved: str, first: tuple[str, ...]) -> None:
         self._extra, self._naming, self._reserved = extra, naming, reserved
         self._first = tuple(map(naming.label, first))
         self._shapes: dict[tuple[str, ...], list[tuple[str, int]] | None] = {}
@@ -118,7 +118,7 @@ class _Labels:
 
 
 def _shape(
-    attributes: Attributes, naming: Naming, reserved: str, first: tuple[str, ...]
+    attributes: Attributes, naming: Spelling, reserved: str, first: tuple[str, ...]
 ) -> list[tuple[str, int]] | None:
     """Label names with the position of their attribute; None where two attributes become one label."""
     labels = join_labels([(key, str(at)) for at, (key, _) in enumerate(attributes)], naming, reserved)

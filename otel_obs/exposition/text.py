@@ -12,7 +12,7 @@ from otel_obs.cells.layout import Kind
 from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help, number, quoted_name, to_utf8
 from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start, scalar_lines
-from otel_obs.exposition.names import Naming
+from otel_obs.exposition.names import Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
 from otel_obs.exposition.series import parts, prepare
@@ -26,7 +26,7 @@ _TYPES: dict[FamilyType, str] = {
 _OPENMETRICS_ONLY = ("_created", "_gcount", "_gsum")
 
 
-def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Naming) -> Iterator[bytes]:
+def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Spelling) -> Iterator[bytes]:
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty."""
     for family in families:
         yield comments(family.name, family.type, family.help)

@@ -13,7 +13,7 @@ from otel_obs.exposition.claims import settle
 from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.from_client import OURS
 from otel_obs.exposition.lexical import number
-from otel_obs.exposition.names import TOTAL, Labels, Naming
+from otel_obs.exposition.names import TOTAL, Labels, Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import DEFAULT_OPTIONS, Family, Options, plan
 from otel_obs.exposition.series import parts, prepare
@@ -37,12 +37,12 @@ def to_prometheus_client(
         options: The service's choices.
         has_created: Whether counters and histograms have a `_created` sample.
     """
-    naming = Naming(options.translation).normal()
+    naming = Spelling(options.translation).normal()
     for family in settle(plan(snapshot, options, naming), (), is_openmetrics=True)[0]:
         yield from _metrics(family, naming, has_created)
 
 
-def _metrics(family: Family, naming: Naming, has_created: bool) -> Iterator[Metric]:
+def _metrics(family: Family, naming: Spelling, has_created: bool) -> Iterator[Metric]:
     """The metric of *family*; of a histogram of unknown type, one for each name of its samples."""
     metric = _metric(family, naming, has_created)
     names = dict.fromkeys(sample.name for sample in metric.samples)
@@ -63,7 +63,7 @@ def _named(name: str, help_text: str, kind: str, unit: str) -> Metric:
     return metric
 
 
-def _metric(family: Family, naming: Naming, has_created: bool) -> Metric:
+def _metric(family: Family, naming: Spelling, has_created: bool) -> Metric:
     is_counter = family.type == "counter" and family.name.endswith(TOTAL)
     stem = family.stem
     unit = family.unit if stem.endswith(f"_{family.unit}") else ""
@@ -86,7 +86,7 @@ def _same(labels: Labels) -> Labels:
 
 
 def _add_scalars(
-    metric: Metric, family: Family, part: Part[Labels], naming: Naming, has_created: bool
+    metric: Metric, family: Family, part: Part[Labels], naming: Spelling, has_created: bool
 ) -> None:
     for at, (labels, value) in enumerate(zip(part.labels, part.values, strict=True)):
         exemplars = part.exemplars.get(at) if metric.type == "counter" else None
@@ -95,7 +95,7 @@ def _add_scalars(
             _add_created(metric, labels, part.created_s[at])
 
 
-def _add_histograms(metric: Metric, part: Part[Labels], naming: Naming, has_created: bool) -> None:
+def _add_histograms(metric: Metric, part: Part[Labels], naming: Spelling, has_created: bool) -> None:
     les = [number(bound) for bound in (*part.bounds, _INFINITY)]
     for at, (labels, row) in enumerate(zip(part.labels, part.values, strict=True)):
         shown = latest_by_bucket(part.exemplars.get(at, ()))
@@ -115,12 +115,17 @@ def _add_created(metric: Metric, labels: Labels, unix_s: float) -> None:
 
 
 def _add(
-    metric: Metric, name: str, labels: dict[str, str], value: float, exemplar: Exemplar | None, naming: Naming
+    metric: Metric,
+    name: str,
+    labels: dict[str, str],
+    value: float,
+    exemplar: Exemplar | None,
+    naming: Spelling,
 ) -> None:
     metric.add_sample(name, labels, value, exemplar=_client_exemplar(exemplar, naming) if exemplar else None)
 
 
-def _client_exemplar(exemplar: Exemplar, naming: Naming) -> Any:
+def _client_exemplar(exemplar: Exemplar, naming: Spelling) -> Any:
     from prometheus_client.samples import Exemplar as ClientExemplar
 
     when = exemplar.unix_s if isfinite(exemplar.unix_s) else None

@@ -21,7 +21,7 @@ from otel_obs.serving.scrape import Scrape
 _TALK = "otel_obs.talk"
 """The key of a request under which its exchange lies until the answer has begun."""
 
-_faces: list[Face] = []
+_faces: list[AiohttpFace] = []
 _changes = Changes()
 
 
@@ -53,7 +53,7 @@ def watch() -> None:
         from aiohttp.web_request import Request
         from aiohttp.web_ws import WebSocketResponse
 
-        _faces.append(Face(Application, _declares))
+        _faces.append(AiohttpFace(Application, _declares))
         _faces[0].change()
         _changes.make(Request, "_prepare_hook", _telling)
         _changes.make(WebSocketResponse, "close", _closing)
@@ -62,7 +62,7 @@ def watch() -> None:
             _changes.make(WebSocketResponse, name, _sending)
 
 
-class Face(AsgiFace):
+class AiohttpFace(AsgiFace):
     """Of aiohttp: its server calls `_handle` of the outermost application, once for each request."""
 
     method = "_handle"
@@ -71,7 +71,7 @@ class Face(AsgiFace):
         @wraps(call)
         async def measured_call(app: Any, request: Any) -> Any:
             measuring = self.of(app)
-            talk = Talk(request)
+            talk = AiohttpTalk(request)
             exchange = None if measuring is None else measuring.begin(talk.scope, talk.receive, talk.send)
             if exchange is None:
                 return await call(app, request)
@@ -83,7 +83,7 @@ class Face(AsgiFace):
         return measured_call
 
 
-class Talk:
+class AiohttpTalk:
     """One request, and what is answered to it, in the messages of ASGI."""
 
     def __init__(self, request: Any) -> None:
@@ -229,9 +229,9 @@ def _telling(prepare: Callable[..., Any]) -> Callable[..., Any]:
     return telling
 
 
-def _talk_of(response: Any) -> Talk | None:
+def _talk_of(response: Any) -> AiohttpTalk | None:
     request = getattr(response, "_req", None)
-    talk: Talk | None = None if request is None else request._state.get(_TALK)
+    talk: AiohttpTalk | None = None if request is None else request._state.get(_TALK)
     return talk
 
 

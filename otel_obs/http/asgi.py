@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
-from otel_obs.http.asgi_exchange import Exchange, Receive, Scope, Send
+from otel_obs.http.asgi_exchange import AsgiExchange, Receive, Scope, Send
 from otel_obs.http.asgi_inside import ENVIRON, inside_wsgi
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Skipped
@@ -23,7 +23,7 @@ SEND_BYTES = 256 * 1024
 _SKIPPED = Skipped()
 
 
-class Middleware:
+class AsgiMiddleware:
     """Measures an ASGI application and serves `/metrics` beside it.
 
     Args:
@@ -93,7 +93,7 @@ class Middleware:
                 and not scope.get("root_path")
                 and ENVIRON not in scope
             ):
-                exchange = Exchange()
+                exchange = AsgiExchange()
                 exchange.begin(self.observer, scope, receive, send)
                 return exchange
             return self._begin(scope, receive, send)
@@ -122,7 +122,7 @@ class Middleware:
             return None
         if kind == "websocket":
             return WebSocket(self.observer, scope, receive, send)
-        exchange = Exchange()
+        exchange = AsgiExchange()
         exchange.begin(self.observer, scope, receive, send)
         exchange.is_special = self.observer.has_root
         return exchange

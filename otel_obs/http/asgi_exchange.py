@@ -30,7 +30,7 @@ _GONE: Scope = {}
 """Takes the scope's place when a request is over: in a cycle with it, only the collector could free it."""
 
 
-class Exchange:
+class AsgiExchange:
     """One request and its response."""
 
     # Defaults of the class: what only some requests set.

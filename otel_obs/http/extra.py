@@ -8,7 +8,7 @@ from typing import Any
 
 from otel_obs.errors import DeclarationError
 from otel_obs.http.exclusion import Carrier
-from otel_obs.http.profiles import Naming, Outcome
+from otel_obs.http.profiles import Outcome, Profile
 from otel_obs.settings.parsers import is_label_name
 
 RESERVED = frozenset({"le", "quantile"})
@@ -46,7 +46,7 @@ class ExtraLabels:
             raise DeclarationError(", ".join(self.names), "names a label twice")
 
 
-def check_apart(extra: ExtraLabels, naming: Naming) -> None:
+def check_apart(extra: ExtraLabels, naming: Profile) -> None:
     """Refuse a name that requests have anyway.
 
     Raises:

@@ -102,7 +102,7 @@ class Face:
 class AsgiFace(Face):
     """Of an ASGI framework."""
 
-    middleware = asgi.Middleware
+    middleware = asgi.AsgiMiddleware
 
     def _measured_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
@@ -131,7 +131,7 @@ class AsgiFace(Face):
 class WsgiFace(Face):
     """Of a WSGI framework."""
 
-    middleware = wsgi.Middleware
+    middleware = wsgi.WsgiMiddleware
 
     def _measured_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)

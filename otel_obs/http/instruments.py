@@ -18,7 +18,7 @@ class Adder(Protocol):
         """Add *amount*."""
 
 
-class Recorder(Protocol):
+class HttpRecorder(Protocol):
     """A histogram with its attributes bound."""
 
     def record(self, amount: float, /) -> None:
@@ -35,7 +35,7 @@ class Addable(Protocol):
 class Recordable(Protocol):
     """A histogram."""
 
-    def bind(self, attributes: Labels, /) -> Recorder:
+    def bind(self, attributes: Labels, /) -> HttpRecorder:
         """Resolve a series once."""
 
 

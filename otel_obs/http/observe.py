@@ -11,7 +11,7 @@ from otel_obs.host.signals import raise_interruption
 from otel_obs.http.exclusion import Carrier, Exclusion
 from otel_obs.http.extra import ExtraLabels, check_apart
 from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing
-from otel_obs.http.profiles import KNOWN_METHODS, OTHER, Classic, Connection, Naming, Outcome
+from otel_obs.http.profiles import KNOWN_METHODS, OTHER, Classic, Connection, Outcome, Profile
 from otel_obs.sdk.fused import beginning
 
 __all__ = ["Entry", "ExtraLabels", "HttpInstruments", "Observer", "type_name"]
@@ -59,7 +59,7 @@ class Observer:
     def __init__(
         self,
         instruments: HttpInstruments,
-        naming: Naming | None = None,
+        naming: Profile | None = None,
         *,
         exclude: Exclusion | None = None,
         extra: ExtraLabels | None = None,
@@ -68,7 +68,7 @@ class Observer:
         meets_loop: Callable[[], None] = lambda: None,
     ) -> None:
         self.meets_loop = meets_loop
-        self.naming: Naming = naming or Classic()
+        self.naming: Profile = naming or Classic()
         self.has_root = self.naming.has_root
         """Whether `root` is wanted."""
         self.exclude = exclude or Exclusion()

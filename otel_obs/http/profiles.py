@@ -45,7 +45,7 @@ class Connection(NamedTuple):
     close_code: str = ""
 
 
-class Naming(Protocol):
+class Profile(Protocol):
     """The attributes of each instrument."""
 
     @property
@@ -157,7 +157,7 @@ class Classic:
 
 
 @dataclass(frozen=True)
-class Semconv(Classic):
+class SemconvProfile(Classic):
     """The attributes of OpenTelemetry's stable HTTP conventions; only what was sent is a status.
 
     Source: OpenTelemetry semantic conventions, HTTP metrics, `http.server.request.duration`.

@@ -11,7 +11,7 @@ from typing import Any
 from otel_obs.host.changes import Changes
 from otel_obs.http.nesting import MARK
 from otel_obs.http.websocket import ABNORMAL, Talk, client_code
-from otel_obs.http.wsgi_exchange import Exchange
+from otel_obs.http.wsgi_exchange import WsgiExchange
 
 _changes = Changes()
 
@@ -42,7 +42,7 @@ def restore() -> None:
     _changes.undo()
 
 
-def accepted(exchange: Exchange, environ: Any) -> None:
+def accepted(exchange: WsgiExchange, environ: Any) -> None:
     """Note that the server has accepted a connection before it called the application.
 
     It becomes one when it is first used: by then it is known which route serves it.
@@ -65,7 +65,7 @@ def _accepting(init: Callable[..., None]) -> Callable[..., None]:
     def accepting(self: Any, environ: Any, *args: Any, **options: Any) -> None:
         init(self, environ, *args, **options)
         exchange = environ.get(MARK)
-        if type(exchange) is Exchange:
+        if type(exchange) is WsgiExchange:
             ended = _Ended(self)
             talk = exchange.accept(ended.close_code)
             if talk is not None:
@@ -120,7 +120,7 @@ def _counting_received(receive: Callable[..., Any], talk: Talk) -> Callable[...,
 
 def _talk_of(connection: Any) -> Talk | None:
     exchange = connection.environ.get(MARK)
-    if type(exchange) is not Exchange:
+    if type(exchange) is not WsgiExchange:
         return None
     if exchange.talk is None and exchange.upgraded is not None:
         exchange.accept(exchange.upgraded)

@@ -12,7 +12,7 @@ from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.outside import say_where
 from otel_obs.http.upgrades import accepted
-from otel_obs.http.wsgi_exchange import Exchange
+from otel_obs.http.wsgi_exchange import WsgiExchange
 from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, run
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def serve_inside(
     return app(environ, announcing)
 
 
-class Middleware:
+class WsgiMiddleware:
     """Measures a WSGI application and serves `/metrics` beside it.
 
     Args:
@@ -127,7 +127,7 @@ class Middleware:
             raise
         return result if exchange.finish_in_memory(result) else exchange.attach(result)
 
-    def begin(self, environ: WSGIEnvironment, start_response: StartResponse) -> Exchange | None:
+    def begin(self, environ: WSGIEnvironment, start_response: StartResponse) -> WsgiExchange | None:
         """Begin to measure.
 
         Returns:
@@ -148,7 +148,7 @@ class Middleware:
                     return None
                 if self._is_scrape(environ, path):
                     return None
-            exchange = Exchange()
+            exchange = WsgiExchange()
             exchange.begin(self.observer, environ, start_response)
             if environ.get("wsgi.websocket") is not None:
                 accepted(exchange, environ)
@@ -158,7 +158,7 @@ class Middleware:
             self.observer.failed("the begin", error)
             return None
 
-    def fail(self, exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:
+    def fail(self, exchange: WsgiExchange, environ: WSGIEnvironment, error: BaseException) -> None:
         """The application raised before it had answered."""
         if exchange.route is None and self._match is not None:
             rule = self._match(environ)

@@ -30,7 +30,7 @@ _GONE: WSGIEnvironment = {}
 _WITHOUT_BODY = frozenset({204, 304})
 
 
-class Exchange:
+class WsgiExchange:
     """One request and its response; the server gets it as the response's body."""
 
     # Defaults of the class: what only some requests set.

@@ -8,11 +8,11 @@ from typing import Any
 
 from otel_obs.cells.layout import Kind
 from otel_obs.prometheus._binding import Definition
-from otel_obs.prometheus._labels import Labelled
+from otel_obs.prometheus._labels import LabelledMetric
 from otel_obs.prometheus._value import hand_over
 
 
-class Arriving(Labelled):
+class Arriving(LabelledMetric):
     """A metric that begins with numbers it has already, or one of its series."""
 
     _definition: Definition

@@ -41,7 +41,7 @@ counted up and down."""
 SdkInstrument = Counter | Gauge | Histogram
 
 
-class Handle(Protocol):
+class ClientHandle(Protocol):
     """What knows the cells of one series."""
 
     attributes: dict[str, Any]
@@ -58,7 +58,7 @@ class Computed(Protocol):
         """Ask the function. Never raises."""
 
 
-class Owner(Protocol):
+class ClientOwner(Protocol):
     """A metric: itself a series, or with one for each set of labels."""
 
     def make_series(self) -> None:
@@ -74,7 +74,7 @@ class Owner(Protocol):
         """Have a new lock, since the old one's holder may not be in this process."""
 
 
-class Declaration(NamedTuple):
+class ClientDeclaration(NamedTuple):
     """A metric as an instrument: `http_requests` and no `_total`, with its unit by UCUM."""
 
     kind: type[SdkInstrument]
@@ -106,7 +106,7 @@ class Definition:
         registry: The name by which every worker knows its registry; "" is the default one.
     """
 
-    def __init__(self, declaration: Declaration, owner: Owner, registry: str = "") -> None:
+    def __init__(self, declaration: ClientDeclaration, owner: ClientOwner, registry: str = "") -> None:
         self.declaration = declaration
         self.registry = registry
         self.computed: weakref.WeakSet[Computed] = weakref.WeakSet()

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from otel_obs.cells.layout import Stream
 from otel_obs.cells.snapshot import Column, Snapshot
-from otel_obs.exposition.names import Naming, family_name
+from otel_obs.exposition.names import Spelling, family_name
 from otel_obs.prometheus import _families
 from otel_obs.prometheus._binding import REGISTRY_KEY
 from otel_obs.prometheus._inventory import known_streams
@@ -89,5 +89,5 @@ def _is_named_alike(stream: Stream) -> bool:
 
 
 def _has_plain_labels(column: Column) -> bool:
-    naming = Naming()
+    naming = Spelling()
     return all(naming.label(key) == key for each in column.table.attributes[:1] for key, _ in each)

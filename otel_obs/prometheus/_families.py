@@ -18,7 +18,7 @@ from otel_obs.cells.exemplar import labels_of
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable, Snapshot
 from otel_obs.exposition.lexical import number
-from otel_obs.exposition.names import Naming, join_labels, unit_word
+from otel_obs.exposition.names import Spelling, join_labels, unit_word
 from otel_obs.exposition.plan import Options
 from otel_obs.exposition.to_client import to_prometheus_client
 from otel_obs.prometheus import _service
@@ -161,7 +161,7 @@ def _labels(attributes: Attributes, names: Sequence[str]) -> dict[str, str]:
     """The overflow series is the one whose attributes are not labels as they are."""
     labels: dict[str, Any] = dict(attributes)
     if any(type(value) is not str for value in labels.values()):
-        return dict(join_labels(attributes, Naming()))
+        return dict(join_labels(attributes, Spelling()))
     return {**{name: labels[name] for name in names}, **labels}
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 from otel_obs.cells.layout import Stream
 from otel_obs.host import forks
 from otel_obs.prometheus import _service
-from otel_obs.prometheus._binding import Definition, Owner
+from otel_obs.prometheus._binding import ClientOwner, Definition
 from otel_obs.sdk import MeterProvider
 
 
@@ -37,7 +37,7 @@ def _place(definition: Definition) -> tuple[str, str]:
     return definition.declaration.name, definition.registry
 
 
-def define(definition: Definition, owner: Owner) -> None:
+def define(definition: Definition, owner: ClientOwner) -> None:
     """Give a metric its place in its registry, which lets no two metrics of a name in.
 
     Whoever has the place has left the registry since, and records for itself from now on.
@@ -107,7 +107,7 @@ class _Together:
         """The gauges hold what their functions said last."""
 
 
-def _join(service: _service.Service) -> None:
+def _join(service: _service.ClientService) -> None:
     """Be asked by a provider, from its first use on."""
     provider = service.provider
     if provider in _All.providers:
@@ -136,7 +136,7 @@ def tell_names(listener: Callable[[str], None]) -> Callable[[], None]:
     return stop
 
 
-def install(service: _service.Service) -> None:
+def install(service: _service.ClientService) -> None:
     """Record to *service*, which has been configured just now."""
     _service.set_current(service)
     for definition in _every():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from prometheus_client import metrics as theirs
 
-T = TypeVar("T", bound="Labelled")
+T = TypeVar("T", bound="LabelledMetric")
 
 _OF_ONE_TEXT = frozenset((str, int, bool, type(None)))
 """Types of which equal values have equal texts: the floats 0.0 and -0.0 do not."""
@@ -27,7 +27,7 @@ class SeriesByLabels(dict[tuple[str, ...], Any]):
     Code that is written for `prometheus_client` does so: `metric._metrics.clear()`, `.pop(…)`, `del`.
     """
 
-    def __init__(self, metric: Labelled) -> None:
+    def __init__(self, metric: LabelledMetric) -> None:
         super().__init__()
         self._metric = weakref.ref(metric)
 
@@ -73,7 +73,7 @@ class SeriesByLabels(dict[tuple[str, ...], Any]):
             metric._remove(every)
 
 
-class Labelled(theirs.MetricWrapperBase):
+class LabelledMetric(theirs.MetricWrapperBase):
     """A metric with labels, or one of its series; the errors are those of `prometheus_client`.
 
     A metric becomes one by a change of its class, for which Python wants this one to derive from theirs.

@@ -17,9 +17,9 @@ from otel_obs.cells.snapshot import Column, SeriesTable
 from otel_obs.exposition.names import UNITS, unit_word
 from otel_obs.prometheus import _families
 from otel_obs.prometheus._arriving import Arriving
-from otel_obs.prometheus._binding import Declaration, Definition, SdkInstrument
+from otel_obs.prometheus._binding import ClientDeclaration, Definition, SdkInstrument
 from otel_obs.prometheus._inventory import define
-from otel_obs.prometheus._labels import Labelled
+from otel_obs.prometheus._labels import LabelledMetric
 from otel_obs.prometheus._naming import named_as
 from otel_obs.prometheus._value import merged
 
@@ -141,15 +141,15 @@ class Recorded(Arriving):
         return others
 
     @abstractmethod
-    def _declare(self) -> Declaration:
+    def _declare(self) -> ClientDeclaration:
         """What the metric is to OpenTelemetry."""
 
-    def _declaration(self, kind: type[SdkInstrument], name: str, **options: Any) -> Declaration:
+    def _declaration(self, kind: type[SdkInstrument], name: str, **options: Any) -> ClientDeclaration:
         unit: str = self._unit or ""
         ucum = _UCUM.get(unit, unit)
         # A word that means another unit by UCUM is only a remark there.
         ucum = ucum if unit_word(ucum) == unit else f"{{{unit}}}"
-        return Declaration(kind, str(self._type), name, ucum, self._documentation, **options)
+        return ClientDeclaration(kind, str(self._type), name, ucum, self._documentation, **options)
 
     @property
     def _owner(self) -> Any:
@@ -321,7 +321,7 @@ class Recorded(Arriving):
         return Column(table, [_value_of(handle, stream) for handle, _ in found], {})
 
 
-for _kind in (Labelled, Recorded):
+for _kind in (LabelledMetric, Recorded):
     named_as(_kind, theirs.MetricWrapperBase)
 
 

@@ -16,8 +16,8 @@ from prometheus_client.metrics_core import Metric
 from otel_obs import compiled
 from otel_obs.cells.worker import GIL_IS_ON
 from otel_obs.host.signals import raise_interruption
-from otel_obs.prometheus._binding import LATEST_OR_SUM, PER_WORKER, PID, Declaration
-from otel_obs.prometheus._labels import Labelled
+from otel_obs.prometheus._binding import LATEST_OR_SUM, PER_WORKER, PID, ClientDeclaration
+from otel_obs.prometheus._labels import LabelledMetric
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus._naming import named_as
 from otel_obs.prometheus._value import Value, number_at
@@ -82,7 +82,7 @@ class RecordedCounter(Recorded, prometheus_client.Counter):
     def take_numbers(self) -> list[Any]:
         return [(self.__dict__.pop("_value"), 0)]
 
-    def _declare(self) -> Declaration:
+    def _declare(self) -> ClientDeclaration:
         return self._declaration(sdk.Counter, self._name)
 
 
@@ -243,7 +243,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         if self._function is not None:
             self.set_function(self._function)
 
-    def _declare(self) -> Declaration:
+    def _declare(self) -> ClientDeclaration:
         rule = self._merge_rule()
         self._is_timed = rule.startswith("latest")
         return self._declaration(sdk.Gauge, self._name, merge=rule)
@@ -304,7 +304,7 @@ class RecordedSummary(Recorded, prometheus_client.Summary):
     def take_numbers(self) -> list[Any]:
         return [(self.__dict__.pop("_count"), 0), (self.__dict__.pop("_sum"), 1)]
 
-    def _declare(self) -> Declaration:
+    def _declare(self) -> ClientDeclaration:
         return self._declaration(sdk.Histogram, self._name, bounds=())
 
 
@@ -361,7 +361,7 @@ class RecordedHistogram(Recorded, prometheus_client.Histogram):
         """Each once, which OpenTelemetry asks for, and Prometheus too."""
         return tuple(dict.fromkeys(bound for bound in self._upper_bounds if -_INF < bound < _INF))
 
-    def _declare(self) -> Declaration:
+    def _declare(self) -> ClientDeclaration:
         return self._declaration(sdk.Histogram, self._name, bounds=self._finite_bounds())
 
 
@@ -386,5 +386,5 @@ else:
     compiled.offer(RecordedGauge, "series_gauge_set", "set")
     compiled.offer(RecordedSummary, "series_summary_observe", "observe")
     compiled.offer(RecordedHistogram, "series_histogram_observe", "observe")
-    compiled.offer(Labelled, "series_labels", "labels")
+    compiled.offer(LabelledMetric, "series_labels", "labels")
     compiled.choose()

@@ -18,7 +18,7 @@ from otel_obs.sdk import MeterProvider
 _logger = logging.getLogger("otel_obs")
 
 
-class Service(Protocol):
+class ClientService(Protocol):
     """What is needed of a pipeline."""
 
     provider: MeterProvider
@@ -45,46 +45,46 @@ class _Alone:
         return self._view.snapshot()
 
 
-class _Current:
-    service: Service | None = None
+class _CurrentService:
+    service: ClientService | None = None
     lock = RLock()
 
 
-listeners: list[Callable[[Service], None]] = []
+listeners: list[Callable[[ClientService], None]] = []
 """Told of every service before it is used."""
 
 
-def current() -> Service:
+def current() -> ClientService:
     """What is configured; configured now, from the environment, if nobody has done it."""
-    service = _Current.service
+    service = _CurrentService.service
     if service is not None:
         return service
-    with _Current.lock:
-        service = _Current.service
+    with _CurrentService.lock:
+        service = _CurrentService.service
         if service is None:
             service = _configured() or _Alone()
             set_current(service)
         return service
 
 
-def known() -> Service | None:
+def known() -> ClientService | None:
     """What is configured, if somebody has done it."""
-    return _Current.service
+    return _CurrentService.service
 
 
-def set_current(service: Service | None) -> None:
+def set_current(service: ClientService | None) -> None:
     """Record to *service* from now on; None asks again at the next use."""
-    _Current.service = service
+    _CurrentService.service = service
     if service is not None:
         for listener in listeners:
             listener(service)
 
 
-def _configured() -> Service | None:
+def _configured() -> ClientService | None:
     # The composition root lies above this module; it is asked as an application would ask.
     configure = import_module("otel_obs").configure
     try:
-        service: Service | None = configure()
+        service: ClientService | None = configure()
     except Exception:
         _logger.exception("otel_obs could not be configured; metrics are those of this process alone")
         return None
@@ -95,7 +95,7 @@ arm()  # who imports this package exposes it
 
 
 def _after_fork_in_child() -> None:
-    _Current.lock = RLock()
+    _CurrentService.lock = RLock()
 
 
 forks.after_in_child(_after_fork_in_child)

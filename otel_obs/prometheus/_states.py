@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
 from otel_obs.host import forks
-from otel_obs.prometheus._binding import Declaration
+from otel_obs.prometheus._binding import ClientDeclaration
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus._naming import named_as
 from otel_obs.sdk.instruments import Gauge
@@ -149,7 +149,7 @@ class RecordedInfo(_Stated, prometheus_client.Info):
         for facts in numbers:
             self._state(facts)
 
-    def _declare(self) -> Declaration:
+    def _declare(self) -> ClientDeclaration:
         return self._declaration(Gauge, f"{self._name}_info", merge="max")
 
 
@@ -213,7 +213,7 @@ class RecordedEnum(_Stated, prometheus_client.Enum):
             if chosen:
                 self._be_in(chosen)
 
-    def _declare(self) -> Declaration:
+    def _declare(self) -> ClientDeclaration:
         return self._declaration(Gauge, self._name, merge="max")
 
 

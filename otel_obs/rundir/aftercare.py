@@ -18,7 +18,7 @@ from otel_obs.host import proc
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import tolerate
 from otel_obs.rundir.directory import DIRECTORY_FLAGS, MEMBERS, RunDir, lock, remove_tree
-from otel_obs.rundir.roots import LEAVING, ROOT, Recorded, file_name, is_alive, is_dead, recorded
+from otel_obs.rundir.roots import LEAVING, ROOT, RecordedRoot, file_name, is_alive, is_dead, recorded
 
 _LOCK = "aftercare.lock"
 _TIGHT_S, _TIGHT_POLL_S, _POLL_S = 2.0, 0.003, 0.05
@@ -38,7 +38,7 @@ main(sys.argv[2:])
 Shared = Mapping[int, frozenset[int]]
 
 
-def is_ending(root: Recorded, shared: Shared) -> bool:
+def is_ending(root: RecordedRoot, shared: Shared) -> bool:
     """Whether a server has closed the listening sockets that it shared with its workers, as it does to end.
 
 

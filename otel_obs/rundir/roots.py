@@ -16,7 +16,7 @@ ROOT, STARTER, LEAVING = ".root", ".starter", ".leaving"
 """The endings of such files: who a service ends with, who may start more workers, who is about to end."""
 
 
-class Recorded(NamedTuple):
+class RecordedRoot(NamedTuple):
     """A process as a file's name has it, and that name."""
 
     pid: int
@@ -31,18 +31,18 @@ def file_name(process: Process, ending: str) -> str:
     return f"{process.pid}-{process.start}-{process.image}-{_place()}{ending}"
 
 
-def recorded(names: Iterable[str], *endings: str) -> list[Recorded]:
+def recorded(names: Iterable[str], *endings: str) -> list[RecordedRoot]:
     """The processes that files of these endings name; what is no such name is left out."""
     found = []
     for name in names:
         ending = next((ending for ending in endings if name.endswith(ending)), "")
         parts = name.removesuffix(ending).split("-")
         if ending and len(parts) == 4 and parts[0].isdecimal():
-            found.append(Recorded(int(parts[0]), parts[1], parts[2], parts[3], name))
+            found.append(RecordedRoot(int(parts[0]), parts[1], parts[2], parts[3], name))
     return found
 
 
-def is_alive(process: Recorded) -> bool | None:
+def is_alive(process: RecordedRoot) -> bool | None:
     """Whether it still runs, and its number was not given to another; None where that is not to know."""
     if process.place != _place():
         # Another boot's processes are all dead; another pid namespace's cannot be asked for one by one.
@@ -58,7 +58,7 @@ def is_alive(process: Recorded) -> bool | None:
     return now.start == process.start and (not now.image or not process.image or now.image == process.image)
 
 
-def _is_alive_unseen(process: Recorded) -> bool | None:
+def _is_alive_unseen(process: RecordedRoot) -> bool | None:
     """The same of a process that /proc does not show, be it gone or hidden, or is there no /proc at all."""
     this = proc.this_process()
     if this is not None and not proc.has_own_numbers():
@@ -73,7 +73,7 @@ def _is_alive_unseen(process: Recorded) -> bool | None:
     return None
 
 
-def is_dead(process: Recorded) -> bool:
+def is_dead(process: RecordedRoot) -> bool:
     """Whether it is known to have ended."""
     return is_alive(process) is False
 

@@ -20,14 +20,14 @@ from otel_obs.rundir.directory import (
     remove_tree,
     user_path_of,
 )
-from otel_obs.rundir.roots import ROOT, STARTER, Recorded, is_alive, is_dead, recorded
+from otel_obs.rundir.roots import ROOT, STARTER, RecordedRoot, is_alive, is_dead, recorded
 
 DOUBT = "doubt"
 """Made by a sweep that found no member and cannot know if the root lives; gone when somebody joins."""
 
 DOUBTFUL_S = 3600.0
 
-IsOver = Callable[[Recorded], bool]
+IsOver = Callable[[RecordedRoot], bool]
 
 
 def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[RunDir]:
@@ -115,7 +115,7 @@ def sweep_other_users(bases: Sequence[str], nonce: str) -> None:
                         os.rmdir(os.path.join(base, name))  # refused where there is another service
 
 
-def _is_dead_or_this(root: Recorded) -> bool:
+def _is_dead_or_this(root: RecordedRoot) -> bool:
     return root.pid == os.getpid() or is_dead(root)
 
 

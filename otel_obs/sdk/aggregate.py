@@ -20,7 +20,7 @@ from otel_obs.cells.attributes import (
     has_too_long,
 )
 from otel_obs.cells.layout import Kind, Stream
-from otel_obs.cells.removals import End, can_end
+from otel_obs.cells.removals import Removal, can_end
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.cells.worker import Worker
 
@@ -61,7 +61,7 @@ class Plan(NamedTuple):
         return self.stream.kind in (Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL)
 
 
-class Series:
+class AggregateSeries:
     """One attribute set: its identity, and where its cells are. There may be very many: it is kept small."""
 
     __slots__ = (
@@ -99,8 +99,8 @@ class Aggregator:
     def __init__(self, worker: Worker, plan: Plan) -> None:
         self.plan = plan
         self.stream = plan.stream
-        self.series: dict[bytes, Series] = {}
-        self._by_offset: dict[int, Series] = {}
+        self.series: dict[bytes, AggregateSeries] = {}
+        self._by_offset: dict[int, AggregateSeries] = {}
         self.worker = worker
         self._apply = _APPLY[plan.stream.kind]
         self.has_exemplars = plan.stream.exemplar_slots > 0
@@ -127,13 +127,13 @@ class Aggregator:
             )
         return encode_attributes(canonical(kept))
 
-    def own_attributes(self, series: Series) -> dict[str, Any]:
+    def own_attributes(self, series: AggregateSeries) -> dict[str, Any]:
         """Those of *series* without the one that tells workers apart, which a push says by its resource."""
         attributes = series.attributes
         attributes.pop(self._worker_key, None)
         return attributes
 
-    def find(self, key: bytes, first: float = 0.0, created_s: float | None = None) -> Series:
+    def find(self, key: bytes, first: float = 0.0, created_s: float | None = None) -> AggregateSeries:
         """The series of an identity, made if it is new, or the overflow series if there are too many.
 
         Args:
@@ -158,12 +158,12 @@ class Aggregator:
             self.stream, key, limit, self.series
         )
 
-    def _new(self, key: bytes, first: float, created_s: float | None) -> Series:
+    def _new(self, key: bytes, first: float, created_s: float | None) -> AggregateSeries:
         now_ns = time.time_ns()
         set_s = time.monotonic() if created_s is None else 0.0
         if created_s is None:
             created_s = now_ns / 1e9
-        series = Series(key, min(now_ns, int(created_s * 1e9)))
+        series = AggregateSeries(key, min(now_ns, int(created_s * 1e9)))
         store = self.worker.store()
         initial = (first, set_s) if self.stream.kind is Kind.GAUGE else ()
         if self.plan.reader is None:
@@ -184,7 +184,7 @@ class Aggregator:
             series.cells[position] = value
         return series
 
-    def apply(self, series: Series, value: float) -> None:
+    def apply(self, series: AggregateSeries, value: float) -> None:
         """Add one measurement to a series."""
         series.updates += 1
         self._apply(self.plan, series.cells, series.offset, value)
@@ -193,7 +193,7 @@ class Aggregator:
         """Add one measurement to the series at *offset*."""
         self._apply(self.plan, cells, offset, value)
 
-    def at(self, offset: int) -> Series | None:
+    def at(self, offset: int) -> AggregateSeries | None:
         """The series whose cells begin at *offset*; the table of them is made when it is first needed."""
         series = self._by_offset.get(offset)
         if series is None or self.series.get(series.key) is not series:
@@ -201,7 +201,7 @@ class Aggregator:
             series = self._by_offset.get(offset)
         return series
 
-    def keep_exemplar(self, series: Series, value: float, packed: bytes) -> None:
+    def keep_exemplar(self, series: AggregateSeries, value: float, packed: bytes) -> None:
         """Make a measurement, packed, the latest exemplar of its bucket, for every worker to see."""
         if not series.is_shared or not self.has_exemplars:
             return
@@ -221,7 +221,7 @@ class Aggregator:
             return exponential.index_of(abs(value), 0) % self.stream.exemplar_slots
         return 0
 
-    def remove(self, key: bytes) -> Series | None:
+    def remove(self, key: bytes) -> AggregateSeries | None:
         """Drop a series; its handles find out at their next use."""
         series = self.series.pop(key, None)
         store = self._store_of(series) if series is not None else None
@@ -236,14 +236,14 @@ class Aggregator:
             StoreFullError: There is no room to say so.
         """
         if can_end(self.stream) and self.plan.reader is None:
-            self.worker.store().note_ended(End(self.stream, attributes, at_s))
+            self.worker.store().note_ended(Removal(self.stream, attributes, at_s))
 
     def matching(self, attributes: bytes) -> list[bytes]:
         """The identities of the series that have at least these attributes."""
         wanted = _pairs(attributes)
         return [key for key in self.series if all(pair in key for pair in wanted) and wanted <= _pairs(key)]
 
-    def _store_of(self, series: Series) -> Store | None:
+    def _store_of(self, series: AggregateSeries) -> Store | None:
         """The store that a series is in; None where its cells are nobody else's business."""
         if series.is_shared:
             return self.worker.store()

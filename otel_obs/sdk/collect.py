@@ -19,7 +19,7 @@ from otel_obs.cells import exponential
 from otel_obs.cells.attributes import decode_attributes
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.errors import DeclarationError
-from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.exemplars import Exemplars, reservoir_of
 from otel_obs.sdk.observables import Observable, Observed, total
 
@@ -44,7 +44,7 @@ class _Previous:
         self.values = values
         self.reservoir: Any = None
 
-    def is_changed(self, aggregator: Aggregator, series: Series, values: list[float]) -> bool:
+    def is_changed(self, aggregator: Aggregator, series: AggregateSeries, values: list[float]) -> bool:
         """Whether anything was recorded since: what leaves the cells as they are goes the slow way."""
         updates, self.updates = self.updates, series.updates
         counted = slice(-3) if aggregator.stream.kind in _WITH_EXTREMES else slice(None)
@@ -224,12 +224,12 @@ class Collector:
             found = self._previous[id(aggregator), key] = _Previous(started_ns, [])
         return found
 
-    def _exemplars(self, series: Series) -> list[Any]:
+    def _exemplars(self, series: AggregateSeries) -> list[Any]:
         reservoir = (series.reservoirs or {}).get(self.reader)
         return reservoir.collect(series.attributes) if reservoir is not None else []
 
     def _extremes(
-        self, aggregator: Aggregator, series: Series, is_delta: bool, readers: list[Any]
+        self, aggregator: Aggregator, series: AggregateSeries, is_delta: bool, readers: list[Any]
     ) -> tuple[float, float]:
         """Take the extremes since anybody's last collection, and hand them to every reader."""
         if not aggregator.plan.has_extremes:

@@ -13,7 +13,7 @@ from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Scope
 from otel_obs.cells.worker import Worker
 from otel_obs.host import forks
-from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.meter import Meter
 from otel_obs.sdk.owner import Held
 from otel_obs.sdk.provider import MeterProvider
@@ -47,7 +47,12 @@ class Nobody:
         return held
 
     def offer_exemplar(
-        self, aggregator: Aggregator, series: Series | int, value: float, attributes: Any, context: Any
+        self,
+        aggregator: Aggregator,
+        series: AggregateSeries | int,
+        value: float,
+        attributes: Any,
+        context: Any,
     ) -> None:
         """There are no series."""
 

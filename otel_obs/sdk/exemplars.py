@@ -12,7 +12,7 @@ from opentelemetry.trace import get_current_span
 from otel_obs.cells.attributes import frozen, label_value
 from otel_obs.cells.exemplar import pack, pack_span
 from otel_obs.cells.layout import Kind
-from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.observables import Observed
 
 _SDK_CLASSES = {
@@ -69,7 +69,7 @@ class Exemplars:
         self,
         readers: Collection[Any],
         aggregator: Aggregator,
-        series: Series | int,
+        series: AggregateSeries | int,
         value: float,
         attributes: Any,
         context: Any,
@@ -117,7 +117,12 @@ class Exemplars:
 
     @staticmethod
     def _keep(
-        aggregator: Aggregator, series: Series, value: float, unix_s: float, span: Any, labels: dict[str, str]
+        aggregator: Aggregator,
+        series: AggregateSeries,
+        value: float,
+        unix_s: float,
+        span: Any,
+        labels: dict[str, str],
     ) -> None:
         if span.is_valid and not labels:
             packed = pack_span(value, unix_s, span.trace_id, span.span_id)

@@ -16,7 +16,7 @@ from otel_obs.cells.layout import Kind, Scope
 from otel_obs.cells.store import Store
 from otel_obs.host.once import LogOnce
 from otel_obs.host.signals import raise_interruption
-from otel_obs.sdk.aggregate import Aggregator, Series, Translate
+from otel_obs.sdk.aggregate import AggregateSeries, Aggregator, Translate
 from otel_obs.sdk.owner import Owner
 
 _logger = logging.getLogger("otel_obs")
@@ -198,7 +198,7 @@ def total(aggregator: Aggregator, observed: Iterable[Observed]) -> dict[bytes, f
     return totals
 
 
-def _set(series: Series, value: float, kind: Kind) -> None:
+def _set(series: AggregateSeries, value: float, kind: Kind) -> None:
     value = float(value)
     if kind is Kind.GAUGE:
         now_s = time.monotonic()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from otel_obs.cells.worker import Worker
-from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 
 
 class Held(NamedTuple):
@@ -41,7 +41,12 @@ class Owner(Protocol):
         """Keep a measurement of an instrument without streams; False where nobody waits for it."""
 
     def offer_exemplar(
-        self, aggregator: Aggregator, series: Series | int, value: float, attributes: Any, context: Any
+        self,
+        aggregator: Aggregator,
+        series: AggregateSeries | int,
+        value: float,
+        attributes: Any,
+        context: Any,
     ) -> None:
         """Keep the measurement as an exemplar of a series, or of the series at an offset."""
 

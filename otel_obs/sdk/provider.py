@@ -18,7 +18,7 @@ from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
 from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import weakly
-from otel_obs.sdk.aggregate import Aggregator, Plan, Series
+from otel_obs.sdk.aggregate import AggregateSeries, Aggregator, Plan
 from otel_obs.sdk.callbacks import Callbacks, Refreshed
 from otel_obs.sdk.exemplars import Exemplars
 from otel_obs.sdk.inventory import Inventory
@@ -198,7 +198,12 @@ class MeterProvider(metrics.MeterProvider):
         )
 
     def offer_exemplar(
-        self, aggregator: Aggregator, series: Series | int, value: float, attributes: Any, context: Any
+        self,
+        aggregator: Aggregator,
+        series: AggregateSeries | int,
+        value: float,
+        attributes: Any,
+        context: Any,
     ) -> None:
         """Keep the measurement as an exemplar, if the filter says so."""
         self.exemplars.offer(self._collectors, aggregator, series, value, attributes, context)

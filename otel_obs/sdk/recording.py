@@ -20,7 +20,7 @@ from otel_obs.cells.layout import Kind
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.errors import DeclarationError
 from otel_obs.host.signals import raise_interruption
-from otel_obs.sdk.aggregate import Aggregator, Series
+from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.bound import Bound, BoundT
 from otel_obs.sdk.owner import Held, Owner
 
@@ -231,7 +231,7 @@ class Recorder:
         while not aggregators and not self._is_nobodys(value, attributes, context):
             aggregators = self.aggregators()
         identities = [aggregator.identify(attributes) for aggregator in aggregators]
-        found: list[tuple[Aggregator, Series]] = []
+        found: list[tuple[Aggregator, AggregateSeries]] = []
 
         def change() -> None:
             for aggregator, key in zip(aggregators, identities, strict=True):
@@ -253,7 +253,7 @@ class Recorder:
         copied = dict(attributes) if attributes else None
         return owner.hold(Held(self._slow, value, copied, context)) or owner is self._owner
 
-    def _remember(self, attributes: Mapping[str, Any] | None, series: Series) -> None:
+    def _remember(self, attributes: Mapping[str, Any] | None, series: AggregateSeries) -> None:
         """Let the fast path find *series*; orders of attributes are aliases of one series, and capped."""
         if len(self._offsets) >= _ALIASES_PER_SERIES * self._aggregators_known()[0].plan.limit:
             return
@@ -316,7 +316,7 @@ class Recorder:
             except StoreFullError as error:
                 self._owner.drop(self.name, "full", f"a series cannot be removed: {error}")
 
-    def _unlearn(self, removed: Series) -> None:
+    def _unlearn(self, removed: AggregateSeries) -> None:
         if type(self._offsets) is dict:
             for key in [key for key, offset in list(self._offsets.items()) if offset == removed.offset]:
                 del self._offsets[key]

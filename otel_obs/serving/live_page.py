@@ -7,7 +7,7 @@ import binascii
 from typing import Any
 
 from otel_obs.live import page
-from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, Source, Steps
+from otel_obs.serving.scrape import ExpositionSource, PartedAnswer, Scrape, ScrapeRequest, Steps
 
 INTERVAL_S = 2.0
 
@@ -24,7 +24,7 @@ class LiveScrape(Scrape):
         options: As of a scrape.
     """
 
-    def __init__(self, source: Source, *, live_path: str, **options: Any) -> None:
+    def __init__(self, source: ExpositionSource, *, live_path: str, **options: Any) -> None:
         super().__init__(source, **options)
         self._base = "/" + live_path.strip("/")
         names = ("", *page.ASSETS, page.TARGETS, f"{page.SCRAPE}0")

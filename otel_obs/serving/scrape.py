@@ -22,7 +22,7 @@ PATIENCE_S = 10.0
 _log = logging.getLogger("otel_obs")
 
 
-class Source(Protocol):
+class ExpositionSource(Protocol):
     """Where expositions come from."""
 
     def collect(self, accept: str, names: Sequence[str]) -> tuple[str, Iterator[bytes]]:
@@ -99,7 +99,7 @@ class Scrape:
 
     def __init__(
         self,
-        source: Source,
+        source: ExpositionSource,
         *,
         path: str = "/metrics",
         token: str | Callable[[], str] = "",

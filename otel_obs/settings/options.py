@@ -48,6 +48,7 @@ class SettingOptions(TypedDict, total=False):
     http: str | None
     http_sizes: bool | str | None
     client: bool | str | None
+    compiled: bool | str | None
     runtime_metrics: bool | str | None
     callback_age_ms: int | str | None
     metrics_path: str | None

@@ -14,10 +14,10 @@ from tests.catalog.conftest import Service
 
 OUTCOME = http_naming.Outcome("GET", "http", "1.1", "", "/items/{id}", 200, 200)
 SOCKET = http_naming.Connection("ws", "", "/chat", "1000")
-NAMINGS = {"classic": http_naming.Classic(), "semconv": http_naming.Semconv()}
+NAMINGS = {"classic": http_naming.Classic(), "semconv": http_naming.SemconvProfile()}
 
 
-def record_everything(instruments: HttpInstruments, names: http_naming.Naming) -> None:
+def record_everything(instruments: HttpInstruments, names: http_naming.Profile) -> None:
     """What the layer does for one request that fails, and one websocket."""
     labels = {
         "requests": names.total(OUTCOME),

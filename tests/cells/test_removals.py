@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from otel_obs.cells import removals
 from otel_obs.cells.attributes import Attributes, canonical, encode_attributes
 from otel_obs.cells.layout import Kind, Stream
-from otel_obs.cells.removals import End, StreamEnds, newest
+from otel_obs.cells.removals import Removal, StreamEnds, newest
 from otel_obs.cells.store import Store
 from tests.cells.conftest import Fleet, record
 
@@ -17,7 +17,7 @@ GAUGE = Stream(Kind.GAUGE, "evidence")
 
 
 def end(store: Store, at_s: float, stream: Stream = GAUGE, **attributes: str) -> None:
-    store.note_ended(End(stream, encode_attributes(canonical(attributes)), at_s))
+    store.note_ended(Removal(stream, encode_attributes(canonical(attributes)), at_s))
 
 
 def sessions(fleet: Fleet) -> dict[str, object]:
@@ -111,7 +111,7 @@ def test_an_end_of_an_unknown_stream_is_damage(fleet: Fleet) -> None:
 
 def test_the_newest_ends_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removals, "KEPT", 3)
-    every = [End(GAUGE, encode_attributes((("n", str(n)),)), float(n)) for n in range(10)]
+    every = [Removal(GAUGE, encode_attributes((("n", str(n)),)), float(n)) for n in range(10)]
     assert newest([*every, every[0]._replace(at_s=8.5)]) == [
         every[9],
         every[0]._replace(at_s=8.5),
@@ -138,7 +138,7 @@ def test_a_series_ended_when_the_last_end_that_speaks_of_it_was(
 ) -> None:
     known = StreamEnds()
     for attributes, at_s in ended:
-        known.add(End(GAUGE, encode_attributes(attributes), float(at_s)))
+        known.add(Removal(GAUGE, encode_attributes(attributes), float(at_s)))
         for each in series:  # what was found before must not stick
             known.of(encode_attributes(each), each)
     for each in series:

@@ -8,14 +8,14 @@ from otel_obs.cells.attributes import canonical, label_value
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.exposition import family_name
 from otel_obs.exposition.names import (
-    Naming,
+    Spelling,
     join_labels,
     sanitize_label,
     scope_attributes,
     unit_word,
 )
 
-UTF8 = Naming("NoUTF8EscapingWithSuffixes", "allow-utf-8")
+UTF8 = Spelling("NoUTF8EscapingWithSuffixes", "allow-utf-8")
 
 
 @pytest.mark.parametrize(
@@ -77,21 +77,21 @@ def test_a_unit_becomes_a_word(unit: str, word: str) -> None:
 @pytest.mark.parametrize(
     ("naming", "expected"),
     [
-        (Naming(), "foo_bar_bytes_total"),
-        (Naming("UnderscoreEscapingWithSuffixes", "allow-utf-8"), "foo_bar_bytes_total"),
-        (Naming("UnderscoreEscapingWithoutSuffixes"), "foo_bar"),
-        (Naming("UnderscoreEscapingWithoutSuffixes", "allow-utf-8"), "foo_bar"),
-        (Naming("NoUTF8EscapingWithSuffixes"), "foo_bar_bytes_total"),
+        (Spelling(), "foo_bar_bytes_total"),
+        (Spelling("UnderscoreEscapingWithSuffixes", "allow-utf-8"), "foo_bar_bytes_total"),
+        (Spelling("UnderscoreEscapingWithoutSuffixes"), "foo_bar"),
+        (Spelling("UnderscoreEscapingWithoutSuffixes", "allow-utf-8"), "foo_bar"),
+        (Spelling("NoUTF8EscapingWithSuffixes"), "foo_bar_bytes_total"),
         (UTF8, "foo.bar_bytes_total"),
-        (Naming("NoTranslation"), "foo_bar"),
-        (Naming("NoTranslation", "allow-utf-8"), "foo.bar"),
-        (Naming("NoTranslation", "dots"), "foo_dot_bar"),
-        (Naming("NoTranslation", "values"), "U__foo_2e_bar"),
-        (Naming("UnderscoreEscapingWithSuffixes", "dots"), "foo__bar__bytes__total"),
-        (Naming("UnderscoreEscapingWithSuffixes", "values"), "foo_bar_bytes_total"),
+        (Spelling("NoTranslation"), "foo_bar"),
+        (Spelling("NoTranslation", "allow-utf-8"), "foo.bar"),
+        (Spelling("NoTranslation", "dots"), "foo_dot_bar"),
+        (Spelling("NoTranslation", "values"), "U__foo_2e_bar"),
+        (Spelling("UnderscoreEscapingWithSuffixes", "dots"), "foo__bar__bytes__total"),
+        (Spelling("UnderscoreEscapingWithSuffixes", "values"), "foo_bar_bytes_total"),
     ],
 )
-def test_the_strategy_is_the_services_and_the_escaping_the_scrapers(naming: Naming, expected: str) -> None:
+def test_the_strategy_is_the_services_and_the_escaping_the_scrapers(naming: Spelling, expected: str) -> None:
     stream = Stream(Kind.COUNTER, "foo.bar", "By")
     assert naming.family(stream) == expected
     assert naming.normal().family(stream) == expected
@@ -112,7 +112,7 @@ def test_the_strategy_is_the_services_and_the_escaping_the_scrapers(naming: Nami
     ],
 )
 def test_a_key_becomes_a_label(key: str, classic: str, utf8: str) -> None:
-    assert Naming().label(key) == classic
+    assert Spelling().label(key) == classic
     assert UTF8.label(key) == utf8
     assert sanitize_label(key) in (classic, "")
 
@@ -160,7 +160,7 @@ def test_a_value_is_spelt_as_the_specification_says(value: object, expected: str
 def test_keys_that_become_one_label_are_joined_by_original_key(
     attributes: dict[str, object], expected: tuple[tuple[str, str], ...]
 ) -> None:
-    assert join_labels(canonical(attributes), Naming(), "le") == expected
+    assert join_labels(canonical(attributes), Spelling(), "le") == expected
 
 
 def test_a_scope_gives_labels_for_what_it_has() -> None:

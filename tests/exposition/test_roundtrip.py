@@ -22,7 +22,7 @@ from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Kind, Scope
 from otel_obs.cells.snapshot import Column, Exemplar, ExponentialValue
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options
-from otel_obs.exposition.names import Naming, join_labels
+from otel_obs.exposition.names import Spelling, join_labels
 from tests.exposition.build import column, rendered
 from tests.exposition.schema import decode
 
@@ -170,7 +170,7 @@ def test_no_input_makes_a_protobuf_unparseable(found: list[Column], chosen: Opti
 
 
 def expected_labels(attributes: dict[str, Any]) -> frozenset[tuple[str, str]]:
-    return frozenset(join_labels(canonical(attributes), Naming()))
+    return frozenset(join_labels(canonical(attributes), Spelling()))
 
 
 STRINGS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=8)

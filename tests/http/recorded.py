@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_obs.http.observe import HttpInstruments, Observer
-from otel_obs.http.profiles import Classic, Naming, Semconv
+from otel_obs.http.profiles import Classic, Profile, SemconvProfile
 from otel_obs.sdk import MeterProvider
 
 BOUNDS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30]
@@ -31,7 +31,7 @@ class Recorded:
         options: The observer's.
     """
 
-    def __init__(self, naming: Naming | None = None, *, sizes: bool = False, **options: Any) -> None:
+    def __init__(self, naming: Profile | None = None, *, sizes: bool = False, **options: Any) -> None:
         self._reader = InMemoryMetricReader()
         self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
         self.naming = naming or Classic()
@@ -39,7 +39,7 @@ class Recorded:
 
     def _instruments(self, sizes: bool) -> HttpInstruments:
         meter = self.provider.get_meter("otel_obs")
-        is_semconv = isinstance(self.naming, Semconv)
+        is_semconv = isinstance(self.naming, SemconvProfile)
         names = self.naming.families
 
         def histogram(field: str, bounds: list[float]) -> Any:

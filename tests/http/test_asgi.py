@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from otel_obs.http.asgi import Middleware
+from otel_obs.http.asgi import AsgiMiddleware
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.observe import ExtraLabels
-from otel_obs.http.profiles import Semconv
+from otel_obs.http.profiles import SemconvProfile
 from tests.http import drive
 from tests.http.drive import Client, Message
 from tests.http.recorded import Distribution, Recorded
@@ -43,7 +43,7 @@ def sending(*messages: Message, then: BaseException | None = None) -> Any:
 
 def test_a_response_is_counted_and_timed() -> None:
     recorded = Recorded()
-    client = drive.asgi(Middleware(sending(start(), body(b"hello")), recorded.observer))
+    client = drive.asgi(AsgiMiddleware(sending(start(), body(b"hello")), recorded.observer))
     assert (client.status, client.body) == (200, b"hello")
     assert recorded.requests() == {OK: 1}
     assert recorded.durations()["GET", UNKNOWN].count == 1
@@ -62,7 +62,7 @@ def test_a_request_is_in_progress_until_its_last_byte_and_background_tasks_do_no
         seen.append(recorded.in_progress())
         await asyncio.sleep(0.05)
 
-    drive.asgi(Middleware(app, recorded.observer))
+    drive.asgi(AsgiMiddleware(app, recorded.observer))
     assert seen == [1, 1, 0]
     assert recorded.requests() == {OK: 1}
     assert recorded.durations()["GET", UNKNOWN].sum < 0.05
@@ -78,7 +78,7 @@ def test_a_stream_has_a_time_to_first_byte() -> None:
         await asyncio.sleep(0.02)
         await send(body())
 
-    drive.asgi(Middleware(app, recorded.observer))
+    drive.asgi(AsgiMiddleware(app, recorded.observer))
     first, whole = recorded.first_bytes()[UNKNOWN], recorded.durations()["GET", UNKNOWN]
     assert first.count == 1
     assert first.sum + 0.02 <= whole.sum
@@ -89,7 +89,7 @@ def test_a_part_that_is_all_that_was_declared_has_no_time_to_first_byte() -> Non
     recorded = Recorded(sizes=True)
     headers = [(b"content-length", b"5")]
     messages = start(headers=headers), body(b"hello", more_body=True), body()
-    drive.asgi(Middleware(sending(*messages), recorded.observer))
+    drive.asgi(AsgiMiddleware(sending(*messages), recorded.observer))
     assert (recorded.requests(), recorded.first_bytes()) == ({OK: 1}, {})
     assert recorded.of("response_size")[0][1] == Distribution(1, 5)
 
@@ -105,7 +105,7 @@ def test_trailers_are_the_end() -> None:
             await send({"type": "http.response.trailers", "headers": [], "more_trailers": not is_last})
         seen.append(recorded.in_progress())
 
-    drive.asgi(Middleware(app, recorded.observer))
+    drive.asgi(AsgiMiddleware(app, recorded.observer))
     assert seen == [1, 1, 0]
     assert recorded.requests() == {OK: 1}
 
@@ -113,14 +113,14 @@ def test_trailers_are_the_end() -> None:
 def test_a_file_that_the_server_sends_by_itself_is_the_end() -> None:
     recorded = Recorded()
     path = {"type": "http.response.pathsend", "path": "/x"}
-    drive.asgi(Middleware(sending(start(), path), recorded.observer))
+    drive.asgi(AsgiMiddleware(sending(start(), path), recorded.observer))
     assert (recorded.requests(), recorded.in_progress()) == ({OK: 1}, 0)
 
 
 def test_other_messages_pass() -> None:
     recorded = Recorded()
     hint = {"type": "http.response.early_hint", "links": []}
-    client = drive.asgi(Middleware(sending(hint, start(), body()), recorded.observer))
+    client = drive.asgi(AsgiMiddleware(sending(hint, start(), body()), recorded.observer))
     assert client.sent[0] == hint
     assert recorded.requests() == {OK: 1}
 
@@ -131,7 +131,7 @@ def test_other_messages_pass() -> None:
 def test_an_exception_is_a_500_and_an_error(messages: list[Message]) -> None:
     recorded = Recorded()
     with pytest.raises(ZeroDivisionError):
-        drive.asgi(Middleware(sending(*messages, then=ZeroDivisionError()), recorded.observer))
+        drive.asgi(AsgiMiddleware(sending(*messages, then=ZeroDivisionError()), recorded.observer))
     assert recorded.requests() == {FAILED: 1}
     assert (recorded.errors(), recorded.in_progress()) == ({"ZeroDivisionError": 1}, 0)
 
@@ -139,7 +139,7 @@ def test_an_exception_is_a_500_and_an_error(messages: list[Message]) -> None:
 def test_an_answered_exception_is_counted_once_with_the_answers_status() -> None:
     recorded = Recorded()
     with pytest.raises(ZeroDivisionError):
-        drive.asgi(Middleware(sending(start(503), body(), then=ZeroDivisionError()), recorded.observer))
+        drive.asgi(AsgiMiddleware(sending(start(503), body(), then=ZeroDivisionError()), recorded.observer))
     assert recorded.requests() == {("GET", UNKNOWN, "503"): 1}
     assert (recorded.errors(), recorded.in_progress()) == ({"ZeroDivisionError": 1}, 0)
 
@@ -147,20 +147,20 @@ def test_an_answered_exception_is_counted_once_with_the_answers_status() -> None
 def test_an_error_of_a_background_task_is_counted_but_does_not_change_the_request() -> None:
     recorded = Recorded()
     with pytest.raises(ZeroDivisionError):
-        drive.asgi(Middleware(sending(start(), body(), then=ZeroDivisionError()), recorded.observer))
+        drive.asgi(AsgiMiddleware(sending(start(), body(), then=ZeroDivisionError()), recorded.observer))
     assert (recorded.requests(), recorded.errors()) == ({OK: 1}, {"ZeroDivisionError": 1})
 
 
 def test_a_500_without_an_exception_is_no_error() -> None:
     recorded = Recorded()
-    drive.asgi(Middleware(sending(start(500), body()), recorded.observer))
+    drive.asgi(AsgiMiddleware(sending(start(500), body()), recorded.observer))
     assert (recorded.requests(), recorded.errors(), recorded.in_progress()) == ({FAILED: 1}, {}, 0)
 
 
 @pytest.mark.parametrize("messages", [[], [start(), body(b"a", more_body=True)]], ids=["unsent", "streaming"])
 def test_an_application_that_does_not_finish_has_failed(messages: list[Message]) -> None:
     recorded = Recorded()
-    drive.asgi(Middleware(sending(*messages), recorded.observer))
+    drive.asgi(AsgiMiddleware(sending(*messages), recorded.observer))
     assert (recorded.requests(), recorded.in_progress()) == ({FAILED: 1}, 0)
 
 
@@ -180,7 +180,7 @@ def test_whether_a_client_left_is_asked_of_the_connection(
     cycle.disconnected = has_left
 
     async def run() -> None:
-        await Middleware(sending(*messages, then=error), recorded.observer)(
+        await AsgiMiddleware(sending(*messages, then=error), recorded.observer)(
             drive.scope(), cycle.receive, cycle.send
         )
 
@@ -199,7 +199,7 @@ def test_a_request_that_is_cancelled_is_499_where_the_connection_does_not_tell()
 
     async def run() -> None:
         client = Client()
-        serve = Middleware(app, recorded.observer)(drive.scope(), client.receive, client.send)
+        serve = AsgiMiddleware(app, recorded.observer)(drive.scope(), client.receive, client.send)
         task = asyncio.ensure_future(serve)
         await began.wait()
         task.cancel()
@@ -214,7 +214,7 @@ def test_a_request_that_is_cancelled_is_499_where_the_connection_does_not_tell()
 def test_a_backend_that_refuses_is_an_error(status: int) -> None:
     """Starlette answers first, and raises then."""
     recorded = Recorded()
-    app = Middleware(sending(start(status), body(), then=ConnectionRefusedError()), recorded.observer)
+    app = AsgiMiddleware(sending(start(status), body(), then=ConnectionRefusedError()), recorded.observer)
     with pytest.raises(ConnectionRefusedError):
         drive.asgi(app)
     assert recorded.errors() == {"ConnectionRefusedError": 1}
@@ -230,7 +230,7 @@ def test_the_size_of_what_the_server_sends_of_a_file(kind: str, has_length: bool
         message = {"type": f"http.response.{kind}", "path": str(file)}
         if kind == "zerocopysend":
             message = {"type": f"http.response.{kind}", "file": opened}
-        drive.asgi(Middleware(sending(start(headers=headers), message), recorded.observer))
+        drive.asgi(AsgiMiddleware(sending(start(headers=headers), message), recorded.observer))
     assert (recorded.requests(), recorded.in_progress()) == ({OK: 1}, 0)
     assert recorded.of("response_size")[0][1] == Distribution(1, 500)
 
@@ -245,13 +245,13 @@ def test_parts_of_a_file_go_on_until_the_last() -> None:
             await send(part)
             seen.append(recorded.in_progress())
 
-    drive.asgi(Middleware(app, recorded.observer))
+    drive.asgi(AsgiMiddleware(app, recorded.observer))
     assert seen == [1, 0]
     assert recorded.of("response_size")[0][1] == Distribution(1, 14)
 
 
 def test_a_disconnect_that_is_told_after_the_whole_response_is_no_departure() -> None:
-    recorded = Recorded(Semconv())
+    recorded = Recorded(SemconvProfile())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(start(500))
@@ -260,7 +260,7 @@ def test_a_disconnect_that_is_told_after_the_whole_response_is_no_departure() ->
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        drive.asgi(Middleware(app, recorded.observer), "/", "GET", {"type": "http.disconnect"})
+        drive.asgi(AsgiMiddleware(app, recorded.observer), "/", "GET", {"type": "http.disconnect"})
     (labels, _), *_ = recorded.of("duration")
     assert labels["error.type"] == "ZeroDivisionError"
     assert recorded.errors() == {"ZeroDivisionError": 1}
@@ -276,7 +276,7 @@ def test_a_client_that_the_application_saw_leave_is_499(more: list[Message]) -> 
         for message in more:
             await send(message)
 
-    drive.asgi(Middleware(app, recorded.observer), "/", "GET", {"type": "http.disconnect"})
+    drive.asgi(AsgiMiddleware(app, recorded.observer), "/", "GET", {"type": "http.disconnect"})
     assert (recorded.requests(), recorded.in_progress()) == ({LEFT: 1}, 0)
 
 
@@ -292,7 +292,7 @@ def test_a_response_that_cannot_be_sent_is_499_unless_it_was_the_last_message(
 
     async def run() -> None:
         client = Client(send=broken)
-        app = Middleware(sending(start(), body(b"a", more_body=more_body)), recorded.observer)
+        app = AsgiMiddleware(sending(start(), body(b"a", more_body=more_body)), recorded.observer)
         await app(drive.scope(), client.receive, client.send)
 
     with pytest.raises(BrokenPipeError):
@@ -330,7 +330,7 @@ def test_a_task_group_that_could_not_send_is_499(inside: Any, expected: Any, err
 
     async def run() -> None:
         client = Client(send=broken)
-        await Middleware(app, recorded.observer)(drive.scope(), client.receive, client.send)
+        await AsgiMiddleware(app, recorded.observer)(drive.scope(), client.receive, client.send)
 
     with pytest.raises(ErrorGroup):
         asyncio.run(run())
@@ -346,7 +346,7 @@ def test_who_has_an_answer_finds_it_counted() -> None:
     async def run() -> None:
         for status in (200, 500):
             client = Client(send=look)
-            app = Middleware(sending(start(status), body(b"a")), recorded.observer)
+            app = AsgiMiddleware(sending(start(status), body(b"a")), recorded.observer)
             await app(drive.scope(), client.receive, client.send)
 
     asyncio.run(run())
@@ -391,7 +391,7 @@ def test_a_client_that_only_the_server_saw_leave_is_499(
         cycle.disconnected = True
         await send(messages[-1])
 
-    asyncio.run(_ask(Middleware(app, recorded.observer), cycle))
+    asyncio.run(_ask(AsgiMiddleware(app, recorded.observer), cycle))
     assert recorded.requests() == {expected: 1}
 
 
@@ -414,7 +414,7 @@ def test_what_was_looked_at_in_a_queue_is_still_given_to_the_application(
         async def send(message: Message) -> None:
             pass
 
-        await Middleware(app, recorded.observer)(drive.scope(), queue.get, send)
+        await AsgiMiddleware(app, recorded.observer)(drive.scope(), queue.get, send)
 
     asyncio.run(run())
     assert given == [drive.END, {"type": "http.disconnect"}]
@@ -435,7 +435,7 @@ def test_sizes_are_right_for_streams_and_under_concurrency() -> None:
         await send(body())
 
     async def run() -> None:
-        measured = Middleware(app, recorded.observer)
+        measured = AsgiMiddleware(app, recorded.observer)
         clients = [
             Client({"type": "http.request", "body": b"y" * size, "more_body": True}, drive.END)
             for size in range(1, 21)
@@ -459,7 +459,7 @@ def test_lifespan_is_untouched() -> None:
         seen.append((scope, receive, send))
 
     scope, client = {"type": "lifespan"}, Client()
-    asyncio.run(Middleware(app, recorded.observer)(scope, client.receive, client.send))
+    asyncio.run(AsgiMiddleware(app, recorded.observer)(scope, client.receive, client.send))
     assert seen == [(scope, client.receive, client.send)]
     assert scope == {"type": "lifespan"}
     assert list(recorded.series()) == []
@@ -467,18 +467,18 @@ def test_lifespan_is_untouched() -> None:
 
 def test_layers_within_layers_count_once() -> None:
     recorded = Recorded()
-    inner = Middleware(sending(start(), body()), recorded.observer)
+    inner = AsgiMiddleware(sending(start(), body()), recorded.observer)
 
     async def copying(scope: Any, receive: Any, send: Any) -> None:
         await inner(dict(scope), receive, send)
 
-    drive.asgi(Middleware(Middleware(copying, recorded.observer), recorded.observer))
+    drive.asgi(AsgiMiddleware(AsgiMiddleware(copying, recorded.observer), recorded.observer))
     assert recorded.requests() == {OK: 1}
 
 
 def test_excluded_requests_leave_no_trace() -> None:
     recorded = Recorded(exclude=Exclusion(["^/health$", "://127.0.0.1/internal"]))
-    app = Middleware(Middleware(sending(start(), body()), recorded.observer), recorded.observer)
+    app = AsgiMiddleware(AsgiMiddleware(sending(start(), body()), recorded.observer), recorded.observer)
     for path in ("/health", "/internal/x", "/other"):
         drive.asgi(app, path)
     assert recorded.requests() == {OK: 1}
@@ -489,7 +489,7 @@ def test_extra_attributes_come_from_request_and_response() -> None:
         return {"plan": dict(headers)[b"x-plan"].decode(), "kind": scope["type"]}
 
     recorded = Recorded(extra=ExtraLabels(("plan", "kind"), of))
-    app = Middleware(sending(start(headers=[(b"x-plan", b"gold")]), body()), recorded.observer)
+    app = AsgiMiddleware(sending(start(headers=[(b"x-plan", b"gold")]), body()), recorded.observer)
     drive.asgi(app)
     drive.asgi(app)
     labels = {"plan": "gold", "kind": "http", "method": "GET", "endpoint": UNKNOWN}
@@ -508,7 +508,7 @@ def test_what_goes_wrong_with_us_goes_wrong_without_the_application(
         with monkeypatch.context() as patch:
             patch.setattr(recorded.observer, name, broken)
             for _ in range(2):
-                app = Middleware(sending(start(), body(b"x")), recorded.observer)
+                app = AsgiMiddleware(sending(start(), body(b"x")), recorded.observer)
                 assert drive.asgi(app).body == b"x"
     assert [record.message for record in caplog.records] == [
         "the begin of a request could not be recorded; the request was served",

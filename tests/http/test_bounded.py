@@ -16,8 +16,8 @@ from flask import Flask
 
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
-from otel_obs.http.profiles import Naming, Semconv
-from otel_obs.http.wsgi import Middleware
+from otel_obs.http.profiles import Profile, SemconvProfile
+from otel_obs.http.wsgi import WsgiMiddleware
 from tests.http import drive
 from tests.http.recorded import Recorded
 from tests.support.processes import Service, tool
@@ -99,9 +99,9 @@ def noisy_fastapi(recorded: Recorded) -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("naming", [None, Semconv()], ids=["classic", "semconv"])
+@pytest.mark.parametrize("naming", [None, SemconvProfile()], ids=["classic", "semconv"])
 @pytest.mark.parametrize("served", [noisy_flask, noisy_fastapi], ids=["flask", "fastapi"])
-def test_noise_adds_at_most_20_series(served: Callable[[Recorded], None], naming: Naming | None) -> None:
+def test_noise_adds_at_most_20_series(served: Callable[[Recorded], None], naming: Profile | None) -> None:
     recorded = Recorded(naming)
     served(recorded)
     assert sum(value.count for _, value in recorded.of("duration")) == REQUESTS
@@ -109,15 +109,15 @@ def test_noise_adds_at_most_20_series(served: Callable[[Recorded], None], naming
     assert len(list(recorded.series())) <= MOST_SERIES
 
 
-@pytest.mark.parametrize("naming", [None, Semconv()], ids=["classic", "semconv"])
-def test_what_only_a_proxy_or_a_server_says_adds_no_series_either(naming: Naming | None) -> None:
+@pytest.mark.parametrize("naming", [None, SemconvProfile()], ids=["classic", "semconv"])
+def test_what_only_a_proxy_or_a_server_says_adds_no_series_either(naming: Profile | None) -> None:
     recorded = Recorded(naming)
 
     def unmatched(environ: Any, start_response: Any) -> list[bytes]:
         start_response("404 Not Found", [])
         return [b""]
 
-    app = Middleware(unmatched, recorded.observer)
+    app = WsgiMiddleware(unmatched, recorded.observer)
     for _ in range(3000):
         environ = {"SCRIPT_NAME": "/" + noise(), "wsgi.url_scheme": random.choice(["http", noise()])}
         drive.wsgi(app, noisy_path(), noisy_method(), **environ)

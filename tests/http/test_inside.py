@@ -101,8 +101,8 @@ async def missing_too(scope: Any, receive: Any, send: Any) -> None:
 
 def test_what_has_no_inside_serves_none(recorded: Recorded) -> None:
     scrape = Scrape(Page(), is_inside=True)
-    assert drive.wsgi(wsgi.Middleware(missing, recorded.observer, scrape), "/metrics").body == b"app"
-    assert drive.asgi(asgi.Middleware(missing_too, recorded.observer, scrape), "/metrics").body == b"app"
+    assert drive.wsgi(wsgi.WsgiMiddleware(missing, recorded.observer, scrape), "/metrics").body == b"app"
+    assert drive.asgi(asgi.AsgiMiddleware(missing_too, recorded.observer, scrape), "/metrics").body == b"app"
 
 
 def test_an_application_that_may_ask_something_is_told_from_one_that_does_not() -> None:

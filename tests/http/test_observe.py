@@ -9,8 +9,8 @@ import pytest
 from otel_obs.errors import DeclarationError
 from otel_obs.http import observe
 from otel_obs.http.observe import ExtraLabels
-from otel_obs.http.profiles import Classic, Outcome, Semconv
-from otel_obs.http.wsgi import Middleware
+from otel_obs.http.profiles import Classic, Outcome, SemconvProfile
+from otel_obs.http.wsgi import WsgiMiddleware
 from tests.http import drive
 from tests.http.recorded import Recorded
 
@@ -23,10 +23,10 @@ def unmatched(environ: Any, start_response: Any) -> list[bytes]:
 
 
 def test_protocol_versions_are_the_few_that_exist() -> None:
-    recorded = Recorded(Semconv())
+    recorded = Recorded(SemconvProfile())
     for major in range(10):
         for minor in range(10):
-            drive.wsgi(Middleware(unmatched, recorded.observer), SERVER_PROTOCOL=f"HTTP/{major}.{minor}")
+            drive.wsgi(WsgiMiddleware(unmatched, recorded.observer), SERVER_PROTOCOL=f"HTTP/{major}.{minor}")
     versions = {labels.get("network.protocol.version") for labels, _ in recorded.of("duration")}
     assert versions == {None, "0.9", "1.0", "1.1", "2.0", "3.0"}
 
@@ -42,7 +42,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_error_has_the_conventions_attributes() -> None:
-    recorded = Recorded(Semconv())
+    recorded = Recorded(SemconvProfile())
     entry = recorded.observer.entry("GET", "https", "HTTP/1.1")
     outcome = Outcome("GET", "https", "1.1", "/prefix", "/x/{y}", 500, 500, "mine.Error")
     recorded.observer.finish_as(entry, outcome, 0.1)
@@ -74,7 +74,7 @@ def test_a_name_that_cannot_be_a_label_is_refused(names: Any, message: str) -> N
     assert str(raised.value) == message
 
 
-@pytest.mark.parametrize(("naming", "name"), [(Classic(), "status_code"), (Semconv(), "error.type")])
+@pytest.mark.parametrize(("naming", "name"), [(Classic(), "status_code"), (SemconvProfile(), "error.type")])
 def test_a_name_that_requests_have_already_is_refused(naming: Any, name: str) -> None:
     with pytest.raises(DeclarationError) as raised:
         Recorded(naming, extra=ExtraLabels((name,), lambda *_: {}))
@@ -83,7 +83,7 @@ def test_a_name_that_requests_have_already_is_refused(naming: Any, name: str) ->
 
 def test_a_family_that_somebody_else_owns_is_not_recorded() -> None:
     recorded = Recorded()
-    app = Middleware(unmatched, recorded.observer)
+    app = WsgiMiddleware(unmatched, recorded.observer)
     drive.wsgi(app)
     assert recorded.observer.disown("http_requests_total")
     assert not recorded.observer.disown("http_requests_total")
@@ -100,7 +100,7 @@ def test_a_gauge_that_somebody_else_owns_ends_balanced() -> None:
         recorded.observer.disown("http_requests_in_progress")
         return unmatched(environ, start_response)
 
-    measured = Middleware(app, recorded.observer)
+    measured = WsgiMiddleware(app, recorded.observer)
     drive.wsgi(measured)
     drive.wsgi(measured)
     assert recorded.in_progress() == 0

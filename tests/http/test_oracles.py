@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 import otel_obs
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
-from otel_obs.http.profiles import Semconv
+from otel_obs.http.profiles import SemconvProfile
 from tests.http import oracles
 from tests.http.oracles import Labels, Seen, seen_by, seen_by_us
 from tests.http.recorded import Recorded
@@ -80,7 +80,7 @@ def test_flask(ask: Ask, base: str) -> None:
     instrumentor.instrument_app(app, meter_provider=MeterProvider([reader]))
     app.test_client().open(ask.path, method=ask.method, base_url=base).close()
 
-    app, recorded = flask_app(), Recorded(Semconv())
+    app, recorded = flask_app(), Recorded(SemconvProfile())
     measured_flask.instrument_app(app, recorded.observer)
     with app.test_client().open(ask.path, method=ask.method, base_url=base) as answer:
         answer.get_data()
@@ -163,7 +163,7 @@ def test_fastapi(ask: Ask, base: str, oracle: str) -> None:
         app = fastapi_app(telemetry={"meter_provider": provider, "tracing": False, "logs": False})
     ask_fastapi(app, ask, base)
 
-    app, recorded = fastapi_app(), Recorded(Semconv())
+    app, recorded = fastapi_app(), Recorded(SemconvProfile())
     measured_fastapi.instrument_app(app, recorded.observer)
     ask_fastapi(app, ask, base)
     (ours,), active = seen_by_us(recorded)

@@ -23,7 +23,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import otel_obs.fastapi as measured_fastapi
 import otel_obs.flask as measured_flask
-from otel_obs.http.profiles import Semconv
+from otel_obs.http.profiles import SemconvProfile
 from tests.http import drive, oracles
 from tests.http.drive import Client, Message
 from tests.http.oracles import Labels, seen_by, seen_by_us
@@ -137,7 +137,7 @@ def without_none(labels: Labels) -> Labels:
 def measured_by(oracle: str, build: Callable[[Any], FastAPI]) -> tuple[FastAPI, Callable[[], Any]]:
     """An application that is measured by one of the three, and what that one has seen."""
     if oracle == "ours":
-        app, recorded = build({}), Recorded(Semconv())
+        app, recorded = build({}), Recorded(SemconvProfile())
         measured_fastapi.instrument_app(app, recorded.observer)
         return app, lambda: seen_by_us(recorded)
     reader = InMemoryMetricReader()
@@ -186,7 +186,7 @@ def test_wsgi_inside_asgi(bridge: Any, path: str, status: int, oracle: str) -> N
 
 @pytest.mark.parametrize("bridge", [A2wsgi, WsgiToAsgi, WSGIMiddleware], ids=lambda each: each.__module__)
 def test_wsgi_inside_asgi_where_both_are_measured(bridge: Any) -> None:
-    recorded = Recorded(Semconv())
+    recorded = Recorded(SemconvProfile())
     measured_flask.install(recorded.observer)
     measured_fastapi.install(recorded.observer)
     app = FastAPI()
@@ -233,7 +233,7 @@ def test_flask_streams_that_do_not_end_well() -> None:
         (leave_flask_at_once, "/stream/<name>", "ConnectionError"),
         (fail_in_the_stream, "/failing/<name>", "LookupError"),
     ):
-        app, reader, recorded = streaming_flask(), InMemoryMetricReader(), Recorded(Semconv())
+        app, reader, recorded = streaming_flask(), InMemoryMetricReader(), Recorded(SemconvProfile())
         instrumentor: Any = FlaskInstrumentor()
         instrumentor.instrument_app(app, meter_provider=MeterProvider([reader]))
         measured_flask.instrument_app(app, recorded.observer)
@@ -264,7 +264,7 @@ def test_dispatched_applications(way: str, path: str, status: int, route: str | 
         measure(inner)
         return outer if way == "inside" else DispatcherMiddleware(outer, {"/in": inner})
 
-    reader, recorded = InMemoryMetricReader(), Recorded(Semconv())
+    reader, recorded = InMemoryMetricReader(), Recorded(SemconvProfile())
     provider = MeterProvider([reader])
     instrumentor: Any = FlaskInstrumentor()
     drive.wsgi(build(lambda app: instrumentor.instrument_app(app, meter_provider=provider)), path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from otel_obs.http.asgi import Middleware
+from otel_obs.http.asgi import AsgiMiddleware
 from tests.http import drive
 from tests.http.drive import Client, Message
 from tests.http.recorded import Recorded
@@ -37,7 +37,7 @@ def talk(app: Any, *received: Message) -> Recorded:
     recorded = Recorded()
     client = Client(CONNECT, *received)
     scope = drive.scope("/ws", kind="websocket")
-    asyncio.run(Middleware(app, recorded.observer)(scope, client.receive, client.send))
+    asyncio.run(AsgiMiddleware(app, recorded.observer)(scope, client.receive, client.send))
     return recorded
 
 
@@ -68,7 +68,7 @@ def test_it_is_open_from_accept_to_end() -> None:
 
     client = Client()
     scope = drive.scope(kind="websocket")
-    asyncio.run(Middleware(app, recorded.observer)(scope, client.receive, client.send))
+    asyncio.run(AsgiMiddleware(app, recorded.observer)(scope, client.receive, client.send))
     assert seen == [1]
     assert [value for _, value in recorded.of("websocket_open")] == [0]
 
@@ -111,7 +111,7 @@ def test_an_exception_is_an_error(is_accepted: bool, code: str) -> None:
     client = Client()
     scope = drive.scope(kind="websocket")
     with pytest.raises(LookupError):
-        asyncio.run(Middleware(app, recorded.observer)(scope, client.receive, client.send))
+        asyncio.run(AsgiMiddleware(app, recorded.observer)(scope, client.receive, client.send))
     assert (codes(recorded), recorded.errors()) == ({code: 1}, {"LookupError": 1})
 
 
@@ -128,7 +128,9 @@ def test_a_cancelled_connection_is_abnormal_and_no_error() -> None:
     async def run() -> None:
         client = Client()
         scope = drive.scope(kind="websocket")
-        task = asyncio.ensure_future(Middleware(app, recorded.observer)(scope, client.receive, client.send))
+        task = asyncio.ensure_future(
+            AsgiMiddleware(app, recorded.observer)(scope, client.receive, client.send)
+        )
         await began.wait()
         task.cancel()
         await task

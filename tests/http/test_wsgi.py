@@ -13,7 +13,7 @@ import pytest
 
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.observe import ExtraLabels
-from otel_obs.http.wsgi import Middleware
+from otel_obs.http.wsgi import WsgiMiddleware
 from tests.http import drive
 from tests.http.recorded import Distribution, Recorded
 
@@ -51,13 +51,13 @@ def answering(body: Any, status: str = "200 OK", *headers: tuple[str, str]) -> A
 
 def serve(body: Any, status: str = "200 OK", *headers: tuple[str, str], **options: Any) -> Recorded:
     recorded = Recorded()
-    drive.wsgi(Middleware(answering(body, status, *headers), recorded.observer), **options)
+    drive.wsgi(WsgiMiddleware(answering(body, status, *headers), recorded.observer), **options)
     return recorded
 
 
 def test_a_list_is_given_to_the_server_as_it_is() -> None:
     recorded, body = Recorded(), [b"hello"]
-    app = Middleware(answering(body), recorded.observer)
+    app = WsgiMiddleware(answering(body), recorded.observer)
     assert app(drive.environ(), lambda *_: print) is body
     assert recorded.requests() == {OK: 1}
 
@@ -77,7 +77,7 @@ def test_a_method_that_is_seldom_served_has_no_series_of_its_own_without_a_route
 
 def test_head_counts_although_nothing_is_iterated() -> None:
     recorded, body = Recorded(), Stream([b"x"])
-    app = Middleware(answering(body), recorded.observer)
+    app = WsgiMiddleware(answering(body), recorded.observer)
     result: Any = app(drive.environ(method="HEAD"), lambda *_: print)
     result.close()
     assert recorded.requests() == {("HEAD", UNKNOWN, "200"): 1}
@@ -87,7 +87,7 @@ def test_head_counts_although_nothing_is_iterated() -> None:
 def test_a_stream_lasts_until_its_last_byte_and_has_a_time_to_first_byte() -> None:
     recorded, now = Recorded(), drive.environ()
     body = Stream([b"", b"a", b"b"])
-    result = Middleware(answering(body), recorded.observer)(now, lambda *_: print)
+    result = WsgiMiddleware(answering(body), recorded.observer)(now, lambda *_: print)
     chunks = iter(result)
     assert [next(chunks), next(chunks)] == [b"", b"a"]
     assert (recorded.requests(), recorded.in_progress()) == ({}, 1)
@@ -109,7 +109,9 @@ def test_a_response_of_declared_length_has_no_time_to_first_byte() -> None:
 
 def test_all_declared_bytes_are_the_end_though_nobody_asks_for_more() -> None:
     recorded = Recorded()
-    app = Middleware(answering(Stream([b"hel", b"lo"]), "200 OK", ("Content-Length", "5")), recorded.observer)
+    app = WsgiMiddleware(
+        answering(Stream([b"hel", b"lo"]), "200 OK", ("Content-Length", "5")), recorded.observer
+    )
     chunks = iter(app(drive.environ(), lambda *_: print))
     next(chunks)
     assert recorded.requests() == {}
@@ -119,7 +121,7 @@ def test_all_declared_bytes_are_the_end_though_nobody_asks_for_more() -> None:
 
 def test_closing_before_the_end_is_499() -> None:
     recorded, body = Recorded(), Stream([b"a", b"b"])
-    result: Any = Middleware(answering(body), recorded.observer)(drive.environ(), lambda *_: print)
+    result: Any = WsgiMiddleware(answering(body), recorded.observer)(drive.environ(), lambda *_: print)
     assert next(iter(result)) == b"a"
     result.close()
     assert recorded.requests() == {("GET", UNKNOWN, "499"): 1}
@@ -128,7 +130,9 @@ def test_closing_before_the_end_is_499() -> None:
 
 def test_a_body_that_is_never_asked_for_is_499() -> None:
     recorded = Recorded()
-    result: Any = Middleware(answering(Stream([b"a"])), recorded.observer)(drive.environ(), lambda *_: print)
+    result: Any = WsgiMiddleware(answering(Stream([b"a"])), recorded.observer)(
+        drive.environ(), lambda *_: print
+    )
     result.close()
     assert recorded.requests() == {("GET", UNKNOWN, "499"): 1}
 
@@ -140,7 +144,7 @@ def test_an_exception_is_a_500_and_an_error_and_is_raised_again() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        drive.wsgi(Middleware(app, recorded.observer))
+        drive.wsgi(WsgiMiddleware(app, recorded.observer))
     assert recorded.requests() == {("GET", UNKNOWN, "500"): 1}
     assert (recorded.errors(), recorded.in_progress()) == ({"ValueError": 1}, 0)
 
@@ -148,7 +152,7 @@ def test_an_exception_is_a_500_and_an_error_and_is_raised_again() -> None:
 def test_an_exception_in_the_middle_of_a_stream_is_a_500() -> None:
     recorded, body = Recorded(), Stream([b"a", KeyError("k")])
     with pytest.raises(KeyError):
-        drive.wsgi(Middleware(answering(body), recorded.observer))
+        drive.wsgi(WsgiMiddleware(answering(body), recorded.observer))
     assert recorded.requests() == {("GET", UNKNOWN, "500"): 1}
     assert (recorded.errors(), recorded.in_progress(), body.closed) == ({"KeyError": 1}, 0, 1)
 
@@ -161,7 +165,7 @@ def test_an_application_that_is_a_generator_is_timed_to_its_end() -> None:
         yield b"a"
         yield b"b"
 
-    assert drive.wsgi(Middleware(app, recorded.observer)).body == b"ab"
+    assert drive.wsgi(WsgiMiddleware(app, recorded.observer)).body == b"ab"
     assert recorded.requests() == {("GET", UNKNOWN, "202"): 1}
 
 
@@ -173,7 +177,7 @@ def test_start_response_with_an_exception_counts_it() -> None:
         start_response("503 Busy", [], (OSError, OSError("x"), None))
         return [b"busy"]
 
-    assert drive.wsgi(Middleware(app, recorded.observer)).status == "503 Busy"
+    assert drive.wsgi(WsgiMiddleware(app, recorded.observer)).status == "503 Busy"
     assert recorded.requests() == {("GET", UNKNOWN, "503"): 1}
     assert recorded.errors() == {"OSError": 1}
 
@@ -185,7 +189,7 @@ def test_what_is_written_by_hand_is_sent_and_counted() -> None:
         start_response("200 OK", [])(b"abc")
         return [b"de"]
 
-    assert drive.wsgi(Middleware(app, recorded.observer)).body == b"abcde"
+    assert drive.wsgi(WsgiMiddleware(app, recorded.observer)).body == b"abcde"
     assert recorded.of("response_size") == [
         ({"method": "GET", "endpoint": UNKNOWN}, Distribution(1, 5)),
     ]
@@ -200,7 +204,9 @@ def test_what_is_written_by_hand_is_sent_and_counted() -> None:
 )
 def test_sizes_are_those_of_the_bodies(extra: dict[str, Any], received: int) -> None:
     recorded = Recorded(sizes=True)
-    drive.wsgi(Middleware(answering(Stream([b"abc", b"defg"])), recorded.observer), method="POST", **extra)
+    drive.wsgi(
+        WsgiMiddleware(answering(Stream([b"abc", b"defg"])), recorded.observer), method="POST", **extra
+    )
     labels = {"method": "POST", "endpoint": UNKNOWN}
     assert recorded.of("request_size") == [(labels, Distribution(1, received))]
     assert recorded.of("response_size") == [(labels, Distribution(1, 7))]
@@ -222,7 +228,7 @@ def test_a_request_body_of_unknown_length_is_counted_as_it_is_read() -> None:
 
     given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abc\nd\n")})
     del given["CONTENT_LENGTH"]
-    Middleware(app, recorded.observer)(given, lambda *_: print)
+    WsgiMiddleware(app, recorded.observer)(given, lambda *_: print)
     assert recorded.of("request_size") == [({"method": "PUT", "endpoint": UNKNOWN}, Distribution(1, 6))]
 
 
@@ -240,7 +246,7 @@ class FileWrapper:
 def test_a_file_is_left_to_the_servers_sendfile() -> None:
     recorded, file = Recorded(sizes=True), io.BytesIO(b"x" * 10)
     given = FileWrapper(file)
-    app = Middleware(answering(given, "200 OK", ("Content-Length", "10")), recorded.observer)
+    app = WsgiMiddleware(answering(given, "200 OK", ("Content-Length", "10")), recorded.observer)
     result: Any = app(drive.environ(**{"wsgi.file_wrapper": FileWrapper}), lambda *_: print)
     assert result is given
     assert recorded.in_progress() == 1
@@ -253,7 +259,7 @@ def test_a_file_is_left_to_the_servers_sendfile() -> None:
 
 def test_a_file_whose_sending_broke_is_499() -> None:
     recorded = Recorded()
-    app = Middleware(answering(FileWrapper(io.BytesIO())), recorded.observer)
+    app = WsgiMiddleware(answering(FileWrapper(io.BytesIO())), recorded.observer)
     result: Any = app(drive.environ(**{"wsgi.file_wrapper": FileWrapper}), lambda *_: print)
 
     def send() -> None:
@@ -273,9 +279,9 @@ def test_a_client_that_left_while_the_application_worked_is_499(monkeypatch: pyt
     with ours, theirs:
         stays, leaves = Recorded(), Recorded()
         given = {"gunicorn.socket": ours}
-        drive.wsgi(Middleware(answering(Stream([b"a"])), stays.observer), **given)
+        drive.wsgi(WsgiMiddleware(answering(Stream([b"a"])), stays.observer), **given)
         theirs.close()
-        drive.wsgi(Middleware(answering(Stream([b"a"])), leaves.observer), **given)
+        drive.wsgi(WsgiMiddleware(answering(Stream([b"a"])), leaves.observer), **given)
         assert ours.fileno() > 0
     assert stays.requests() == {OK: 1}
     assert leaves.requests() == {("GET", UNKNOWN, "499"): 1}
@@ -283,18 +289,18 @@ def test_a_client_that_left_while_the_application_worked_is_499(monkeypatch: pyt
 
 def test_layers_within_layers_count_once() -> None:
     recorded = Recorded()
-    inner = Middleware(answering([b"x"]), recorded.observer)
+    inner = WsgiMiddleware(answering([b"x"]), recorded.observer)
 
     def copying(environ: Any, start_response: Any) -> Any:
         return inner(dict(environ), start_response)
 
-    drive.wsgi(Middleware(Middleware(copying, recorded.observer), recorded.observer))
+    drive.wsgi(WsgiMiddleware(WsgiMiddleware(copying, recorded.observer), recorded.observer))
     assert recorded.requests() == {OK: 1}
 
 
 def test_excluded_requests_leave_no_trace() -> None:
     recorded = Recorded(exclude=Exclusion(["health"], matches=lambda environ: environ["PATH_INFO"] == "/x"))
-    app = Middleware(Middleware(answering([b"x"]), recorded.observer), recorded.observer)
+    app = WsgiMiddleware(WsgiMiddleware(answering([b"x"]), recorded.observer), recorded.observer)
     for path in ("/healthz", "/x", "/other"):
         drive.wsgi(app, path)
     assert recorded.requests() == {OK: 1}
@@ -305,7 +311,7 @@ def test_extra_attributes_are_the_declared_ones(caplog: pytest.LogCaptureFixture
         return {"tenant": environ.get("HTTP_X_TENANT", "none"), "path": environ["PATH_INFO"], "code": status}
 
     recorded = Recorded(extra=ExtraLabels(("tenant", "plan"), tenant), is_strict=False)
-    app = Middleware(answering([b"x"]), recorded.observer)
+    app = WsgiMiddleware(answering([b"x"]), recorded.observer)
     with caplog.at_level(logging.WARNING):
         drive.wsgi(app, "/1", HTTP_X_TENANT="acme")
         drive.wsgi(app, "/2", HTTP_X_TENANT="acme")
@@ -322,7 +328,7 @@ def test_a_failing_hook_does_not_break_the_request(caplog: pytest.LogCaptureFixt
         raise RuntimeError("hook")
 
     recorded = Recorded(extra=ExtraLabels(("tenant",), broken), is_strict=False)
-    app = Middleware(answering([b"x"]), recorded.observer)
+    app = WsgiMiddleware(answering([b"x"]), recorded.observer)
     assert drive.wsgi(app).status == "200 OK"
     assert drive.wsgi(app).status == "200 OK"
     assert [value for _, value in recorded.of("requests")] == [2]
@@ -340,8 +346,8 @@ def test_what_goes_wrong_with_us_goes_wrong_without_the_application(
     for name in ("entry", "finish"):
         with monkeypatch.context() as patch:
             patch.setattr(recorded.observer, name, broken)
-            assert drive.wsgi(Middleware(answering([b"x"]), recorded.observer)).body == b"x"
-            assert drive.wsgi(Middleware(answering([b"x"]), recorded.observer)).body == b"x"
+            assert drive.wsgi(WsgiMiddleware(answering([b"x"]), recorded.observer)).body == b"x"
+            assert drive.wsgi(WsgiMiddleware(answering([b"x"]), recorded.observer)).body == b"x"
     assert [record.message for record in caplog.records] == [
         "the begin of a request could not be recorded; the request was served",
         "the end of a request could not be recorded; the request was served",
@@ -352,4 +358,4 @@ def test_under_tests_our_errors_are_raised(monkeypatch: pytest.MonkeyPatch) -> N
     recorded = Recorded()
     monkeypatch.setattr(recorded.observer, "entry", SimpleNamespace())
     with pytest.raises(TypeError):
-        drive.wsgi(Middleware(answering([b"x"]), recorded.observer))
+        drive.wsgi(WsgiMiddleware(answering([b"x"]), recorded.observer))

@@ -173,7 +173,7 @@ async def missing_too(scope: Any, receive: Any, send: Any) -> None:
 def test_wsgi_serves_it_and_does_not_count_it() -> None:
     path = "/metrics"
     recorded = Recorded()
-    app = wsgi.Middleware(missing, recorded.observer, Scrape(Parts(b"a 1\n")))
+    app = wsgi.WsgiMiddleware(missing, recorded.observer, Scrape(Parts(b"a 1\n")))
     answer = drive.wsgi(app, path + "?name[]=a")
     assert (answer.status, answer.body) == ("200 OK", b"a 1\n")
     assert answer.headers["Content-Length"] == "4"
@@ -186,7 +186,7 @@ def test_wsgi_serves_it_and_does_not_count_it() -> None:
 def test_asgi_serves_it_and_does_not_count_it() -> None:
     path = "/metrics"
     recorded = Recorded()
-    app = asgi.Middleware(missing_too, recorded.observer, Scrape(Parts(b"a 1\n")))
+    app = asgi.AsgiMiddleware(missing_too, recorded.observer, Scrape(Parts(b"a 1\n")))
     answer = drive.asgi(app, path + "?name[]=a")
     assert (answer.status, answer.body) == (200, b"a 1\n")
     assert answer.headers["content-length"] == "4"
@@ -199,14 +199,14 @@ def test_asgi_serves_it_and_does_not_count_it() -> None:
 
 @pytest.mark.parametrize(("path", "root"), [("/api/metrics", "/api"), ("/metrics", "/api")])
 def test_asgi_serves_it_behind_a_root_path(path: str, root: str) -> None:
-    app = asgi.Middleware(missing_too, Recorded().observer, Scrape(Parts(b"a 1\n")))
+    app = asgi.AsgiMiddleware(missing_too, Recorded().observer, Scrape(Parts(b"a 1\n")))
     assert drive.asgi(app, path, root_path=root).body == b"a 1\n"
 
 
 def test_an_application_keeps_its_own_and_it_is_not_counted() -> None:
     recorded, scrape = Recorded(), Scrape(Parts(b"ours"))
-    own = wsgi.Middleware(missing, recorded.observer, scrape, owns=lambda path: True)
-    own_too = asgi.Middleware(missing_too, recorded.observer, scrape, owns=lambda path: True)
+    own = wsgi.WsgiMiddleware(missing, recorded.observer, scrape, owns=lambda path: True)
+    own_too = asgi.AsgiMiddleware(missing_too, recorded.observer, scrape, owns=lambda path: True)
     assert drive.wsgi(own, "/metrics").body == b"app"
     assert drive.asgi(own_too, "/metrics").body == b"app"
     assert list(recorded.series()) == []
@@ -214,8 +214,8 @@ def test_an_application_keeps_its_own_and_it_is_not_counted() -> None:
 
 def test_a_token_is_read_from_the_request() -> None:
     scrape = Scrape(Parts(b"a 1\n"), token="s3cret")
-    app = wsgi.Middleware(missing, Recorded().observer, scrape)
-    app_too = asgi.Middleware(missing_too, Recorded().observer, scrape)
+    app = wsgi.WsgiMiddleware(missing, Recorded().observer, scrape)
+    app_too = asgi.AsgiMiddleware(missing_too, Recorded().observer, scrape)
     assert drive.wsgi(app, "/metrics").status == "401 Unauthorized"
     assert drive.wsgi(app, "/metrics", HTTP_AUTHORIZATION="Bearer s3cret").body == b"a 1\n"
     assert drive.asgi(app_too, "/metrics").status == 401
@@ -224,7 +224,7 @@ def test_a_token_is_read_from_the_request() -> None:
 
 
 def test_another_path() -> None:
-    app = wsgi.Middleware(missing, Recorded().observer, Scrape(Parts(b"a 1\n"), path="internal/prom"))
+    app = wsgi.WsgiMiddleware(missing, Recorded().observer, Scrape(Parts(b"a 1\n"), path="internal/prom"))
     assert drive.wsgi(app, "/internal/prom").body == b"a 1\n"
     assert drive.wsgi(app, "/metrics").body == b"app"
 
@@ -244,7 +244,7 @@ class Slow:
 
 
 def test_a_scrape_does_not_hold_up_the_event_loop() -> None:
-    app = asgi.Middleware(missing_too, Recorded().observer, Scrape(Slow()))
+    app = asgi.AsgiMiddleware(missing_too, Recorded().observer, Scrape(Slow()))
     lags: list[float] = []
     interval_s = sys.getswitchinterval()
 
@@ -272,8 +272,8 @@ def test_a_scrape_does_not_hold_up_the_event_loop() -> None:
 def test_only_the_exact_path_is_answered(target: str) -> None:
     """A proxy's rule for `/metrics` lets the others pass."""
     recorded, scrape = Recorded(), Scrape(Parts(b"a 1\n"))
-    app = wsgi.Middleware(missing, recorded.observer, scrape)
-    app_too = asgi.Middleware(missing_too, recorded.observer, scrape)
+    app = wsgi.WsgiMiddleware(missing, recorded.observer, scrape)
+    app_too = asgi.AsgiMiddleware(missing_too, recorded.observer, scrape)
     path = unquote(target)
     for name in ("RAW_URI", "REQUEST_URI"):
         assert drive.wsgi(app, path, **{name: target + "?a=/metrics"}).body == b"app"
@@ -284,7 +284,7 @@ def test_only_the_exact_path_is_answered(target: str) -> None:
 
 
 def test_a_slash_at_the_end_is_answered_where_that_is_set() -> None:
-    app = wsgi.Middleware(missing, Recorded().observer, Scrape(Parts(b"a 1\n"), has_slash=True))
+    app = wsgi.WsgiMiddleware(missing, Recorded().observer, Scrape(Parts(b"a 1\n"), has_slash=True))
     assert drive.wsgi(app, "/metrics/", RAW_URI="/metrics/").body == b"a 1\n"
     assert drive.wsgi(app, "/metrics", RAW_URI="/metrics").body == b"a 1\n"
 
@@ -300,7 +300,7 @@ def test_the_token_of_now_is_asked_for() -> None:
 
 def test_who_has_no_token_costs_no_thread_and_no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "Thread", None)
-    app = asgi.Middleware(missing_too, Recorded().observer, Scrape(None, token="s3cret"))  # type: ignore[arg-type]
+    app = asgi.AsgiMiddleware(missing_too, Recorded().observer, Scrape(None, token="s3cret"))  # type: ignore[arg-type]
     assert drive.asgi(app, "/metrics").status == 401
 
 
@@ -308,7 +308,7 @@ def test_who_has_no_token_costs_no_thread_and_no_collection(monkeypatch: pytest.
 def test_where_it_is_served_is_said_once(token: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     scrape = Scrape(Parts(b"a 1\n"), token=token)
-    app = wsgi.Middleware(missing, Recorded().observer, scrape)
+    app = wsgi.WsgiMiddleware(missing, Recorded().observer, scrape)
     for _ in range(2):
         drive.wsgi(app, "/metrics", HTTP_AUTHORIZATION="Bearer s3cret")
     (record,) = caplog.records

@@ -12,14 +12,14 @@ from otel_obs.host.signals import raise_interruption
 _once = LogOnce()
 
 
-class Computed(Protocol):
+class AskedFunctions(Protocol):
     """What takes its value from a function."""
 
     def compute(self) -> None:
         """Ask the function."""
 
 
-_computed: list[Computed] = []
+_computed: list[AskedFunctions] = []
 
 
 class Functions:
@@ -48,13 +48,13 @@ class Functions:
         """The metrics hold what their functions said last."""
 
 
-def ask(computed: Computed) -> None:
+def ask(computed: AskedFunctions) -> None:
     """Have *computed* be asked before every reading from now on."""
     if computed not in _computed:
         _computed.append(computed)
 
 
-def ask_no_longer(computed: Computed) -> None:
+def ask_no_longer(computed: AskedFunctions) -> None:
     """Take back `ask`."""
     if computed in _computed:
         _computed.remove(computed)

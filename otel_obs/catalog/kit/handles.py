@@ -27,7 +27,7 @@ class RecordsToHandle(Protocol):
         """Record *amount*."""
 
 
-class Handle(ABC):
+class MetricHandle(ABC):
     """What all kinds have in common.
 
     Args:
@@ -66,7 +66,7 @@ class Handle(ABC):
         """Let the recording methods of this kind be *record*."""
 
 
-class Level(Handle):
+class LevelHandle(MetricHandle):
     """What goes up and down, in the manner of `prometheus_client`'s gauges."""
 
     __slots__ = ("_function", "_ways")
@@ -130,7 +130,7 @@ def _do_nothing(*_: Any, **__: Any) -> None:
     """Nothing: a function gives the value."""
 
 
-class CounterHandle(Handle):
+class CounterHandle(MetricHandle):
     """A counter's attribute set; `inc` is `add`."""
 
     __slots__ = ("add", "inc")
@@ -148,7 +148,7 @@ class CounterHandle(Handle):
         self.add = self.inc = record
 
 
-class UpDownCounterHandle(Level):
+class UpDownCounterHandle(LevelHandle):
     """An updowncounter's attribute set; `inc` is `add`, and `set` sets this worker's part of the sum."""
 
     __slots__ = ("add",)
@@ -171,7 +171,7 @@ class UpDownCounterHandle(Level):
         self.add = _do_nothing if self._function is not None else record
 
 
-class HistogramHandle(Handle):
+class HistogramHandle(MetricHandle):
     """A histogram's attribute set; `observe` is `record`."""
 
     __slots__ = ("observe", "record")
@@ -187,7 +187,7 @@ class HistogramHandle(Handle):
         self.record = self.observe = record
 
 
-class GaugeHandle(Level):
+class GaugeHandle(LevelHandle):
     """A gauge's attribute set."""
 
     __slots__ = ("set",)

@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeVar
 from otel_obs.catalog.kit.handles import (
     CounterHandle,
     GaugeHandle,
-    Handle,
     HistogramHandle,
-    Level,
+    LevelHandle,
+    MetricHandle,
     UpDownCounterHandle,
 )
 from otel_obs.catalog.kit.keeping import HandleT
@@ -32,11 +32,11 @@ class RecordsAmount(Protocol):
         """Record *amount* for *attributes*."""
 
 
-LevelT = TypeVar("LevelT", bound=Level)
+LevelT = TypeVar("LevelT", bound=LevelHandle)
 Callback = Callable[[], Iterable[tuple[float, Mapping[str, Any]]]]
 
 
-class Counter(Metric[CounterHandle]):
+class CounterMetric(Metric[CounterHandle]):
     """A sum that only grows."""
 
     _kind = Kind.COUNTER
@@ -87,7 +87,7 @@ class LevelMetric(Metric[LevelT]):
         self.bind().set_function(f)
 
 
-class UpDownCounter(LevelMetric[UpDownCounterHandle]):
+class UpDownCounterMetric(LevelMetric[UpDownCounterHandle]):
     """A sum that grows and shrinks."""
 
     _kind = Kind.UPDOWN
@@ -104,7 +104,7 @@ class UpDownCounter(LevelMetric[UpDownCounterHandle]):
         self.add = record
 
 
-class Histogram(Metric[HistogramHandle]):
+class HistogramMetric(Metric[HistogramHandle]):
     """A distribution."""
 
     _kind = Kind.HISTOGRAM
@@ -125,7 +125,7 @@ class Histogram(Metric[HistogramHandle]):
         self.record = record
 
 
-class Gauge(LevelMetric[GaugeHandle]):
+class GaugeMetric(LevelMetric[GaugeHandle]):
     """A value that is set."""
 
     _kind = Kind.GAUGE
@@ -201,14 +201,14 @@ class ObservableMetric(Metric[HandleT]):
                 self.drop("callback", f"a callback raised {error!r}")
 
 
-class ObservableGauge(ObservableMetric[Handle]):
+class ObservableGaugeMetric(ObservableMetric[MetricHandle]):
     """A value that callbacks give."""
 
     _kind = Kind.GAUGE
     _create_name = "create_observable_gauge"
 
 
-class ObservableCounter(ObservableMetric[Handle]):
+class ObservableCounterMetric(ObservableMetric[MetricHandle]):
     """A total that callbacks give."""
 
     _kind = Kind.COUNTER

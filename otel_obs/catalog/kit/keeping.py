@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
-from otel_obs.catalog.kit.handles import Handle
+from otel_obs.catalog.kit.handles import MetricHandle
 from otel_obs.catalog.kit.naming import Named
 from otel_obs.errors import undeclared_attributes
 from otel_obs.host.weak import WeakObjects
 
-HandleT = TypeVar("HandleT", bound=Handle)
+HandleT = TypeVar("HandleT", bound=MetricHandle)
 Attributes = Mapping[str, Any]
 
 _MAX_HANDLES = 8192
@@ -20,7 +20,7 @@ _MAX_HANDLES = 8192
 class HandleKeeper(ABC, Generic[HandleT]):
     """Resolves attributes once, in both manners: `bind` and `labels`."""
 
-    _handle_type: ClassVar[Callable[..., Handle]]
+    _handle_type: ClassVar[Callable[..., MetricHandle]]
     by_hand: Callable[[str], None] | None = None
     """Told of the family when the application records by hand what otel_obs records by itself."""
 

@@ -8,7 +8,12 @@ import pytest
 from otel_obs import Timer, track_time
 from otel_obs.catalog import detection_total, errors_total, llm_calls_total, llm_tokens_total
 from otel_obs.catalog.app import app_info
-from otel_obs.catalog.kit.instruments import Counter, Histogram, ObservableGauge, UpDownCounter
+from otel_obs.catalog.kit.instruments import (
+    CounterMetric,
+    HistogramMetric,
+    ObservableGaugeMetric,
+    UpDownCounterMetric,
+)
 from otel_obs.catalog.kit.metric import install, uninstall
 from otel_obs.catalog.kit.naming import ANY, Naming
 from otel_obs.catalog.pipeline import active_evidence_gauge, retrieval_duration_seconds
@@ -52,8 +57,8 @@ def test_labels_are_resolved_once(service: Service) -> None:
 
 
 def test_every_kind_has_the_methods_of_both_manners(service: Service) -> None:
-    seconds = Histogram("block_seconds", "Block", unit="s", bounds=(1, 2))
-    active = UpDownCounter("blocks_active", "Active", attributes={"block": ANY})
+    seconds = HistogramMetric("block_seconds", "Block", unit="s", bounds=(1, 2))
+    active = UpDownCounterMetric("blocks_active", "Active", attributes={"block": ANY})
     seconds.observe(0.5)
     seconds.record(1.5)
     seconds.bind().observe(3)
@@ -109,7 +114,7 @@ def test_handles_outlive_installations(start: Callable[..., Service]) -> None:
 
 
 def test_a_method_may_be_taken_from_a_handle_at_any_time(start: Callable[..., Service]) -> None:
-    handle = Counter("taken_total", "Taken").bind()
+    handle = CounterMetric("taken_total", "Taken").bind()
     early = handle.add
     service = start()
     late = handle.add
@@ -122,7 +127,7 @@ def test_a_method_may_be_taken_from_a_handle_at_any_time(start: Callable[..., Se
 def test_a_histogram_times_a_block(service: Service) -> None:
     with retrieval_duration_seconds.labels("toys").time():
         pass
-    with Histogram("blocks_seconds", "Blocks", unit="s", bounds=(1,)).time():
+    with HistogramMetric("blocks_seconds", "Blocks", unit="s", bounds=(1,)).time():
         pass
     assert [line for line in service.samples() if "_count" in line] == [
         'retrieval_duration_seconds_count{category="toys"} 1.0',
@@ -212,7 +217,7 @@ def test_a_removed_series_is_gone_and_starts_at_0_again(service: Service) -> Non
 
 
 def test_attributes_of_an_applications_own_can_be_declared(start: Callable[..., Service]) -> None:
-    visits = Counter("visits_total", "Visits", attributes={"page": ANY})
+    visits = CounterMetric("visits_total", "Visits", attributes={"page": ANY})
     service = start()
     visits.add(1, {"page": "a"})
     visits.extend("tenant")
@@ -245,7 +250,7 @@ def test_a_counter_that_semconv_makes_a_histogram_is_used_as_before(start: Calla
 
 
 def test_an_observable_asks_its_callbacks(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    queue = ObservableGauge("queue_size", "Size", attributes={"queue": ANY})
+    queue = ObservableGaugeMetric("queue_size", "Size", attributes={"queue": ANY})
     sizes = {"a": 1.0}
 
     def look() -> list[tuple[float, dict[str, str]]]:
@@ -273,7 +278,7 @@ def test_an_observable_asks_its_callbacks(service: Service, caplog: pytest.LogCa
 
 
 def test_an_observable_follows_to_the_next_provider(start: Callable[..., Service]) -> None:
-    queue = ObservableGauge("queue_length", "Length")
+    queue = ObservableGaugeMetric("queue_length", "Length")
 
     def look() -> list[tuple[float, dict[str, str]]]:
         return [(3, {})]

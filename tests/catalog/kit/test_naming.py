@@ -8,7 +8,7 @@ from otel_obs.catalog.http import (
     http_requests_in_progress,
     http_requests_total,
 )
-from otel_obs.catalog.kit.instruments import Counter, Gauge, Histogram
+from otel_obs.catalog.kit.instruments import CounterMetric, GaugeMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import Declaration, Naming
 from otel_obs.catalog.llm import llm_calls_total, llm_tokens_total
 from otel_obs.catalog.process import python_info
@@ -181,9 +181,9 @@ def test_semconv_names_can_be_renamed_too() -> None:
 
 
 def test_a_share_names_its_counters_as_they_are_exposed() -> None:
-    hits = Counter("hits_total", "Hits")
-    misses = Counter("misses_total", "Misses")
-    rate = Gauge("hit_rate", "Rate", share=(hits, misses))
+    hits = CounterMetric("hits_total", "Hits")
+    misses = CounterMetric("misses_total", "Misses")
+    rate = GaugeMetric("hit_rate", "Rate", share=(hits, misses))
     naming = Naming("shop", names={"misses_total": "failures_total"})
     assert naming.apply(rate.declaration).merge == "share:shop_hits,shop_failures"
 
@@ -205,10 +205,10 @@ def test_naming_comes_from_settings() -> None:
 
 def test_a_row_that_could_not_be_exposed_under_its_name_is_refused() -> None:
     with pytest.raises(DeclarationError) as caught:
-        Counter("hits", "Hits")
+        CounterMetric("hits", "Hits")
     assert str(caught.value) == "'hits' is a counter; name it hits_total"
     with pytest.raises(DeclarationError) as caught:
-        Histogram("latency", "Latency", unit="s", bounds=(1,))
+        HistogramMetric("latency", "Latency", unit="s", bounds=(1,))
     assert str(caught.value) == "'latency' has the unit 's'; end its name in _seconds"
     with pytest.raises(DeclarationError) as caught:
         Declaration(Kind.HISTOGRAM, "sizes", "Sizes", bounds=(2, 1))

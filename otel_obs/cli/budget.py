@@ -9,7 +9,7 @@ from rich.table import Table
 
 from otel_obs.cli import output
 from otel_obs.reading.fetch import address_or_file
-from otel_obs.usage.budget import Price, parse_price, savings, shares
+from otel_obs.usage.budget import SeriesPrice, parse_price, savings, shares
 from otel_obs.usage.exposed import read_exposed
 
 MOST_LABELS = 3
@@ -71,7 +71,7 @@ def budget(
     )
 
 
-def _table(first: str, second: str, price: Price | None) -> Table:
+def _table(first: str, second: str, price: SeriesPrice | None) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(first, overflow="fold")
     table.add_column(second, overflow="fold")

@@ -14,7 +14,7 @@ _PRICE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/|per)\s*(\d[\d_,]*)?\s*([kM]?)\s*
 _FACTORS = {"": 1, "k": 1_000, "M": 1_000_000}
 
 
-class Price(NamedTuple):
+class SeriesPrice(NamedTuple):
     """What `per` series for a month, or `per` samples, cost; in whatever money the user thinks of."""
 
     amount: float
@@ -44,7 +44,7 @@ class Saving(NamedTuple):
     series: int
 
 
-def parse_price(text: str) -> Price:
+def parse_price(text: str) -> SeriesPrice:
     """Read `8 per 1000 series` (a month), `0.9/10M samples` and the like.
 
     Raises:
@@ -58,7 +58,7 @@ def parse_price(text: str) -> Price:
             "is no price",
             "write `8 per 1000 series` for a month, or `0.9 per 10M samples`",
         )
-    return Price(float(found[1]), per, found[4])
+    return SeriesPrice(float(found[1]), per, found[4])
 
 
 def shares(page: ScrapedPage) -> list[Share]:

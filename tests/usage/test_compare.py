@@ -9,7 +9,7 @@ import pytest
 
 from otel_obs.errors import OperationsError, UnreadableError
 from otel_obs.reading.text import read_page
-from otel_obs.usage.budget import MINUTES_A_MONTH, Price, Saving, parse_price, savings, shares
+from otel_obs.usage.budget import MINUTES_A_MONTH, Saving, SeriesPrice, parse_price, savings, shares
 from otel_obs.usage.compare import Break, Change, breaks, changes
 from otel_obs.usage.exposed import exposed_by
 from otel_obs.usage.users import Used, User, panels_in, read_users, rules_in, used
@@ -151,13 +151,13 @@ def test_diff_as_a_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "price"),
     [
-        ("8 per 1000 series", Price(8, 1000, "series")),
-        ("0.9/10M samples", Price(0.9, 10_000_000, "samples")),
-        ("1 per 2,000 series", Price(1, 2000, "series")),
-        ("0.01 per series", Price(0.01, 1, "series")),
+        ("8 per 1000 series", SeriesPrice(8, 1000, "series")),
+        ("0.9/10M samples", SeriesPrice(0.9, 10_000_000, "samples")),
+        ("1 per 2,000 series", SeriesPrice(1, 2000, "series")),
+        ("0.01 per series", SeriesPrice(0.01, 1, "series")),
     ],
 )
-def test_prices(text: str, price: Price) -> None:
+def test_prices(text: str, price: SeriesPrice) -> None:
     assert parse_price(text) == price
 
 
@@ -170,8 +170,8 @@ def test_what_is_no_price_is_refused(text: str) -> None:
 
 
 def test_samples_are_paid_by_the_interval() -> None:
-    assert Price(1, 1000, "series").of(2000, 15) == 2
-    assert Price(1, 1_000_000, "samples").of(100, 30) == pytest.approx(200 * MINUTES_A_MONTH / 1e6)
+    assert SeriesPrice(1, 1000, "series").of(2000, 15) == 2
+    assert SeriesPrice(1, 1_000_000, "samples").of(100, 30) == pytest.approx(200 * MINUTES_A_MONTH / 1e6)
 
 
 def test_what_would_save_how_many_series() -> None:

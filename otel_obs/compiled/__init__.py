@@ -28,7 +28,7 @@ class _Choice(NamedTuple):
 recording: Any = None
 """The compiled module; None where there is none."""
 is_used = False
-reason = ""
+reason = "no instrument is imported yet, or this Python has no GIL"
 _choices: list[_Choice] = []
 
 

@@ -18,6 +18,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
+#if PY_VERSION_HEX < 0x030B0000
+#include <longintrepr.h>
+#endif
 #include <math.h>
 #include <stdint.h>
 #include <stddef.h>
@@ -51,6 +54,25 @@ is_in_context(void)
 
 /* ---- Amounts, clocks, cells ---- */
 
+/* An exact int of one digit, as most are, without a call. */
+static inline int
+small_of(PyObject *number, Py_ssize_t *value)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (!PyUnstable_Long_IsCompact((PyLongObject *)number)) {
+        return 0;
+    }
+    *value = PyUnstable_Long_CompactValue((PyLongObject *)number);
+#else
+    Py_ssize_t size = Py_SIZE(number);
+    if (size < -1 || size > 1) {
+        return 0;
+    }
+    *value = size == 0 ? 0 : size * (Py_ssize_t)((PyLongObject *)number)->ob_digit[0];
+#endif
+    return 1;
+}
+
 /* An amount that is plainly one: an exact int or float, and finite. */
 static inline int
 amount_of(PyObject *amount, double *value)
@@ -59,6 +81,11 @@ amount_of(PyObject *amount, double *value)
         *value = PyFloat_AS_DOUBLE(amount);
     }
     else if (PyLong_CheckExact(amount)) {
+        Py_ssize_t small;
+        if (small_of(amount, &small)) {
+            *value = (double)small;
+            return 1;
+        }
         *value = PyLong_AsDouble(amount);
         if (*value == -1.0 && PyErr_Occurred()) {
             PyErr_Clear();
@@ -135,7 +162,11 @@ offset_of(PyObject *object)
     if (object == NULL || !PyLong_CheckExact(object)) {
         return NONE;
     }
-    Py_ssize_t offset = PyLong_AsSsize_t(object);
+    Py_ssize_t offset;
+    if (small_of(object, &offset)) {
+        return offset < 0 ? NONE : offset;
+    }
+    offset = PyLong_AsSsize_t(object);
     if (offset < 0) {
         PyErr_Clear();
         return NONE;

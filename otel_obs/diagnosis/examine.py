@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from otel_obs import service
@@ -13,7 +14,7 @@ from otel_obs.diagnosis import packages, places
 from otel_obs.diagnosis.launch import Launch, take_apart
 from otel_obs.diagnosis.others import CALLABLES, OTHER_LIBRARIES, UNMEASURED
 from otel_obs.diagnosis.report import Diagnosis
-from otel_obs.diagnosis.servers import SERVER_KINDS, TARGET, ServerModel, server_of
+from otel_obs.diagnosis.servers import MODELS, SERVER_KINDS, TARGET, ServerModel, server_of
 from otel_obs.diagnosis.sources import Sources, read_sources
 from otel_obs.errors import SettingError, UnreadableError
 from otel_obs.frameworks.table import FRAMEWORKS
@@ -23,7 +24,9 @@ from otel_obs.settings import SETTINGS, Settings
 COMMAND, MEASURED, INSTRUMENTORS, SETTINGS_IN_FORCE = "command", "measured", "instrumentors", "settings"
 PROCESS = "process"
 _SECRETS = frozenset({"OTEL_OBS_METRICS_TOKEN"})
-_OTHERS_READ = ("OTEL_", "PROMETHEUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS")
+_TITLE = re.compile(r"(gunicorn): \w+ \[(.+)\]")
+_IN_PATH = "opentelemetry/instrumentation/auto_instrumentation"
+"""What the wrapper puts into the path of modules of what it executes."""
 
 
 def examine(command: Sequence[str], environ: Mapping[str, str], directory: Path) -> Diagnosis:
@@ -82,9 +85,13 @@ def examine_process(pid: int) -> Diagnosis:
             "has not joined a service of otel_obs, nor has a child of it: nothing of it is measured so far",
             "start it with opentelemetry-instrument, or call otel_obs.instrument(app)",
         )
-    # A process that has given itself a title shows no command line any more.
-    launch = _launch_of(command, environ)
+    launch = _launch_of(pid, command, environ)
     model = server_of(launch, directory) if launch.program else None
+    if model is not None and _TITLE.match(" ".join(command)):
+        note = (
+            "it has given itself a title, which hides its options: how many workers it starts is not to see"
+        )
+        model = model._replace(workers=None, model=MODELS[SERVER_KINDS[model.name].model], notes=(note,))
     if launch.program:
         _examine_program(diagnosis, launch, model)
     settings = _examine_application(diagnosis, launch, model, directory)
@@ -96,15 +103,21 @@ def examine_process(pid: int) -> Diagnosis:
     return diagnosis
 
 
-def _launch_of(command: list[str], environ: Mapping[str, str]) -> Launch:
+def _launch_of(pid: int, command: list[str], environ: Mapping[str, str]) -> Launch:
+    """What a process runs, by its command line, or by the title that hides it."""
+    wrapper = "opentelemetry-instrument" if _IN_PATH in environ.get("PYTHONPATH", "") else ""
+    titled = _TITLE.match(" ".join(command))
+    if titled is not None:
+        try:
+            program = os.readlink(f"/proc/{pid}/exe")
+        except OSError:
+            program = "not to see"
+        return Launch(titled[1], (titled[2],), path=program, environ=environ, wrapper=wrapper)
     try:
         launch = take_apart(command, environ)
     except UnreadableError:
         return Launch(environ=environ)
-    titled = re.match(r"gunicorn: \w+ \[(.+)\]", " ".join(command))
-    if titled is None:
-        return launch
-    return Launch("gunicorn", (titled[1],), environ=environ, path=sys.executable, interpreter=sys.executable)
+    return replace(launch, wrapper=launch.wrapper or wrapper)
 
 
 def _examine_program(diagnosis: Diagnosis, launch: Launch, model: ServerModel | None) -> None:

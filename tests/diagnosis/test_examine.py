@@ -158,6 +158,8 @@ def test_a_running_service_of_two_workers_is_explained(tmp_path: Path) -> None:
             assert any(
                 fact.value.startswith(f"process {pid} belongs to") for fact in found.sections["process"]
             )
+        assert facts(found, "command")["wrapper"].value == "opentelemetry-instrument"
+        assert facts(found, "command")["workers"].value in ("2", "not known")
         assert facts(found, "measured")["flask"].source.startswith("tests/apps/plain_flask.py:")
         assert (
             facts(examine_process(service.pid), "ports")["application"].value == f"{service.port}, taken now"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from otel_obs.usage.exposed import ExposedFamilies
+from otel_obs.usage.exposed import ExposedFamily
 from otel_obs.usage.expressions import Selector
 from otel_obs.usage.users import Used
 
-Families = Mapping[str, ExposedFamilies]
+Families = Mapping[str, ExposedFamily]
 
 
 class Change(NamedTuple):
@@ -36,7 +36,7 @@ def changes(old: Families, new: Families) -> list[Change]:
     ]
 
 
-def _changes(name: str, old: ExposedFamilies | None, new: ExposedFamilies | None) -> Iterator[Change]:
+def _changes(name: str, old: ExposedFamily | None, new: ExposedFamily | None) -> Iterator[Change]:
     if old is None or new is None:
         yield Change("family", "new" if old is None else "gone", name)
         return
@@ -61,7 +61,7 @@ def breaks(old: Families, new: Families, users: Iterable[Used]) -> list[Break]:
     ]
 
 
-def _by_sample(families: Families) -> dict[str, ExposedFamilies]:
+def _by_sample(families: Families) -> dict[str, ExposedFamily]:
     return {sample: family for family in families.values() for sample in family.samples}
 
 

@@ -15,7 +15,7 @@ TARGET_LABELS = frozenset({"job", "instance"})
 
 
 @dataclass(frozen=True)
-class ExposedFamilies:
+class ExposedFamily:
     """One family.
 
     Attributes:
@@ -33,19 +33,19 @@ class ExposedFamilies:
     samples: frozenset[str] = field(default=frozenset())
 
 
-def exposed_by(page: ScrapedPage) -> Mapping[str, ExposedFamilies]:
+def exposed_by(page: ScrapedPage) -> Mapping[str, ExposedFamily]:
     """Every family of a page, by its name."""
     return {name: _exposed(family) for name, family in page.families.items()}
 
 
-def _exposed(family: ScrapedFamily) -> ExposedFamilies:
+def _exposed(family: ScrapedFamily) -> ExposedFamily:
     labels = {label for sample in family.samples for label in sample.labels}
     bounds = {sample.labels["le"] for sample in family.samples if "le" in sample.labels}
     samples = {sample.name for sample in family.samples}
     # A family that has no series yet has its samples all the same, as soon as it has one.
     if family.type == "histogram":
         samples |= {family.name + suffix for suffix in ("_bucket", "_sum", "_count")}
-    return ExposedFamilies(
+    return ExposedFamily(
         family.name,
         family.type,
         frozenset(labels - {"le", "quantile"}),

@@ -265,3 +265,8 @@ def program_not_found(name: str, package: str) -> str:
     if package:
         return f"{name!r} is not installed here; install it with: pip install {package}"
     return f"{name!r} is no command that can be executed; check PATH"
+
+
+def key_not_supported(path: str, key: str) -> str:
+    """A key of a configuration file has no effect."""
+    return f"OTEL_CONFIG_FILE={path!r}: {key} is not supported, and has no effect"

@@ -23,6 +23,7 @@ from otel_obs.sdk.refresh import Refresher
 from otel_obs.settings import Settings
 
 if TYPE_CHECKING:
+    from otel_obs.push.declared import Declared
     from otel_obs.push.sending import Sending
     from otel_obs.serving.scrape import Scrape
     from otel_obs.serving.server import MetricsServer
@@ -40,6 +41,7 @@ class Wanted(NamedTuple):
     views: Sequence[Any] = ()
     resource: Any = None
     exemplar_filter: Any = None
+    declared: Declared | None = None
 
 
 class Built(NamedTuple):
@@ -69,6 +71,7 @@ def build(
     # What may be refused is looked at before there is anything.
     naming = Naming.from_settings(settings)
     metric.check(naming)
+    wanted = _with_declared(wanted, service)
     token, tls = _token(settings), settings.tls_files
     worker = Worker(service.open_store, service)
     undo_later(worker.close)
@@ -109,6 +112,25 @@ def build(
         scrape if settings.serves_on_app else None,
         _server(settings, scrape, service, tls, signs, undo_later),
         _sending(settings, provider, service, undo_later),
+    )
+
+
+def _with_declared(wanted: Wanted, service: Service) -> Wanted:
+    """What the configuration file asks for, beside what code asks for, and before it."""
+    declared = wanted.declared
+    if declared is None:
+        return wanted
+    if declared.unsupported and service.claims("config"):
+        for line in declared.unsupported:
+            _logger.warning("%s", line)
+    try:
+        declared.hand_over()
+    except Exception as error:
+        _logger.error("OTEL_CONFIG_FILE: what is not of metrics could not be set up: %s", error)
+    return wanted._replace(
+        readers=[*wanted.readers, *declared.make_readers()],
+        views=[*declared.views, *wanted.views],
+        resource=wanted.resource or declared.resource,
     )
 
 

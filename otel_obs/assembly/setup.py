@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from otel_obs.assembly.build import Wanted
     from otel_obs.assembly.pipeline import Pipeline
+    from otel_obs.push.declared import Declared
     from otel_obs.push.sending import Sending
     from otel_obs.sdk.deferred import DeferredMeters
     from otel_obs.serving.scrape import Scrape
@@ -57,6 +58,8 @@ class Running:
     """All that was installed since the last `shutdown`: whoever installs something adds its undoing."""
     is_refused = False
     is_over = False
+    declared: Declared | None = None
+    """What the configuration file says, once it was read."""
     builder: int | None = None
     """The thread that is setting up."""
     loaders: ClassVar[set[int]] = set()
@@ -90,7 +93,7 @@ def prepare() -> bool:
         if settings is None or _join(settings) is None:
             return False
         Running.is_over = False
-    if settings.sends or settings.has_own_server:
+    if settings.sends or settings.has_own_server or Running.declared is not None:
         configure()
     elif Running.pipeline is None:
         _become_global()
@@ -171,7 +174,7 @@ def configure(
         return None
     from otel_obs.assembly.build import Wanted
 
-    wanted = Wanted(readers, views, resource, exemplar_filter)
+    wanted = Wanted(readers, views, resource, exemplar_filter, Running.declared)
     # A fork that is noticed in the middle would have its hook put another lock in the place of the one held.
     forks.check()
     lock = Running.lock
@@ -260,10 +263,26 @@ def settings_in_force(**options: Any) -> Settings | None:
     except SettingError as error:
         _refuse(error)
         return None
+    try:
+        settings = _with_file(settings)
+    except SettingError as error:
+        _refuse(error)
+        return None
     settings = settings.with_options(**options)
     for warning in settings.warnings:
         _once.warning(warning, "%s", warning)
     return settings if settings.is_on else None
+
+
+def _with_file(settings: Settings) -> Settings:
+    """What the configuration file says in place of the environment."""
+    if not settings.config_file or not settings.is_on:
+        return settings
+    from otel_obs.push import declared
+
+    if Running.declared is None:
+        Running.declared = declared.read(settings.config_file)
+    return declared.applied(settings, Running.declared)
 
 
 def _join(settings: Settings) -> tuple[Identity, Service] | None:
@@ -316,6 +335,7 @@ def shutdown() -> None:
         Running.is_over = True
         undoing.unwind()
         Running.is_refused = False
+        Running.declared = None
 
 
 def _leave() -> None:

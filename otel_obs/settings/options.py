@@ -14,6 +14,7 @@ class SettingOptions(TypedDict, total=False):
 
     sdk_disabled: bool | str | None
     enabled: bool | str | None
+    config_file: str | None
     service_name: str | None
     resource_attributes: str | None
     metrics_exporters: str | Collection[str] | None

@@ -41,6 +41,13 @@ class SettingsTable:
     enabled: bool = _setting(
         "OTEL_OBS_ENABLED", parse.BOOL, True, "The one switch: `false` leaves the application untouched."
     )
+    config_file: str = _setting(
+        "OTEL_CONFIG_FILE",
+        parse.TEXT,
+        "",
+        "A file of OpenTelemetry's declarative configuration: what it says of metrics and the resource "
+        "holds, whatever the variables say; it needs `otel-obs[config]`.",
+    )
     service_name: str = _setting(
         "OTEL_SERVICE_NAME",
         parse.TEXT,

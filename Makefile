@@ -51,8 +51,21 @@ check: $(STAMP) ## Style, types, layers
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(STAMP) wrk ## Cost against peers, as ratios measured in one run; ARGS=--quick
+bench: $(STAMP) wrk ## Every published figure, all peers in one run: about 12 minutes, idle machine; ARGS=--quick takes 2
+	@$(BIN)/python -m benchmarks.comparison $(ARGS)
+	@$(BIN)/python scripts/docs.py
+
+.PHONY: ratios
+ratios: $(STAMP) wrk ## Cost against peers, as ratios with a goal each; ARGS=--quick
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: pythons
+pythons: $(STAMP) ## The heart of the suite on every Python that is promised; VERSIONS="3.10 3.13t"
+	scripts/pythons $(VERSIONS)
+
+.PHONY: release
+release: $(STAMP) ## Everything of a release but the upload, in dist/
+	$(BIN)/python scripts/release.py $(ARGS)
 
 .PHONY: docs
 docs: $(STAMP) ## Write the generated pages of docs/ again

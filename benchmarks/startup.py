@@ -18,9 +18,9 @@ STOCK = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT":
 def run() -> list[tuple[str, float, float]]:
     """Measure; each row is what, the ratio of ours to theirs, and the goal."""
     with tempfile.TemporaryDirectory() as directory:
-        bare = _make(Path(directory, "bare"), "opentelemetry-instrumentation", "flask")
-        ours = _make(Path(directory, "ours"), str(ROOT), "flask")
-        stock = _make(
+        bare = make_environment(Path(directory, "bare"), "opentelemetry-instrumentation", "flask")
+        ours = make_environment(Path(directory, "ours"), str(ROOT), "flask")
+        stock = make_environment(
             Path(directory, "stock"), "opentelemetry-distro", "opentelemetry-exporter-prometheus", "flask"
         )
         seconds = _medians({"bare": (bare, {}), "ours": (ours, {}), "stock": (stock, STOCK)})
@@ -31,7 +31,7 @@ def run() -> list[tuple[str, float, float]]:
     ]
 
 
-def _make(directory: Path, *packages: str) -> Path:
+def make_environment(directory: Path, *packages: str) -> Path:
     """A virtual environment with *packages*, of the versions that the tests use."""
     subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
     pip = [

@@ -108,13 +108,13 @@ def serving(command: Sequence[str], kind: str, cpus: set[int]) -> Iterator[str]:
         process.wait(START_S)
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], start_s: float = START_S) -> None:
     """Wait until the service answers.
 
     Raises:
         RuntimeError: It has ended, or does not answer in time.
     """
-    deadline_s = time.monotonic() + START_S
+    deadline_s = time.monotonic() + start_s
     while time.monotonic() < deadline_s and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=START_S):

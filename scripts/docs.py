@@ -19,6 +19,7 @@ from otel_obs.settings import SETTINGS, Setting
 from otel_obs.settings.table import SettingsTable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.comparison import pages as figures
 from scripts import client_names
 from scripts.api_page import api_page
 
@@ -115,10 +116,21 @@ def check_page(name: str) -> str:
     return NOTE.format(source="otel_obs/checks/table.py") + "\n" + check_pages()[name]
 
 
+def readme(text: str) -> str:
+    """README.md with the table of what was measured."""
+    begin, end = "<!-- benchmarks -->\n", "<!-- /benchmarks -->"
+    head, _, rest = text.partition(begin)
+    return head + begin + figures.readme_table() + end + rest.partition(end)[2]
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "../otel_obs/settings/options.py": options_module,
     "settings.md": settings_page,
     "metrics.md": lambda: NOTE.format(source="otel_obs/catalog/") + "\n" + metrics_page(),
+    "about/benchmarks.md": lambda: (
+        NOTE.format(source="benchmarks/ and run `make bench`") + "\n" + figures.page()
+    ),
+    "../README.md": lambda: readme((DOCS / "../README.md").read_text()),
     "reference/api.md": lambda: NOTE.format(source="the docstrings") + "\n" + api_page(),
     "cli.md": lambda: NOTE.format(source="otel_obs/cli/") + "\n" + reference_page(),
     "migrate.md": client_names.page,
@@ -138,6 +150,10 @@ def stale_pages() -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     """Write or check; the exit code."""
     stale = stale_pages()
+    if "about/benchmarks.md" in stale and "--check" not in arguments:
+        from benchmarks.comparison.plots import draw
+
+        draw(figures.results(), DOCS / "images" / "benchmarks")
     if "--check" in arguments:
         for name in stale:
             print(f"docs/{name} is stale; write it again with: make docs", file=sys.stderr)

@@ -113,11 +113,10 @@ def rates(server: str, workers: int, rounds: int, seconds: int) -> list[Figure]:
 
 def seen(server: str, who: str, workers: int = 4) -> Figure:
     """What one scrape shows of 200 requests; nothing is set up but what the library's first page says."""
-    with serving(server, who, workers, {}) as url:
-        shown_before = _shown(url)
+    with serving(server, who, workers, {}, warm="/metrics") as url:
         for _ in range(SENT):
             _get(url + PATH)
-        shown = _shown(url) - shown_before
+        shown = _shown(url)
     return figure(f"{server}, {workers} workers, seen of {SENT} requests", who, "requests", [shown])
 
 
@@ -138,8 +137,8 @@ def _get(url: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(server: str, who: str, workers: int, set_up: dict[str, str]) -> Iterator[str]:
-    """A service, and its URL."""
+def serving(server: str, who: str, workers: int, set_up: dict[str, str], warm: str = PATH) -> Iterator[str]:
+    """A service, and its URL; until all workers are there it is asked for *warm*."""
     kinds, command = SERVERS[server]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -156,8 +155,8 @@ def serving(server: str, who: str, workers: int, set_up: dict[str, str]) -> Iter
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_for(url + PATH, process, 120)
-        _wait_for_all(url, workers)
+        wait_for(url + warm, process, 120)
+        _wait_for_all(url + warm, workers)
         yield url
     finally:
         process.terminate()
@@ -172,7 +171,7 @@ def _wait_for_all(url: str, workers: int) -> None:
     """Workers that come up late would take none of the load: ask until all had time to start."""
     until_s = time.monotonic() + 0.5 * workers
     while time.monotonic() < until_s:
-        _get(url + PATH)
+        _get(url)
 
 
 def load(url: str, seconds: int) -> float:

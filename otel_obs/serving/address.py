@@ -165,10 +165,17 @@ def listening() -> list[str]:
         descriptors = os.listdir("/proc/self/fd")
     except OSError:
         return []
-    for descriptor in descriptors:
-        with contextlib.suppress(OSError, ValueError), socket.socket(fileno=os.dup(int(descriptor))) as copy:
-            if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                name = copy.getsockname()
-                is_port = copy.family in (socket.AF_INET, socket.AF_INET6)
-                found[str(PortAddress(*name[:2]) if is_port else SocketFile(os.fsdecode(name)))] = None
+    for descriptor in map(int, descriptors):
+        with contextlib.suppress(OSError, ValueError):
+            # Never a copy of it: what is no socket would stay open, and locks of the run directory with it.
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            view = socket.socket(fileno=descriptor)
+            try:
+                if view.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    name = view.getsockname()
+                    is_port = view.family in (socket.AF_INET, socket.AF_INET6)
+                    found[str(PortAddress(*name[:2]) if is_port else SocketFile(os.fsdecode(name)))] = None
+            finally:
+                view.detach()
     return sorted(found)

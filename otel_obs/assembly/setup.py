@@ -230,8 +230,9 @@ def _set_up(settings: Settings, wanted: Wanted) -> None:
     Running.builder, Running.is_over = get_ident(), False
     try:
         life.later(_forget)
-        built = build(settings, *joined, wanted, life.later)
+        # Undone after the provider: what is pushed last has what these meters have recorded.
         life.later(deferred.release)
+        built = build(settings, *joined, wanted, life.later)
         Running.pipeline, Running.scrape, Running.server, Running.sending = built
         deferred.move_to(built.pipeline.provider)
         joined[1].begin(built.pipeline.provider.worker)

@@ -42,13 +42,7 @@ class Losses:
     def drop(self, instrument: str, reason: str, detail: str) -> None:
         """Count a measurement that is not recorded, and log the first of its kind."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        if self._drops is not None and not _within.is_counting:
-            # What cannot be recorded for want of memory, say, cannot be counted either.
-            _within.is_counting = True
-            try:
-                self._drops.add(1, {"reason": reason})
-            finally:
-                _within.is_counting = False
+        _count(self._drops, {"reason": reason})
         self._once.warning(
             (instrument, reason),
             "%r: %s; the measurement is dropped, and further ones silently",
@@ -59,8 +53,7 @@ class Losses:
     def note_overflow(self, stream: str, limit: int) -> None:
         """Count a measurement that went to the overflow series, and log the first of its stream."""
         self.overflowed[stream] = self.overflowed.get(stream, 0) + 1
-        if self._overflows is not None:
-            self._overflows.add(1, {"instrument": stream})
+        _count(self._overflows, {"instrument": stream})
         self._once.warning(
             (stream, "overflow"),
             "%r has reached its limit of %d series; further attribute sets share one with "
@@ -73,3 +66,14 @@ class Losses:
         """In a child: what was lost before is its parent's."""
         self.dropped.clear()
         self.overflowed.clear()
+
+
+def _count(counter: LossCounter | None, attributes: Mapping[str, Any]) -> None:
+    """Count one, unless it is a counter of losses that loses: for want of memory, or at its own limit."""
+    if counter is None or _within.is_counting:
+        return
+    _within.is_counting = True
+    try:
+        counter.add(1, attributes)
+    finally:
+        _within.is_counting = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -461,3 +462,48 @@ say([get(app, "/a"), get(app, "/metrics"), worker.opened is None])
 """
     finished = run(PREPARED + code, protocol)
     assert finished.results == [["mine", True], ["mine", "mine", True]]
+
+
+def test_what_is_pushed_last_has_all_that_was_recorded() -> None:
+    code = """
+import otel_obs
+from opentelemetry import metrics
+early = metrics.get_meter("m").create_counter("early")
+otel_obs.configure()
+early.add(2)
+metrics.get_meter("m").create_counter("late").add(3)
+otel_obs.shutdown()
+"""
+    done = run(code, env={"OTEL_METRICS_EXPORTER": "console"})
+    pushed = json.loads("\n".join(done.lines))
+    values = {
+        metric["name"]: metric["data"]["data_points"][0]["value"]
+        for resource in pushed["resource_metrics"]
+        for scope in resource["scope_metrics"]
+        for metric in scope["metrics"]
+        if metric["name"] in ("early", "late")
+    }
+    assert values == {"early": 2, "late": 3}
+
+
+def test_the_counter_of_overflows_may_overflow() -> None:
+    code = """
+import json, otel_obs
+from opentelemetry import metrics
+otel_obs.configure(cardinality_limit=3, runtime_metrics=False)
+for number in range(6):
+    counter = metrics.get_meter("m").create_counter(f"c{number}")
+    for value in range(5):
+        counter.add(1, {"value": value})
+print(json.dumps([line for line in otel_obs.get_metrics()[0].decode().splitlines() if "overflow_total{" in line]))
+"""
+    done = run(code)
+    (lines,) = done.results
+    counts = {line.partition(" ")[0].partition("{")[2]: float(line.split()[-1]) for line in lines}
+    # Three of each are beyond the limit; the counter of these has a limit of its own.
+    assert counts == {
+        'instrument="c0"}': 3,
+        'instrument="c1"}': 3,
+        'otel_metric_overflow="true"}': 12,
+    }
+    assert "RecursionError" not in done.log

@@ -495,7 +495,8 @@ for number in range(6):
     counter = metrics.get_meter("m").create_counter(f"c{number}")
     for value in range(5):
         counter.add(1, {"value": value})
-print(json.dumps([line for line in otel_obs.get_metrics()[0].decode().splitlines() if "overflow_total{" in line]))
+lines = otel_obs.get_metrics()[0].decode().splitlines()
+print(json.dumps([line for line in lines if "overflow_total{" in line]))
 """
     done = run(code)
     (lines,) = done.results

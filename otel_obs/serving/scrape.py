@@ -243,7 +243,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 def _is_wanted(parameters: str) -> bool:
     _, _, quality = parameters.partition("q=")
     try:
-        return not quality or float(quality) > 0
+        return not quality or 0 < float(quality) <= 1
     except ValueError:
         return False
 

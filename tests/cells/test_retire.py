@@ -10,6 +10,7 @@ from otel_obs.cells.foreign_file import RETIRED
 from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
 from otel_obs.cells.retire import KEEP_IDS_S, fold
 from otel_obs.cells.shelf import Shelf
+from otel_obs.cells.snapshot import ExponentialValue
 from otel_obs.cells.source import FileSource, open_file
 from otel_obs.rundir.directory import lock
 from tests.cells.conftest import Fleet, record
@@ -18,6 +19,7 @@ COUNTER = Stream(Kind.COUNTER, "c")
 UPDOWN = Stream(Kind.UPDOWN, "u")
 GAUGE = Stream(Kind.GAUGE, "g")
 HISTOGRAM = Stream(Kind.HISTOGRAM, "h", bounds=(1.0,))
+EXPONENTIAL = Stream(Kind.EXPONENTIAL, "e", bounds=(4.0, 20.0))
 NONE: tuple[object, ...] = ()
 
 
@@ -125,3 +127,23 @@ def test_an_unfinished_file_that_is_locked_has_a_maker(fleet: Fleet) -> None:
     fleet.values()
     assert "slow.new" in fleet.run_dir.names()
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("stream", [COUNTER, HISTOGRAM, EXPONENTIAL], ids=lambda stream: stream.kind.name)
+@pytest.mark.parametrize("is_one_by_one", [False, True])
+def test_what_the_sum_of_the_dead_was_rounded_by_still_counts(
+    stream: Stream, is_one_by_one: bool, fleet: Fleet
+) -> None:
+    # Each 1.0 by itself is less than half of the distance between two floats at 2**54.
+    for value in (2.0**54, *[1.0] * 12):
+        store = fleet.worker()
+        cells = list(stream.initial_cells)
+        cells[stream.sum_at] = value
+        record(store, stream, cells)
+        fleet.die(store)
+        if is_one_by_one:
+            fleet.snapshot()
+    for _ in range(2):
+        (shown,) = fleet.values()[stream.name].values()
+        shown = shown.sum if isinstance(shown, ExponentialValue) else shown
+        assert (shown[-1] if isinstance(shown, list) else shown) == 2.0**54 + 12.0

@@ -11,6 +11,7 @@ from otel_obs.cells import store as store_module
 from otel_obs.cells.attributes import encode_attributes
 from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import Kind, SeriesRecord, Stream
+from otel_obs.cells.removals import Removal
 from otel_obs.cells.source import FileSource, OwnSource, open_file
 from otel_obs.cells.store import QUARANTINE_S, Store, StoreFullError, file_store, heap_store
 from otel_obs.cells.worker import Worker
@@ -180,6 +181,19 @@ def test_a_worn_index_is_begun_anew_and_nothing_is_lost(
     assert values["took"] == {(): [6000.0, 0.0, 3000.0]}
     assert values["sessions"] == {(("session", "last"),): 7.0}
     assert moving.worker.spare_opened is None
+
+
+def test_ends_that_are_taken_over_do_not_wear_a_store_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Otherwise whoever moves to a new store, and takes the ends along, has to move again at once.
+    monkeypatch.setattr(store_module, "_LONG", 0.0)
+    gauge = Stream(Kind.GAUGE, "sessions")
+    ends = [Removal(gauge, b'[["session","%d"]]' % number, float(number)) for number in range(50)]
+    store = heap_store(1.0, bytes(16))
+    store.note_newest(ends)
+    assert not store.is_worn
+    for end in ends:
+        store.note_ended(end)
+    assert store.is_worn
 
 
 def test_exemplars_move_along(fleet: Fleet) -> None:

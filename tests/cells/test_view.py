@@ -11,16 +11,20 @@ from typing import Any
 
 import pytest
 
+from otel_obs.cells import exponential
+from otel_obs.cells import source as source_module
 from otel_obs.cells.foreign_file import RETIRED
 from otel_obs.cells.index import Source
 from otel_obs.cells.layout import HEADER_BYTES, Header, Kind, Stream, pack_commit, pack_header
 from otel_obs.cells.merge import MergedStream
 from otel_obs.cells.shelf import Shelf
+from otel_obs.cells.snapshot import ExponentialValue
 from otel_obs.cells.source import FileSource
 from tests.cells.conftest import Fleet, record
 
 COUNTER = Stream(Kind.COUNTER, "c")
 HISTOGRAM = Stream(Kind.HISTOGRAM, "h", bounds=(1.0,))
+EXPONENTIAL = Stream(Kind.EXPONENTIAL, "e", bounds=(4.0, 20.0))
 NONE: tuple[object, ...] = ()
 
 
@@ -183,3 +187,33 @@ def test_the_descriptors_of_a_scrape_are_bounded(fleet: Fleet) -> None:
     for _ in range(3):
         assert fleet.values() == {"c": {NONE: 100.0}}
     assert open_descriptors() - before < 10
+
+
+@pytest.mark.parametrize("read_cells", range(1, EXPONENTIAL.cells))
+def test_an_exponential_histogram_that_changes_its_scale_while_it_is_copied_is_copied_again(
+    read_cells: int, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fleet.worker()
+    at = record(store, EXPONENTIAL, [])
+    exponential.record(store.cells, at, 4, 1.0)
+    read = FileSource._read_bytes
+    copied = 0
+
+    def changing(source: FileSource, start: int, cells: int) -> bytes:
+        nonlocal copied
+        if copied == read_cells:
+            for value in (1.5, 9.0, 700.0):  # each is another change of scale, to the bank in use and back
+                exponential.record(store.cells, at, 4, value)
+        copied += cells
+        return read(source, start, cells)
+
+    monkeypatch.setattr(source_module, "_STEP_CELLS", 1)
+    monkeypatch.setattr(FileSource, "_read_bytes", changing)
+    (shown,) = fleet.values()["e"].values()
+    assert copied > read_cells
+    assert isinstance(shown, ExponentialValue)
+    monkeypatch.undo()
+    (after,) = fleet.values()["e"].values()
+    one, four = shown._replace(sum=0.0), after._replace(sum=0.0)  # type: ignore[attr-defined]
+    assert (sum(four.positive), sum(one.positive) in (1, 4)) == (4, True)
+    assert one == four or (one.scale, one.positive) == (20, [1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prometheus_client.core import CounterMetricFamily
 
 from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Kind, Scope, Stream
@@ -220,3 +221,22 @@ def test_series_that_are_equal_but_for_an_order_are_one() -> None:
         label_order=lambda stream: ("method", "code") if stream.scope.name == "b" else (),
     )
     assert samples(rendered(columns, options=options)) == ['requests_total{method="GET",code="200"} 3.0']
+
+
+@pytest.mark.parametrize("base", ["orders", "theirs"])
+@pytest.mark.parametrize(
+    ("name", "is_in_text"),
+    [("{}_total", True), ("{}", False), ("{}_created", False), ("{}_count", False), ("other", False)],
+)
+def test_a_family_is_asked_for_by_the_names_it_has_in_that_format(
+    base: str, name: str, is_in_text: bool
+) -> None:
+    theirs = CounterMetricFamily("theirs", "Of a collector", value=2.0, created=CREATED_S)
+
+    def has_it(format: Format) -> bool:
+        ours = counter("orders", [({}, 1.0)])
+        body = rendered(ours, format, Options(has_target_info=False), [theirs], [name.format(base)])
+        return f"{base}_total".encode() in body
+
+    assert has_it(TEXT) is is_in_text
+    assert has_it(OPENMETRICS) is (is_in_text or name in ("{}", "{}_created"))

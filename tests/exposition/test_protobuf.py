@@ -6,12 +6,15 @@ import math
 
 import pytest
 from google.protobuf import text_format
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, ExponentialValue
 from otel_obs.exposition import PROTOBUF, Format, Options
-from otel_obs.exposition.protobuf import signed, unsigned, varint
+from otel_obs.exposition.protobuf import signed, timestamp, unsigned, varint
 from tests.exposition.build import (
     CREATED_S,
     SPAN_ID,
@@ -49,6 +52,17 @@ def test_fields_of_integers() -> None:
         b"\x28\x02",
         b"\x28\x07",
     ]
+
+
+@given(st.floats(1e-9, 2e9))
+@example(math.nextafter(2.0, 0.0))
+@example(0.9999999999)
+@example(1700000000.25)
+def test_a_time_is_a_whole_second_and_less_than_a_thousand_million_nanoseconds(unix_s: float) -> None:
+    read = Timestamp.FromString(timestamp(1, unix_s)[2:])
+    assert read.seconds == math.floor(unix_s)
+    assert 0 <= read.nanos <= 999_999_999
+    assert abs(read.seconds + read.nanos / 1e9 - unix_s) <= max(1e-9, math.ulp(unix_s))
 
 
 def test_nothing_is_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 from decimal import Decimal
 from typing import Any
 
@@ -143,6 +144,16 @@ def test_a_reader_that_comes_late_sees_the_totals_of_all_handles() -> None:
         "{'a': '1'}": 6.0,
         "{'a': '2'}": 3.0,
     }
+
+
+def test_the_orders_of_one_series_attributes_are_remembered_up_to_a_bound() -> None:
+    provider: Any = MeterProvider(shutdown_on_exit=False, cardinality_limit=5)
+    counter = provider.get_meter("m").create_counter("jobs")
+    for order in itertools.permutations("abcde"):
+        for _ in range(2):
+            counter.add(1, dict.fromkeys(order, "x"))
+    assert 5 <= len(counter._offsets) <= 20
+    assert values(provider)["jobs"] == {("x",) * 5: 240.0}
 
 
 @pytest.mark.parametrize("manner", ["labels", "bind"])

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import pytest
 
 from otel_obs.http import asgi, wsgi
+from otel_obs.serving.body import PART_BYTES, WORTH_COMPRESSING_BYTES
 from otel_obs.serving.scrape import Answer, Scrape, ScrapeRequest, accepts_gzip
 from tests.http import drive
 from tests.http.recorded import Recorded
@@ -119,6 +120,9 @@ def test_a_token_is_asked_for(authorization: str, status: int) -> None:
         ("identity", False),
         ("*", True),
         ("gzip;q=x", False),
+        ("gzip;q=2", False),
+        ("gzip;q=inf, *", False),
+        ("gzip;q=1.0", True),
         ("zstd, gzip", True),
     ],
 )
@@ -132,6 +136,15 @@ def test_a_body_worth_it_is_compressed() -> None:
     assert (status, ("Content-Encoding", "gzip") in headers) == (200, True)
     assert gzip.decompress(body) == b"".join(parts)
     assert len(body) < len(b"".join(parts)) / 10
+
+
+@pytest.mark.parametrize(
+    "size_bytes", [WORTH_COMPRESSING_BYTES + 1, PART_BYTES - 1, PART_BYTES, 3 * PART_BYTES]
+)
+def test_a_body_of_one_chunk_is_compressed(size_bytes: int) -> None:
+    answer = ask(Parts(b"x" * size_bytes), accept_encoding="gzip")
+    assert ("Content-Encoding", "gzip") in answer.headers
+    assert gzip.decompress(answer.body) == b"x" * size_bytes
 
 
 def test_a_small_body_is_not_compressed() -> None:
@@ -148,6 +161,14 @@ def test_a_scrape_gives_up_when_the_scraper_has() -> None:
 @pytest.mark.parametrize("timeout_s", ["", "soon", "-1", "0", "inf", "nan"])
 def test_a_senseless_timeout_is_none(timeout_s: str) -> None:
     assert ask(Parts(b"a 1\n"), timeout_s=timeout_s).status == 200
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "status"), [("3599.9", 503), ("3600", 200), ("7200", 200), ("1e300", 200)]
+)
+def test_a_timeout_of_an_hour_or_more_is_none(timeout_s: str, status: int) -> None:
+    now = iter([0.0, *[1e301] * 9])
+    assert ask(Parts(b"a 1\n"), timeout_s=timeout_s, clock=lambda: next(now)).status == status
 
 
 def test_a_source_that_fails_is_a_500_and_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,14 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 
+from otel_obs.cells.service import Service as WorkersOfOneService
+from otel_obs.rundir.directory import PREFIX
+from otel_obs.serving import server
+from otel_obs.serving.address import PortAddress
+from otel_obs.serving.scrape import Scrape
+from tests.serving.test_port import Page
 from tests.support.processes import Service, free_port, tool
 from tests.support.programs import run
 from tests.support.samples import Samples, parse_samples
@@ -82,6 +89,34 @@ def test_a_taken_port_is_said_once_and_the_service_serves(tmp_path: Path) -> Non
             until(lambda: f"OTEL_EXPORTER_PROMETHEUS_PORT={port}" in service.log, "a line in the log")
             taken.close()
             assert until(lambda: scrape(port), "the port").value("http_requests_total", **LABELS) == 1
+
+
+def test_the_port_is_left_to_the_workers_that_run_as_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "RETRY_S", 0.05)
+    base, nonce, port = tmp_path / "base", "0123456789abcdef", free_port()
+    base.mkdir()
+    workers = WorkersOfOneService([str(base)], nonce)
+    serving = server.MetricsServer(Scrape(Page()), PortAddress("127.0.0.1", port), workers)
+    serving.start()
+    try:
+        until(lambda: request(f"http://127.0.0.1:{port}/metrics").status == 200, "the server")
+        theirs = base / f"{PREFIX}{os.geteuid() + 1}" / nonce
+        theirs.mkdir(parents=True)
+
+        def can_be_had() -> bool:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+            return True
+
+        until(can_be_had, "the port, for who has the numbers")
+        theirs.rmdir()
+        until(lambda: request(f"http://127.0.0.1:{port}/metrics").status == 200, "the server again")
+    finally:
+        serving.stop()
+        workers.close()
 
 
 def make_certificate(certificate: Path, key: Path) -> None:

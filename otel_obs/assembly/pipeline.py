@@ -10,7 +10,8 @@ from itertools import chain
 from math import inf
 from typing import Any, Literal, cast
 
-from otel_obs.assembly.client_registry import CLIENT_SCOPE, divide, registered, stated_facts
+from otel_obs.assembly.client_collectors import CLIENT_SCOPE, ClientCollectors
+from otel_obs.assembly.client_registry import divide, stated_facts
 from otel_obs.catalog.kit.label_order import DeclaredOrder
 from otel_obs.catalog.kit.metric import SCOPE, STANDARD_SCOPE
 from otel_obs.catalog.kit.unknown import names_without_effect
@@ -47,6 +48,7 @@ class Pipeline:
         self.provider = provider
         self._run_dir = run_dir
         self._view = MergedView(provider.worker, run_dir)
+        self._client_collectors = ClientCollectors(provider.refresh_beside)
         self._options: Options | None = None
         self._facts: dict[str, str] = {}
         self.is_taken_out: Callable[[str], bool] = lambda family: False
@@ -79,7 +81,7 @@ class Pipeline:
     def _chunks(self, syntax: Any, names: Sequence[str]) -> Iterator[bytes]:
         self.provider.refresh_observables(older_than_s=self.settings.callback_age_ms / 1e3)
         yield b""
-        asked = registered() if self._has_registered else []
+        asked = self._client_collectors.families() if self._has_registered else []
         yield b""
         snapshot, families = divide(self.snapshot())
         if syntax.syntax == "text":

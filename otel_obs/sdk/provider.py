@@ -159,6 +159,10 @@ class MeterProvider(metrics.MeterProvider):
         """Run the callbacks of every asynchronous instrument whose values are older than that."""
         self._callbacks.refresh([*self.observables(), *self.refreshed], older_than_s)
 
+    def refresh_beside(self, every: Sequence[Refreshed]) -> None:
+        """Refresh what others want to be asked as callbacks are: beside this thread, and not for long."""
+        self._callbacks.refresh(every, 0.0)
+
     def forget(self, instrument: AnyInstrument) -> None:
         """Drop an instrument that nobody can record to any more, and its series."""
         self._inventory.remove(instrument)

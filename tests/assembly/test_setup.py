@@ -508,3 +508,29 @@ print(json.dumps([line for line in lines if "overflow_total{" in line]))
         'otel_metric_overflow="true"}': 12,
     }
     assert "RecursionError" not in done.log
+
+
+@pytest.mark.parametrize("road", ["otel_obs.prometheus", "prometheus_client"])
+def test_the_clients_metrics_begin_nothing_anew_after_the_end(road: str) -> None:
+    code = """
+import json, sys, threading
+from importlib import import_module
+import otel_obs
+from otel_obs.assembly.setup import Running
+client = import_module(sys.argv[1])
+otel_obs.configure()
+counter = client.Counter("hits", "Hits.")
+counter.inc()
+otel_obs.get_metrics()
+otel_obs.shutdown()
+counter.inc(5)
+client.Gauge("made_late", "Late.").set(1)
+print(json.dumps([Running.pipeline is None, threading.active_count()]))
+otel_obs.configure()
+counter.inc(2)
+lines = otel_obs.get_metrics()[0].decode().splitlines()
+print(json.dumps([line for line in lines if line.startswith("hits_total ")]))
+"""
+    ended, lines = run(code, road).results
+    assert ended == [True, 1]
+    assert lines == ["hits_total 2.0"]

@@ -65,6 +65,7 @@ class PortServer(ThreadingHTTPServer):
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self.idle: dict[Any, None] = {}
         """The connections that wait for a request, the longest first."""
+        self.is_over = False
         super().__init__(bound.getsockname(), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = bound
@@ -106,6 +107,12 @@ class PortServer(ThreadingHTTPServer):
         with suppress(OSError):
             longest.shutdown(socket.SHUT_RDWR)
         return True
+
+    def dismiss_all(self) -> None:
+        """End every connection after the answer that is under way; not for a child, which shares them."""
+        self.is_over = True
+        while self._dismiss_longest():
+            pass
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection."""
@@ -174,6 +181,9 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         self._incoming.until_s = None
         self.server.idle[self.connection] = None
+        if self.server.is_over:
+            self.close_connection = True
+            return
         super().handle_one_request()
 
     def parse_request(self) -> bool:

@@ -148,6 +148,7 @@ class MetricsServer:
         """Close, and leave no file behind, which would look as if somebody listened."""
         if self._server is not None:
             self._address.leave(self._server.held)
+            self._server.dismiss_all()
         self._close()
 
     def _take_lock(self) -> bool:

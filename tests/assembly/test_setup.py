@@ -534,3 +534,31 @@ print(json.dumps([line for line in lines if line.startswith("hits_total ")]))
     ended, lines = run(code, road).results
     assert ended == [True, 1]
     assert lines == ["hits_total 2.0"]
+
+
+def test_a_client_that_keeps_its_connection_has_no_thread_after_the_end() -> None:
+    code = """
+import http.client, json, os, socket, threading
+import otel_obs
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+os.environ.update(OTEL_METRICS_EXPORTER="prometheus", OTEL_EXPORTER_PROMETHEUS_PORT=str(port))
+from tests.support.waiting import until
+def connected():
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        client.request("GET", "/metrics")
+    except OSError:
+        return None
+    answer = client.getresponse()
+    answer.read()
+    return client
+otel_obs.configure()
+found = []
+until(lambda: found.append(connected()) or found[-1] is not None, "an answer")
+otel_obs.shutdown()
+until(lambda: threading.active_count() == 1, "the threads' end")
+print(json.dumps(found[-1].sock.recv(1).decode()))
+"""
+    assert run(code).results == [""]

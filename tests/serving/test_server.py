@@ -26,7 +26,7 @@ from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 from tests.support.web import request
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COMMAND = (tool("opentelemetry-instrument"), tool("gunicorn"), "-b", "127.0.0.1:{port}", "-w", "3")
 APP = "tests.apps.plain_flask:app"
 LABELS = {"endpoint": "/items/<int:number>", "method": "GET", "status_code": "200"}

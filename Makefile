@@ -50,6 +50,11 @@ check: $(STAMP) ## Style, types, layers
 	done
 	$(BIN)/lint-imports
 
+.PHONY: mutants
+mutants: $(STAMP) $(COMPILED_STAMP) ## Small changes of the core, a sample, and which of them no test notices; ARGS="--sample 200"
+	@$(PIP) --group mutants
+	nice $(BIN)/python scripts/mutants.py $(ARGS)
+
 .PHONY: bench
 bench: $(STAMP) wrk ## Every published figure, all peers in one run: about 12 minutes, idle machine; ARGS=--quick takes 2
 	@$(BIN)/python -m benchmarks.comparison $(ARGS)

@@ -33,7 +33,10 @@ def freeze(python: str) -> tuple[Minor, Pins]:
         run(python, "-m", "venv", directory)
         inside = f"{directory}/bin/python"
         run(inside, "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1")
-        requirements = ["--editable", f"{ROOT}[all]", "--group", f"{ROOT}/pyproject.toml:dev"]
+        groups = [
+            part for name in ("dev", "mutants") for part in ("--group", f"{ROOT}/pyproject.toml:{name}")
+        ]
+        requirements = ["--editable", f"{ROOT}[all]", *groups]
         run(inside, "-m", "pip", "install", "--quiet", *requirements)
         major, minor = run(inside, "-c", "import sys; print(*sys.version_info[:2])").split()
         lines = run(inside, "-m", "pip", "freeze", "--exclude-editable").splitlines()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     _Wsgi = Callable[[Flask, WSGIEnvironment, StartResponse], Iterable[bytes]]
 
-_log = logging.getLogger("otel_obs")
+_logger = logging.getLogger("otel_obs")
 
 ROUTE = "otel_obs.metrics"
 KEY = "otel_obs"
@@ -303,7 +303,7 @@ def _warn_of_bypass(app: Flask) -> None:
     _, original = _FlaskPatch.originals
     for referrer in gc.get_referrers(app):
         if type(referrer) is MethodType and referrer.__func__ is original:
-            _log.warning(
+            _logger.warning(
                 "the wsgi_app of %r was taken before it was instrumented; "
                 "requests that come through it are not measured: instrument the application first",
                 app,

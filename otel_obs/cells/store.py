@@ -8,7 +8,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import cast
 
 from otel_obs.cells.exemplar import SLOT_CELLS
 from otel_obs.cells.layout import (
@@ -124,10 +123,6 @@ class Store:
     def read_index(self, start: int, length: int) -> bytes:
         """So many bytes of the committed index, from byte *start* on; fewer where there are no more."""
         return self._memory[HEADER_BYTES + start : HEADER_BYTES + min(start + length, self._index_end)]
-
-    def read_cells(self) -> list[float]:
-        """A copy of every cell in use."""
-        return cast("list[float]", self.cells[: self._next_cell].tolist())
 
     def read_bytes(self, at: int, cells: int) -> bytes:
         """The bytes of *cells* cells from the one at *at*."""

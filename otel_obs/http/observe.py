@@ -24,7 +24,7 @@ REDIRECTION = 300
 CLIENT_CLOSED_REQUEST = 499
 SERVER_ERROR = 500
 
-_log = logging.getLogger("otel_obs")
+_logger = logging.getLogger("otel_obs")
 
 
 class Entry:
@@ -253,7 +253,7 @@ class Observer:
         key = f"{message} {type(error).__name__}"
         if key not in self._logged and len(self._logged) < 100:
             self._logged.add(key)
-            _log.warning(message, exc_info=error)
+            _logger.warning(message, exc_info=error)
 
 
 def type_name(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_obs.serving.scrape import Scrape
 
-_log = logging.getLogger("otel_obs")
+_logger = logging.getLogger("otel_obs")
 
 
 def say_where(scrape: Scrape, app: object) -> None:
@@ -19,7 +19,7 @@ def say_where(scrape: Scrape, app: object) -> None:
         return
     scrape.is_announced = True
     is_open = not scrape.has_token and may_check(getattr(app, "__self__", app))
-    _log.log(
+    _logger.log(
         logging.WARNING if is_open else logging.INFO,
         "%s is answered on the application's port, outside of its middleware: its own checks, such as for a "
         "key, are not asked; OTEL_OBS_METRICS_TOKEN asks for a token, OTEL_OBS_METRICS_INSIDE=true has the "

@@ -19,7 +19,7 @@ MAX_CHARACTERS = 4096
 PATIENCE_S = 10.0
 """How long a scrape waits for its turn, where its header does not say how long the scraper waits."""
 
-_log = logging.getLogger("otel_obs")
+_logger = logging.getLogger("otel_obs")
 
 
 class ExpositionSource(Protocol):
@@ -50,14 +50,6 @@ class ScrapeRequest(NamedTuple):
     path: str = ""
 
 
-class Answer(NamedTuple):
-    """What to send."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
 class PartedAnswer(NamedTuple):
     """What to send, as it was made: to join a large body takes milliseconds in which nothing else runs.
 
@@ -72,10 +64,6 @@ class PartedAnswer(NamedTuple):
     def size_bytes(self) -> int:
         """The size of the body."""
         return sum(map(len, self.parts))
-
-    def joined(self) -> Answer:
-        """The same in one piece."""
-        return Answer(self.status, self.headers, b"".join(self.parts))
 
 
 Steps = Generator[float, None, PartedAnswer]
@@ -169,7 +157,7 @@ class Scrape:
         except NotSharedError as error:
             return _text(503, f"{error}\n")
         except Exception:
-            _log.exception("a scrape failed")
+            _logger.exception("a scrape failed")
             return _text(500, "collecting failed; the service's log says why\n")
 
     def _in_turn(
@@ -200,10 +188,6 @@ class Scrape:
         around = PartedAnswer(200, answer.headers, [])
         turn.done(answer, answer.parts, answer.size_bytes, lambda parts: around._replace(parts=parts))
         return answer
-
-    def answer(self, request: ScrapeRequest) -> Answer:
-        """Answer *request* in one go."""
-        return run(self.steps(request)).joined()
 
     def _deadline_s(self, timeout_s: str) -> float | None:
         try:

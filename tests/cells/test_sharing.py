@@ -18,7 +18,7 @@ from otel_obs.errors import NotSharedError
 from otel_obs.rundir.apart import Apart, register, registered, slot_of
 from otel_obs.rundir.directory import user_path_of
 from otel_obs.sdk import MeterProvider
-from otel_obs.serving.scrape import Scrape, ScrapeRequest
+from otel_obs.serving.scrape import Scrape, ScrapeRequest, run
 
 NONCE = "0123456789abcdef"
 
@@ -288,9 +288,9 @@ def test_a_scrape_is_answered_with_503_and_the_reason() -> None:
         def collect(self, accept: str, names: Any) -> Any:
             raise NotSharedError("because")
 
-    answer = Scrape(Split()).answer(ScrapeRequest("GET"))
+    answer = run(Scrape(Split()).steps(ScrapeRequest("GET")))
     assert answer.status == 503
-    assert answer.body == b"numbers of workers cannot be read together: because\n"
+    assert answer.parts == [b"numbers of workers cannot be read together: because\n"]
 
 
 def test_the_limit_of_series_holds_over_the_lives_of_workers_and_nothing_is_told_twice(

@@ -10,14 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import pytest
 
 from otel_obs.http import asgi, wsgi
 from otel_obs.serving.body import PART_BYTES, WORTH_COMPRESSING_BYTES
-from otel_obs.serving.scrape import Answer, Scrape, ScrapeRequest, accepts_gzip
+from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip, run
 from tests.http import drive
 from tests.http.recorded import Recorded
 
@@ -37,13 +37,22 @@ class Parts:
         return self._content_type, iter(self._parts)
 
 
-def ask(source: Any, method: str = "GET", *, token: str = "", clock: Any = None, **facts: str) -> Answer:
+class Joined(NamedTuple):
+    """An answer whose body is in one piece."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def ask(source: Any, method: str = "GET", *, token: str = "", clock: Any = None, **facts: str) -> Joined:
     options = {"clock": clock} if clock else {}
-    return Scrape(source, token=token, **options).answer(ScrapeRequest(method, **facts))
+    status, headers, parts = run(Scrape(source, token=token, **options).steps(ScrapeRequest(method, **facts)))
+    return Joined(status, headers, b"".join(parts))
 
 
 def test_the_parts_are_joined_and_the_charset_is_said() -> None:
-    assert ask(Parts(b"a 1\n", b"", b"b 2\n")) == Answer(200, SERVED, b"a 1\nb 2\n")
+    assert ask(Parts(b"a 1\n", b"", b"b 2\n")) == Joined(200, SERVED, b"a 1\nb 2\n")
 
 
 @pytest.mark.parametrize(
@@ -72,13 +81,13 @@ def test_the_source_is_told_what_is_wanted() -> None:
 
 
 def test_head_has_the_headers_only() -> None:
-    assert ask(Parts(b"a 1\n"), "HEAD") == Answer(200, SERVED, b"")
+    assert ask(Parts(b"a 1\n"), "HEAD") == Joined(200, SERVED, b"")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
 def test_other_methods_are_refused(method: str) -> None:
     source = Parts(b"a 1\n")
-    assert ask(source, method) == Answer(
+    assert ask(source, method) == Joined(
         405,
         [("Content-Type", "text/plain; charset=utf-8"), ("Allow", "GET, HEAD")],
         b"a scrape is a GET\n",
@@ -148,7 +157,7 @@ def test_a_body_of_one_chunk_is_compressed(size_bytes: int) -> None:
 
 
 def test_a_small_body_is_not_compressed() -> None:
-    assert ask(Parts(b"a 1\n"), accept_encoding="gzip") == Answer(200, SERVED, b"a 1\n")
+    assert ask(Parts(b"a 1\n"), accept_encoding="gzip") == Joined(200, SERVED, b"a 1\n")
 
 
 def test_a_scrape_gives_up_when_the_scraper_has() -> None:
@@ -275,14 +284,14 @@ def test_a_scrape_does_not_hold_up_the_event_loop() -> None:
             await asyncio.sleep(0.001)
             lags.append(time.perf_counter() - before - 0.001)
 
-    async def run() -> list[drive.Client]:
+    async def both() -> list[drive.Client]:
         ticking = asyncio.create_task(tick())
         clients = [drive.Client(), drive.Client()]
         await asyncio.gather(*(app(drive.scope("/metrics"), c.receive, c.send) for c in clients))
         ticking.cancel()
         return clients
 
-    bodies = [client.body for client in asyncio.run(run())]
+    bodies = [client.body for client in asyncio.run(both())]
     assert bodies == [b"metric 1\n" * 120_000] * 2
     assert len(lags) > 20  # in 180 ms of work
     assert statistics.median(lags) < 0.005
@@ -314,9 +323,9 @@ def test_the_token_of_now_is_asked_for() -> None:
     tokens = ["first"]
     scrape = Scrape(Parts(b"a 1\n"), token=lambda: tokens[-1])
     first, second = (ScrapeRequest("GET", authorization=f"Bearer {name}") for name in ("first", "second"))
-    assert [scrape.answer(one).status for one in (first, second)] == [200, 401]
+    assert [run(scrape.steps(one)).status for one in (first, second)] == [200, 401]
     tokens.append("second")
-    assert [scrape.answer(one).status for one in (first, second)] == [401, 200]
+    assert [run(scrape.steps(one)).status for one in (first, second)] == [401, 200]
 
 
 def test_who_has_no_token_costs_no_thread_and_no_collection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,6 @@ class GaugeMetric(LevelMetric[GaugeHandle]):
 class ObservableMetric(Metric[HandleT]):
     """A value that callbacks give; nothing is exposed before there is one."""
 
-    _is_observable = True
     _create_name: str
 
     def __init__(self, family: str, help: str, **options: Any) -> None:

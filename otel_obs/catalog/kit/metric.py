@@ -150,7 +150,6 @@ class Metric(HandleKeeper[HandleT]):
 
     declaration: Declaration
     _kind: ClassVar[Kind]
-    _is_observable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -176,7 +175,6 @@ class Metric(HandleKeeper[HandleT]):
             merge,
             tuple(counter.declaration for counter in share),
             semconv,
-            self._is_observable,
             is_standard,
             ids,
         )

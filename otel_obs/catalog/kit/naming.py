@@ -59,7 +59,6 @@ class Declaration:
         merge: A gauge's rule over workers.
         share: For a gauge that is the first counter's share of all of these, over all workers.
         semconv: The counterpart; None where the conventions have none.
-        is_observable: Whether callbacks give the values.
         is_standard: Whether every Python service names it so, and no namespace goes before it.
         ids: Attributes that hold the id of a secret; what looks like the secret itself is refused.
     """
@@ -73,7 +72,6 @@ class Declaration:
     merge: str = "latest"
     share: tuple[Declaration, ...] = ()
     semconv: Semconv | None = None
-    is_observable: bool = False
     is_standard: bool = False
     ids: tuple[str, ...] = ()
 

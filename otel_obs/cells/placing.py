@@ -30,11 +30,10 @@ class Placing:
 
     Args:
         bases: Directories that may hold the run directory, best first.
-        clock: Seconds, on a clock that nobody sets.
     """
 
-    def __init__(self, bases: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
-        self._bases, self._clock = bases, clock
+    def __init__(self, bases: Sequence[str]) -> None:
+        self._bases = bases
         self._reset()
 
     def _reset(self) -> None:
@@ -49,7 +48,7 @@ class Placing:
     def note_failure(self, reason: str) -> None:
         """Note that there is no directory, just now."""
         self.failure = reason
-        self._join_s = self._clock() + RETRY_S
+        self._join_s = time.monotonic() + RETRY_S
 
     def start_over(self) -> list[RunDir]:
         """Begin anew in a child; what the parent had opened is returned."""
@@ -91,7 +90,7 @@ class Placing:
                 continue
             self._settle_in(run_dir, worker.hex() + SUFFIX)
             return store
-        self._next_s = self._clock() + RETRY_S
+        self._next_s = time.monotonic() + RETRY_S
         raise failure
 
     def _places(self, main: RunDir | None, nonce: str) -> Iterator[RunDir]:
@@ -123,20 +122,20 @@ class Placing:
 
     def may_join(self) -> bool:
         """Whether it is time to look for the directory again."""
-        return self._clock() >= self._join_s
+        return time.monotonic() >= self._join_s
 
     def note_apart(self, nonce: str, worker: bytes, reason: str) -> None:
         """Say that some of what *worker* has is in this process's own memory."""
         self._reason = reason
-        self._next_s = self._clock() + RETRY_S
+        self._next_s = time.monotonic() + RETRY_S
         if self._mark is None:
             self._mark = Apart(self._bases, nonce, worker)
 
     def wants_another(self) -> bool:
         """Whether a file is wanted in place of what there is, and it is time to try."""
-        if self._clock() < self._next_s or not (self._reason or self._is_file_gone()):
+        if time.monotonic() < self._next_s or not (self._reason or self._is_file_gone()):
             return False
-        self._next_s = self._clock() + RETRY_S
+        self._next_s = time.monotonic() + RETRY_S
         return True
 
     def _is_file_gone(self) -> bool:

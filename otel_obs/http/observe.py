@@ -179,10 +179,10 @@ class Observer:
             self.failed("extra attributes", error)
             return ("",) * len(self.extra.names)
 
-    def count_error(self, error: BaseException, component: str = "http") -> None:
+    def count_error(self, error: BaseException) -> None:
         """Count an exception that nobody handled, unless the application has counted it."""
         if self.instruments.errors is not None and not was_counted(error):
-            labels = self.naming.error(type(error).__qualname__, component)
+            labels = self.naming.error(type(error).__qualname__, "http")
             self.instruments.errors.bind(labels).add(1)
 
     def websocket(self, name: str, connection: Connection) -> Record:

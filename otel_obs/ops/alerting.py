@@ -59,7 +59,9 @@ def alert_files(
         yield group, {"groups": [{"name": group, "rules": rules}]}
 
 
-SECRETS = "/etc/alertmanager/secrets"
+_SECRETS = "/etc/alertmanager/secrets"
+"""The directory of `slack-url`, `smtp-password` and `watchdog-token`, one secret a file."""
+
 _SLACK_TITLE = (
     '[{{ .Status | toUpper }}{{ if eq .Status "firing" }}: {{ .Alerts.Firing | len }}{{ end }}] '
     "{{ .CommonLabels.alertname }}"
@@ -70,18 +72,14 @@ _SLACK_TEXT = (
 )
 
 
-def alertmanager_config(
-    secrets: str = SECRETS, webhook: str = "", email: str = "oncall@example.org"
-) -> dict[str, Any]:
+def alertmanager_config(webhook: str = "") -> dict[str, Any]:
     """Routes by severity, what silences what, and receivers whose secrets are files.
 
     Args:
-        secrets: The directory of `slack-url`, `smtp-password` and `watchdog-token`, one secret a file.
         webhook: Where everything goes besides, such as a receiver on this machine; "" for nowhere. Slack and
             e-mail are left out where this is given: a developer's machine has no secrets.
-        email: Who gets the mail.
     """
-    receivers = _local(webhook) if webhook else _production(secrets, email)
+    receivers = _local(webhook) if webhook else _production()
     return {
         "global": {"resolve_timeout": "5m"},
         "route": {
@@ -130,25 +128,25 @@ def _local(webhook: str) -> list[dict[str, Any]]:
     return [{"name": name, "webhook_configs": hook} for name in ("team", "oncall")] + [{"name": "watchdog"}]
 
 
-def _production(secrets: str, email: str) -> list[dict[str, Any]]:
+def _production() -> list[dict[str, Any]]:
     slack = {
-        "api_url_file": f"{secrets}/slack-url",
+        "api_url_file": f"{_SECRETS}/slack-url",
         "send_resolved": True,
         "title": _SLACK_TITLE,
         "text": _SLACK_TEXT,
     }
     mail = {
-        "to": email,
+        "to": "oncall@example.org",
         "from": "alertmanager@example.org",
         "smarthost": "smtp.example.org:587",
         "auth_username": "alertmanager@example.org",
-        "auth_password_file": f"{secrets}/smtp-password",
+        "auth_password_file": f"{_SECRETS}/smtp-password",
         "send_resolved": True,
     }
     watchdog = {
         "url": "https://watchdog.example.org/",
         "send_resolved": False,
-        "http_config": {"authorization": {"credentials_file": f"{secrets}/watchdog-token"}},
+        "http_config": {"authorization": {"credentials_file": f"{_SECRETS}/watchdog-token"}},
     }
     return [
         {"name": "team", "slack_configs": [{**slack, "channel": "#alerts"}]},

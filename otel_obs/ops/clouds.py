@@ -82,6 +82,10 @@ class CloudService(NamedTuple):
     environment: Mapping[str, str]
 
 
+_INTERVAL = "60s"
+"""Clouds bill what they are sent, and show no finer step of it."""
+
+
 def _variables(service: CloudService) -> dict[str, str]:
     return {
         "OTEL_SERVICE_NAME": service.name,
@@ -94,7 +98,7 @@ def _variables(service: CloudService) -> dict[str, str]:
     }
 
 
-def cloudwatch_config(service: CloudService, interval: str = "60s") -> Definition:
+def cloudwatch_config(service: CloudService) -> Definition:
     """The collector beside an ECS task: metrics to CloudWatch, spans to X-Ray's own entry for OTLP.
 
     CloudWatch bills each set of dimensions as a metric: only those of the declarations are kept.
@@ -126,13 +130,13 @@ def cloudwatch_config(service: CloudService, interval: str = "60s") -> Definitio
             },
             "traces": {"receivers": ["otlp"], "processors": ["batch"], "exporters": ["awsxray"]},
         },
-        {**scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], interval), **otlp_receiver(INSIDE)},
+        {**scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], _INTERVAL), **otlp_receiver(INSIDE)},
         {"awsemf": emf, "awsxray": {"region": "${env:AWS_REGION}"}},
         {"batch": {"timeout": "10s"}},
     )
 
 
-def google_config(service: CloudService, interval: str = "60s") -> Definition:
+def google_config(service: CloudService) -> Definition:
     """The collector beside a Cloud Run service: metrics to Cloud Monitoring, spans to Cloud Trace."""
     prefix = f"workload.googleapis.com/{service.name}"
     return collector_config(
@@ -148,7 +152,7 @@ def google_config(service: CloudService, interval: str = "60s") -> Definition:
                 "exporters": ["googlecloud"],
             },
         },
-        {**scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], interval), **otlp_receiver(INSIDE)},
+        {**scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], _INTERVAL), **otlp_receiver(INSIDE)},
         {"googlecloud": {"project": "${env:GOOGLE_CLOUD_PROJECT}", "metric": {"prefix": prefix}}},
         {
             "resourcedetection": {"detectors": ["gcp"], "timeout": "10s"},

@@ -150,7 +150,6 @@ def dashboard(
     language: str = "en",
     has_objectives: bool = False,
     uid: str = "",
-    title: str = "",
 ) -> dict[str, Any]:
     """One dashboard as Grafana's classic JSON; empty where the service has nothing that is on it.
 
@@ -160,7 +159,6 @@ def dashboard(
         language: `en` or `ko`.
         has_objectives: Whether the service promises something.
         uid: Its uid; by default made from the job and the board.
-        title: Its title; by default the job and the board's.
 
     Raises:
         MissingPackageError: Grafana's builder is not installed; it starts with Python 3.11.
@@ -177,7 +175,7 @@ def dashboard(
         raise MissingPackageError("otel_obs.ops", "grafana-foundation-sdk", "dashboards") from None
     built = build(
         uid or f"{service.job}-{board.slug}",
-        title or f"{service.job}: {getattr(board, language)}",
+        f"{service.job}: {getattr(board, language)}",
         service.job,
         list(layout(sections, language)),
         language,

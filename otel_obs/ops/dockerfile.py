@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 USER = 65532
 """A number: Kubernetes cannot tell whether a user that has a name is root."""
@@ -21,7 +21,7 @@ COPY {source}/requirements.txt ./
 # OTLP over HTTP alone: what gRPC needs is larger than all the rest together.
 RUN python3 -m venv /venv \\
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \\
-        '.[{extras}]' {packages} -r requirements.txt \\
+        '.[flask]' {packages} -r requirements.txt \\
     && rm -rf /venv/lib/python3*/site-packages/pip /venv/lib/python3*/site-packages/pip-* /venv/bin/pip*
 
 FROM ${{BASE}}
@@ -35,7 +35,7 @@ ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \\
 USER {user}:{user}
 EXPOSE {port}
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \\
-    CMD ["python3", "-c", "from urllib.request import *; urlopen('http://127.0.0.1:{port}{health}')"]
+    CMD ["python3", "-c", "from urllib.request import *; urlopen('http://127.0.0.1:{port}/health')"]
 # gunicorn's control socket lies in a home directory, which this user has not; its workers' heartbeats lie
 # in a directory for temporary files, which a read-only root has not.
 CMD {command}
@@ -53,48 +53,35 @@ _IGNORED = """\
 """
 
 
-def gunicorn_command(port: int, workers: int = 4) -> list[str]:
+_PACKAGES = "opentelemetry-exporter-otlp-proto-http", "opentelemetry-instrumentation-flask"
+"""What the service needs besides, for spans and logs."""
+
+_WORKERS = 4
+
+
+def _gunicorn_command(port: int) -> list[str]:
     """A server with workers that runs with a read-only root, as a user without a home directory."""
-    options = ["--no-control-socket", "--worker-tmp-dir", "/dev/shm", "-w", str(workers)]
+    options = ["--no-control-socket", "--worker-tmp-dir", "/dev/shm", "-w", str(_WORKERS)]
     return ["opentelemetry-instrument", "--", "gunicorn", *options, "-b", f"0.0.0.0:{port}", "app:app"]
 
 
-def dockerfile(
-    name: str,
-    source: str,
-    port: int,
-    environment: Mapping[str, str],
-    *,
-    extras: str = "flask",
-    packages: Sequence[str] = (
-        "opentelemetry-exporter-otlp-proto-http",
-        "opentelemetry-instrumentation-flask",
-    ),
-    health: str = "/health",
-    command: Sequence[str] = (),
-) -> str:
-    """The text of a Dockerfile.
+def dockerfile(name: str, source: str, port: int, environment: Mapping[str, str]) -> str:
+    """The text of a Dockerfile, for a Flask application that answers `/health`.
 
     Args:
         name: What the service is called.
         source: Its directory, seen from the top of the repository.
         port: Where it listens.
         environment: Its variables.
-        extras: Those of otel-obs.
-        packages: What it needs besides, for spans and logs.
-        health: The path that tells whether it is well.
-        command: What is run; by default gunicorn with four workers.
     """
     return _TEXT.format(
         name=name,
         source=source,
         port=port,
         environment=" \\\n    ".join(f"{key}='{value}'" for key, value in environment.items()),
-        extras=extras,
-        packages=" ".join(packages),
+        packages=" ".join(_PACKAGES),
         user=USER,
-        health=health,
-        command=json.dumps(list(command) or gunicorn_command(port)),
+        command=json.dumps(_gunicorn_command(port)),
     )
 
 

@@ -158,20 +158,17 @@ def prometheus_config(
     return config
 
 
-def kubernetes_jobs(job: str, namespace: str = "") -> list[dict[str, Any]]:
+def kubernetes_jobs(job: str) -> list[dict[str, Any]]:
     """Scrape the pods that ask for it by the annotations `prometheus.io/scrape`, `port` and `path`.
 
     Args:
         job: The value of the label `app.kubernetes.io/name` of the pods; it becomes their `job`.
-        namespace: Where they are; "" for anywhere.
     """
     annotation = "__meta_kubernetes_pod_annotation_prometheus_io"
     return [
         {
             "job_name": job,
-            "kubernetes_sd_configs": [
-                {"role": "pod", **({"namespaces": {"names": [namespace]}} if namespace else {})}
-            ],
+            "kubernetes_sd_configs": [{"role": "pod"}],
             "relabel_configs": [
                 {
                     "source_labels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name"],

@@ -33,7 +33,6 @@ from otel_obs.sdk.views import plans_of
 _logger = logging.getLogger("otel_obs")
 
 
-Adjust = Callable[[Plan], Plan | None]
 SELF_SCOPE = "otel_obs.self"
 """The scope of the metrics that otel_obs has of itself."""
 
@@ -49,8 +48,6 @@ class MeterProvider(metrics.MeterProvider):
         views: The SDK's views.
         worker: This process's part in a service of several workers; by default it is alone.
         cardinality_limit: The most series of one instrument, the overflow series included.
-        adjust: Changes every stream before it is used, or drops it.
-        is_disabled: Whether all meters do nothing.
         ignored_scopes: Names of meters that do nothing, since what they measure is measured already.
         measures_itself: Whether what is dropped or overflows is counted in metrics, too.
         is_worker: Whether another process of the service may have the same resource.
@@ -66,8 +63,6 @@ class MeterProvider(metrics.MeterProvider):
         *,
         worker: Worker | None = None,
         cardinality_limit: int = 2000,
-        adjust: Adjust = lambda plan: plan,
-        is_disabled: bool = False,
         ignored_scopes: Sequence[str] = (),
         measures_itself: bool = False,
         is_worker: bool = False,
@@ -83,8 +78,6 @@ class MeterProvider(metrics.MeterProvider):
         self._resource: Any = None
         self._views = tuple(views)
         self._limit = cardinality_limit
-        self._adjust = adjust
-        self._is_disabled = is_disabled
         self.is_shut_down = False
         """Whether `shutdown` was called in this process."""
         self._meters: dict[Scope, Meter] = {}
@@ -123,7 +116,7 @@ class MeterProvider(metrics.MeterProvider):
         attributes: Mapping[str, Any] | None = None,
     ) -> metrics.Meter:
         """See `opentelemetry.metrics.MeterProvider.get_meter`."""
-        if self._is_disabled or name in self.ignored_scopes:
+        if name in self.ignored_scopes:
             return NoOpMeter(name, version=version, schema_url=schema_url)
         if self.is_shut_down:
             _logger.warning("meter %r is asked for after the shutdown of its provider; it does nothing", name)
@@ -137,7 +130,7 @@ class MeterProvider(metrics.MeterProvider):
 
     def adopt(self, scope: Scope, meter: Meter) -> bool:
         """Have a meter that exists record here, with all its instruments, unless its like does nothing."""
-        if self._is_disabled or self.is_shut_down or scope.name in self.ignored_scopes:
+        if self.is_shut_down or scope.name in self.ignored_scopes:
             return False
         with self._lock:
             self._adopted[scope] = meter
@@ -184,8 +177,7 @@ class MeterProvider(metrics.MeterProvider):
             if kind in collector.preferred
         ]
         plans = plans_of(instrument, self._views, preferences)
-        adjusted = [self._adjust(self._complete(plan, instrument)) for plan in plans]
-        numbered = self._shares.number([plan for plan in adjusted if plan is not None], instrument)
+        numbered = self._shares.number([self._complete(plan, instrument) for plan in plans], instrument)
         aggregators = [Aggregator(self.worker, plan) for plan in numbered]
         self._inventory.add(instrument, aggregators)
         return aggregators

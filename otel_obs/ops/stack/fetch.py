@@ -63,7 +63,6 @@ def fetch_release(
     release: Release,
     root: Path,
     base: str = RELEASES,
-    system: str = "",
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Download one program, and put it into the stack's `bin`.
@@ -72,7 +71,6 @@ def fetch_release(
         release: Which.
         root: The directory of the stack.
         base: Where releases are, in the place of the projects' own page.
-        system: Such as `linux-amd64`; this one by default.
         say: Told what is done.
 
     Returns:
@@ -81,7 +79,7 @@ def fetch_release(
     Raises:
         OperationsError: It cannot be had, or is not what its project has published. Nothing is kept then.
     """
-    name = f"{release.project}-{release.version}.{system or this_system()}.tar.gz"
+    name = f"{release.project}-{release.version}.{this_system()}.tar.gz"
     page = f"{base.rstrip('/')}/{release.path}"
     expected = _published(_download(f"{page}/{_SUMS}").decode("utf-8", "replace"), name, f"{page}/{_SUMS}")
     say(f"fetching {page}/{name}")

@@ -290,8 +290,9 @@ def test_an_observable_follows_to_the_next_provider(start: Callable[..., Service
     queue.unobserve(look)
 
 
-def test_a_provider_that_is_switched_off_gets_nothing() -> None:
-    provider = MeterProvider(shutdown_on_exit=False, is_disabled=True)
+def test_a_provider_that_is_shut_down_gets_nothing() -> None:
+    provider = MeterProvider(shutdown_on_exit=False)
+    provider.shutdown()
     install(provider, Naming())
     try:
         detection_total.add(1, CAMERA)

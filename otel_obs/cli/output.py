@@ -40,6 +40,11 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
+def error_console() -> Console:
+    """Standard error, for what is said beside the output."""
+    return Console(highlight=False, soft_wrap=not sys.stderr.isatty(), stderr=True)
+
+
 def plain(text: object) -> Text:
     """Foreign text as it is, but for what would move a terminal's cursor or change its state."""
     return Text("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text)))

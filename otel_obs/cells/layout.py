@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from otel_obs.cells.stream import Kind, Scope, Stream, describe, described_by
 from otel_obs.cells.validity import MAX_RECORD_BYTES, InvalidError, decode_checked, demand
@@ -79,10 +79,9 @@ _SERIES = struct.Struct("<BIQd")
 _LENGTH_BITS = 40
 _LENGTH_MASK = (1 << _LENGTH_BITS) - 1
 
-_STREAM_RECORD, _SERIES_RECORD, _REMOVED_RECORD = b"i", b"s", b"d"
-_FOLDED_RECORD, _EXEMPLARS_RECORD, _ENDED_RECORD = b"f", b"e", b"x"
 _EXEMPLARS = struct.Struct("<QQ")
 _ENDED = struct.Struct("<Id")
+_FOLDED = struct.Struct("<16sd")
 
 
 class Header(NamedTuple):
@@ -207,20 +206,8 @@ def pack_record(record: Record) -> bytes:
     Raises:
         ValueError: It is larger than any reader takes.
     """
-    if isinstance(record, SeriesRecord):
-        tag = _SERIES_RECORD
-        body = _SERIES.pack(0, record.stream, record.offset, record.created_s) + record.attributes
-    elif isinstance(record, StreamRecord):
-        tag, body = _STREAM_RECORD, describe(record.stream, record.limit)
-    elif isinstance(record, RemovedRecord):
-        tag, body = _REMOVED_RECORD, record.offset.to_bytes(8, "little")
-    elif isinstance(record, ExemplarsRecord):
-        tag, body = _EXEMPLARS_RECORD, _EXEMPLARS.pack(*record)
-    elif isinstance(record, EndedRecord):
-        tag, body = _ENDED_RECORD, _ENDED.pack(record.stream, record.at_s) + record.attributes
-    else:
-        tag, body = _FOLDED_RECORD, record.worker + struct.pack("<d", record.at_s)
-    payload = tag + body
+    form = _FORMS[type(record)]
+    payload = form.tag + form.pack(record)
     if len(payload) > MAX_RECORD_BYTES:
         raise ValueError(f"attributes of {len(payload)} bytes; {MAX_RECORD_BYTES} are the most")
     framed = _RECORD.pack(len(payload), zlib.crc32(payload)) + payload
@@ -266,7 +253,7 @@ def read_record(index: bytes, at: int, length: int, damage: Damage) -> Record | 
         damage.reason = _MISMATCH
         return None
     try:
-        return _unpack_payload(payload)
+        return _UNPACKED[payload[:1]](payload[1:])
     except (ValueError, TypeError, LookupError, struct.error):
         damage.reason = "a record is not understood"
     except InvalidError as error:
@@ -274,24 +261,23 @@ def read_record(index: bytes, at: int, length: int, damage: Damage) -> Record | 
     return None
 
 
-def _unpack_payload(payload: bytes) -> Record:
-    tag, body = payload[:1], payload[1:]
-    if tag == _SERIES_RECORD:
-        _, stream, offset, created_s = _SERIES.unpack_from(body)
-        demand(math.isfinite(created_s), "a series begins at no time")
-        return SeriesRecord(stream, offset, created_s, body[_SERIES.size :])
-    if tag == _STREAM_RECORD:
-        return StreamRecord(*described_by(body))
-    if tag == _REMOVED_RECORD:
-        return RemovedRecord(int.from_bytes(body, "little"))
-    if tag == _EXEMPLARS_RECORD:
-        return ExemplarsRecord(*_EXEMPLARS.unpack(body))
-    if tag == _ENDED_RECORD:
-        return _unpack_end(body)
-    if tag == _FOLDED_RECORD:
-        demand(len(body) == 24, "a worker has no such id")
-        return FoldedRecord(body[:-8], struct.unpack("<d", body[-8:])[0])
-    raise ValueError(tag)
+def _pack_series(record: SeriesRecord) -> bytes:
+    return _SERIES.pack(0, record.stream, record.offset, record.created_s) + record.attributes
+
+
+def _unpack_series(body: bytes) -> SeriesRecord:
+    _, stream, offset, created_s = _SERIES.unpack_from(body)
+    demand(math.isfinite(created_s), "a series begins at no time")
+    return SeriesRecord(stream, offset, created_s, body[_SERIES.size :])
+
+
+def _unpack_folded(body: bytes) -> FoldedRecord:
+    demand(len(body) == _FOLDED.size, "a worker has no such id")
+    return FoldedRecord(*_FOLDED.unpack(body))
+
+
+def _pack_end(record: EndedRecord) -> bytes:
+    return _ENDED.pack(record.stream, record.at_s) + record.attributes
 
 
 def _unpack_end(body: bytes) -> EndedRecord:
@@ -299,3 +285,32 @@ def _unpack_end(body: bytes) -> EndedRecord:
     demand(math.isfinite(at_s), "a series ended at no time")
     decode_checked(body[_ENDED.size :])
     return EndedRecord(stream, at_s, body[_ENDED.size :])
+
+
+class _Form(NamedTuple):
+    """How one kind of record lies in a file, behind the byte that tells the kind."""
+
+    tag: bytes
+    pack: Callable[[Any], bytes]
+    unpack: Callable[[bytes], Record]
+
+
+_FORMS: dict[type[Record], _Form] = {
+    SeriesRecord: _Form(b"s", _pack_series, _unpack_series),
+    StreamRecord: _Form(
+        b"i", lambda record: describe(*record), lambda body: StreamRecord(*described_by(body))
+    ),
+    RemovedRecord: _Form(
+        b"d",
+        lambda record: record.offset.to_bytes(8, "little"),
+        lambda body: RemovedRecord(int.from_bytes(body, "little")),
+    ),
+    ExemplarsRecord: _Form(
+        b"e",
+        lambda record: _EXEMPLARS.pack(*record),
+        lambda body: ExemplarsRecord(*_EXEMPLARS.unpack(body)),
+    ),
+    EndedRecord: _Form(b"x", _pack_end, _unpack_end),
+    FoldedRecord: _Form(b"f", lambda record: _FOLDED.pack(*record), _unpack_folded),
+}
+_UNPACKED = {form.tag: form.unpack for form in _FORMS.values()}

@@ -137,14 +137,10 @@ Order = list[tuple[Any, "Order | None"]]
 """Collectors in their order, and of registries among them what they hold."""
 
 
-def _in_order(registry: Any, among: Iterable[Any] | None = None) -> Order:
+def _in_order(registry: Any) -> Order:
     with registry._lock:
         collectors = list(registry._collector_to_names)
-    return [
-        (each, _in_order(each) if isinstance(each, SharedRegistry) else None)
-        for each in collectors
-        if among is None or each in among
-    ]
+    return [(each, _in_order(each) if isinstance(each, SharedRegistry) else None) for each in collectors]
 
 
 def _is_read(collector: Any) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from otel_obs import environment_variables
 from otel_obs.errors import SettingError
-from otel_obs.settings import PREFIX, SETTINGS, Settings
+from otel_obs.settings import PREFIX, SETTINGS, Settings, parsers
 
 NO_BUCKETS = (
     "does not set buckets; expected family=ascending numbers, e.g. "
@@ -268,3 +268,50 @@ def test_the_list_of_one_framework_is_for_no_other() -> None:
 def test_a_pattern_that_cannot_be_compiled_is_an_error_of_its_variable(pattern: str) -> None:
     with pytest.raises(SettingError, match="OTEL_OBS_EXCLUDED_URLS"):
         Settings.from_env({"OTEL_OBS_EXCLUDED_URLS": pattern})
+
+
+@pytest.mark.parametrize(
+    ("parser", "accepted", "refused"),
+    [
+        (parsers.BOOL, ["true", "1", "Yes", "ON", "false", "0", "no", "off"], ["", "2", "y", "tru"]),
+        (parsers.PORT, ["0", "65535"], ["65536", "-1", "1.0", "1e3", " ", "+1"]),
+        (parsers.LIMIT, ["1", "1000000000000"], ["0", "-1", "inf"]),
+        (parsers.INTERVAL, ["1"], ["0", "0.5"]),
+        (parsers.CALLBACK_AGE, ["0", "5000"], ["5001", "-1"]),
+        (parsers.SERVICE_ID, ["a", "0-._Z", "a" * 64], ["", "a" * 65, ".a", "-a", "_a", "a/b", "a\n", "ä"]),
+        (
+            parsers.HOST,
+            ["127.0.0.1", "::", "unix:/m", "unix:/" + "a" * 106, "unix:/" + "ä" * 53],
+            ["unix:", "unix:m", "unix:/m/", "unix:/a\0b", "unix:/" + "a" * 107, "unix:/" + "ä" * 54],
+        ),
+        (parsers.PATH, ["/", "/m", "/m/"], ["m", "", "/m?a", "/m#a", "/*", "/a b"]),
+        (parsers.TOKEN, ["!", "~", "a1"], ["a b", "\x7f", "é", "a\n"]),
+        (parsers.EXPORTERS, ["none", "otlp", "otlp-proto-http,console"], ["none,otlp", "otlp,a b", "otlp,1"]),
+        (parsers.NAME, ["a", "a:b", "_a1"], ["1a", "a-b", "a.b", "é"]),
+        (parsers.LABELS, ["a=b", "a=b, c=d"], ["a", "=b", "a=", "a=b,a=c", "a:b=c", "a=b=c"]),
+        (parsers.FAMILIES, ["a:b=c"], ["a b=c", "a=1c"]),
+        (
+            parsers.BUCKETS,
+            ["a=1", "a=-1,0,1e9", "a=1,+Inf", "a=1;b=2"],
+            ["a", "a=", "a=+Inf", "a=1,1", "a=2,1", "a=1,nan", "a=-Inf,1", "1=1", "=1", "a=1,+Inf,+Inf"],
+        ),
+    ],
+)
+def test_what_lies_at_the_border_of_a_setting(
+    parser: parsers.Parser[object], accepted: list[str], refused: list[str]
+) -> None:
+    def is_accepted(text: str) -> bool:
+        try:
+            parser.read(text)
+        except ValueError:
+            return False
+        return True
+
+    assert [text for text in accepted if not is_accepted(text)] == []
+    assert [text for text in refused if is_accepted(text)] == []
+
+
+def test_a_prefix_and_a_path_are_taken_without_what_separates_them() -> None:
+    assert [parsers.NAME.read(text) for text in ("a_", "a__", "a_b")] == ["a", "a", "a_b"]
+    assert [parsers.PATH.read(text) for text in ("/", "//", "/m/", "/a/b")] == ["/", "/", "/m", "/a/b"]
+    assert parsers.BUCKETS.read("a=1,2,+Inf") == (("a", (1.0, 2.0)),)

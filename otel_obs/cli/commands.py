@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from otel_obs.cli import analyze, budget, check, diff, doctor, generate, migrate, stack, top, view
+from otel_obs.cli import analyze, budget, check, demo, diff, doctor, generate, migrate, stack, top, view
 
 app = typer.Typer(
     name="otel-obs",
@@ -33,5 +33,5 @@ def otel_obs(
     """See what a service measures, and find what is wrong with it."""
 
 
-for module in (analyze, budget, check, diff, doctor, generate, migrate, stack, top, view):
+for module in (analyze, budget, check, demo, diff, doctor, generate, migrate, stack, top, view):
     module.add_to(app)

@@ -273,5 +273,6 @@ def test_the_demonstration_finds_every_request_again_with_a_worker_killed() -> N
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\n  http://127\.0\.0\.1:\d+/ shows it live", done.stdout)
     assert re.search(r"worker \d+ is killed with SIGKILL; the traffic goes on", done.stdout)
     assert re.search(r"requests counted +[\d,]+   exact: none lost, none counted twice", done.stdout)

@@ -8,13 +8,17 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from demo.exposition import Exposition
 from demo.report import Facts, Killed, progress_bar, status_line, write_report
 from demo.service import HOST, Service, ServiceError
 from demo.traffic import Traffic
+from otel_obs.live.server import LiveServer
+from otel_obs.reading.fetch import Fetching
 
 TICK_S = 0.25
 SETTLE_S = 5.0
@@ -112,6 +116,19 @@ class Demo:
             print("\r" + " " * 78 + "\r", end="")
 
 
+@contextmanager
+def live_page(metrics_url: str) -> Iterator[str]:
+    """Serve the live page of the service on a free port of loopback; its address."""
+    with LiveServer([metrics_url], Fetching({})) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.address
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the demonstration; the exit code is 1 if a request was lost or counted twice."""
     options = parse_arguments(arguments)
@@ -125,8 +142,13 @@ def main(arguments: Sequence[str]) -> int:
         with Service(options.workers) as service:
             start_s = time.monotonic()
             service.wait_until_ready()
-            print(f"  {service.metrics_url} answers after {time.monotonic() - start_s:.1f} s\n", flush=True)
-            with Traffic(HOST, service.port, options.clients) as traffic:
+            ready_s = time.monotonic() - start_s
+            with (
+                live_page(service.metrics_url) as address,
+                Traffic(HOST, service.port, options.clients) as traffic,
+            ):
+                print(f"  {address} shows it live: open it in a browser", flush=True)
+                print(f"  {service.metrics_url} answers after {ready_s:.1f} s\n", flush=True)
                 return run(Demo(service, traffic, options.clients), options)
     except ServiceError as error:
         print(f"  {error}", file=sys.stderr)

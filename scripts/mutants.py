@@ -122,21 +122,24 @@ class Session:
                 session.execute("DELETE FROM mutation_specs WHERE operator_name LIKE ?", [pattern])
             return [job for (job,) in session.execute("SELECT job_id FROM mutation_specs ORDER BY job_id")]
 
-    def try_only(self, jobs: set[str]) -> None:
-        """Make the changes *jobs*, one at a time, and run the tests with each.
+    def check(self) -> None:
+        """See that the tests pass without any change.
 
         Raises:
-            SystemExit: The tests fail without any change.
+            SystemExit: They fail.
         """
+        if self._cosmic_ray("baseline", has_session=False):
+            raise SystemExit(
+                f"without any change the tests of {self.module} fail: {test_command(self.module)}"
+            )
+
+    def try_only(self, jobs: set[str]) -> None:
+        """Make the changes *jobs*, one at a time, and run the tests with each."""
         with closing(sqlite3.connect(self.file)) as session, session:
             session.execute("CREATE TEMP TABLE wanted (job_id)")
             session.executemany("INSERT INTO wanted VALUES (?)", [(job,) for job in jobs])
             for table in ("mutation_specs", "work_items"):
                 session.execute(f"DELETE FROM {table} WHERE job_id NOT IN (SELECT job_id FROM wanted)")
-        if self._cosmic_ray("baseline", has_session=False):
-            raise SystemExit(
-                f"without any change the tests of {self.module} fail: {test_command(self.module)}"
-            )
         self._cosmic_ray("exec")
 
     def mutants(self) -> Iterator[Mutant]:
@@ -198,6 +201,8 @@ def main(arguments: Sequence[str]) -> None:
         flush=True,
     )
     mutants: list[Mutant] = []
+    for module in {module.parent: module for module in chosen}.values():
+        sessions[module].check()  # one of each package: what they run is the same
     for module, jobs in sorted(chosen.items()):
         sessions[module].try_only(jobs)
         mutants += sessions[module].mutants()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import griffe
 
 ROOT = Path(__file__).resolve().parent.parent
+
+NOT_RUN = "<!-- not run: a part of a program, as a docstring shows it -->"
 
 HEAD = """\
 # API
@@ -93,7 +96,8 @@ def api_page() -> str:
             found = package[name]
             members = _errors(found) if isinstance(found, griffe.Module) else [found]
             parts.extend(_describe(member) for member in members)
-    return "".join(parts).rstrip() + "\n"
+    page = "".join(parts).rstrip() + "\n"
+    return re.sub(r"^```python$", f"{NOT_RUN}\n```python", page, flags=re.MULTILINE)
 
 
 def _errors(module: griffe.Module) -> Iterator[griffe.Class]:

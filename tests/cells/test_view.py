@@ -119,7 +119,8 @@ def test_what_is_no_file_is_not_waited_for(what: str, name: str, fleet: Fleet) -
         os.mkfifo(path)
     elif what == "socket":
         with socket.socket(socket.AF_UNIX) as bound:
-            bound.bind(path)
+            # A socket's path has little room, which the directories of a test may need.
+            bound.bind(f"/proc/self/fd/{fleet.run_dir.descriptor}/{name}")
     elif what == "directory":
         os.mkdir(path)
     else:

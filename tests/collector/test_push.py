@@ -205,7 +205,7 @@ def test_an_exporter_that_is_not_installed_is_named(receiver: OtlpReceiver) -> N
     env = {**sending(receiver, "grpc"), "OTEL_METRICS_EXPORTER": "prometheus,otlq"}
     done = run("", env)
     assert (
-        "OTEL_METRICS_EXPORTER='otlq' names an exporter that is not installed; install its package; "
+        "OTEL_METRICS_EXPORTER='otlq' names an exporter that is not installed; did you mean otlp?; "
         "metrics are not pushed there, all else goes on" in done.stderr
     )
 

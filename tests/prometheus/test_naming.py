@@ -65,6 +65,8 @@ def test_its_methods_have_their_names_and_refuse_in_their_words(kind: str, libra
             )
         ours, theirs = getattr(ours, name), getattr(theirs, name)
         assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
+        if inspect.isbuiltin(ours):
+            continue  # a compiled one is called by the class of its object; what it refuses, Python's refuses
         if library is prometheus_client:
             assert (ours.__module__, ours.__qualname__) == (theirs.__module__, theirs.__qualname__)
         else:

@@ -26,6 +26,7 @@ class Alone:
 @pytest.fixture(autouse=True)
 def service() -> Iterator[Alone]:
     """Where the metrics of a test record; its default registry is as it was, after the test."""
+    prometheus.stand_aside()  # whatever another file's tests have left on
     kept = list(prometheus.REGISTRY._collector_to_names)
     alone = Alone()
     prometheus.install(alone)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
-from otel_obs.catalog.kit.early import arm, is_over
+from otel_obs.catalog.kit.early import arm
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition.plan import Options
@@ -81,12 +81,12 @@ def set_current(service: ClientService | None) -> None:
 
 
 def _configured() -> ClientService | None:
-    if is_over():  # recording begins nothing anew after `shutdown`
-        return None
     # The composition root lies above this module; it is asked as an application would ask.
-    configure = import_module("otel_obs").configure
+    root = import_module("otel_obs.assembly.setup")
+    if root.Running.is_over:  # recording begins nothing anew after `shutdown`
+        return None
     try:
-        service: ClientService | None = configure()
+        service: ClientService | None = root.configure()
     except Exception:
         _logger.exception("otel_obs could not be configured; metrics are those of this process alone")
         return None

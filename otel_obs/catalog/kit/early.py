@@ -71,11 +71,6 @@ def give_up() -> None:
     _Early.held.clear()
 
 
-def is_over() -> bool:
-    """Whether nothing is to be set up unless somebody asks for it: what was has ended, or is refused."""
-    return _Early.is_over
-
-
 def _set_up() -> None:
     # The composition root lies above this module; it is asked as an application would ask.
     root = import_module("otel_obs.assembly.setup")

@@ -71,8 +71,8 @@ def constructing(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
             constructor(self, *args, **kwargs)
             return
         self.__class__ = recorded
-        if issubclass(recorded, RecordedGauge):
-            self._has_chosen_mode = "multiprocess_mode" in kwargs or len(args) > _MODE_AT
+        # Every kind has it: a constructor within this one sees by it that the class is chosen.
+        self._has_chosen_mode = "multiprocess_mode" in kwargs or len(args) > _MODE_AT
         constructor(self, *args, **kwargs)
         self._begin(registry)
 

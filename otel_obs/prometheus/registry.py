@@ -102,8 +102,11 @@ def share(registry: RegistryT, name: str = "") -> RegistryT:
     Returns:
         The registry.
     """
-    if shared_name(registry) is None:
+    is_new = shared_name(registry) is None
+    # One that was named after where it was made, and has nothing yet, takes the name that it is given.
+    if is_new or (name and not registry._collector_to_names):
         setattr(registry, NAME, name or name_of(registry))
+    if is_new:
         _turn(registry)
     return registry
 

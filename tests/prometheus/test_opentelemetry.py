@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -25,6 +26,12 @@ from otel_obs.prometheus import (
 )
 from otel_obs.prometheus.openmetrics import exposition
 from tests.prometheus.conftest import Alone
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_other_tests(service: Alone) -> None:
+    """Metrics of a registry that refers to itself are there until the garbage collector comes."""
+    gc.collect()
 
 
 def pushed(reader: InMemoryMetricReader) -> dict[str, tuple[Any, str, list[tuple[dict[str, Any], Any]]]]:

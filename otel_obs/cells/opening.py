@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 
 from otel_obs.cells.foreign_file import NEW, SUFFIX
-from otel_obs.cells.store import Store, file_store
+from otel_obs.cells.mapped import file_store
+from otel_obs.cells.store import Store
 from otel_obs.rundir.apart import register
 from otel_obs.rundir.directory import RunDir, lock
 

@@ -20,9 +20,10 @@ from otel_obs.cells.exemplar import SLOT_CELLS, labels_of, latest, pack
 from otel_obs.cells.exponential import combine, decode, encode
 from otel_obs.cells.foreign_file import NEW, RETIRED, open_regular, remove
 from otel_obs.cells.layout import CELL_BYTES, MAX_CELLS_BYTES, MAX_INDEX_BYTES, RETIRED_WORKER
+from otel_obs.cells.mapped import file_store
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.source import FileSource, Series, open_file
-from otel_obs.cells.store import StoreFullError, file_store
+from otel_obs.cells.store import StoreFullError
 from otel_obs.cells.stream import Kind, Stream
 from otel_obs.cells.summation import split
 from otel_obs.cells.validity import InvalidError

@@ -51,7 +51,8 @@ class Sharing(ABC):
         Raises:
             StoreFullError: There is no memory either.
         """
-        from otel_obs.cells.store import StoreFullError, heap_store
+        from otel_obs.cells.mapped import heap_store
+        from otel_obs.cells.store import StoreFullError
 
         self._worker = worker
         if not self._is_alone and not self._has_left:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from otel_obs.cells.admission import Admission
+from otel_obs.cells.mapped import INDEX_BYTES, heap_store
 from otel_obs.cells.source import OwnSource
-from otel_obs.cells.store import INDEX_BYTES, Store, StoreFullError, heap_store
+from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.host import forks
 from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import WeakObjects

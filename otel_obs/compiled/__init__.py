@@ -30,6 +30,8 @@ recording: Any = None
 is_used = False
 reason = "no instrument is imported yet, or this Python has no GIL"
 _choices: list[_Choice] = []
+_said: bool | None = None
+"""What was asked for last: whoever is imported later has more methods, and no other wish."""
 
 
 def is_wanted_by_environment() -> bool:
@@ -88,7 +90,7 @@ def offer(owner: type, compiled: str, *names: str) -> None:
     try:
         method = recording.make_method(owner, compiled, function)
     except TypeError as error:
-        choose(False)
+        _use(False)
         recording, reason = None, f"the compiled module does not know {owner.__name__}: {error}"
         return
     _choices.append(_Choice(owner, names, function, method))
@@ -98,17 +100,24 @@ def choose(is_wanted: bool | None = None) -> None:
     """Use the compiled paths, if there are any, or the Python functions, in the whole process.
 
     Args:
-        is_wanted: Whether to; None asks the environment.
+        is_wanted: Whether to; None goes on as was asked for last, at first as the environment says.
     """
-    global is_used, reason
+    global reason, _said
     if is_wanted is None:
-        is_wanted = is_wanted_by_environment()
+        is_wanted = is_wanted_by_environment() if _said is None else _said
+    else:
+        _said = is_wanted
+    _use(is_wanted)
+    if recording is not None:
+        reason = "" if is_wanted else "OTEL_OBS_COMPILED is off"
+
+
+def _use(is_wanted: bool) -> None:
+    global is_used
     for owner, names, python, compiled in _choices:
         for name in names:
             setattr(owner, name, compiled if is_wanted else python)
     is_used = is_wanted and recording is not None
-    if recording is not None:
-        reason = "" if is_wanted else "OTEL_OBS_COMPILED is off"
 
 
 def python_functions() -> Iterator[tuple[type, str, Callable[..., Any]]]:

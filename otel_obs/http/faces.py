@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ class MeasuredWith(NamedTuple):
     exclude: Exclusion | None = None
 
 
-class Face:
+class Face(ABC):
     """The side of a class of applications that servers call.
 
     `__call__` is looked up at each request, so it is never too late, and it is the outermost layer.
@@ -95,8 +96,9 @@ class Face:
         self._prepare(app)
         return middleware
 
+    @abstractmethod
     def _measured_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        raise NotImplementedError
+        """The class's own *call* with the measuring around it."""
 
 
 class AsgiFace(Face):

@@ -17,8 +17,9 @@ from typing import Any
 import prometheus_client
 from prometheus_client import metrics as theirs
 
+from otel_obs.prometheus._gauge import RecordedGauge
 from otel_obs.prometheus._metric import Recorded
-from otel_obs.prometheus._numbers import RecordedCounter, RecordedGauge, RecordedHistogram, RecordedSummary
+from otel_obs.prometheus._numbers import RecordedCounter, RecordedHistogram, RecordedSummary
 from otel_obs.prometheus._sharing import shared_name
 from otel_obs.prometheus._states import RecordedEnum, RecordedInfo
 

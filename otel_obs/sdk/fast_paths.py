@@ -5,8 +5,8 @@ from __future__ import annotations
 from opentelemetry.context import Context
 
 from otel_obs import compiled
-from otel_obs.sdk import recording
 from otel_obs.sdk.bound import Bound
+from otel_obs.sdk.context import context_variable
 from otel_obs.sdk.instruments import (
     BoundCounter,
     BoundGauge,
@@ -22,7 +22,7 @@ from otel_obs.sdk.labels import Labelled
 
 def offer_compiled() -> None:
     """Have every method that records be the compiled one, where that is there and wanted."""
-    compiled.begin(recording.context_variable, Context, Bound)
+    compiled.begin(context_variable, Context, Bound)
     compiled.offer(BoundCounter, "bound_counter_add", "add", "inc")
     compiled.offer(BoundUpDownCounter, "bound_updown_add", "add", "inc")
     compiled.offer(BoundGauge, "bound_gauge_set", "set")

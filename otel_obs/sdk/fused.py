@@ -12,9 +12,9 @@ from opentelemetry.trace import Span, get_current_span, set_span_in_context
 from otel_obs import compiled
 from otel_obs.cells.worker import GIL_IS_ON
 from otel_obs.sdk.aggregate import note_extremes
+from otel_obs.sdk.context import current_context
 from otel_obs.sdk.exemplars import Pace
 from otel_obs.sdk.instruments import BoundCounter, BoundHistogram, BoundUpDownCounter
-from otel_obs.sdk.recording import current_context
 
 Record = Callable[[float], None]
 

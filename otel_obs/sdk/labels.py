@@ -11,8 +11,8 @@ from otel_obs.errors import DeclarationError, undeclared_attributes
 from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import Aggregator
 from otel_obs.sdk.bound import Bound
+from otel_obs.sdk.context import current_context
 from otel_obs.sdk.owner import Owner
-from otel_obs.sdk.recording import current_context
 
 BoundT = TypeVar("BoundT", bound=Bound)
 

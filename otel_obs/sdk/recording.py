@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-from opentelemetry.context import _RUNTIME_CONTEXT
-
 from otel_obs import compiled
 from otel_obs.cells.attributes import canonical, encode_attributes, has_too_long
 from otel_obs.cells.layout import Kind
@@ -22,20 +20,11 @@ from otel_obs.errors import DeclarationError
 from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.bound import Bound, BoundT
+from otel_obs.sdk.context import current_context
 from otel_obs.sdk.owner import Held, Owner
 
 INF = math.inf
 _ALIASES_PER_SERIES = 4
-
-
-def _current_context() -> Any:
-    """Look up the current context; empty, and so false, unless something like a span is in it."""
-    return _RUNTIME_CONTEXT.get_current()
-
-
-# The usual runtime context is one context variable, and reading it directly costs a tenth.
-context_variable = getattr(_RUNTIME_CONTEXT, "_current_context", None)
-current_context = context_variable.get if context_variable is not None else _current_context
 
 
 def _is_itself(value: object) -> bool:

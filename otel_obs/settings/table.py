@@ -7,339 +7,322 @@ options of `configure` come from the same rows.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, TypeVar
 
 from otel_obs.settings import parsers as parse
-
-T = TypeVar("T")
+from otel_obs.settings.row import Setting, setting
 
 PREFIX = "OTEL_OBS_"
-
-
-class Setting(NamedTuple):
-    """One row of the table."""
-
-    field: str
-    variable: str
-    parser: parse.Parser[Any]
-    default: Any
-    doc: str
-
-
-def _setting(variable: str, parser: parse.Parser[T], default: T, doc: str, secret: bool = False) -> T:
-    value: T = field(default=default, repr=not secret, metadata={"row": (variable, parser, default, doc)})
-    return value
 
 
 @dataclass(frozen=True)
 class SettingsTable:
     """The rows, and what they have as values where nobody set them."""
 
-    sdk_disabled: bool = _setting(
+    sdk_disabled: bool = setting(
         "OTEL_SDK_DISABLED", parse.DISABLED, False, "`true` switches OpenTelemetry off, otel_obs included."
     )
-    enabled: bool = _setting(
+    enabled: bool = setting(
         "OTEL_OBS_ENABLED", parse.BOOL, True, "The one switch: `false` leaves the application untouched."
     )
-    config_file: str = _setting(
+    config_file: str = setting(
         "OTEL_CONFIG_FILE",
         parse.TEXT,
         "",
         "A file of OpenTelemetry's declarative configuration: what it says of metrics and the resource "
         "holds, whatever the variables say; it needs `otel-obs[config]`.",
     )
-    service_name: str = _setting(
+    service_name: str = setting(
         "OTEL_SERVICE_NAME",
         parse.TEXT,
         "",
         "The service's name, in `target_info`; read by the SDK's resource.",
     )
-    resource_attributes: str = _setting(
+    resource_attributes: str = setting(
         "OTEL_RESOURCE_ATTRIBUTES",
         parse.TEXT,
         "",
         "Attributes of the service, `key=value,…`, in `target_info`; read by the SDK's resource.",
     )
-    metrics_exporters: tuple[str, ...] = _setting(
+    metrics_exporters: tuple[str, ...] = setting(
         "OTEL_METRICS_EXPORTER",
         parse.EXPORTERS,
         ("prometheus",),
         "Where metrics go: `prometheus` is the scraped `/metrics`; `otlp`, `console` or any installed "
         "exporter may be added with a comma; `none` is nowhere.",
     )
-    traces_exporters: tuple[str, ...] = _setting(
+    traces_exporters: tuple[str, ...] = setting(
         "OTEL_TRACES_EXPORTER", parse.EXPORTERS, (), "Where spans go: `otlp`, `console`, or `none`."
     )
-    logs_exporters: tuple[str, ...] = _setting(
+    logs_exporters: tuple[str, ...] = setting(
         "OTEL_LOGS_EXPORTER",
         parse.EXPORTERS,
         (),
         "Where log records go besides what the application does with them: `otlp`, `console`, or `none`.",
     )
-    otlp_metrics_protocol: str = _setting(
+    otlp_metrics_protocol: str = setting(
         "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
         parse.OTLP_PROTOCOL,
         "",
         "How `otlp` sends metrics: `grpc` or `http/protobuf`.",
     )
-    otlp_traces_protocol: str = _setting(
+    otlp_traces_protocol: str = setting(
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
         parse.OTLP_PROTOCOL,
         "",
         "How `otlp` sends spans: `grpc` or `http/protobuf`.",
     )
-    otlp_logs_protocol: str = _setting(
+    otlp_logs_protocol: str = setting(
         "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
         parse.OTLP_PROTOCOL,
         "",
         "How `otlp` sends log records: `grpc` or `http/protobuf`.",
     )
-    otlp_protocol: str = _setting(
+    otlp_protocol: str = setting(
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         parse.OTLP_PROTOCOL,
         "grpc",
         "How `otlp` sends everything for which no other protocol is set: `grpc` or `http/protobuf`.",
     )
-    otlp_temporality: str = _setting(
+    otlp_temporality: str = setting(
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         parse.TEMPORALITY,
         "cumulative",
         "What `otlp` sends: `cumulative` totals, which Prometheus needs; `delta`; or `lowmemory`.",
     )
-    otlp_histograms: str = _setting(
+    otlp_histograms: str = setting(
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         parse.HISTOGRAMS,
         "explicit_bucket_histogram",
         "What `otlp` makes of histograms: `explicit_bucket_histogram` or "
         "`base2_exponential_bucket_histogram`.",
     )
-    export_interval_ms: int = _setting(
+    export_interval_ms: int = setting(
         "OTEL_METRIC_EXPORT_INTERVAL", parse.INTERVAL, 60_000, "Milliseconds between two pushes of metrics."
     )
-    exemplar_filter: str = _setting(
+    exemplar_filter: str = setting(
         "OTEL_METRICS_EXEMPLAR_FILTER",
         parse.EXEMPLARS,
         "trace_based",
         "Which measurements may become exemplars: `trace_based` are those made in a sampled span.",
     )
-    prometheus_host: str = _setting(
+    prometheus_host: str = setting(
         "OTEL_EXPORTER_PROMETHEUS_HOST",
         parse.HOST,
         "localhost",
         "The address of a `/metrics` server of its own: a host, with the port below, or a Unix socket, which "
         "needs no port: `unix:/run/shop/metrics.sock`.",
     )
-    prometheus_port: int | None = _setting(
+    prometheus_port: int | None = setting(
         "OTEL_EXPORTER_PROMETHEUS_PORT",
         parse.PORT,
         None,
         "The port of a `/metrics` server of its own. Unset: no such server; the application serves it.",
     )
-    metrics_tls_certificate: str = _setting(
+    metrics_tls_certificate: str = setting(
         "OTEL_OBS_METRICS_TLS_CERTIFICATE",
         parse.GUARD_FILE,
         "",
         "The file of the certificate with which the `/metrics` server of its own speaks TLS.",
     )
-    metrics_tls_key: str = _setting(
+    metrics_tls_key: str = setting(
         "OTEL_OBS_METRICS_TLS_KEY", parse.GUARD_FILE, "", "The file of that certificate's private key."
     )
-    python_excluded_urls: tuple[str, ...] = _setting(
+    python_excluded_urls: tuple[str, ...] = setting(
         "OTEL_PYTHON_EXCLUDED_URLS",
         parse.PATTERNS,
         (),
         "Regular expressions, separated by commas; requests whose URL matches one are not counted.",
     )
-    flask_excluded_urls: tuple[str, ...] | None = _setting(
+    flask_excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_PYTHON_FLASK_EXCLUDED_URLS", parse.PATTERNS, None, "The same for Flask only; used in its place."
     )
-    fastapi_excluded_urls: tuple[str, ...] | None = _setting(
+    fastapi_excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS",
         parse.PATTERNS,
         None,
         "The same for FastAPI only; used in its place.",
     )
-    django_excluded_urls: tuple[str, ...] | None = _setting(
+    django_excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_PYTHON_DJANGO_EXCLUDED_URLS",
         parse.PATTERNS,
         None,
         "The same for Django only; used in its place.",
     )
-    quart_excluded_urls: tuple[str, ...] | None = _setting(
+    quart_excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_PYTHON_QUART_EXCLUDED_URLS",
         parse.PATTERNS,
         None,
         "The same for Quart only; used in its place.",
     )
-    litestar_excluded_urls: tuple[str, ...] | None = _setting(
+    litestar_excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_PYTHON_LITESTAR_EXCLUDED_URLS",
         parse.PATTERNS,
         None,
         "The same for Litestar only; used in its place.",
     )
-    falcon_excluded_urls: tuple[str, ...] | None = _setting(
+    falcon_excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_PYTHON_FALCON_EXCLUDED_URLS",
         parse.PATTERNS,
         None,
         "The same for Falcon only; used in its place.",
     )
-    bottle_excluded_urls: tuple[str, ...] | None = _setting(
+    bottle_excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_PYTHON_BOTTLE_EXCLUDED_URLS",
         parse.PATTERNS,
         None,
         "The same for Bottle only; used in its place.",
     )
-    aiohttp_excluded_urls: tuple[str, ...] | None = _setting(
+    aiohttp_excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_PYTHON_AIOHTTP_SERVER_EXCLUDED_URLS",
         parse.PATTERNS,
         None,
         "The same for aiohttp's own server only; used in its place.",
     )
-    excluded_urls: tuple[str, ...] | None = _setting(
+    excluded_urls: tuple[str, ...] | None = setting(
         "OTEL_OBS_EXCLUDED_URLS",
         parse.PATTERNS,
         None,
         "The same for metrics only, in every framework; used in their place.",
     )
-    namespace: str = _setting(
+    namespace: str = setting(
         "OTEL_OBS_NAMESPACE",
         parse.NAME,
         "",
         "Prefixes every family of the [ready metrics](metrics.md): `shop` gives `shop_…`.",
     )
-    labels: tuple[tuple[str, str], ...] = _setting(
+    labels: tuple[tuple[str, str], ...] = setting(
         "OTEL_OBS_LABELS",
         parse.LABELS,
         (),
         "Renames labels of the ready metrics: `status_code=status,endpoint=path`.",
     )
-    names: tuple[tuple[str, str], ...] = _setting(
+    names: tuple[tuple[str, str], ...] = setting(
         "OTEL_OBS_NAMES",
         parse.FAMILIES,
         (),
         "Renames families of the ready metrics: `http_requests_total=flask_http_request_total`.",
     )
-    buckets: tuple[tuple[str, tuple[float, ...]], ...] = _setting(
+    buckets: tuple[tuple[str, tuple[float, ...]], ...] = setting(
         "OTEL_OBS_BUCKETS",
         parse.BUCKETS,
         (),
         "Upper bounds of the ready metrics' histograms, by family: "
         "`http_request_duration_seconds=.01,.1,1`; several families are separated by `;`.",
     )
-    profile: str = _setting(
+    profile: str = setting(
         "OTEL_OBS_PROFILE",
         parse.PROFILE,
         "classic",
         "Which names metrics have: `classic` is what Prometheus users write, `semconv` is OpenTelemetry's.",
     )
-    http: str = _setting(
+    http: str = setting(
         "OTEL_OBS_HTTP",
         parse.HTTP,
         "on",
         "`on` counts requests; `off` does not; `upstream` leaves it to OpenTelemetry's own instrumentations.",
     )
-    http_sizes: bool = _setting(
+    http_sizes: bool = setting(
         "OTEL_OBS_HTTP_SIZES", parse.BOOL, False, "`true` adds histograms of request and response body sizes."
     )
-    client: bool = _setting(
+    client: bool = setting(
         "OTEL_OBS_CLIENT",
         parse.BOOL,
         True,
         "`on` adds up over all workers what is counted with `prometheus_client`; `off` leaves it alone.",
     )
-    compiled: bool = _setting(
+    compiled: bool = setting(
         "OTEL_OBS_COMPILED",
         parse.BOOL,
         True,
         "`off` records in Python also where the compiled fast paths are installed.",
     )
-    runtime_metrics: bool = _setting(
+    runtime_metrics: bool = setting(
         "OTEL_OBS_RUNTIME_METRICS",
         parse.BOOL,
         True,
         "`false` leaves out memory, CPU, GC, threads and open files.",
     )
-    callback_age_ms: int = _setting(
+    callback_age_ms: int = setting(
         "OTEL_OBS_CALLBACK_AGE",
         parse.CALLBACK_AGE,
         500,
         "Milliseconds for which a scrape takes what callbacks have said; 0 asks them at each scrape.",
     )
-    metrics_path: str = _setting(
+    metrics_path: str = setting(
         "OTEL_OBS_METRICS_PATH", parse.PATH, "/metrics", "Where the application serves metrics."
     )
-    live: str = _setting(
+    live: str = setting(
         "OTEL_OBS_LIVE",
         parse.PATH,
         "",
         "Where the application serves [its live page](live.md); unset: nowhere.",
     )
-    metrics_token: str = _setting(
+    metrics_token: str = setting(
         "OTEL_OBS_METRICS_TOKEN", parse.TOKEN, "", "The bearer token that a scrape must show.", secret=True
     )
-    metrics_token_file: str = _setting(
+    metrics_token_file: str = setting(
         "OTEL_OBS_METRICS_TOKEN_FILE",
         parse.GUARD_FILE,
         "",
         "A file that holds the bearer token that a scrape must show; it may be replaced at any time.",
     )
-    metrics_on_both: bool = _setting(
+    metrics_on_both: bool = setting(
         "OTEL_OBS_METRICS_ON_BOTH",
         parse.BOOL,
         False,
         "`true` serves metrics on the application's port too, where they have a port of their own.",
     )
-    metrics_inside: bool = _setting(
+    metrics_inside: bool = setting(
         "OTEL_OBS_METRICS_INSIDE",
         parse.BOOL,
         False,
         "`true` makes `/metrics` a route of the Flask, FastAPI or Starlette application, behind its own "
         "checks; other applications then serve none.",
     )
-    metrics_slash: bool = _setting(
+    metrics_slash: bool = setting(
         "OTEL_OBS_METRICS_SLASH",
         parse.BOOL,
         False,
         "`true` answers the path with a slash at its end too, which passes a proxy's rule for the path.",
     )
-    translation: str = _setting(
+    translation: str = setting(
         "OTEL_OBS_TRANSLATION",
         parse.TRANSLATION,
         "UnderscoreEscapingWithSuffixes",
         "How [OpenTelemetry's names](how-to/names.md#opentelemetrys-names) are spelt in Prometheus.",
     )
-    scope_labels: str = _setting(
+    scope_labels: str = setting(
         "OTEL_OBS_SCOPE_LABELS",
         parse.SCOPE_LABELS,
         "auto",
         "Whether series carry `otel_scope_…` labels; `auto`: only where two scopes define one family.",
     )
-    label_order: str = _setting(
+    label_order: str = setting(
         "OTEL_OBS_LABEL_ORDER",
         parse.LABEL_ORDER,
         "name",
         "How labels of the catalog's families stand: by `name`, or as [declared](metrics.md).",
     )
-    resource_labels: tuple[str, ...] = _setting(
+    resource_labels: tuple[str, ...] = setting(
         "OTEL_OBS_RESOURCE_LABELS",
         parse.NAMES,
         (),
         "Resource attributes that every series carries as labels.",
     )
-    cardinality_limit: int = _setting(
+    cardinality_limit: int = setting(
         "OTEL_OBS_CARDINALITY_LIMIT",
         parse.LIMIT,
         2000,
         "How many series an instrument has before the rest share one with `otel_metric_overflow`.",
     )
-    run_dir: str = _setting(
+    run_dir: str = setting(
         "OTEL_OBS_RUN_DIR",
         parse.TEXT,
         "",
         "Where the service's directory is made; it joins nobody. Unset: `/dev/shm`, `XDG_RUNTIME_DIR` or the "
         "directory for temporary files.",
     )
-    service_id: str = _setting(
+    service_id: str = setting(
         "OTEL_OBS_SERVICE_ID",
         parse.SERVICE_ID,
         "",

@@ -9,7 +9,8 @@ from typing import Any
 from otel_obs.errors import SettingError, port_beside_socket, unknown_option, unknown_variable
 from otel_obs.settings import parsers as parse
 from otel_obs.settings.environment import process_environment
-from otel_obs.settings.table import BY_FIELD, BY_VARIABLE, PREFIX, SETTINGS, Setting, SettingsTable
+from otel_obs.settings.row import Setting
+from otel_obs.settings.table import BY_FIELD, BY_VARIABLE, PREFIX, SETTINGS, SettingsTable
 
 
 @dataclass(frozen=True)

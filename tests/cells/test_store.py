@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from otel_obs.cells import mapped
 from otel_obs.cells import store as store_module
 from otel_obs.cells.attributes import encode_attributes
 from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import Kind, SeriesRecord, Stream
+from otel_obs.cells.mapped import file_store, heap_store
 from otel_obs.cells.removals import Removal
 from otel_obs.cells.source import FileSource, OwnSource, open_file
-from otel_obs.cells.store import QUARANTINE_S, Store, StoreFullError, file_store, heap_store
+from otel_obs.cells.store import QUARANTINE_S, Store, StoreFullError
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk import MeterProvider
 from tests.cells.conftest import Fleet, record
@@ -149,7 +151,7 @@ def test_a_worn_index_is_begun_anew_and_nothing_is_lost(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A gauge of each session that comes and goes would fill any index in the end.
-    monkeypatch.setattr(store_module, "INDEX_BYTES", 256 << 10)
+    monkeypatch.setattr(mapped, "INDEX_BYTES", 256 << 10)
     moving = Moving(fleet)
     sessions = moving.meter.create_gauge("sessions")
     counter = moving.meter.create_counter("hits")

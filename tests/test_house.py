@@ -1,4 +1,4 @@
-"""One word for one thing: no class name stands in two modules of the package."""
+"""One word for one thing, and one theme for a module."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "otel_obs"
+
+MOST_LINES = 350
 
 MIRRORED = {
     # The names of OpenTelemetry's API and of prometheus_client, which `sdk` and `prometheus` stand for.
@@ -27,3 +29,12 @@ def test_no_class_name_stands_in_two_modules() -> None:
                 modules[node.name].append(path.relative_to(PACKAGE).as_posix())
     twice = {name: where for name, where in modules.items() if len(set(where)) > 1 and name not in MIRRORED}
     assert twice == {}
+
+
+def test_no_module_is_long() -> None:
+    """What has grown beyond this has two themes, and wants to be two modules."""
+    lengths = {
+        path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines())
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}

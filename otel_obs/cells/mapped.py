@@ -1,0 +1,94 @@
+"""Stores in a mapped file or, with the same code, in a process's own memory, as large as can be."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from collections.abc import Callable
+
+from otel_obs.cells.layout import Header
+from otel_obs.cells.store import Store, StoreFullError
+from otel_obs.host.signals import raise_interruption
+
+INDEX_BYTES = 24 << 20
+CELLS_BYTES = 40 << 20
+_LEAST_INDEX_BYTES = 96 << 10
+
+
+def heap_store(started_s: float, worker: bytes) -> Store:
+    """A store in this process's own memory, which no other process reads.
+
+    Raises:
+        StoreFullError: There is no memory.
+    """
+    return _largest(
+        lambda header: Store(_own_memory(header), header, lambda start, length: None), started_s, worker
+    )
+
+
+def _own_memory(header: Header) -> mmap.mmap:
+    size = header.cells_at + header.cells_bytes
+    if hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)
+
+
+def _largest(make: Callable[[Header], Store], started_s: float, worker: bytes, factor: int = 1) -> Store:
+    """A store as large as may be: address space may be limited, and a small store is better than none."""
+    index_bytes, cells_bytes = INDEX_BYTES * factor, CELLS_BYTES * factor
+    while True:
+        header = Header(os.getpid(), started_s, worker, index_bytes, cells_bytes)
+        try:
+            return make(header)
+        except (OSError, MemoryError, ValueError) as error:
+            raise_interruption(error)
+            if getattr(error, "errno", errno.ENOMEM) != errno.ENOMEM:
+                raise
+            if index_bytes <= _LEAST_INDEX_BYTES:
+                raise StoreFullError(f"there is no memory for it: {error}") from error
+            index_bytes, cells_bytes = index_bytes // 4, cells_bytes // 4
+
+
+def file_store(
+    descriptor: int,
+    started_s: float,
+    worker: bytes,
+    index_bytes: int = 0,
+    cells_bytes: int = 0,
+    factor: int = 1,
+) -> Store:
+    """A store in the new, empty file that *descriptor* is open on; the store owns the descriptor.
+
+    The whole reservation is sparse and mapped once; `posix_fallocate` backs each part before it is
+    touched, so that a full file system is an error at hand and not a SIGBUS.
+
+    Args:
+        descriptor: Open for reading and writing.
+        started_s: Unix seconds.
+        worker: Whose store it is.
+        index_bytes: The size of the index; by default it is chosen, and so is that of the cells.
+        cells_bytes: The size of the cells.
+        factor: How many times as large as usual it is to be, where sizes are chosen.
+
+    Raises:
+        OSError: The file cannot be sized or mapped.
+        StoreFullError: The file system has no room for the first pages, or there is no address space.
+    """
+
+    def make(header: Header) -> Store:
+        size = header.cells_at + header.cells_bytes
+        os.ftruncate(descriptor, size)
+        memory = mmap.mmap(descriptor, size)
+        return Store(memory, header, lambda start, length: os.posix_fallocate(descriptor, start, length))
+
+    try:
+        if index_bytes:
+            store = make(Header(os.getpid(), started_s, worker, index_bytes, cells_bytes))
+        else:
+            store = _largest(make, started_s, worker, factor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    store.own(descriptor)
+    return store

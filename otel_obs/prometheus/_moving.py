@@ -40,6 +40,7 @@ RECORDED: dict[type[theirs.MetricWrapperBase], type[Recorded]] = {
 
 _SAMPLING = ("_child_samples", "_multi_samples", "_samples")
 
+_CONSTRUCTOR = "_constructor_of_the_client"
 _MADE = "_recorded_by"
 """The attribute of a class that has the one whose metrics record to cells."""
 
@@ -60,7 +61,9 @@ def constructing(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
     Those do that stand in a registry which the service shows; of the classes of `prometheus_client` itself
     where they are stood in for.
     """
-    constructor = kind.__init__
+    # That of the client, also where it is stood in for already: one of ours within another would choose the
+    # class again.
+    constructor: Callable[..., None] = getattr(kind.__init__, _CONSTRUCTOR, kind.__init__)
 
     @wraps(constructor)
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -72,11 +75,12 @@ def constructing(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
             constructor(self, *args, **kwargs)
             return
         self.__class__ = recorded
-        # Every kind has it: a constructor within this one sees by it that the class is chosen.
-        self._has_chosen_mode = "multiprocess_mode" in kwargs or len(args) > _MODE_AT
+        if issubclass(recorded, RecordedGauge):
+            self._has_chosen_mode = "multiprocess_mode" in kwargs or len(args) > _MODE_AT
         constructor(self, *args, **kwargs)
         self._begin(registry)
 
+    setattr(construct, _CONSTRUCTOR, constructor)
     return construct
 
 

@@ -380,3 +380,30 @@ def test_a_metric_of_the_name_of_one_that_was_unregistered_begins_at_0_and_the_o
     REGISTRY.register(first)
     with Fork(first.labels("x").inc):
         assert lines("c_total") == ['c_total{k="x"} 5.0']
+
+
+@pytest.mark.parametrize("kind", ["Counter", "Gauge", "Summary", "Histogram"])
+@pytest.mark.parametrize("first", ["the client's", "ours"])
+def test_a_metric_of_ours_records_to_cells_whichever_road_is_there_first(first: str, kind: str) -> None:
+    # Each has a constructor around the client's, and neither may lie within the other.
+    code = f"""
+import otel_obs
+first, kind = {first!r}, {kind!r}
+if first == "ours":
+    import otel_obs.prometheus
+pipeline = otel_obs.configure(runtime_metrics=False)  # from here on the client is stood in for
+from otel_obs import prometheus
+import prometheus_client
+def use(metric):
+    (metric.inc if hasattr(metric, "inc") else metric.observe)(2)
+metric = getattr(prometheus, kind)("m", "")
+use(metric)
+use(type(metric)("other", ""))
+use(getattr(prometheus_client, kind)("third", ""))
+names = [column.table.stream.name for column in pipeline.snapshot().columns]
+print(sorted(set(names) & {{"m", "other", "third"}}))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=clean_env(), capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "['m', 'other', 'third']"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from otel_obs import prometheus
+from otel_obs.cells.worker import Worker
 from tests.prometheus.test_workers import Fork, Shared
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
@@ -157,6 +158,15 @@ def is_there(key: Key, merged: dict[Key, float], made: list[Made]) -> bool:
 _directories = itertools.count()
 
 
+def join(worker: Worker) -> None:
+    """Become a worker as a process does that is set up."""
+
+    def open_store() -> None:
+        worker.store()
+
+    worker.exclusively(open_store)
+
+
 def counted(made: list[Made], works: list[list[Done]], base: Path) -> dict[Key, float]:
     """What the workers of a service say together; the last one is this process."""
     directory = base / str(next(_directories))
@@ -169,8 +179,7 @@ def counted(made: list[Made], works: list[list[Done]], base: Path) -> dict[Key, 
         own = [each.make(number, registry) for number, each in enumerate(made)]
 
         def do(work: list[Done]) -> None:
-            worker = shared.provider.worker
-            worker.exclusively(lambda: worker.store())  # it joins as one that is set up does
+            join(shared.provider.worker)
             for call in work:
                 call.on(own)
 

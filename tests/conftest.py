@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,19 @@ from tests.support.prometheus import BINARY, MISSING
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(SCRUBBED)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def service_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """otel_obs as in a new process: nothing is set up, and nobody's metrics are in the client's registry."""
+    import otel_obs
+    from tests.support.registries import nobodys_registry
+
+    monkeypatch.setenv("OTEL_OBS_RUN_DIR", str(tmp_path))
+    otel_obs.shutdown()
+    with nobodys_registry():
+        yield
+        otel_obs.shutdown()
 
 
 def pytest_configure(config: pytest.Config) -> None:

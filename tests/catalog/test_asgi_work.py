@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +16,7 @@ from otel_obs.catalog.asgi import name_of
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 
-
-@pytest.fixture(autouse=True)
-def _service_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OTEL_OBS_RUN_DIR", str(tmp_path))
-    yield
-    otel_obs.shutdown()
+pytestmark = pytest.mark.usefixtures("service_of_its_own")
 
 
 def scrape() -> Samples:

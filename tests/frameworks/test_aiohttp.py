@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,7 @@ from tests.frameworks.test_frameworks import endpoints, scrape
 from tests.support.processes import Service, tool
 from tests.support.samples import Samples, parse_samples
 
-
-@pytest.fixture(autouse=True)
-def _service_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OTEL_OBS_RUN_DIR", str(tmp_path))
-    otel_obs.shutdown()
-    yield
-    otel_obs.shutdown()
+pytestmark = pytest.mark.usefixtures("service_of_its_own")
 
 
 async def ask(app: Any, *paths: str) -> list[tuple[int, bytes]]:

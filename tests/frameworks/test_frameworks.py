@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,7 @@ ITEMS = {
 ERRORS = {name: "KeyError" if name == "bottle" else "LookupError" for name in ITEMS}
 
 
-@pytest.fixture(autouse=True)
-def _service_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OTEL_OBS_RUN_DIR", str(tmp_path))
-    otel_obs.shutdown()  # what a test of another file may have set up
-    yield
-    otel_obs.shutdown()
+pytestmark = pytest.mark.usefixtures("service_of_its_own")
 
 
 def scrape() -> Samples:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,7 @@ from tests.support.samples import parse_samples
 ITEM, RULE = "/items/{item}", "/items/<item>"
 
 
-@pytest.fixture(autouse=True)
-def _service_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OTEL_OBS_RUN_DIR", str(tmp_path))
-    yield
-    otel_obs.shutdown()
+pytestmark = pytest.mark.usefixtures("service_of_its_own")
 
 
 def counted() -> dict[tuple[str, str], float]:

@@ -52,6 +52,8 @@ def post(service: Service, path: str, times: int = SENT) -> list[int]:
 def test_a_classifier_whose_metrics_are_mounted_by_a_dispatcher(tmp_path: Path) -> None:
     with run("classifier", tmp_path, *GUNICORN, "-w", "3") as service:
         assert post(service, "/predict/a.png") == [200] * SENT
+        # The least of all workers: 0 as long as one is still between making the gauge and setting it.
+        until(lambda: service.scrape("/metrics").value("model_state") == 1, "the last worker's model")
         for _ in range(6):
             samples = service.scrape("/metrics")
             predicted = {"method": "POST", "endpoint": "/predict/a.png"}

@@ -19,7 +19,10 @@ from tests.support.processes import Service, tool
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*inferred style")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*inferred style"),
+    pytest.mark.usefixtures("service_of_its_own"),
+]
 
 ROOT = Path(__file__).parents[2]
 WSGI = {"django_wsgi", "falcon_wsgi", "bottle"}
@@ -33,9 +36,6 @@ ITEMS = {
     "bottle": "/items/<number:int>",
 }
 ERRORS = {name: "KeyError" if name == "bottle" else "LookupError" for name in ITEMS}
-
-
-pytestmark = pytest.mark.usefixtures("service_of_its_own")
 
 
 def scrape() -> Samples:

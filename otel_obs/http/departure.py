@@ -18,6 +18,7 @@ _CONSEQUENCES = frozenset(
         "GeneratorExit",
         "GreenletExit",  # gevent
         "ClientDisconnect",  # starlette
+        "ConnectionClosed",  # simple-websocket
         "ClientDisconnected",  # uvicorn, werkzeug
         "WebSocketDisconnect",  # starlette
         "RequestAborted",  # django

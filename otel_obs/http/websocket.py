@@ -20,7 +20,7 @@ from otel_obs.http.routes import asgi_route
 
 Message = MutableMapping[str, Any]
 
-NO_STATUS, ABNORMAL, INTERNAL_ERROR = 1005, 1006, 1011
+NO_STATUS, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1005, 1006, 1009, 1011
 REJECTED = 403
 """What a server answers to a handshake that the application closes."""
 

@@ -14,13 +14,13 @@ from otel_obs.http import wsgi_body as body
 from otel_obs.http.departure import comes_of_leaving
 from otel_obs.http.instruments import Handles
 from otel_obs.http.nesting import MARK
-from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, SERVER_ERROR, Observer, type_name
+from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, REDIRECTION, SERVER_ERROR, Observer, type_name
 from otel_obs.http.peer import PATIENCE_S, Peer, peer_of
 from otel_obs.http.prefixes import wsgi_prefix
 from otel_obs.http.profiles import Connection, Outcome
 from otel_obs.http.routes import wsgi_sources
 from otel_obs.http.sizes import CountingInput, declared_bytes
-from otel_obs.http.websocket import INTERNAL_ERROR, Talk
+from otel_obs.http.wsgi_websocket import UNSEEN, Ending, WsgiTalk
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -36,10 +36,10 @@ class WsgiExchange:
     # Defaults of the class: what only some requests set.
     is_done = is_special = False
     _is_silent = _is_whole = False
-    upgraded: Callable[[], str] | None = None
-    """Tells the close code of a websocket that the server has accepted already."""
-    talk: Talk | None = None
-    """What records the websocket that the request has become."""
+    upgraded: Ending | None = None
+    """How a websocket ends that the server has accepted before it called the application."""
+    talk: WsgiTalk | None = None
+    """The websocket that the request has become."""
     _span: Span | None = None
     _error: BaseException | None = None
     route: str | None = None
@@ -96,23 +96,21 @@ class WsgiExchange:
 
         return counting
 
-    def accept(self, close_code: Callable[[], str]) -> Talk | None:
+    def accept(self, ending: Ending) -> WsgiTalk | None:
         """The request has become a websocket: it is no HTTP request any more.
 
-        Args:
-            close_code: Tells the close code when the connection is over; "" where it does not know.
-
         Returns:
-            What records the connection; None where the request is over or a websocket already.
+            The connection; None where the request is over or a websocket already.
         """
         if self.is_done or self.talk is not None:
             return None
         self.look()
         self.is_special = True
         self._active(-1.0)
-        self.talk = Talk(self._observer, close_code)
-        self.talk.open(self._connection)
-        return self.talk
+        talk = self.talk = WsgiTalk(self._observer, ending, self._connection)
+        if self.upgraded is None or self._status < REDIRECTION:
+            talk.open(talk.connection)
+        return talk
 
     def _connection(self, code: str = "") -> Connection:
         scheme = "wss" if self._entry.scheme == "https" else "ws"
@@ -242,7 +240,7 @@ class WsgiExchange:
         """Close the response; what was not sent by now will not be."""
         if not self._status and self.talk is None and body.asks_for_websocket(self.environ):
             # Nothing was answered: what talks to the client is nothing that we know.
-            self.accept(lambda: "")
+            self.accept(UNSEEN)
         try:
             close = getattr(self._result, "close", None)
             if close is not None:
@@ -265,9 +263,9 @@ class WsgiExchange:
         """The application raised; whether the client has left is asked of the connection."""
         if isinstance(error, StopIteration) and not self._status and body.asks_for_websocket(self.environ):
             # How gunicorn is told that it has nothing to answer.
-            self.accept(lambda: "")
+            self.accept(UNSEEN)
         if self.talk is not None or self.upgraded is not None:
-            if isinstance(error, Exception) and not isinstance(error, (StopIteration, OSError)):
+            if isinstance(error, Exception) and not isinstance(error, StopIteration):
                 self._error = error
             self._end(0)
             return
@@ -290,7 +288,8 @@ class WsgiExchange:
             self.accept(self.upgraded)
         self.is_done = True
         if self.talk is not None:
-            self._end_talk(self.talk)
+            self.talk.finish(self.environ, self._error, self._status)
+            self.environ = _GONE
             return
         elapsed_s = perf_counter() - self._started_s
         self._active(-1.0)
@@ -318,16 +317,6 @@ class WsgiExchange:
             self.environ = _GONE
             if token is not None:
                 detach(token)
-
-    def _end_talk(self, talk: Talk) -> None:
-        try:
-            talk.end(self._connection, str(INTERNAL_ERROR) if self._error is not None else "")
-            if self._error is not None:
-                self._observer.count_error(self._error)
-        except Exception as error:
-            self._observer.failed("the end of a websocket", error)
-        finally:
-            self.environ = _GONE
 
     def _end_as(self, status: int, error_type: str, route: str | None, elapsed_s: float) -> Handles:
         observer, entry = self._observer, self._entry

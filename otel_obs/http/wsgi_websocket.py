@@ -1,0 +1,80 @@
+"""A WSGI request that has become a websocket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from otel_obs.http.departure import comes_of_leaving
+from otel_obs.http.observe import REDIRECTION, SERVER_ERROR, Observer
+from otel_obs.http.peer import Peer, peer_of
+from otel_obs.http.profiles import Connection
+from otel_obs.http.websocket import ABNORMAL, INTERNAL_ERROR, Talk
+
+
+class Ending(Protocol):
+    """Knows how the connection of one package ends."""
+
+    def close_code(self) -> str:
+        """The code of the close frame that was sent first, by either side; "" where nothing tells."""
+
+    def is_over(self) -> bool:
+        """Whether either side has closed it, or it broke."""
+
+
+class _Unseen:
+    """Of a package that is not known."""
+
+    def close_code(self) -> str:
+        """Nothing tells."""
+        return ""
+
+    def is_over(self) -> bool:
+        """Whoever fails on it has probably lost it."""
+        return True
+
+
+UNSEEN: Ending = _Unseen()
+
+
+class WsgiTalk(Talk):
+    """Records the websocket that a WSGI request has become.
+
+    Args:
+        observer: Records it.
+        ending: Knows how it ends.
+        connection: Describes it, given the close code.
+    """
+
+    __slots__ = ("_ending", "connection")
+
+    def __init__(self, observer: Observer, ending: Ending, connection: Callable[..., Connection]) -> None:
+        super().__init__(observer, ending.close_code)
+        self._ending, self.connection = ending, connection
+
+    def finish(self, environ: Mapping[str, Any], error: BaseException | None, status: int) -> None:
+        """The application is done.
+
+        Args:
+            environ: The request's.
+            error: What the application raised, if anything.
+            status: What it answered, which reaches nobody; of a connection that it never used, a refusal.
+        """
+        try:
+            code = ""
+            if error is not None and self._comes_of_leaving(environ, error):
+                error, code = None, self._close_code() or str(ABNORMAL)
+            elif error is not None:
+                code = str(INTERNAL_ERROR if self.is_open else SERVER_ERROR)
+            elif not self.is_open and status >= REDIRECTION:
+                code = str(status)
+            self.end(self.connection, code)
+            if error is not None:
+                self._observer.count_error(error)
+        except Exception as failure:
+            self._observer.failed("the end of a websocket", failure)
+
+    def _comes_of_leaving(self, environ: Mapping[str, Any], error: BaseException) -> bool:
+        if not comes_of_leaving(error):
+            return False
+        return self._ending.is_over() or peer_of(environ) is Peer.GONE

@@ -17,7 +17,7 @@ import prometheus_client
 from benchmarks.prometheus_api import _Shared
 from benchmarks.recording import BOUNDS, THREE, TWO, _memory_backed
 from otel_obs import compiled, prometheus
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk import MeterProvider
 

@@ -15,7 +15,7 @@ import prometheus_client
 
 from benchmarks.recording import CALLS, medians
 from otel_obs import prometheus
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker

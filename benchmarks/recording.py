@@ -14,7 +14,7 @@ import prometheus_client
 from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk import MeterProvider
 

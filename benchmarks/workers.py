@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker
 from otel_obs.exposition import render

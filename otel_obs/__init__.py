@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_obs import errors
     from otel_obs.assembly.applications import PrometheusMiddleware, instrument
-    from otel_obs.assembly.page import get_metrics
+    from otel_obs.assembly.exposing import get_metrics
     from otel_obs.assembly.pipeline import Pipeline
     from otel_obs.assembly.setup import configure, shutdown
     from otel_obs.assembly.stock_place import PrometheusReader
@@ -60,7 +60,7 @@ _MODULES = {
     "PrometheusReader": "assembly.stock_place",
     "Timer": "sdk.timing",
     "configure": "assembly.setup",
-    "get_metrics": "assembly.page",
+    "get_metrics": "assembly.exposing",
     "instrument": "assembly.applications",
     "record_detection": "catalog.detection",
     "record_prediction": "catalog.model",

@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined,unused-ignore]
 
 from otel_obs.assembly import applications, setup
-from otel_obs.frameworks.table import INSTRUMENTORS
+from otel_obs.frameworks.known import INSTRUMENTORS
 
 _logger = logging.getLogger("otel_obs")
 

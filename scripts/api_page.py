@@ -31,7 +31,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "assembly.applications.PrometheusMiddleware",
             "assembly.setup.configure",
             "assembly.setup.shutdown",
-            "assembly.page.get_metrics",
+            "assembly.exposing.get_metrics",
             "assembly.stock_place.PrometheusReader",
             "catalog.cache.observe",
             "http.observe.ExtraLabels",

@@ -31,7 +31,7 @@ from otel_obs.ops.dashboards import DEMO, PLAIN, PRODUCTION
 from otel_obs.ops.dockerfile import dockerfile, dockerignore
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob
-from otel_obs.ops.service import COLLECTOR, OPTIONAL, MonitoredService
+from otel_obs.ops.service_facts import COLLECTOR, OPTIONAL, MonitoredService
 from otel_obs.ops.yaml_text import yaml_text
 from otel_obs.settings import Settings
 

@@ -113,7 +113,7 @@ def cell(text: str) -> str:
 
 def check_page(name: str) -> str:
     """One page of docs/checks/."""
-    return NOTE.format(source="otel_obs/checks/table.py") + "\n" + check_pages()[name]
+    return NOTE.format(source="otel_obs/checks/all_checks.py") + "\n" + check_pages()[name]
 
 
 def readme(text: str) -> str:

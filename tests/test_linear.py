@@ -15,7 +15,6 @@ from otel_obs.cells.attributes import canonical, has_too_long, label_value
 from otel_obs.cells.layout import Scope
 from otel_obs.errors import SettingError
 from otel_obs.exposition import OPENMETRICS, TEXT, Options, negotiate
-from otel_obs.exposition.exemplars import exemplar_labels
 from otel_obs.exposition.lexical import escape_help, escape_name, escape_value, to_utf8
 from otel_obs.exposition.names import (
     Spelling,
@@ -25,6 +24,7 @@ from otel_obs.exposition.names import (
     unit_word,
 )
 from otel_obs.exposition.negotiate import _split
+from otel_obs.exposition.shown_exemplars import exemplar_labels
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip, run
 from otel_obs.settings import SETTINGS, Settings

@@ -27,7 +27,7 @@ from benchmarks.comparison import (
     Figure,
     figure,
 )
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk import MeterProvider
 

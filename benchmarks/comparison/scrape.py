@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from benchmarks.comparison import CLIENT, CLIENT_OVER_WORKERS, OURS, STOCK, Figure, figure
 from benchmarks.exposition import body, ours, prometheus_client_registry, stock_registry
 from benchmarks.workers import BOUNDS, THEIRS, fork_recording, scrape_of
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk import MeterProvider

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from otel_obs.assembly.observers import exclusion_for, make_observer, shared_observer
 from otel_obs.assembly.setup import Running, configure, settings_in_force
 from otel_obs.errors import InstrumentationError, dropped_application, framework_not_measured
-from otel_obs.frameworks.servers import SERVERS
-from otel_obs.frameworks.servers import restore as restore_servers
-from otel_obs.frameworks.table import (
+from otel_obs.frameworks.known import (
     FRAMEWORKS,
     UNMEASURED,
     Framework,
@@ -23,6 +21,8 @@ from otel_obs.frameworks.table import (
     framework_within,
     layers,
 )
+from otel_obs.frameworks.servers import SERVERS
+from otel_obs.frameworks.servers import restore as restore_servers
 from otel_obs.host.imports import Action, when_imported
 from otel_obs.host.weak import Notes, WeakObjects
 from otel_obs.http.callables import Either, Protocol, protocol_of

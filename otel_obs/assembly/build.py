@@ -12,10 +12,10 @@ from otel_obs.assembly.signs import SignOfLife
 from otel_obs.assembly.standing_in import stand_in_when_imported
 from otel_obs.catalog.kit import metric
 from otel_obs.catalog.kit.naming import Naming
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import SettingError
-from otel_obs.frameworks.table import RIVAL_SCOPES
+from otel_obs.frameworks.known import RIVAL_SCOPES
 from otel_obs.host.imports import when_imported
 from otel_obs.rundir.identity import Identity, is_first
 from otel_obs.sdk import MeterProvider

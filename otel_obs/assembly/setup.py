@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from opentelemetry import metrics
 
 from otel_obs.assembly.standing_in import stand_in_when_imported
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.errors import SettingError
 from otel_obs.host import forks
 from otel_obs.host.forgiving import forgiving

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from otel_obs.assembly.pipeline import Pipeline
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.errors import NotSharedError, metrics_are_served
 from otel_obs.serving.address import listening
 

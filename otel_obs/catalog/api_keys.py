@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import CounterMetric, GaugeMetric
+from otel_obs.catalog.kit.kinds import CounterMetric, GaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.catalog.kit.redaction import looks_secret
 from otel_obs.errors import secret_value

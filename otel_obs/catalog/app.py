@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import GaugeMetric
+from otel_obs.catalog.kit.kinds import GaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 
 __all__ = ["app_info", "set_app_info"]

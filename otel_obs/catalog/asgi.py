@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-from otel_obs.catalog.kit.instruments import (
+from otel_obs.catalog.kit.kinds import (
     CounterMetric,
     HistogramMetric,
     ObservableGaugeMetric,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from otel_obs.catalog.kit.boundary import safely
 from otel_obs.catalog.kit.functions import ask, ask_no_longer
-from otel_obs.catalog.kit.instruments import CounterMetric
+from otel_obs.catalog.kit.kinds import CounterMetric
 from otel_obs.catalog.kit.stated import StatedGauge
 from otel_obs.host import forks
 

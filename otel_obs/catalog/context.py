@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import HistogramMetric
+from otel_obs.catalog.kit.kinds import HistogramMetric
 
 __all__ = ["context_size_bytes"]
 

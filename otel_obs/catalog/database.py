@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import Any
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric, ObservableGaugeMetric
+from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY, Semconv
-from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, Run
 from otel_obs.errors import DeclarationError
 
 __all__ = ["db_connections", "db_queries_total", "db_query_duration_seconds", "record_query"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric
+from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY
 
 __all__ = [

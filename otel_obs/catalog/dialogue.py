@@ -6,7 +6,7 @@ from types import TracebackType
 
 from otel_obs.catalog import pipeline
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import CounterMetric
+from otel_obs.catalog.kit.kinds import CounterMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.sdk.context_managers import AlsoAsync
 

@@ -7,7 +7,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import CounterMetric
+from otel_obs.catalog.kit.kinds import CounterMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.errors import not_a_text
 from otel_obs.host.counted import note_counted

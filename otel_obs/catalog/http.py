@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_obs.catalog import errors
-from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric, UpDownCounterMetric
+from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric, UpDownCounterMetric
 from otel_obs.catalog.kit.metric import Metric
 from otel_obs.catalog.kit.naming import ANY, Naming, Semconv
 

@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import NamedTuple, TypeVar, overload
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric
+from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY, Semconv
-from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, Run
 from otel_obs.cells.layout import Kind
 from otel_obs.errors import DeclarationError
 

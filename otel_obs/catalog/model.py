@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import CounterMetric, GaugeMetric, HistogramMetric
+from otel_obs.catalog.kit.kinds import CounterMetric, GaugeMetric, HistogramMetric
 
 __all__ = [
     "inference_duration_seconds",

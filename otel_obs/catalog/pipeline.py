@@ -7,7 +7,7 @@ from _thread import RLock
 from collections import OrderedDict
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import GaugeMetric, HistogramMetric
+from otel_obs.catalog.kit.kinds import GaugeMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 from otel_obs.sdk.timing import Timer

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from otel_obs.catalog.kit.instruments import ObservableCounterMetric, ObservableGaugeMetric
+from otel_obs.catalog.kit.kinds import ObservableCounterMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 

@@ -20,7 +20,7 @@ from otel_obs.catalog.asgi import (
     worker_thread_tokens_used,
     worker_thread_tokens_waiting,
 )
-from otel_obs.catalog.kit.instruments import HistogramMetric, ObservableGaugeMetric
+from otel_obs.catalog.kit.kinds import HistogramMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 

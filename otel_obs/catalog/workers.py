@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from otel_obs.catalog import process
-from otel_obs.catalog.kit.instruments import ObservableCounterMetric, ObservableGaugeMetric
+from otel_obs.catalog.kit.kinds import ObservableCounterMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 

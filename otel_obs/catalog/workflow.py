@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from otel_obs.catalog.kit.boundary import safely
-from otel_obs.catalog.kit.instruments import CounterMetric, HistogramMetric, UpDownCounterMetric
+from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric, UpDownCounterMetric
 from otel_obs.catalog.kit.naming import ANY
-from otel_obs.catalog.kit.run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, Run
 
 __all__ = ["record_workflow", "workflow_duration_seconds", "workflows_active", "workflows_total"]
 

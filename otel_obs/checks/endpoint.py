@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email.message import Message
 
+from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import Evidence, body_format
-from otel_obs.checks.table import Finding
 from otel_obs.reading.fetch import Fetched
 
 TEXT = "text/plain"

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import Evidence
-from otel_obs.checks.table import Finding
 from otel_obs.reading.page import ScrapedFamily, ScrapedPage
 
 Key = tuple[str, object]

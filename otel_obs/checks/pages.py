@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_obs.checks.table import CHECKS, Check
+from otel_obs.checks.all_checks import CHECKS, Check
 
 INDEX = """\
 # What `otel-obs check` finds

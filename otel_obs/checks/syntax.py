@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import Evidence, Scraped
-from otel_obs.checks.table import Finding
 from otel_obs.reading.page import ScrapedPage
 from otel_obs.reading.protobuf import ProtobufError, read_family_types
 

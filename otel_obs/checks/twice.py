@@ -6,9 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import Evidence
-from otel_obs.checks.labels import label_values
-from otel_obs.checks.table import Finding
+from otel_obs.checks.label_checks import label_values
 from otel_obs.reading.page import ScrapedFamily
 
 # Up to "request" a name is its library's: flask_http_request_total, http_server_request_duration_seconds.

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from otel_obs.checks.all_checks import BY_CODE, Finding
 from otel_obs.checks.evidence import Limits
-from otel_obs.checks.run import Repetition, check_source
-from otel_obs.checks.table import BY_CODE, Finding
+from otel_obs.checks.examination import Repetition, check_source
 from otel_obs.cli import output
 from otel_obs.reading.fetch import address_or_file
 

@@ -14,7 +14,7 @@ from otel_obs.cli import output
 from otel_obs.demonstration.customers import Customers
 from otel_obs.demonstration.serving_shop import HOST, ShopService
 from otel_obs.errors import UnreadableError
-from otel_obs.live.server import LiveServer
+from otel_obs.live.loopback import LiveServer
 from otel_obs.reading.fetch import Fetching
 
 

@@ -16,7 +16,7 @@ from otel_obs.ops.hosts import SERVERS
 from otel_obs.ops.kubernetes.kustomize import RELEASE
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import PLACES, RemoteWrite, ScrapeJob
-from otel_obs.ops.service import MonitoredService, job_of, named_by, read_page
+from otel_obs.ops.service_facts import MonitoredService, job_of, named_by, read_page
 from otel_obs.settings import Settings
 
 WhatArgument = Annotated[str, typer.Argument(metavar="WHAT", help=f"One of: {', '.join([*KINDS, ALL])}.")]

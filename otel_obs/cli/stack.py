@@ -14,9 +14,9 @@ from otel_obs.errors import OperationsError
 from otel_obs.ops.bundle import Wish, files_of, write_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
-from otel_obs.ops.service import MonitoredService, job_of, read_page
-from otel_obs.ops.stack.fetch import RELEASES, RELEASES_FETCHED, fetch_release
-from otel_obs.ops.stack.parts import BY_NAME
+from otel_obs.ops.service_facts import MonitoredService, job_of, read_page
+from otel_obs.ops.stack.download import RELEASES, RELEASES_FETCHED, fetch_release
+from otel_obs.ops.stack.programs import BY_NAME
 from otel_obs.ops.stack.running import log_of, stack_state, start_stack, stop_stack
 from otel_obs.settings import Settings
 

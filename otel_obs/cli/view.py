@@ -10,7 +10,7 @@ import typer
 
 from otel_obs.cli import output
 from otel_obs.errors import UnreadableError
-from otel_obs.live.server import LiveServer
+from otel_obs.live.loopback import LiveServer
 from otel_obs.reading.fetch import address
 
 DEFAULT_TARGET = "localhost:8000"

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from otel_obs import service
-from otel_obs.diagnosis import packages, places
+from otel_obs.diagnosis import packages, whereabouts
 from otel_obs.diagnosis.launch import Launch, take_apart
 from otel_obs.diagnosis.others import CALLABLES, OTHER_LIBRARIES, UNMEASURED
 from otel_obs.diagnosis.report import Diagnosis
-from otel_obs.diagnosis.servers import MODELS, SERVER_KINDS, TARGET, ServerModel, server_of
 from otel_obs.diagnosis.sources import Sources, read_sources
+from otel_obs.diagnosis.worker_starts import MODELS, SERVER_KINDS, TARGET, ServerModel, server_of
 from otel_obs.errors import SettingError, UnreadableError
-from otel_obs.frameworks.table import FRAMEWORKS
+from otel_obs.frameworks.known import FRAMEWORKS
 from otel_obs.host import proc
 from otel_obs.settings import SETTINGS, Settings
 
@@ -47,8 +47,8 @@ def examine(command: Sequence[str], environ: Mapping[str, str], directory: Path)
     settings = _examine_application(diagnosis, launch, model, directory)
     if settings is not None:
         ports = model.ports if model is not None else ()
-        places.examine_ports(diagnosis, settings, ports)
-        places.examine_directory(diagnosis, settings, launch.environ)
+        whereabouts.examine_ports(diagnosis, settings, ports)
+        whereabouts.examine_directory(diagnosis, settings, launch.environ)
     return diagnosis
 
 
@@ -96,10 +96,10 @@ def examine_process(pid: int) -> Diagnosis:
         _examine_program(diagnosis, launch, model)
     settings = _examine_application(diagnosis, launch, model, directory)
     if settings is not None:
-        listening = {port for each in [pid, *workers] for port in places.ports_of(each)}
+        listening = {port for each in [pid, *workers] for port in whereabouts.ports_of(each)}
         ports = tuple(sorted(listening - {settings.prometheus_port}))
-        places.examine_ports(diagnosis, settings, ports)
-        places.examine_directory(diagnosis, settings, environ)
+        whereabouts.examine_ports(diagnosis, settings, ports)
+        whereabouts.examine_directory(diagnosis, settings, environ)
     return diagnosis
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
 from otel_obs.distro import CLIENTS
-from otel_obs.frameworks.table import INSTRUMENTORS
+from otel_obs.frameworks.known import INSTRUMENTORS
 from otel_obs.settings import Settings
 
 OURS = "otel_obs"

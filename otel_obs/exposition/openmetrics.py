@@ -16,15 +16,15 @@ from math import isfinite
 
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar
-from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help_openmetrics, number, quoted_name, to_utf8
-from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start
+from otel_obs.exposition.line_templates import LINES_A_CHUNK, histogram_lines, label_block, sample_start
 from otel_obs.exposition.names import TOTAL, Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
 from otel_obs.exposition.readable import readable
 from otel_obs.exposition.series import parts, prepare
+from otel_obs.exposition.shown_exemplars import exemplar_labels, latest, latest_by_bucket
 
 END = b"# EOF\n"
 

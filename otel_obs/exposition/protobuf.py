@@ -12,7 +12,6 @@ from math import isfinite
 
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, ExponentialValue
-from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import to_utf8
 from otel_obs.exposition.names import Labels, Spelling
@@ -21,6 +20,7 @@ from otel_obs.exposition.parts import Part
 from otel_obs.exposition.plan import Family, FamilyType, warn_once
 from otel_obs.exposition.readable import readable
 from otel_obs.exposition.series import parts, prepare
+from otel_obs.exposition.shown_exemplars import exemplar_labels, latest, latest_by_bucket
 
 _COUNTER, _GAUGE, _SUMMARY, _UNTYPED, _HISTOGRAM, _GAUGE_HISTOGRAM = range(6)
 _TYPES: dict[FamilyType, int] = {

@@ -11,7 +11,13 @@ from itertools import islice
 from otel_obs.cells.layout import Kind
 from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help, number, quoted_name, to_utf8
-from otel_obs.exposition.lines import LINES_A_CHUNK, histogram_lines, label_block, sample_start, scalar_lines
+from otel_obs.exposition.line_templates import (
+    LINES_A_CHUNK,
+    histogram_lines,
+    label_block,
+    sample_start,
+    scalar_lines,
+)
 from otel_obs.exposition.names import Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType

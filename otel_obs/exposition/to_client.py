@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar, Snapshot
 from otel_obs.exposition.claims import settle
-from otel_obs.exposition.exemplars import exemplar_labels, latest, latest_by_bucket
 from otel_obs.exposition.from_client import OURS
 from otel_obs.exposition.lexical import number
 from otel_obs.exposition.names import TOTAL, Labels, Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import DEFAULT_OPTIONS, Family, Options, plan
 from otel_obs.exposition.series import parts, prepare
+from otel_obs.exposition.shown_exemplars import exemplar_labels, latest, latest_by_bucket
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

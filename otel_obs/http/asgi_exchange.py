@@ -10,8 +10,8 @@ from typing import Any
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, set_span_in_context
 
+from otel_obs.http.bound_instruments import Handles
 from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
-from otel_obs.http.instruments import Handles
 from otel_obs.http.nesting import CURRENT, MARK
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, REDIRECTION, SERVER_ERROR, Observer, type_name
 from otel_obs.http.peer import PATIENCE_S, asgi_has_left

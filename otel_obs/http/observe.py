@@ -8,9 +8,9 @@ from typing import Any
 
 from otel_obs.host.counted import was_counted
 from otel_obs.host.signals import raise_interruption
+from otel_obs.http.bound_instruments import Handles, HttpInstruments, Record, adder, bound, nothing
 from otel_obs.http.exclusion import Carrier, Exclusion
 from otel_obs.http.extra import ExtraLabels, check_apart
-from otel_obs.http.instruments import Handles, HttpInstruments, Record, adder, bound, nothing
 from otel_obs.http.profiles import KNOWN_METHODS, OTHER, Classic, Connection, Outcome, Profile
 from otel_obs.sdk.fused import beginning
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
+from otel_obs.http.bound_instruments import Record, nothing
 from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
-from otel_obs.http.instruments import Record, nothing
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import Observer
 from otel_obs.http.peer import asgi_has_left

@@ -11,8 +11,8 @@ from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, set_span_in_context
 
 from otel_obs.http import wsgi_body as body
+from otel_obs.http.bound_instruments import Handles
 from otel_obs.http.departure import comes_of_leaving
-from otel_obs.http.instruments import Handles
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, REDIRECTION, SERVER_ERROR, Observer, type_name
 from otel_obs.http.peer import PATIENCE_S, Peer, peer_of

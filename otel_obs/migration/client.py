@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from otel_obs.migration.exporters import PORT
 from otel_obs.migration.module import PythonModule, argument, keywords, literal
 from otel_obs.migration.places import FoundCode
+from otel_obs.migration.request_counters import PORT
 
 VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 HOOKS = frozenset(

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from otel_obs.migration.exporters import IMPORT, instrumented
 from otel_obs.migration.module import PythonModule, argument, keywords, literal
 from otel_obs.migration.places import FoundCode
+from otel_obs.migration.request_counters import IMPORT, instrumented
 
 FLASK_HOOKS = ("before_request", "after_request", "teardown_request")
 KINDS = {

@@ -11,11 +11,11 @@ from otel_obs.errors import UnreadableError
 from otel_obs.migration import editing, files
 from otel_obs.migration.client import DIRECTORY, HOOKS, find_client
 from otel_obs.migration.editing import Edit
-from otel_obs.migration.exporters import find_exporters
-from otel_obs.migration.imports import added_imports, imported_by_others, unused_imports
+from otel_obs.migration.import_edits import added_imports, imported_by_others, unused_imports
 from otel_obs.migration.middleware import find_middleware
 from otel_obs.migration.module import PEERS, NotPythonError, PythonModule
 from otel_obs.migration.places import FoundCode, Place
+from otel_obs.migration.request_counters import find_exporters
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from otel_obs.ops.alerts.alert import Alert, Links, rule_of
 from otel_obs.ops.alerts.burn import burn_alerts
 from otel_obs.ops.objectives import Objective
 from otel_obs.ops.promql import Dialect
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 
 ALERTS: tuple[Alert, ...] = (*api.ALERTS, *model.ALERTS, *llm.ALERTS, *runtime.ALERTS, *collector.ALERTS)
 

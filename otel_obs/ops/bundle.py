@@ -20,8 +20,8 @@ from otel_obs.ops.kubernetes.kustomize import RELEASE, kubernetes_objects
 from otel_obs.ops.kubernetes.workload import Workload
 from otel_obs.ops.objectives import Objective, check_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob, kubernetes_jobs, prometheus_config
-from otel_obs.ops.recording import recording_rules
-from otel_obs.ops.service import MonitoredService, named_by
+from otel_obs.ops.recording_rules import recording_rules
+from otel_obs.ops.service_facts import MonitoredService, named_by
 from otel_obs.ops.yaml_text import yaml_text
 
 MANIFEST = ".otel-obs-generated.json"

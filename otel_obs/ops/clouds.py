@@ -20,7 +20,7 @@ from otel_obs.ops.collector_config import (
 )
 from otel_obs.ops.dockerfile import USER
 from otel_obs.ops.promql import row_of
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 from otel_obs.ops.yaml_text import yaml_text
 
 METRICS_PORT = 9464

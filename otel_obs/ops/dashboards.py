@@ -13,7 +13,7 @@ from otel_obs.errors import MissingPackageError
 from otel_obs.ops.panels import agents, health, http, llm, model
 from otel_obs.ops.panels.panel import Panel, Section
 from otel_obs.ops.promql import Dialect
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 
 COLUMNS, STAT_HEIGHT, HEIGHT = 24, 4, 8
 MATCHERS = ('job=~"$job"', 'instance=~"$instance"')

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from otel_obs.errors import OperationsError
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 
 EXPECTED = "write it as availability=99.9 or latency=95%<500ms"
 REQUESTS = "http_requests_total"

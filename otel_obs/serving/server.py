@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.errors import UnusableSocketError, port_of_own_service
 from otel_obs.host import forks
 from otel_obs.host.endings import at_end

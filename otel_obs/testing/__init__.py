@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otel_obs.testing.clock import FixedClock
-    from otel_obs.testing.metrics import MetricsDelta, MetricsRecorded
+    from otel_obs.testing.recorded import MetricsDelta, MetricsRecorded
 
 __all__ = ["FixedClock", "MetricsDelta", "MetricsRecorded"]
 
@@ -21,5 +21,5 @@ if not TYPE_CHECKING:  # else any misspelt name were one of type Any
         """Import a public name when it is first used: pytest loads this package in every run."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = "clock" if name == "FixedClock" else "metrics"
+        module = "clock" if name == "FixedClock" else "recorded"
         return getattr(import_module(f"{__name__}.{module}"), name)

@@ -11,7 +11,7 @@ from importlib import import_module
 _TIMING = (
     "catalog.asgi",
     "catalog.database",
-    "catalog.kit.run",
+    "catalog.kit.timed_run",
     "catalog.llm",
     "http.asgi_exchange",
     "http.websocket",

@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from otel_obs.testing.clock import FixedClock
-    from otel_obs.testing.metrics import MetricsRecorded
+    from otel_obs.testing.recorded import MetricsRecorded
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,7 +30,7 @@ def metrics_recorded(
     would only log in production, an error of its own or a measurement that is dropped, fails the test.
     """
     from otel_obs.testing.isolation import isolated
-    from otel_obs.testing.metrics import MetricsRecorded
+    from otel_obs.testing.recorded import MetricsRecorded
 
     marker = request.node.get_closest_marker("otel_obs")
     with isolated(tmp_path_factory.mktemp("otel-obs"), dict(marker.kwargs) if marker else {}):

@@ -22,7 +22,7 @@ from otel_obs.catalog import (
 )
 from otel_obs.catalog.kit.metric import install, uninstall
 from otel_obs.catalog.kit.naming import Naming
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker
 from otel_obs.exposition import TEXT, render

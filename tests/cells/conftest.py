@@ -9,7 +9,7 @@ import pytest
 
 from otel_obs.cells.attributes import canonical, encode_attributes
 from otel_obs.cells.layout import Stream
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.store import Store
 from otel_obs.cells.view import MergedView

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import NotSharedError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from otel_obs.checks.all_checks import CHECKS, Finding
 from otel_obs.checks.evidence import Evidence, Limits, Scraped
-from otel_obs.checks.run import check_source, judge
-from otel_obs.checks.table import CHECKS, Finding
+from otel_obs.checks.examination import check_source, judge
 from otel_obs.reading import addresses
 from otel_obs.reading.fetch import Fetched, Fetching
 from otel_obs.reading.text import read_page

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_obs.checks.evidence import Limits
-from otel_obs.checks.run import Repetition, check_source
+from otel_obs.checks.examination import Repetition, check_source
 from otel_obs.reading.fetch import Fetching
 from tests.support import systems
 from tests.support.classifier import classifier, image

@@ -26,7 +26,7 @@ from typing import Any
 from opentelemetry.context import attach, detach, set_value
 
 from otel_obs import compiled
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.fused import beginning, ending

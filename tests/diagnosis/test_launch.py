@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otel_obs.diagnosis.launch import interpreter_of, take_apart
-from otel_obs.diagnosis.servers import server_of
+from otel_obs.diagnosis.worker_starts import server_of
 from otel_obs.errors import UnreadableError
 
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as strict
 
 from otel_obs.assembly.pipeline import Pipeline
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.worker import Worker
 from otel_obs.exposition import negotiate, render
 from otel_obs.sdk import MeterProvider

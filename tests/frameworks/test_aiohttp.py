@@ -11,7 +11,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 import otel_obs
-from otel_obs.frameworks.table import framework_of
+from otel_obs.frameworks.known import framework_of
 from tests.apps import frameworks as apps
 from tests.frameworks.test_frameworks import endpoints, scrape
 from tests.support.processes import Service, tool

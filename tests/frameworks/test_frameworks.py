@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import otel_obs
 from otel_obs.frameworks.django import template_of
-from otel_obs.frameworks.table import FRAMEWORKS, framework_of, framework_within
+from otel_obs.frameworks.known import FRAMEWORKS, framework_of, framework_within
 from tests.apps import frameworks as apps
 from tests.http import drive
 from tests.support.processes import Service, tool

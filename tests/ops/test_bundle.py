@@ -13,7 +13,7 @@ from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError
 from otel_obs.ops.bundle import Wish, alertmanager_files, prometheus_files, write_files
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob
-from otel_obs.ops.service import OPTIONAL, MonitoredService
+from otel_obs.ops.service_facts import OPTIONAL, MonitoredService
 from tests.ops.promtools import amtools, promtools
 
 ROOT = Path(__file__).resolve().parents[2]

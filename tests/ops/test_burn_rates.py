@@ -12,7 +12,7 @@ from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerts.burn import burn_alerts
 from otel_obs.ops.objectives import PAGE, TICKET, Objective, check_objective, parse_objective
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 from tests.ops.promtools import promtools
 from tests.ops.test_alerts import PLACES, run_tests
 

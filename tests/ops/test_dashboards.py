@@ -27,7 +27,7 @@ from otel_obs.ops.bundle import Wish, grafana_files, prometheus_files
 from otel_obs.ops.dashboards import BOARDS, COLUMNS, DEMO, PLAIN, PRODUCTION, dashboard
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
-from otel_obs.ops.service import OPTIONAL, MonitoredService
+from otel_obs.ops.service_facts import OPTIONAL, MonitoredService
 from otel_obs.settings import Settings
 from tests.support import systems as examples
 from tests.support.prometheus import BINARY, PrometheusServer

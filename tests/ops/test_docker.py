@@ -15,7 +15,7 @@ import yaml
 from otel_obs.ops.bundle import Wish, docker_files, write_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 from tests.ops.promtools import found
 from tests.support.programs import ROOT
 

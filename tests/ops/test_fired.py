@@ -12,7 +12,7 @@ import pytest
 from otel_obs.catalog.kit.naming import Naming
 from otel_obs.ops.bundle import Wish, alertmanager_files, prometheus_files, write_files
 from otel_obs.ops.prometheus_config import ScrapeJob
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 from otel_obs.settings import Settings
 from tests.support.alertmanager import ALERTMANAGER, PageReceiver, alertmanager_server
 from tests.support.classifier import DIRECTORY, image, settings

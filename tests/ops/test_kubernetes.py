@@ -22,7 +22,7 @@ from otel_obs.ops.kubernetes.monitors import APPLY_LIMIT, CONFIG_MAP_LIMIT, dash
 from otel_obs.ops.kubernetes.workload import Workload
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 from tests.ops.promtools import found
 from tests.support.programs import ROOT
 

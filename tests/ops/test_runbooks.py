@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_obs.ops.promql import names_in, row_of
-from otel_obs.ops.recording import RED
+from otel_obs.ops.recording_rules import RED
 from tests.docs.story import broken_links
 from tests.ops.promtools import promtools
 

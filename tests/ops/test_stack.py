@@ -20,8 +20,8 @@ import psutil
 import pytest
 
 from otel_obs.errors import OperationsError
-from otel_obs.ops.stack.fetch import Release, fetch_release, this_system
-from otel_obs.ops.stack.parts import PARTS, program_of
+from otel_obs.ops.stack.download import Release, fetch_release, this_system
+from otel_obs.ops.stack.programs import PARTS, program_of
 from otel_obs.ops.stack.running import stack_state
 from tests.support.classifier import classifier, image
 from tests.support.processes import clean_env, free_port

@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from otel_obs import prometheus
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker

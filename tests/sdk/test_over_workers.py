@@ -17,7 +17,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
 from otel_obs.cells import exponential
-from otel_obs.cells.service import Service
+from otel_obs.cells.membership import Service
 from otel_obs.cells.snapshot import Column
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker

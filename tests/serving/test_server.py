@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from otel_obs.cells.service import Service as WorkersOfOneService
+from otel_obs.cells.membership import Service as WorkersOfOneService
 from otel_obs.rundir.directory import PREFIX
 from otel_obs.serving import server
 from otel_obs.serving.address import PortAddress

@@ -17,7 +17,7 @@ from demo.exposition import Exposition
 from demo.report import Facts, Killed, progress_bar, status_line, write_report
 from demo.service import HOST, Service, ServiceError
 from demo.traffic import Traffic
-from otel_obs.live.server import LiveServer
+from otel_obs.live.loopback import LiveServer
 from otel_obs.reading.fetch import Fetching
 
 TICK_S = 0.25

@@ -9,7 +9,7 @@ from typing import Any
 
 from otel_obs.catalog.kit import metric
 from otel_obs.catalog.kit.handles import GaugeHandle, Record
-from otel_obs.catalog.kit.instruments import LevelMetric, ObservableMetric
+from otel_obs.catalog.kit.kinds import LevelMetric, ObservableMetric
 from otel_obs.cells.attributes import Attributes, canonical
 from otel_obs.cells.layout import Kind
 from otel_obs.errors import DeclarationError

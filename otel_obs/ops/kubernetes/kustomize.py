@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from otel_obs.ops.kubernetes.agents import STORES, agent_objects, gateway_objects
+from otel_obs.ops.kubernetes.collector_agents import STORES, agent_objects, gateway_objects
 from otel_obs.ops.kubernetes.monitors import (
     dashboard_maps,
     pod_monitor,

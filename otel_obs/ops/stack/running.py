@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_obs.errors import OperationsError
-from otel_obs.ops.stack.parts import BY_NAME, LOOPBACK, PARTS, Placement, StackPart, program_of
+from otel_obs.ops.stack.programs import BY_NAME, LOOPBACK, PARTS, Placement, StackPart, program_of
 
 READY_S, END_S, POLL_S = 60.0, 15.0, 0.1
 _MAX_CLOCK_S = 2.0

@@ -8,7 +8,7 @@ import pytest
 from otel_obs import Timer, track_time
 from otel_obs.catalog import detection_total, errors_total, llm_calls_total, llm_tokens_total
 from otel_obs.catalog.app import app_info
-from otel_obs.catalog.kit.instruments import (
+from otel_obs.catalog.kit.kinds import (
     CounterMetric,
     HistogramMetric,
     ObservableGaugeMetric,

@@ -8,7 +8,7 @@ from otel_obs.catalog.http import (
     http_requests_in_progress,
     http_requests_total,
 )
-from otel_obs.catalog.kit.instruments import CounterMetric, GaugeMetric, HistogramMetric
+from otel_obs.catalog.kit.kinds import CounterMetric, GaugeMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import Declaration, Naming
 from otel_obs.catalog.llm import llm_calls_total, llm_tokens_total
 from otel_obs.catalog.process import python_info

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from otel_obs.assembly.page import get_metrics
+from otel_obs.assembly.exposing import get_metrics
 from otel_obs.reading.page import ScrapedPage, ScrapedSample
 from otel_obs.reading.text import read_page
 

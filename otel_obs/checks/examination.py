@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from otel_obs.checks import endpoint, labels, movement, names, syntax, twice, values
+from otel_obs.checks import endpoint, label_checks, movement, name_checks, syntax, twice, value_checks
+from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import Evidence, Limits, Scraped
-from otel_obs.checks.table import Finding
 from otel_obs.errors import UnreadableError
 from otel_obs.reading import fetch
 from otel_obs.reading.addresses import public_addresses
@@ -22,10 +22,10 @@ PAGE_CHECKS: Sequence[Callable[[Evidence], Iterable[Finding]]] = (
     syntax.check_syntax,
     syntax.check_formats_agree,
     syntax.check_protobuf,
-    names.check_names,
-    labels.check_labels,
-    labels.check_series,
-    values.check_values,
+    name_checks.check_names,
+    label_checks.check_labels,
+    label_checks.check_series,
+    value_checks.check_values,
     movement.check_movement,
     twice.check_counted_twice,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from otel_obs.ops.objectives import DURATION, PAGE, TICKET, Objective
 from otel_obs.ops.promql import Dialect
-from otel_obs.ops.service import MonitoredService
+from otel_obs.ops.service_facts import MonitoredService
 
 _ERRORS = 'sum by (job) (rate(http_requests_total{status_code=~"5.."}[5m]))'
 _REQUESTS = "sum by (job) (rate(http_requests_total[5m]))"

@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import Evidence
-from otel_obs.checks.table import Finding
 from otel_obs.reading.page import ScrapedFamily
 
 OWN_LABELS = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}

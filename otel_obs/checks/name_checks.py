@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import Evidence
-from otel_obs.checks.table import Finding
 from otel_obs.reading.page import ScrapedFamily
 
 _OTHER_UNITS = {

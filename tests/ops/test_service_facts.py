@@ -8,7 +8,7 @@ import pytest
 
 from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError, UnreadableError
-from otel_obs.ops.service import MonitoredService, read_page
+from otel_obs.ops.service_facts import MonitoredService, read_page
 from tests.support.classifier import classifier, image
 from tests.support.processes import free_port
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from otel_obs.live.server import LiveServer
+from otel_obs.live.loopback import LiveServer
 from otel_obs.reading.fetch import Fetching
 from otel_obs.reading.text import read_page
 from tests.support.endpoints import Endpoint, Reply, always

@@ -36,8 +36,12 @@ sanitize: $(STAMP) ## The tests of the compiled fast paths, and a fuzz of them, 
 	@scripts/sanitize $(ARGS)
 
 .PHONY: test
-test: $(STAMP) $(COMPILED_STAMP) servers ## The whole test suite, in JOBS processes
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+test: $(STAMP) $(COMPILED_STAMP) servers ## The tests that take at most 10 minutes together, in JOBS processes
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+
+.PHONY: test-long
+test-long: $(STAMP) $(COMPILED_STAMP) servers ## All other tests: every server, browsers, builds, whole examples
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "long" $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Style, types, layers

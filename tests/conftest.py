@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.long import is_long
 from tests.support.processes import SCRUBBED
 from tests.support.prometheus import BINARY, MISSING
 
@@ -33,9 +34,14 @@ def service_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "prometheus: needs a real Prometheus server")
+    config.addinivalue_line("markers", "long: is in `make test-long`, and not in `make test`")
 
 
+@pytest.hookimpl(tryfirst=True)  # `-m` deselects by what is marked here
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_long(item.path):
+            item.add_marker(pytest.mark.long)
     if BINARY is None:
         for item in items:
             if item.get_closest_marker("prometheus"):

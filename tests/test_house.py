@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent / "otel_obs"
+import pytest
+
+from tests.support.long import LONG, is_long
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "otel_obs"
 
 MOST_LINES = 350
 
@@ -38,3 +44,17 @@ def test_no_module_is_long() -> None:
         for path in sorted(PACKAGE.rglob("*.py"))
     }
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_every_test_is_in_make_test_or_in_make_test_long() -> None:
+    chosen = re.findall(r'pytest -n .* -m "([^"]*)"', (ROOT / "Makefile").read_text())
+    assert sorted(chosen) == ["long", "not long"]
+
+
+def test_what_takes_long_is_there_and_is_marked(request: pytest.FixtureRequest) -> None:
+    tests = ROOT / "tests"
+    assert [name for name in LONG if not (tests / name).exists()] == []
+    assert is_long(tests / "release" / "test_release.py")
+    assert not is_long(tests / "cells" / "test_store.py")
+    for item in request.session.items:
+        assert (item.get_closest_marker("long") is not None) == is_long(item.path)

@@ -83,7 +83,7 @@ class Arriving(LabelledMetric):
             return
         child.__class__ = type(self)
         numbers = child._taken()
-        own = ("_is_timed", "_has_chosen_mode", "_definition")
+        own = ("_is_timed", "_adds_up_unless_set", "_has_chosen_mode", "_definition")
         child.__dict__.update({name: value for name, value in self.__dict__.items() if name in own})
         child._be_there()
         child.take_up(numbers)

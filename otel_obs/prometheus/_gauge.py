@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Callable, Iterable
+from time import monotonic
+from time import time as unix_s
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
     """Whether the application has named the mode; the default one is there for want of another."""
     _is_timed = False
     """Whether it matters when a worker has set the value."""
+    _adds_up_unless_set = False
+    """Whether what is counted up and down holds only until some worker has set the value."""
 
     def inc(self, amount: float = 1) -> None:
         """Add *amount* to the value of this worker.
@@ -37,34 +40,40 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
             RuntimeError: The gauge is of a "mostrecent" mode.
             ValueError: The metric has labels and this is none of its series.
         """
-        if not self._is_most_recent:
+        kind: type = type(amount)
+        if kind is int or kind is float:
             try:
-                value = amount * 1.0
-                if type(value) is float:
-                    now_s = clock.monotonic() if self._is_timed else 0.0
+                if self._adds_up_unless_set:
+                    counted_s = -monotonic()
                     cells, offset = self._cells, self._offset
-                    cells[offset] += value
-                    if now_s and cells[offset + 1] <= 0.0:
-                        cells[offset + 1] = -now_s
+                    cells[offset] += amount
+                    if cells[offset + 1] <= 0.0:
+                        cells[offset + 1] = counted_s
                     return
-            except Exception as error:  # not resolved yet, or an odd amount
+                if not self._is_most_recent:
+                    self._cells[self._offset] += amount
+                    return
+            except Exception as error:  # not resolved yet, or too large
                 raise_interruption(error)
         self._be_countable("inc")
         self._inc_slowly(amount)
 
     def dec(self, amount: float = 1) -> None:
         """Subtract *amount* from the value of this worker; raises as `inc` does."""
-        if not self._is_most_recent:
+        kind: type = type(amount)
+        if kind is int or kind is float:
             try:
-                value = amount * 1.0
-                if type(value) is float:
-                    now_s = clock.monotonic() if self._is_timed else 0.0
+                if self._adds_up_unless_set:
+                    counted_s = -monotonic()
                     cells, offset = self._cells, self._offset
-                    cells[offset] -= value
-                    if now_s and cells[offset + 1] <= 0.0:
-                        cells[offset + 1] = -now_s
+                    cells[offset] -= amount
+                    if cells[offset + 1] <= 0.0:
+                        cells[offset + 1] = counted_s
                     return
-            except Exception as error:  # not resolved yet, or an odd amount
+                if not self._is_most_recent:
+                    self._cells[self._offset] -= amount
+                    return
+            except Exception as error:  # not resolved yet, or too large
                 raise_interruption(error)
         self._be_countable("dec")
         self._inc_slowly(-amount)
@@ -84,7 +93,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
             return
         cells[offset] += value
         if self._is_timed and cells[offset + 1] <= 0.0:
-            cells[offset + 1] = -clock.monotonic()
+            cells[offset + 1] = -monotonic()
 
     def set(self, value: float) -> None:
         """Set the value of this worker.
@@ -95,11 +104,13 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         try:
             number = value * 1.0
             if type(number) is float:
-                now_s = clock.monotonic() if self._is_timed else 0.0
+                if not self._is_timed:
+                    self._cells[self._offset] = number
+                    return
+                now_s = monotonic()
                 cells, offset = self._cells, self._offset
                 cells[offset] = number
-                if now_s:
-                    cells[offset + 1] = now_s
+                cells[offset + 1] = now_s
                 return
         except Exception as error:  # not resolved yet, or an odd value
             raise_interruption(error)
@@ -112,7 +123,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
 
     def set_to_current_time(self) -> None:
         """Set the Unix time, in seconds."""
-        self.set(clock.time())
+        self.set(unix_s())
 
     def track_inprogress(self) -> InprogressTracker:
         """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
@@ -181,6 +192,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
     def _declare(self) -> ClientDeclaration:
         rule = self._merge_rule()
         self._is_timed = rule.startswith("latest")
+        self._adds_up_unless_set = rule == LATEST_OR_SUM
         return self._declaration(sdk.Gauge, self._name, merge=rule)
 
     def _merge_rule(self) -> str:

@@ -122,16 +122,17 @@ def observe(cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], floa
             the keys of a mapping.
         memory_bytes: Says how many bytes the cache holds; where no cache says it, nothing is shown of it.
     """
-    if cache_info not in _observed.caches:
-        _observed.caches[cache_info] = _Cache(cache_info, memory_bytes)
-    ask(_observed)
+    if cache_info not in _caches:
+        _caches[cache_info] = cache = _Cache(cache_info, memory_bytes)
+        ask("cache_size_current", cache)
 
 
 def unobserve(cache_info: Callable[[], CacheInfo]) -> None:
     """Ask a cache no longer; what it has counted stays counted."""
-    _observed.caches.pop(cache_info, None)
-    if not _observed.caches:
-        ask_no_longer(_observed)
+    cache = _caches.pop(cache_info, None)
+    if cache is not None:
+        ask_no_longer(cache)
+        _show_caches()
 
 
 class _Cache:
@@ -140,11 +141,11 @@ class _Cache:
     def __init__(self, cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], float] | None) -> None:
         self._info, self._memory_bytes = cache_info, memory_bytes
         self.totals = _Totals()
-        self.size = 0
+        self.size: int | None = None
         self.memory: float | None = None
 
-    def read(self) -> None:
-        """Ask the cache, and count what is new."""
+    def compute(self) -> None:
+        """Ask the cache, count what is new, and show it with all others."""
         info: Any = self._info()
         if isinstance(info, Mapping):
             hits, misses, size = (int(info[key]) for key in ("hits", "misses", "currsize"))
@@ -152,34 +153,32 @@ class _Cache:
             hits, misses, size = int(info.hits), int(info.misses), int(info.currsize)
         self.memory = None if self._memory_bytes is None else float(self._memory_bytes())
         self.totals, self.size = _count(self.totals, hits, misses), size
+        _show_caches()
+
+    def hide(self) -> None:
+        """Let the others be shown without this one."""
+        self.size = self.memory = None
+        _show_caches()
+        if all(each.size is None for each in _caches.values()):
+            cache_size_current.remove()
+        if all(each.memory is None for each in _caches.values()):
+            cache_memory_bytes.remove()
 
 
-class _Observed:
-    """Every cache that is asked, as one."""
-
-    def __init__(self) -> None:
-        self.caches: dict[Callable[[], CacheInfo], _Cache] = {}
-
-    def compute(self) -> None:
-        """Ask each cache; one that fails leaves the others be, and is what is raised in the end."""
-        failure: Exception | None = None
-        caches = list(self.caches.values())
-        for each in caches:
-            try:
-                each.read()
-            except Exception as error:
-                failure = error
-        cache_size_current.set(sum(each.size for each in caches))
-        known = [each.memory for each in caches if each.memory is not None]
-        if known:
-            cache_memory_bytes.set(sum(known))
-        hits, misses = (sum(each.totals[at] for each in caches) for at in (0, 1))
-        cache_hit_rate.set(hits / (hits + misses) if hits + misses else 0.0)
-        if failure is not None:
-            raise failure
+_caches: dict[Callable[[], CacheInfo], _Cache] = {}
 
 
-_observed = _Observed()
+def _show_caches() -> None:
+    """Show all caches that are asked as one."""
+    caches = list(_caches.values())
+    sizes = [each.size for each in caches if each.size is not None]
+    if sizes:
+        cache_size_current.set(sum(sizes))
+    known = [each.memory for each in caches if each.memory is not None]
+    if known:
+        cache_memory_bytes.set(sum(known))
+    hits, misses = (sum(each.totals[at] for each in caches) for at in (0, 1))
+    cache_hit_rate.set(hits / (hits + misses) if hits + misses else 0.0)
 
 
 def _after_fork_in_child() -> None:

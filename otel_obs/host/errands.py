@@ -13,9 +13,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from otel_obs.host import forks
+from otel_obs.host.once import LogOnce
 from otel_obs.host.threads import BackgroundThread
 
+_once = LogOnce()
+
 _MOMENT_S = 0.01
+
+_BESIDE = 8
+"""So many threads do what is left once one thing has hung: where one does, its like may, too."""
 
 
 class Errand(NamedTuple):
@@ -36,8 +42,22 @@ class _Run:
     def __init__(self) -> None:
         self.began_s = time.monotonic()
         self.thread = threading.get_ident()
-        self.is_left = False
         self.is_done = threading.Event()
+        # Taken once each and never given back: several who wait may find out at the same time.
+        self._left, self._told = threading.Lock(), threading.Lock()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._left.locked()
+
+    def leave(self) -> bool:
+        """Wait for it no longer; false where that is so already."""
+        return self._left.acquire(blocking=False)
+
+    def is_back(self) -> bool:
+        """Whether it was left, has returned after all, and nobody has been told."""
+        return self.is_left and self.is_done.is_set() and self._told.acquire(blocking=False)
 
 
 class Errands:
@@ -82,11 +102,11 @@ class Errands:
         finally:
             self._runs.pop(errand.key, None)
             run.is_done.set()
-            if run.is_left:
+            if run.is_back():
                 self._returned(errand.key)
 
     def run(self, errands: Iterable[Errand], patience_s: float) -> None:
-        """Run errands one after the other on another thread, and wait for their end.
+        """Run errands on another thread, on several once one has hung, and wait for their end.
 
         Args:
             errands: What to do.
@@ -95,37 +115,50 @@ class Errands:
         """
         left = deque(errands)
         deadline_s = time.monotonic() + 2 * patience_s
-        while left:
-            batch = _Batch(self, left)
-            if not batch.begin():  # the process is ending, or may have no threads
-                while left:
+        threads = 1
+        while left and time.monotonic() < deadline_s:
+            batches = [_Batch(self, left) for _ in range(min(threads, len(left)))]
+            if not [batch for batch in batches if batch.begin()]:
+                while left:  # the process is ending, or may have no threads
                     self.run_here(left.popleft())
                 return
-            while not batch.is_done.wait(batch.patience_left_s(patience_s)):
-                if batch.patience_left_s(patience_s) > _MOMENT_S:
-                    continue  # it is another one that is under way by now
+            for batch in batches:
+                if batch.has_begun:
+                    self._wait_for(batch, patience_s, deadline_s)
+            threads = _BESIDE
+
+    def _wait_for(self, batch: _Batch, patience_s: float, deadline_s: float) -> None:
+        """Wait for one thread's end, until something hangs there or there is no time left."""
+        while not batch.is_done.wait(min(batch.patience_left_s(patience_s), _left_s(deadline_s))):
+            if batch.patience_left_s(patience_s) <= _MOMENT_S:
                 self._leave(batch)
-                if time.monotonic() >= deadline_s:
-                    return
-                break
+                return
+            if time.monotonic() >= deadline_s:  # nothing hangs: there is only much to do
+                batch.leave()
+                return
 
     def _leave(self, batch: _Batch) -> None:
         batch.leave()
         current = batch.current
         run = self._runs.get(current.key) if current is not None else None
         if current is not None and run is not None:
-            run.is_left = True
-            self._left(current.key)
-            if run.is_done.is_set():  # just now
-                self._returned(current.key)
+            self._leave_run(current.key, run)
+
+    def _leave_run(self, key: Any, run: _Run) -> None:
+        if run.leave():
+            self._left(key)
+            if run.is_back():  # just now
+                self._returned(key)
 
     def wait(self, keys: Iterable[Any], patience_s: float) -> None:
-        """Wait for the end of what other threads have begun and nobody has left behind."""
+        """Wait for the end of what was begun before and nobody has left behind; what hangs is."""
         deadline_s = time.monotonic() + patience_s
         for key in keys:
             run = self._runs.get(key)
-            if run is not None and not run.is_left:
-                run.is_done.wait(max(0.0, deadline_s - time.monotonic()))
+            if run is None or run.is_left or run.is_done.wait(max(0.0, deadline_s - time.monotonic())):
+                continue
+            if time.monotonic() - run.began_s >= patience_s:
+                self._leave_run(key, run)
 
 
 class _Batch:
@@ -144,6 +177,11 @@ class _Batch:
         self._thread.start()
         return self._thread.has_begun
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a thread."""
+        return self._thread.has_begun
+
     def leave(self) -> None:
         """Do nothing beyond what is under way."""
         self._thread.leave()
@@ -160,5 +198,12 @@ class _Batch:
                 self.is_done.set()
                 return
             self._began_s, self.current = time.monotonic(), errand
-            self._context.run(self._errands.run_here, errand)
+            try:
+                self._context.run(self._errands.run_here, errand)
+            except BaseException as error:  # `sys.exit()` or a cancellation: on this thread it ends nothing
+                _once.error(repr(errand.key), "%r raised %r", errand.key, error, error=error)
             self.current = None
+
+
+def _left_s(deadline_s: float) -> float:
+    return max(deadline_s - time.monotonic(), _MOMENT_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import math
 import time
 import weakref
@@ -15,11 +14,12 @@ from otel_obs.cells.exemplar import pack
 from otel_obs.cells.layout import CELL_BYTES, Scope, Stream
 from otel_obs.cells.store import StoreFullError
 from otel_obs.host import forks
+from otel_obs.host.once import LogOnce
+from otel_obs.host.weak import WeakObjects
 from otel_obs.prometheus import _service
+from otel_obs.prometheus._asked_gauge import AskedGauge
 from otel_obs.sdk import Counter, Gauge, Histogram, MeterProvider
 from otel_obs.sdk.aggregate import Aggregator, Plan
-
-_logger = logging.getLogger("otel_obs")
 
 SCOPE = "otel_obs.prometheus"
 """The instrumentation scope of every metric that is made here."""
@@ -49,13 +49,6 @@ class ClientHandle(Protocol):
 
     def detach(self) -> None:
         """Forget the cells."""
-
-
-class Computed(Protocol):
-    """A gauge whose value is what a function returns."""
-
-    def compute(self) -> None:
-        """Ask the function. Never raises."""
 
 
 class ClientOwner(Protocol):
@@ -109,8 +102,9 @@ class Definition:
     def __init__(self, declaration: ClientDeclaration, owner: ClientOwner, registry: str = "") -> None:
         self.declaration = declaration
         self.registry = registry
-        self.computed: weakref.WeakSet[Computed] = weakref.WeakSet()
-        self._has_logged = False
+        self.asked: WeakObjects[AskedGauge] = WeakObjects()
+        """The functions that give series their values."""
+        self._once = LogOnce()
         self._owner = weakref.ref(owner)
         self._provider: MeterProvider | None = None
         self._instrument: SdkInstrument | None = None
@@ -219,6 +213,11 @@ class Definition:
         if self._instrument is not None:
             self._instrument.remove(handle.attributes)
 
+    def hide(self, handle: Any) -> None:
+        """Take this worker's part of a series away."""
+        if self._instrument is not None:
+            self._instrument.remove(handle.attributes, until_s=-math.inf)
+
     def end(self, attributes: Mapping[str, str]) -> None:
         """Take other workers' series with at least these attributes away, which this one may not know."""
         if not self.declaration.merge.startswith("latest"):
@@ -237,11 +236,11 @@ class Definition:
             key = aggregator.identify(handle.attributes)
             aggregator.worker.exclusively(functools.partial(change, aggregator, key))
 
-    def log_once(self, message: str, error: Exception) -> None:
-        """Log *error*, the first time that there is one."""
-        if not self._has_logged:
-            self._has_logged = True
-            _logger.warning("%s", message, exc_info=error)
+    def note_failure(self, name: str, error: Exception) -> None:
+        """Log that a function of the metric has failed, once."""
+        self._once.warning(
+            name, "the function of the gauge %r failed; its series is not exposed", name, error=error
+        )
 
     def displace(self) -> None:
         """Another metric of the name stands in the registry now: this one's numbers are its own."""

@@ -23,7 +23,7 @@ from otel_obs.exposition.plan import Options
 from otel_obs.exposition.to_client import to_prometheus_client
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._binding import PER_WORKER, PID, SCOPE, TYPE_KEY
-from otel_obs.prometheus._inventory import compute_all, sweep
+from otel_obs.prometheus._inventory import ask_now, sweep
 
 
 class Numbers:
@@ -68,8 +68,9 @@ def read() -> Columns:
     if under_way is not None:
         return under_way
     sweep()
-    compute_all()
-    return {column.table.stream: column for column in _service.current().snapshot().columns}
+    service = _service.current()
+    ask_now(service)
+    return {column.table.stream: column for column in service.snapshot().columns}
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Callable, Iterable
 from time import monotonic
-from time import time as unix_s
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import prometheus_client
 from prometheus_client.metrics_core import Metric
 
 from otel_obs.host.signals import raise_interruption
+from otel_obs.prometheus._asked_gauge import AskedGauge
 from otel_obs.prometheus._binding import LATEST_OR_SUM, PER_WORKER, PID, ClientDeclaration
 from otel_obs.prometheus._fast_paths import quicken
 from otel_obs.prometheus._metric import Recorded
@@ -25,7 +26,8 @@ from otel_obs.sdk import instruments as sdk
 class RecordedGauge(Recorded, prometheus_client.Gauge):
     """A value that goes up and down."""
 
-    _function: Callable[[], float] | None = None
+    _asked: AskedGauge | None = None
+    """What gives the value, where a function does."""
     _has_chosen_mode = True
     """Whether the application has named the mode; the default one is there for want of another."""
     _is_timed = False
@@ -123,7 +125,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
 
     def set_to_current_time(self) -> None:
         """Set the Unix time, in seconds."""
-        self.set(unix_s())
+        self.set(clock.time())
 
     def track_inprogress(self) -> InprogressTracker:
         """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
@@ -140,39 +142,41 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         A function that raises is logged once, and its series is not there until it returns again.
         """
         self._be_series()
-        self._function = f
+        self._asked = AskedGauge(self, f)
         for name in ("set",) if self._is_most_recent else ("inc", "dec", "set"):
             setattr(self, name, MethodType(vars(_Unheard)[name], self))
-        self._definition.computed.add(self)
-        if self._cells is not None:
-            self.compute()
+        self._definition.asked.add(self._asked)
+        self.hide()  # not asked here: it may take long, or wait for who calls
 
     def _is_there(self) -> bool:
         """Whether there is a series from the start: a function's is there once it has returned."""
-        return self._function is None and super()._is_there()
+        return self._asked is None and super()._is_there()
+
+    def detach(self) -> None:
+        super().detach()
+        if self._asked is not None:
+            self._asked.forget()
 
     def _make_for(self, value: float) -> None:
         """Hold the value from the start: no reader ever sees the 0 before it."""
         self._definition.open()
         self._definition.instrument.make(self, value, self._created)
 
-    def compute(self) -> None:
-        """Ask the function, and show every worker what it returned."""
-        try:
-            value = float(self._function())  # type: ignore[misc]
-        except Exception as error:
-            raise_interruption(error)
-            message = f"the function of the gauge {self._name!r} failed; its series is not exposed"
-            self._definition.log_once(message, error)
-            self._definition.unmake(self)
+    def note_failure(self, error: Exception) -> None:
+        """Say that the function has failed, and show nothing of it."""
+        self._definition.note_failure(self._name, error)
+        self.hide()
+
+    def hide(self) -> None:
+        """Have no series of this worker until the function returns."""
+        if self._cells is not None and not self._is_removed:
+            self._definition.hide(self)
             self._cells = None
-            return
-        self._record(value)
 
     def collect(self) -> Iterable[Metric]:
         """The family, merged over workers; a function's series, made late, stands where it was named."""
         families = super().collect()
-        return self._as_named(families) if self._definition.computed else families
+        return self._as_named(families) if self._definition.asked.living() else families
 
     if not TYPE_CHECKING:  # an attribute there
         _value = number_at(lambda metric: 0)
@@ -181,13 +185,13 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         asked = self.__dict__.pop("_child_samples", None)
         if asked is not None:  # `set_function` has put it there
             samples = asked.__func__
-            self._function = lambda: next(iter(samples(None))).value
+            self._asked = AskedGauge(self, lambda: next(iter(samples(None))).value)
         return [(self.__dict__.pop("_value"), 0)]
 
     def take_up(self, numbers: list[Any]) -> None:
         super().take_up(numbers)
-        if self._function is not None:
-            self.set_function(self._function)
+        if self._asked is not None:
+            self.set_function(self._asked.function)
 
     def _declare(self) -> ClientDeclaration:
         rule = self._merge_rule()

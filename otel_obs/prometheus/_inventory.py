@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 import weakref
 from _thread import RLock
 from collections import deque
@@ -12,7 +10,9 @@ from typing import ClassVar
 
 from otel_obs.cells.layout import Stream
 from otel_obs.host import forks
+from otel_obs.host.weak import WeakObjects
 from otel_obs.prometheus import _service
+from otel_obs.prometheus._asked_gauge import AskedGauge
 from otel_obs.prometheus._binding import ClientOwner, Definition
 from otel_obs.sdk import MeterProvider
 
@@ -25,7 +25,7 @@ class _All:
     definitions: ClassVar[dict[tuple[str, str], Definition]] = {}
     dropped: ClassVar[deque[Definition]] = deque()
     """Those whose metric is gone. A finaliser may run anywhere, so it takes no lock."""
-    providers: ClassVar[weakref.WeakSet[MeterProvider]] = weakref.WeakSet()
+    providers: ClassVar[WeakObjects[MeterProvider]] = WeakObjects()
     listeners: ClassVar[list[Callable[[str], None]]] = []
 
 
@@ -74,48 +74,32 @@ def known_streams() -> dict[Stream, Definition]:
     return {stream: each for each in _every() for stream in each.streams()}
 
 
-def compute_all() -> None:
-    """Ask every function that gives a gauge its value."""
+def asked() -> list[AskedGauge]:
+    """Every function that gives a gauge its value."""
+    return [each for definition in _every() for each in definition.asked.living()]
+
+
+def ask_now(service: _service.ClientService) -> None:
+    """Ask every function for a page of the client; one that hangs is not waited for long."""
+    functions = asked()
+    if functions:
+        service.provider.refresh_beside(functions)
+
+
+def _make_every_series() -> None:
+    """This process has recorded something: all its metrics are there from now on, at 0."""
     for definition in _every():
-        for computed in list(definition.computed):
-            computed.compute()
-
-
-class _Together:
-    """All metrics, as their provider sees them: made together, with functions to ask before a reading."""
-
-    def __init__(self) -> None:
-        self.observed_s = -math.inf
-
-    def make_series(self) -> None:
-        """This process has recorded something: all its metrics are there from now on, at 0."""
-        for definition in _every():
-            definition.make_series()
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether there is no function to ask."""
-        return not any(definition.computed for definition in _every())
-
-    def refresh(self) -> None:
-        """Ask every function."""
-        began_s = time.monotonic()
-        compute_all()
-        self.observed_s = began_s
-
-    def leave_out(self) -> None:
-        """The gauges hold what their functions said last."""
+        definition.make_series()
 
 
 def _join(service: _service.ClientService) -> None:
     """Be asked by a provider, from its first use on."""
     provider = service.provider
-    if provider in _All.providers:
+    if provider in _All.providers.living():
         return
     _All.providers.add(provider)
-    together = _Together()
-    provider.refreshed.append(together)
-    provider.worker.on_open.append(together.make_series)
+    provider.functions.append(asked)
+    provider.worker.on_open.append(_make_every_series)
 
 
 def tell_names(listener: Callable[[str], None]) -> Callable[[], None]:

@@ -148,7 +148,7 @@ class RecordedHistogram(Recorded, prometheus_client.Histogram):
         self._record(value)
         if exemplar:
             _check_exemplar(exemplar)
-            self._definition.keep_exemplar(self, value, exemplar)
+            self._definition.keep_exemplar(self, float(amount), exemplar)  # -0.0 stays what it is
 
     def time(self) -> Timer:
         """Observe the seconds of a block or a call, in a `with` or as a decorator."""

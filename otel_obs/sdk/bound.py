@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,6 +40,10 @@ class Bound:
     def offer(self, amount: float, context: Any = None) -> None:
         """Keep what was just recorded as an exemplar, if its context, or the current one, says so."""
         self._recorder._offer(self._offset, amount, self.attributes, context)
+
+    def hide(self, amount: float = 0) -> None:
+        """Take this worker's part of the series away; what is recorded afterwards starts a new one."""
+        self._recorder.remove(self.attributes, until_s=-math.inf)
 
     def _slow(self, amount: Any) -> None:
         if self._recorder._slow(amount, self.attributes, None) and self._cells is None:

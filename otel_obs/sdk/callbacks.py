@@ -26,7 +26,7 @@ class Asking(Protocol):
 
 
 class Refreshed(Asking, Protocol):
-    """Something with values of its own to bring up to date."""
+    """One callback, function or collector, with values of its own to bring up to date."""
 
     observed_s: float
     """When the last refresh that has ended began, on the monotonic clock."""
@@ -46,7 +46,7 @@ class HangingCounter(Protocol):
 
 
 class Callbacks:
-    """Runs callbacks, those of one object never twice at once."""
+    """Runs callbacks, each by itself, and none twice at once."""
 
     def __init__(self) -> None:
         self._errands = Errands(self._note_hanging, self._note_return)
@@ -65,7 +65,13 @@ class Callbacks:
             return
         now_s = time.monotonic()
         under_way = [each for each in every if self._errands.is_under_way(each)]
-        due = [each for each in every if each not in under_way and now_s - each.observed_s >= older_than_s]
+        due = [
+            each
+            for each in every
+            if now_s - each.observed_s >= older_than_s and not self._errands.is_under_way(each)
+        ]
+        # Where there is not the time for all, those have it that had none before.
+        due.sort(key=lambda each: each.observed_s)
         self._run([(each, each.refresh) for each in due], PATIENCE_S)
         self._errands.wait(under_way, PATIENCE_S)
         for each in under_way:

@@ -20,10 +20,11 @@ from otel_obs.cells.attributes import decode_attributes
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
+from otel_obs.sdk.asked_callbacks import AskedCallback, Observed, together
 from otel_obs.sdk.exemplars import Exemplars, reservoir_of
-from otel_obs.sdk.observables import Observable, Observed, total
+from otel_obs.sdk.observables import Observable, total
 
-Ask = Callable[[Sequence[tuple[Observable, Callable[[], object]]], float], None]
+Ask = Callable[[Sequence[tuple[AskedCallback, Callable[[], object]]], float], None]
 
 _DELTA = sdk.AggregationTemporality.DELTA
 _CALLBACK_MS = 10_000
@@ -118,21 +119,28 @@ class Collector:
             MetricsTimeoutError: They took longer than that.
         """
         deadline_s = time.monotonic() + timeout_ms / 1e3
-        observed: dict[Observable, list[Observed]] = {}
-        asked: list[Observable] = []
+        observed: dict[AskedCallback, list[Observed]] = {}
+        asked: list[AskedCallback] = []
 
-        def question(observable: Observable) -> Callable[[], None]:
+        def question(callback: AskedCallback) -> Callable[[], None]:
             def put() -> None:
-                asked.append(observable)
+                asked.append(callback)
                 left_ms = max((deadline_s - time.monotonic()) * 1e3, 0.0)
-                observed[observable] = observable.observe(CallbackOptions(min(left_ms, _CALLBACK_MS)))
+                observed[callback] = callback.observe(CallbackOptions(min(left_ms, _CALLBACK_MS)))
 
             return put
 
-        ask([(each, question(each)) for each in observables], min(timeout_ms, _CALLBACK_MS) / 1e3)
+        callbacks = {each: list(each.callbacks) for each in observables}
+        questions = [(each, question(each)) for every in callbacks.values() for each in every]
+        ask(questions, min(timeout_ms, _CALLBACK_MS) / 1e3)
         if time.monotonic() >= deadline_s and asked:
             raise MetricsTimeoutError(f"{asked[-1]!r}: its callbacks ended after {timeout_ms:g} ms")
-        return dict(observed)
+        given = dict(observed)  # what hangs may come back at any time
+        return {
+            observable: together(every, given)
+            for observable, every in callbacks.items()
+            if not every or any(each in given for each in every)
+        }
 
     def collect(
         self,

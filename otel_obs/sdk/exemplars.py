@@ -13,7 +13,7 @@ from otel_obs.cells.attributes import frozen, label_value
 from otel_obs.cells.exemplar import pack, pack_span
 from otel_obs.cells.layout import Kind
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
-from otel_obs.sdk.observables import Observed
+from otel_obs.sdk.asked_callbacks import Observed
 
 _SDK_CLASSES = {
     Kind.COUNTER: "_SumAggregation",

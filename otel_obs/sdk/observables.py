@@ -6,10 +6,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.context import get_current
 from opentelemetry.metrics import CallbackOptions, CallbackT
 
 from otel_obs.cells.layout import Kind, Scope
@@ -17,17 +16,10 @@ from otel_obs.cells.store import Store
 from otel_obs.host.once import LogOnce
 from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator, Translate
+from otel_obs.sdk.asked_callbacks import AskedCallback, Observed, together
 from otel_obs.sdk.owner import Owner
 
 _logger = logging.getLogger("otel_obs")
-
-
-class Observed(NamedTuple):
-    """One measurement of a callback."""
-
-    value: float
-    attributes: Mapping[str, Any] | None
-    context: Any
 
 
 class Observable:
@@ -43,7 +35,7 @@ class Observable:
         merge: A gauge's rule over workers.
         translate: Turns the attributes that are given into those of the exported series.
         limit: The most series; None takes the provider's.
-        is_ours: Tells whether the callbacks are otel_obs' own, so that none can hang.
+        is_ours: Tells of a callback whether it is otel_obs' own, so that it cannot hang.
     """
 
     _kind: Kind
@@ -60,7 +52,7 @@ class Observable:
         merge: str = "latest",
         translate: Translate | None = None,
         limit: int | None = None,
-        is_ours: Callable[[], bool] = lambda: False,
+        is_ours: Callable[[Any], bool] = lambda callback: False,
     ) -> None:
         self.name = name
         self.unit = unit
@@ -71,11 +63,13 @@ class Observable:
         self.limit = limit
         self.boundaries = None
         self._owner = owner
-        self._callbacks = [_as_function(callback) for callback in callbacks or ()]
         self._is_ours = is_ours
         self._once = LogOnce()
         self._aggregators: list[Aggregator] | None = None
-        self.observed_s = -math.inf
+        self.callbacks: list[AskedCallback] = []
+        """Each is asked by itself: one that hangs or fails takes nothing along."""
+        for callback in callbacks or ():
+            self.ask(callback)
         owner.worker.attach(self)
 
     def aggregators(self) -> list[Aggregator]:
@@ -91,7 +85,8 @@ class Observable:
     def move_to(self, owner: Owner) -> None:
         """Report to another provider from now on."""
         self._owner, self._aggregators = owner, None
-        self.observed_s = -math.inf
+        for each in self.callbacks:
+            each.forget()
         owner.worker.attach(self)
 
     def drop(self, reason: str, detail: str) -> None:
@@ -104,7 +99,8 @@ class Observable:
 
     def detach(self) -> None:
         """Forget everything that lies in the parent's cells."""
-        self.observed_s = -math.inf
+        for each in self.callbacks:
+            each.forget()
         for aggregator in self._aggregators or ():
             aggregator.forget()
 
@@ -116,40 +112,52 @@ class Observable:
         for aggregator in self._aggregators or ():
             aggregator.relocate(old, store, moved)
 
-    def observe(self, options: CallbackOptions | None = None) -> list[Observed]:
-        """Run the callbacks; one that fails is logged, and what it has given so far counts."""
-        observed = []
-        for callback in self._callbacks:
-            try:
-                for observation in callback(options or CallbackOptions()):
-                    if math.isfinite(observation.value):
-                        context = observation.context or get_current()
-                        observed.append(Observed(observation.value, observation.attributes, context))
-                    else:
-                        self._owner.drop(self.name, "not_finite", f"{observation.value!r} is not finite")
-            except Exception as error:
-                raise_interruption(error)
-                self._once.error(callback, "a callback of %r failed", self.name, error=error)
-        return observed
+    def ask(self, callback: CallbackT) -> None:
+        """Have one more callback be asked at every reading."""
+        function = _as_function(callback)
+        self.callbacks.append(AskedCallback(self, function, callback, self._is_ours(callback)))
+        for each in self.callbacks:  # what the first of them gave was not kept
+            each.observed_s = -math.inf
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether the application's code is not asked."""
-        return not self._callbacks or self._is_ours()
+    def ask_no_longer(self, callback: CallbackT) -> None:
+        """Take back `ask`; what the callback has given goes."""
+        self.callbacks = [each for each in self.callbacks if each.given is not callback]
+        if self._aggregators is not None:
+            self._show(self._known() if len(self.callbacks) > 1 else [])
+        for each in self.callbacks:
+            each.observed_s = -math.inf
+
+    def note_failure(self, callback: AskedCallback, error: Exception) -> None:
+        """Log that a callback has failed, once."""
+        self._once.error(callback, "a callback of %r failed", self.name, error=error)
 
     def refresh(self) -> None:
-        """Run the callbacks and show every worker the values now."""
-        began_s = time.monotonic()
+        """Run the callbacks, here and now, and show every worker the values."""
+        for each in self.callbacks:
+            each.refresh()
+
+    def show_of(self, callback: AskedCallback, observed: list[Observed]) -> None:
+        """Show every worker what one callback has given."""
+        if len(self.callbacks) > 1:
+            if not callback.is_left_out:
+                # Without their contexts, which would live as long as these.
+                callback.observed = [Observed(value, attributes, None) for value, attributes, _ in observed]
+            observed = self._known()
+        self._show(observed)
+
+    def _known(self) -> list[Observed]:
+        return together(
+            self.callbacks, {each: each.observed for each in self.callbacks if not each.is_left_out}
+        )
+
+    def _show(self, observed: list[Observed]) -> None:
         try:
-            observed = self.observe()
             for aggregator in self.aggregators():
                 if aggregator.plan.reader is None:
                     self._publish(aggregator, total(aggregator, observed))
         except Exception as error:
             raise_interruption(error)
             self._owner.drop(self.name, "error", repr(error))
-        # Only now: until then it is not known that there are values.
-        self.observed_s = began_s
 
     def show(self, attributes: Mapping[str, Any], value: float) -> None:
         """Let every worker see *value* now, which the callbacks are going to give from now on."""
@@ -160,12 +168,6 @@ class Observable:
                     self.refresh()
                     return
                 _set(series, value, aggregator.stream.kind)
-
-    def leave_out(self) -> None:
-        """Show no values until the next refresh."""
-        for aggregator in self.aggregators():
-            if aggregator.plan.reader is None and aggregator.series:
-                self._publish(aggregator, {})
 
     def _publish(self, aggregator: Aggregator, totals: dict[bytes, float]) -> None:
         """Set the cells of what was observed, and drop what was not."""

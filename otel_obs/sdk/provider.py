@@ -85,8 +85,8 @@ class MeterProvider(metrics.MeterProvider):
         self._inventory = Inventory()
         self._callbacks = Callbacks()
         self._shares = StreamShares()
-        self.refreshed: list[Refreshed] = []
-        """What has callbacks to run before a reading, beside the asynchronous instruments."""
+        self.functions: list[Callable[[], Sequence[Refreshed]]] = []
+        """Each tells what is asked before a reading, beside the callbacks of asynchronous instruments."""
         self._collectors: dict[Any, Any] = {}
         self._lock = RLock()
         self.worker.on_fork.append(self._after_fork_in_child)
@@ -150,11 +150,15 @@ class MeterProvider(metrics.MeterProvider):
 
     def refresh_observables(self, older_than_s: float = 0.0) -> None:
         """Run the callbacks of every asynchronous instrument whose values are older than that."""
-        self._callbacks.refresh([*self.observables(), *self.refreshed], older_than_s)
+        callbacks = [callback for each in self.observables() for callback in each.callbacks]
+        self._callbacks.refresh([*callbacks, *self._every_function()], older_than_s)
 
     def refresh_beside(self, every: Sequence[Refreshed]) -> None:
         """Refresh what others want to be asked as callbacks are: beside this thread, and not for long."""
         self._callbacks.refresh(every, 0.0)
+
+    def _every_function(self) -> list[Refreshed]:
+        return [each for functions in self.functions for each in functions()]
 
     def forget(self, instrument: AnyInstrument) -> None:
         """Drop an instrument that nobody can record to any more, and its series."""
@@ -262,7 +266,8 @@ class MeterProvider(metrics.MeterProvider):
 
     def _collect(self, reader: Any, timeout_millis: float = 10_000) -> Any:
         collector = self._collectors[reader]
-        self._callbacks.ask([(each, each.refresh) for each in self.refreshed], timeout_millis / 1e3)
+        functions = self._every_function()
+        self._callbacks.ask([(each, each.refresh) for each in functions], timeout_millis / 1e3)
         observed = collector.observe(self.observables(), timeout_millis, self._callbacks.ask)
         for observable in observed:
             self._inventory.add(observable)

@@ -275,7 +275,7 @@ class Recorder:
         Args:
             attributes: All attributes of the series.
             until_s: What another worker has set later than that, on the monotonic clock, stays; by default
-                the time of the call.
+                the time of the call. With `-math.inf` only this worker's part is gone.
         """
         self._remove(attributes, lambda aggregator, key: [key], until_s)
 
@@ -298,7 +298,8 @@ class Recorder:
                     removed = aggregator.remove(key)
                     if removed is not None:
                         self._unlearn(removed)
-                aggregator.end(given, at_s)
+                if at_s > -math.inf:
+                    aggregator.end(given, at_s)
 
             try:
                 self._owner.worker.exclusively(change)

@@ -100,3 +100,22 @@ def test_a_fork_does_not_wait_for_what_was_left_behind() -> None:
     wait.set()
     """
     assert run(code).lines == ["True"]
+
+
+def test_one_that_hangs_where_there_was_no_time_left_is_found_by_who_waits_for_it() -> None:
+    log, wait, slow = Log(), threading.Event(), threading.Event()
+
+    log.errands.run([log.errand("first", wait), log.errand("second", slow)], 0.2)
+    until(lambda: log.errands.is_under_way("second"), "its begin")
+
+    def is_left() -> bool:
+        log.errands.wait(["second"], 0.2)
+        return "second" in log.left
+
+    until(is_left, "the end of the patience")
+    log.errands.wait(["second"], 0.2)
+    assert sorted(log.left) == ["first", "second"]
+
+    wait.set()
+    slow.set()
+    until(lambda: sorted(log.returned) == ["first", "second"], "their return")

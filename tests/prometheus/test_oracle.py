@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from prometheus_client.openmetrics import exposition
 
 from otel_obs import prometheus
-from tests.prometheus.programs import Step, programs, run
+from tests.prometheus.programs import Call, Metric, Step, programs, run
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,3 +38,13 @@ def test_a_functions_series_stands_where_it_was_named(library: ModuleType) -> No
         ("print", 2),
         ("scan", 3),
     ]
+
+
+def test_an_exemplar_has_the_value_that_was_observed() -> None:
+    program: list[Step] = [
+        Metric("Histogram", "seconds", "", [], {}),
+        Call(0, None, False, "observe", (-0.0,), {"exemplar": {"x": "y"}}),
+    ]
+    theirs = run(prometheus_client, exposition.generate_latest, program)
+    assert run(prometheus, exposition.generate_latest, program).families == theirs.families
+    assert "'-0.0'" in repr(theirs.families)

@@ -154,3 +154,102 @@ for _ in range(3):
 say(len(asked))
 """
     assert run(PREPARED + code, age).results == [asked]
+
+
+def test_callbacks_of_one_instrument_are_asked_each_by_itself() -> None:
+    code = """
+callbacks.LEFT_OUT_S, callbacks.PATIENCE_S = 1.0, 0.3
+pipeline = otel_obs.configure()
+leave, asked = threading.Event(), []
+def hang(options):
+    asked.append(1)
+    if len(asked) > 1:
+        leave.wait()
+    return [Observation(1, {"by": "hangs"}), Observation(1, {"by": "both"})]
+fresh = iter(range(10**6))
+def fine(options):
+    return [Observation(next(fresh), {"by": "fine"}), Observation(1, {"by": "both"})]
+meter.create_observable_counter("jobs", [hang, fine])
+every = ['jobs_total{by="hangs"}', 'jobs_total{by="both"}', 'jobs_total{by="fine"}']
+say(values(*every))
+until(lambda: values(every[0]) == [None], "its value's end")
+before = float(values(every[2])[0])
+say(values(every[1]))  # a part of it would look like a reset
+until(lambda: float(values(every[2])[0]) > before, "the other one's new value")
+say(len(asked))
+leave.set()
+until(lambda: values(every[0]) == ["1.0"], "its new value")
+say(values(every[1]))
+"""
+    assert run(PREPARED + code).results == [["1.0", "2.0", "0.0"], [None], 2, ["2.0"]]
+
+
+def test_a_reader_gets_what_the_other_callbacks_of_an_instrument_give() -> None:
+    code = """
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from otel_obs.sdk import MeterProvider, collect
+collect._CALLBACK_MS = 200
+reader = InMemoryMetricReader()
+provider = MeterProvider([reader], shutdown_on_exit=False)
+meter, leave = provider.get_meter("m"), threading.Event()
+fine = lambda options: [Observation(5, {"by": "fine"})]
+meter.create_observable_gauge("level", [lambda options: leave.wait() and [], fine])
+def points():
+    data = reader.get_metrics_data()
+    metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics]
+    return [(point.attributes["by"], point.value) for m in metrics for point in m.data.data_points]
+say([points(), points()])
+leave.set()
+"""
+    assert run(PREPARED + code).results == [[[["fine", 5.0]], [["fine", 5.0]]]]
+
+
+def test_many_that_are_slow_keep_no_scrape_for_long_and_take_turns() -> None:
+    code = """
+callbacks.PATIENCE_S = 0.5
+otel_obs.configure(callback_age_ms=0)
+asked = set()
+def slow(number):
+    def callback(options):
+        asked.add(number)
+        time.sleep(0.2)
+        return [Observation(1)]
+    return callback
+for number in range(12):
+    meter.create_observable_gauge(f"slow_{number}", [slow(number)])
+began_s = time.monotonic()
+otel_obs.get_metrics()
+say([time.monotonic() - began_s < 2.2, len(asked) < 12])
+until(lambda: otel_obs.get_metrics() and len(asked) == 12, "each one's turn")
+"""
+    finished = run(PREPARED + code)
+    assert finished.results == [[True, True]]
+    assert "has not returned in time" not in finished.log
+
+
+def test_functions_of_the_catalog_are_asked_each_by_itself() -> None:
+    code = """
+callbacks.LEFT_OUT_S, callbacks.PATIENCE_S = 1.0, 0.3
+otel_obs.configure()
+from otel_obs.catalog import cache, model
+leave, asked = threading.Event(), []
+def hang():
+    asked.append(1)
+    if len(asked) > 1:
+        leave.wait()
+    return 3
+hanging_info = {"hits": 1, "misses": 1, "currsize": 2}
+def hanging_cache():
+    if len(asked) > 1:
+        leave.wait()
+    return hanging_info
+model.model_state.set_function(hang)
+cache.observe(hanging_cache)
+cache.observe(lambda: {"hits": 1, "misses": 1, "currsize": 5})
+say(values("model_state", "cache_size_current", "cache_hits_total"))
+until(lambda: values("model_state", "cache_size_current") == [None, "5.0"], "the values' end")
+leave.set()
+until(lambda: values("model_state", "cache_size_current") == ["3.0", "7.0"], "their new values")
+say(values("cache_hits_total"))
+"""
+    assert run(PREPARED + code).results == [["3.0", "7.0", "2.0"], ["2.0"]]

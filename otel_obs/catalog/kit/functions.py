@@ -1,4 +1,4 @@
-"""Functions that give metrics of the catalog their values, each asked in its own worker before a reading."""
+"""Functions that give metrics of the catalog their values, each asked by itself before a reading."""
 
 from __future__ import annotations
 
@@ -12,56 +12,70 @@ from otel_obs.host.signals import raise_interruption
 _once = LogOnce()
 
 
-class AskedFunctions(Protocol):
+class TakesFunction(Protocol):
     """What takes its value from a function."""
 
     def compute(self) -> None:
         """Ask the function."""
 
+    def hide(self) -> None:
+        """Have no value until the function returns."""
 
-_computed: list[AskedFunctions] = []
 
+class AskedFunction:
+    """One function, as providers ask it.
 
-class Functions:
-    """All functions, as their provider asks them."""
+    Args:
+        name: What it gives a value.
+        taking: What takes its value from it.
+    """
 
-    def __init__(self) -> None:
+    is_ours = False
+
+    def __init__(self, name: str, taking: TakesFunction) -> None:
+        self.name, self.taking = name, taking
         self.observed_s = -math.inf
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether there is no function to ask."""
-        return not _computed
+    def __repr__(self) -> str:
+        return f"the function of {self.name!r}"
 
     def refresh(self) -> None:
-        """Ask every function."""
+        """Ask it."""
         began_s = time.monotonic()
-        for each in (*_computed,):
-            try:
-                each.compute()
-            except Exception as error:
-                raise_interruption(error)
-                _once.warning(repr(each), "a function that gives a metric its value failed", error=error)
+        try:
+            self.taking.compute()
+        except Exception as error:
+            raise_interruption(error)
+            _once.warning(self, "the function of %r failed", self.name, error=error)
         self.observed_s = began_s
 
     def leave_out(self) -> None:
-        """The metrics hold what their functions said last."""
+        """Show no value until it returns."""
+        self.taking.hide()
 
 
-def ask(computed: AskedFunctions) -> None:
-    """Have *computed* be asked before every reading from now on."""
-    if computed not in _computed:
-        _computed.append(computed)
+_asked: dict[int, AskedFunction] = {}
 
 
-def ask_no_longer(computed: AskedFunctions) -> None:
+def asked() -> list[AskedFunction]:
+    """Every function, in the order in which they came."""
+    return list(_asked.values())
+
+
+def ask(name: str, taking: TakesFunction) -> None:
+    """Have *taking* be asked before every reading from now on."""
+    _asked.setdefault(id(taking), AskedFunction(name, taking)).observed_s = -math.inf
+
+
+def ask_no_longer(taking: TakesFunction) -> None:
     """Take back `ask`."""
-    if computed in _computed:
-        _computed.remove(computed)
+    _asked.pop(id(taking), None)
 
 
 def join(provider: Any) -> None:
     """Be asked by *provider*."""
-    refreshed = getattr(provider, "refreshed", None)
-    if refreshed is not None:
-        refreshed.append(Functions())
+    functions = getattr(provider, "functions", None)
+    if functions is not None:
+        for each in asked():
+            each.observed_s = -math.inf
+        functions.append(asked)

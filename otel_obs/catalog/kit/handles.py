@@ -118,12 +118,19 @@ class LevelHandle(MetricHandle):
         """
         self._function = f
         self._delegate(_do_nothing)
-        ask(self)
+        ask(self._name(), self)
 
     def compute(self) -> None:
         """Ask the function that gives the value."""
         if self._function is not None:
             self._do("set", float(self._function()))
+
+    def hide(self) -> None:
+        """Have no value until the function returns."""
+        self._do("hide", 0)
+
+    def _name(self) -> str:
+        return str(getattr(getattr(self._resolve, "__self__", None), "name", type(self).__name__))
 
 
 def _do_nothing(*_: Any, **__: Any) -> None:

@@ -144,19 +144,25 @@ class ObservableMetric(Metric[HandleT]):
     _create_name: str
 
     def __init__(self, family: str, help: str, **options: Any) -> None:
-        self._callbacks: list[Callback] = []
+        self._callbacks: list[_Observing] = []
         super().__init__(family, help, **options)
 
     def observe(self, callback: Callback) -> None:
         """Ask *callback* for values at every reading: pairs of a number and its attributes."""
-        if callback not in self._callbacks:
-            self._callbacks.append(callback)
-        self._instrument()
+        if callback in [each.callback for each in self._callbacks]:
+            return
+        made, observing = self._made, _Observing(self, callback)
+        self._callbacks.append(observing)
+        instrument = self._instrument()
+        if instrument is not None and made is not None:
+            instrument.ask(observing)
 
     def unobserve(self, callback: Callback) -> None:
-        """Ask *callback* no longer; its values go with the next reading."""
-        if callback in self._callbacks:
-            self._callbacks.remove(callback)
+        """Ask *callback* no longer; its values go."""
+        for each in [each for each in self._callbacks if each.callback == callback]:
+            self._callbacks.remove(each)
+            if self._made is not None:
+                self._made.ask_no_longer(each)
 
     def refresh(self) -> None:
         """Ask the callbacks now, so that the next scrape shows what is true now."""
@@ -176,28 +182,34 @@ class ObservableMetric(Metric[HandleT]):
         named = self.named
         return getattr(meter, self._create_name)(
             named.name,
-            callbacks=[self._observations],
+            callbacks=list(self._callbacks),
             unit=named.unit,
             description=self.declaration.help,
             merge=named.merge,
             translate=self.translate,
-            is_ours=self._asks_only_us,
+            is_ours=self._is_ours,
         )
 
-    def _asks_only_us(self) -> bool:
-        """Whether all callbacks are our own."""
-        return all(str(getattr(each, "__module__", "")).startswith("otel_obs.") for each in self._callbacks)
+    def _is_ours(self, observing: _Observing) -> bool:
+        """Whether a callback is our own, so that it cannot hang."""
+        return str(getattr(observing.callback, "__module__", "")).startswith("otel_obs.")
 
-    def _observations(self, _options: object) -> Iterable[Any]:
+
+class _Observing:
+    """A callback in the manner of the catalog, as OpenTelemetry's instruments call theirs."""
+
+    def __init__(self, metric: ObservableMetric[Any], callback: Callback) -> None:
+        self._metric, self.callback = metric, callback
+
+    def __call__(self, _options: object) -> Iterable[Any]:
         from opentelemetry.metrics import Observation
 
-        for callback in list(self._callbacks):
-            try:
-                for value, attributes in callback():
-                    yield Observation(value, attributes)
-            except Exception as error:
-                raise_interruption(error)
-                self.drop("callback", f"a callback raised {error!r}")
+        try:
+            for value, attributes in self.callback():
+                yield Observation(value, attributes)
+        except Exception as error:
+            raise_interruption(error)
+            self._metric.drop("callback", f"a callback raised {error!r}")
 
 
 class ObservableGaugeMetric(ObservableMetric[MetricHandle]):

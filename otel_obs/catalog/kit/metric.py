@@ -120,7 +120,7 @@ def _nothing(*_: Any, **__: Any) -> None:
 class _NoInstrument:
     """Stands for an instrument where the provider is switched off."""
 
-    add = record = set = remove = drop = refresh = staticmethod(_nothing)
+    add = record = set = remove = drop = refresh = ask = ask_no_longer = staticmethod(_nothing)
 
     def bind(self, attributes: Attributes) -> _NoInstrument:
         return self

@@ -46,7 +46,7 @@ class StatedGauge(LevelMetric[GaugeHandle], ObservableMetric[GaugeHandle]):
     def _forget_statements(self) -> None:
         self._stated.clear()
 
-    def _asks_only_us(self) -> bool:
+    def _is_ours(self, observing: object) -> bool:
         """What was said asks nobody."""
         return True
 
@@ -85,6 +85,10 @@ class StatedGauge(LevelMetric[GaugeHandle], ObservableMetric[GaugeHandle]):
         return partial(self._change, attributes, verb)
 
     def _change(self, attributes: dict[str, Any], verb: str, amount: float = 1) -> None:
+        if verb == "hide":
+            if self._stated.pop(canonical(attributes), None) is not None:
+                self.refresh()
+            return
         self._state(attributes, amount, is_change=verb == "inc")
 
     def _remove(self, attributes: Mapping[str, Any], remove: Callable[[Any], None]) -> None:

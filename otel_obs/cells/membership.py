@@ -19,7 +19,7 @@ from otel_obs.errors import (
     unwritable_run_dir,
 )
 from otel_obs.host import forks, proc
-from otel_obs.host.endings import at_end, at_sigterm, ends_without_handlers
+from otel_obs.host.endings import at_end, at_sigterm, ends_without_handlers, runs_no_handlers
 from otel_obs.host.signals import tolerate
 from otel_obs.host.weak import weakly
 from otel_obs.rundir.directory import (
@@ -40,7 +40,7 @@ from otel_obs.rundir.finding import (
 )
 from otel_obs.rundir.identity import Identity, decide, siblings_alike, this_candidate
 from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, RecordedRoot, file_name, is_dead, recorded
-from otel_obs.rundir.tidying import DOUBT, leave, sweep, sweep_other_users
+from otel_obs.rundir.tidying import DOUBT, Left, leave, sweep, sweep_other_users
 
 if TYPE_CHECKING:
     from otel_obs.cells.worker import Worker
@@ -169,6 +169,10 @@ class Service(Sharing):
             run_dir.note(names)
             if self._identity.rule == "service id":
                 self._note_id(run_dir)
+        if not self._is_root_ours and runs_no_handlers():
+            from otel_obs.rundir.aftercare import leave_behind
+
+            leave_behind(run_dir, self._listening, "by the first")
 
     def _note_id(self, run_dir: RunDir) -> None:
         """Say that this user has processes with the service id, and what is said of others that have it."""
@@ -310,13 +314,28 @@ class Service(Sharing):
             [each for each in (present, *self._inherited, *self._placing.end()) if each is not None],
             self._is_over,
         )
-        if left and not self._is_root_ours:
-            from otel_obs.rundir.aftercare import leave_behind
-
-            for run_dir in left:
-                leave_behind(run_dir, self._listening)
+        # This process may have been a member of one twice: what was found last holds.
+        for each in {each.run_dir.path: each for each in left}.values():
+            self._see_to(each)
         if not self._others():
             sweep_other_users(self._bases, self._nonce)
+
+    def _see_to(self, left: Left) -> None:
+        """Have somebody tidy up what others are left with, where these may come to no end of their own."""
+        if self._is_root_ours:
+            return
+        from otel_obs.rundir.aftercare import leave_behind
+
+        if not left.has_members:
+            leave_behind(left.run_dir, self._listening)
+        elif self._may_be_over(left.run_dir):
+            leave_behind(left.run_dir, self._listening, "beside others")
+
+    def _may_be_over(self, run_dir: RunDir) -> bool:
+        """Whether the service is about to end, for all that is known: whom it lives with may not tell."""
+        roots = recorded(run_dir.names(), ROOT)
+        is_told = self._listening and not any(ends_without_handlers(each.pid) for each in roots)
+        return not is_told or any(map(self._is_over, roots))
 
 
 def _nothing() -> None:

@@ -18,6 +18,11 @@ Act = Callable[[], None]
 _UVICORN = "uvicorn.server"
 """It stops in order, then raises the signal again: that ends the process without exit handlers."""
 
+_HANDLERS_ARE_SKIPPED = frozenset(
+    ("async", "asyncio", "gevent", "greenlet", "skip-atexit", "skip-atexit-teardown", "tornado", "ugreen")
+)
+"""Options with which uWSGI leaves them out, as it also does in the middle of a request."""
+
 
 class _Waiting(NamedTuple):
     """What is to be done at SIGTERM: as the process is about to end by it, or long before."""
@@ -89,6 +94,12 @@ def ends_without_handlers(pid: int) -> bool:
     """Whether that process is a server's first one which is known to run no exit handlers: uWSGI's master."""
     uwsgi: Any = sys.modules.get("uwsgi")
     return uwsgi is not None and bool(uwsgi.masterpid() == pid)
+
+
+def runs_no_handlers() -> bool:
+    """Whether this process is known to run no exit handlers: uWSGI's workers with loops of other kinds."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    return uwsgi is not None and not _HANDLERS_ARE_SKIPPED.isdisjoint(uwsgi.opt)
 
 
 def at_sigterm(end: Act, prepare: Act) -> Act:

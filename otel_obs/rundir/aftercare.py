@@ -1,29 +1,40 @@
-"""What is done after the last worker has ended and before its master has: a short-lived process of its own.
+"""What is done after the workers have ended and before their master has: a process of its own.
 
 A master that never loaded otel_obs removes nothing when it ends, and the workers end before it. The last of
 them leaves this process behind, which waits for the master's end for a while and then tidies up. It goes
-at once where a new worker has joined.
+at once where a new worker has joined. As a service ends, the last one may be killed since it does not end by
+itself: then nobody would. So the first one leaves it behind where its master is about to end, or may be.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal
 
 from otel_obs.host import proc
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import tolerate
-from otel_obs.rundir.directory import DIRECTORY_FLAGS, MEMBERS, RunDir, lock, remove_tree
+from otel_obs.rundir.apart import sweep_marks
+from otel_obs.rundir.directory import DIRECTORY_FLAGS, MEMBERS, RunDir, lock, remove_tree, unlock
 from otel_obs.rundir.roots import LEAVING, ROOT, RecordedRoot, file_name, is_alive, is_dead, recorded
 
 _LOCK = "aftercare.lock"
-_TIGHT_S, _TIGHT_POLL_S, _POLL_S = 2.0, 0.003, 0.05
-"""A container ends with its process 1: there are milliseconds between that one's last act and its end."""
-_FOR_WORKERS_S, _FOR_MASTER_S, _LOOK_S = 900.0, 60.0, 1.0
+_PACES = ((2.0, 0.003), (60.0, 0.05), (math.inf, 0.5))
+"""So long after news look so often, in seconds. A container ends with its process 1: there are milliseconds
+between that one's last act and its end."""
+_FOR_WORKERS_S, _LOOK_S = 900.0, 1.0
+
+Left = Literal["by the last", "beside others", "by the first"]
+_FOR_MASTER_S: Mapping[str, float] = {"by the last": 60.0, "beside others": 180.0, "by the first": math.inf}
+"""How long to wait for the end of a master that lives, by who has begun to wait: servers kill workers that do
+not end within a minute or so, and it is not known beforehand whether the master is to end at all."""
 
 # Without the site's packages, and without this package's own `__init__`: it is to start in no time.
 _CODE = """
@@ -40,7 +51,6 @@ Shared = Mapping[int, frozenset[int]]
 
 def is_ending(root: RecordedRoot, shared: Shared) -> bool:
     """Whether a server has closed the listening sockets that it shared with its workers, as it does to end.
-
 
     Args:
         root: The server.
@@ -64,24 +74,32 @@ def note_successors(run_dir: RunDir, shared: Shared) -> None:
                 run_dir.note([file_name(child, ROOT)])
 
 
-def leave_behind(run_dir: RunDir, shared: Shared) -> None:
-    """Note that this process is about to end, and have somebody tidy up after the root; never raises."""
+def leave_behind(run_dir: RunDir, shared: Shared, left: Left = "by the last") -> None:
+    """Have somebody tidy up after the root, unless somebody is there for that; never raises.
+
+    Args:
+        run_dir: The directory.
+        shared: Of the roots, the inodes of the listening sockets that they share with their workers.
+        left: By whom. All but the first are about to end, and say so.
+    """
     own = proc.this_process() or proc.unseen(os.getpid())
     with tolerate(OSError, ValueError):
-        run_dir.note([file_name(own, LEAVING)])
+        # Before the lock: who holds it looks for such names once more when it has given it up.
+        if left != "by the first":
+            run_dir.note([file_name(own, LEAVING)])
         descriptor = run_dir.open(_LOCK, os.O_CREAT | os.O_RDWR)
         try:
             if lock(descriptor, exclusive=True):
-                _start(run_dir.path, shared, descriptor)
+                _start(run_dir.path, shared, descriptor, left)
         finally:
             os.close(descriptor)  # its lock is the other process's now
 
 
-def _start(path: str, shared: Shared, descriptor: int) -> None:
+def _start(path: str, shared: Shared, descriptor: int, left: Left) -> None:
     sockets = [f"{pid}:{','.join(map(str, inodes))}" for pid, inodes in shared.items()]
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     started = subprocess.Popen(
-        [_interpreter(), "-I", "-S", "-c", _CODE, package, path, *sockets],
+        [_interpreter(), "-I", "-S", "-c", _CODE, package, path, str(descriptor), left, *sockets],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -106,31 +124,77 @@ def main(arguments: Sequence[str]) -> None:
     """Wait for the end of those who are about to end, then for that of the roots, and remove the directory.
 
     Args:
-        arguments: The directory, and of each root `pid:inode,…`, the listening sockets that it had.
+        arguments: The directory, the descriptor of the lock that this process holds, by whom it was left, and
+            of each root `pid:inode,…`, the listening sockets that it had.
     """
-    path, *sockets = arguments
+    path, descriptor, left, *sockets = arguments
     pairs = (each.partition(":") for each in sockets)
     shared = {int(pid): frozenset(map(int, inodes.split(","))) for pid, _, inodes in pairs if inodes}
+    # Whoever ends a service ends it by ending that, and by nothing that reaches this process too.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(OSError):
-        directory = os.open(path, DIRECTORY_FLAGS)
-        began_s = time.monotonic()
-        while any(is_alive(each) for each in recorded(os.listdir(directory), LEAVING)):
-            if time.monotonic() - began_s > _FOR_WORKERS_S:
+        _Aftercare(path, left, shared).run(int(descriptor))
+
+
+class _Aftercare:
+    """Waits until nobody needs a directory, and removes it then."""
+
+    def __init__(self, path: str, left: str, shared: Shared) -> None:
+        self._path, self._left, self._shared = path, left, shared
+        self._directory = os.open(path, DIRECTORY_FLAGS)
+        self._leaving: frozenset[str] = frozenset()
+        self._news_s = self._alone_s = self._looked_s = time.monotonic()
+
+    def run(self, descriptor: int) -> None:
+        """Wait and tidy up, holding the lock on *descriptor*, by which others know that somebody does."""
+        while True:
+            while self._goes_on():
+                calm_s = time.monotonic() - max(self._news_s, self._alone_s)
+                time.sleep(next(pause_s for until_s, pause_s in _PACES if calm_s < until_s))
+            # Who has left in the meantime has relied on this process.
+            unlock(descriptor)
+            if not self._has_news() or not lock(descriptor, exclusive=True):
                 return
-            time.sleep(_TIGHT_POLL_S if time.monotonic() - began_s < _TIGHT_S else _POLL_S)
-        began_s = looked_s = time.monotonic()
-        while (now_s := time.monotonic()) - began_s < _FOR_MASTER_S:
-            roots = recorded(os.listdir(directory), ROOT)
-            if all(is_dead(root) or is_ending(root, shared) for root in roots):
-                _remove_unless_joined(path, directory)
-                return
+
+    def _has_news(self) -> bool:
+        """Whether others have said that they are about to end."""
+        names = frozenset(each.name for each in recorded(os.listdir(self._directory), LEAVING))
+        before, self._leaving = self._leaving, names
+        if names - before:
+            self._news_s = time.monotonic()
+        return bool(names - before)
+
+    def _goes_on(self) -> bool:
+        """Whether to wait on; what nobody needs any more is removed."""
+        self._has_news()
+        now_s = time.monotonic()
+        if any(map(is_alive, recorded(self._leaving, LEAVING))):
+            self._alone_s = now_s
+            return now_s - self._news_s < _FOR_WORKERS_S
+        roots = recorded(os.listdir(self._directory), ROOT)
+        if all(is_dead(root) or is_ending(root, self._shared) for root in roots):
+            # Who is left is about to end too, by itself or not.
+            return not self._remove() and now_s - self._alone_s < _FOR_WORKERS_S
+        if self._left == "by the last" and now_s - self._looked_s > _LOOK_S:
             # Not at every look: who joins just then has to wait.
-            if now_s - looked_s > _LOOK_S:
-                looked_s = now_s
-                with _membership_lock(directory) as is_free:
-                    if not is_free:
-                        return
-            time.sleep(_TIGHT_POLL_S if now_s - began_s < _TIGHT_S else _POLL_S)
+            self._looked_s = now_s
+            with _membership_lock(self._directory) as is_free:
+                if not is_free:
+                    return False
+        return now_s - max(self._news_s, self._alone_s) < _FOR_MASTER_S[self._left]
+
+    def _remove(self) -> bool:
+        """Remove the directory, unless somebody is a member."""
+        with _membership_lock(self._directory) as is_free:
+            if is_free:
+                user, name = os.path.split(self._path)
+                parent = os.open(user, DIRECTORY_FLAGS)
+                remove_tree(parent, name)
+                os.close(parent)
+                sweep_marks(user)
+                with contextlib.suppress(OSError):
+                    os.rmdir(user)  # refused where the user has another service
+        return is_free
 
 
 @contextlib.contextmanager
@@ -141,17 +205,6 @@ def _membership_lock(directory: int) -> Iterator[bool]:
         yield lock(members, exclusive=True)
     finally:
         os.close(members)
-
-
-def _remove_unless_joined(path: str, directory: int) -> None:
-    with _membership_lock(directory) as is_free:
-        if is_free:
-            user, name = os.path.split(path)
-            parent = os.open(user, DIRECTORY_FLAGS)
-            remove_tree(parent, name)
-            os.close(parent)
-            with contextlib.suppress(OSError):
-                os.rmdir(user)  # refused where the user has another service
 
 
 def shared_sockets(roots: Collection[Process]) -> dict[int, frozenset[int]]:

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from otel_obs.host import proc
+from otel_obs.host.proc import Process
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, fcntl, user_path_of
+from otel_obs.rundir.roots import RecordedRoot, file_name, is_dead, recorded
 
-_APART = ".apart-"
+_APART, _ENDING = ".apart-", ".apart"
 _SPACE = 1 << 62
 _LOCK = struct.Struct("hhqqi4x")
 """Linux' `struct flock` where numbers have 64 bits: type, whence, start, length, process."""
@@ -34,8 +36,7 @@ class Apart:
 
     def __init__(self, bases: Sequence[str], nonce: str, worker: bytes) -> None:
         self._path = ""
-        own = proc.this_process()
-        said = f"{os.getpid()}:{own.start if own is not None else ''}"
+        said = file_name(_own(), _ENDING)
         for base in bases:
             path = os.path.join(user_path_of(base), f"{_APART}{nonce}-{worker.hex()}")
             with tolerate(OSError):
@@ -60,29 +61,35 @@ def _is_ours(path: str) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
+def _own() -> Process:
+    return proc.this_process() or proc.unseen(os.getpid())
+
+
 def workers_apart(bases: Sequence[str], nonce: str) -> list[int]:
     """The processes of the service, other than this one, whose numbers cannot be read here."""
+    found = [each for base in bases for each in _living(user_path_of(base), f"{_APART}{nonce}-")]
+    own = file_name(_own(), _ENDING)
+    return sorted(each.pid for each in found if each.name != own)
+
+
+def sweep_marks(user_path: str) -> None:
+    """Remove what workers that are known to be dead have left."""
+    _living(user_path, _APART)
+
+
+def _living(user_path: str, beginning: str) -> list[RecordedRoot]:
+    """The processes that have made marks and may live; the marks of others go."""
     found = []
-    for base in bases:
-        user_path = user_path_of(base)
-        with tolerate(OSError):
-            for name in os.listdir(user_path):
-                if name.startswith(f"{_APART}{nonce}-"):
-                    pid = _living(os.path.join(user_path, name))
-                    if pid and pid != os.getpid():
-                        found.append(pid)
-    return sorted(found)
-
-
-def _living(path: str) -> int:
-    """The process that has made a mark; 0 where it is gone, and then the mark goes too."""
-    with tolerate(OSError, ValueError):
-        number, _, start = os.readlink(path).partition(":")
-        process = proc.look_up(int(number))
-        if process.start == start if process is not None else proc.exists(int(number)):
-            return int(number)
-        os.unlink(path)
-    return 0
+    with tolerate(OSError):
+        for name in os.listdir(user_path):
+            if name.startswith(beginning):
+                path = os.path.join(user_path, name)
+                with tolerate(OSError):
+                    made_by = recorded([os.readlink(path)], _ENDING)
+                    if any(map(is_dead, made_by)) or not made_by:
+                        os.unlink(path)
+                    found += [each for each in made_by if not is_dead(each)]
+    return found
 
 
 def slot_of(worker: bytes) -> int:

@@ -66,6 +66,11 @@ def lock(descriptor: int, *, exclusive: bool) -> bool:
     return True
 
 
+def unlock(descriptor: int) -> None:
+    """Give up what `lock` took."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 class RunDir:
     """An open run directory, of which this process is a member as long as it lives.
 
@@ -295,4 +300,6 @@ def remove_tree(parent: int, name: str) -> None:
             os.close(descriptor)
         os.rmdir(aside, dir_fd=parent)
         if "." in name[1:]:  # a service id's
-            os.rmdir(os.path.join("..", id_mark(name, str(os.geteuid()))), dir_fd=parent)
+            # Of the user whose directory it is: root removes those of the users that its workers became.
+            user = str(os.fstat(parent).st_uid)
+            os.rmdir(os.path.join("..", id_mark(name, user)), dir_fd=parent)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from otel_obs.host.signals import raise_interruption, tolerate
+from otel_obs.rundir.apart import sweep_marks
 from otel_obs.rundir.directory import (
     ASIDE,
     DIRECTORY_FLAGS,
@@ -30,7 +32,19 @@ DOUBTFUL_S = 3600.0
 IsOver = Callable[[RecordedRoot], bool]
 
 
-def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[RunDir]:
+class Left(NamedTuple):
+    """A directory that was left to others.
+
+    Attributes:
+        run_dir: The directory.
+        has_members: Whether other workers are members; else a root lives that it is left to.
+    """
+
+    run_dir: RunDir
+    has_members: bool
+
+
+def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[Left]:
     """Give up membership; the last one out removes the directory, unless a root lives on.
 
     Args:
@@ -38,18 +52,20 @@ def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[RunDir]
         is_over: Whether a root that a directory names needs it no more.
 
     Returns:
-        The directories without a member that are left to a root.
+        The directories that are left to others.
     """
     left = []
     for run_dir in run_dirs:
         if run_dir.has_descriptors():
             fresh = _last_lock(run_dir)
-            if fresh >= 0:
-                if all(map(is_over, recorded(run_dir.names(), ROOT))):
-                    _remove(run_dir)
-                else:
-                    left.append(run_dir)
-                os.close(fresh)
+            if fresh < 0:
+                left.append(Left(run_dir, True))
+                continue
+            if all(map(is_over, recorded(run_dir.names(), ROOT))):
+                _remove(run_dir)
+            else:
+                left.append(Left(run_dir, False))
+            os.close(fresh)
     return left
 
 
@@ -62,6 +78,7 @@ def _remove(run_dir: RunDir) -> None:
                 remove_tree(parent, name)
         finally:
             os.close(parent)
+        sweep_marks(parent_path)
         os.rmdir(parent_path)  # refused where the user has another service
 
 
@@ -97,6 +114,7 @@ def sweep(bases: Sequence[str]) -> None:
             for name in os.listdir(user):
                 sweep_one(user, name)
             os.close(user)
+            sweep_marks(user_path_of(base))
 
 
 def sweep_other_users(bases: Sequence[str], nonce: str) -> None:

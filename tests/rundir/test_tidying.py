@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from otel_obs.host import proc
-from otel_obs.rundir.directory import RunDir, open_run_dir
-from otel_obs.rundir.roots import ROOT, STARTER, file_name, is_alive, recorded
-from otel_obs.rundir.tidying import DOUBT, DOUBTFUL_S, leave, sweep
+from otel_obs.rundir.aftercare import main
+from otel_obs.rundir.apart import Apart, workers_apart
+from otel_obs.rundir.directory import RunDir, id_mark, lock, open_run_dir, remove_tree, user_path_of
+from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, file_name, is_alive, recorded
+from otel_obs.rundir.tidying import DOUBT, DOUBTFUL_S, Left, leave, sweep
 
 NONCE = "0123456789abcdef"
 
@@ -87,7 +89,7 @@ def test_of_another_namespace_nobody_knows(tmp_path: Path, monkeypatch: pytest.M
 def test_the_last_one_out_leaves_it_to_a_root(tmp_path: Path, other: subprocess.Popen[bytes]) -> None:
     run_dir = open_run_dir([str(tmp_path)], NONCE)
     run_dir.note([name_of(other.pid)])
-    assert leave([run_dir]) == [run_dir]
+    assert leave([run_dir]) == [Left(run_dir, has_members=False)]
     assert os.path.exists(run_dir.path)
     again = open_run_dir([str(tmp_path)], NONCE)
     assert leave([again], lambda root: root.pid == other.pid) == []
@@ -105,6 +107,67 @@ def test_a_process_that_proc_hides_is_asked_for_by_its_inode(
     assert is_alive(root) is False
     other.wait()
     assert is_alive(root) is False
+
+
+def test_marks_of_workers_that_are_apart_go_with_them(tmp_path: Path, other: subprocess.Popen[bytes]) -> None:
+    user = Path(user_path_of(str(tmp_path)))
+    user.mkdir(mode=0o700)
+    (user / f".apart-{NONCE}-00").symlink_to(name_of(other.pid, ".apart"))
+    sweep([str(tmp_path)])
+    assert workers_apart([str(tmp_path)], NONCE) == [other.pid]
+    other.kill()
+    other.wait()
+    leave([open_run_dir([str(tmp_path)], "another service")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_of_another_namespace_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = Path(user_path_of(str(tmp_path)))
+    user.mkdir(mode=0o700)
+    monkeypatch.setattr(proc, "pid_namespace", lambda: "pid1")
+    mark = Apart([str(tmp_path)], NONCE, b"worker")
+    monkeypatch.setattr(proc, "pid_namespace", lambda: "pid2")
+    sweep([str(tmp_path)])
+    assert workers_apart([str(tmp_path)], NONCE) == [os.getpid()]
+    mark.end()
+    assert workers_apart([str(tmp_path)], NONCE) == []
+
+
+def test_with_the_directory_of_a_service_id_goes_the_mark_of_its_user(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root has directories of other users")
+    user = tmp_path / "otel-obs-65534"
+    (user / "shop.1").mkdir(parents=True)
+    os.chown(user, 65534, 65534)
+    (tmp_path / id_mark("shop.1", "65534")).mkdir()
+    parent = os.open(user, os.O_RDONLY)
+    remove_tree(parent, "shop.1")
+    os.close(parent)
+    assert list(tmp_path.iterdir()) == [user]
+
+
+def test_who_leaves_as_the_one_that_tidies_up_is_about_to_go_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = open_run_dir([str(tmp_path)], NONCE)
+    looks = []
+
+    def goes_on(self: object) -> bool:
+        looks.append(self)
+        if len(looks) == 1:
+            run_dir.note([name_of(os.getpid(), LEAVING)])
+            leaver = run_dir.open("aftercare.lock", os.O_RDWR)
+            assert not lock(leaver, exclusive=True)
+            os.close(leaver)
+        return False
+
+    monkeypatch.setattr("otel_obs.rundir.aftercare._Aftercare._goes_on", goes_on)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    descriptor = run_dir.open("aftercare.lock", os.O_CREAT | os.O_RDWR)
+    assert lock(descriptor, exclusive=True)
+    main([run_dir.path, str(descriptor), "by the last"])
+    os.close(descriptor)
+    assert len(looks) == 2
 
 
 @pytest.mark.parametrize("name", ["x.root", "1-2-3.root", "a-1-2-3.root", "members", "1-2-3-4.leaving"])

@@ -1,0 +1,62 @@
+"""Nothing is left of a service that ends in order, be it that its last worker does not end by itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.services.life import places
+from tests.services.table import GRANIAN, UWSGI
+from tests.support.processes import Service, tool
+from tests.support.programs import ROOT
+from tests.support.waiting import until
+
+APP = "tests.services.apps.hanging:app"
+GUNICORN = (tool("gunicorn"), "-b", "127.0.0.1:{port}", "--no-control-socket", "--graceful-timeout", "1")
+HANGING_UWSGI = (*UWSGI[:-1], APP, "--worker-reload-mercy", "2")
+
+COMMANDS = [
+    pytest.param((*GUNICORN, "-w", "2", APP), "", id="gunicorn"),
+    pytest.param(
+        (*GRANIAN, "--interface", "wsgi", "--workers", "2", "--workers-kill-timeout", "1", APP),
+        "granian",
+        id="granian",
+    ),
+    pytest.param(HANGING_UWSGI, "uwsgi", id="uwsgi"),
+    pytest.param((*HANGING_UWSGI, "--lazy-apps"), "uwsgi", id="uwsgi lazy"),
+    pytest.param((*HANGING_UWSGI, "--gevent", "4"), "uwsgi", id="uwsgi gevent"),
+    pytest.param((*HANGING_UWSGI, "--lazy-apps", "--skip-atexit"), "uwsgi", id="uwsgi without handlers"),
+]
+
+
+@pytest.mark.parametrize(("command", "needs"), COMMANDS)
+def test_nothing_is_left_when_the_last_worker_is_killed_as_the_service_ends(
+    command: Sequence[str], needs: str, tmp_path: Path
+) -> None:
+    if needs == "uwsgi" and not Path(tool("uwsgi")).exists():
+        pytest.skip("uWSGI is not installed beside this Python")
+    if needs not in ("", "uwsgi") and importlib.util.find_spec(needs) is None:
+        pytest.skip(f"{needs} is not installed")
+    sign = tmp_path / "hangs"
+    env = {"PYTHONPATH": str(ROOT), "HANGING_SIGN": str(sign)}
+    with places() as (base, _):
+        env["OTEL_OBS_RUN_DIR"] = str(base)
+        with Service(*command, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
+
+            def are_both_in() -> bool:
+                assert service.get("/").status == 200
+                return len(list(base.rglob("*.cells"))) == 2
+
+            until(are_both_in, "both workers' files", 60)
+            with socket.create_connection(("127.0.0.1", service.port)) as client:
+                client.sendall(b"GET /hang HTTP/1.1\r\nHost: test\r\n\r\n")
+                until(sign.exists, "a worker that hangs")
+                os.kill(service.pid, signal.SIGTERM)
+                until(lambda: service.process.poll() is not None, "the end of the server", 60)
+            until(lambda: not list(base.iterdir()), "nothing to be left", 30)

@@ -25,7 +25,7 @@ PROGRAM = (sys.executable, "-m", "tests.services.apps.processes")
 SUPERVISOR = (sys.executable, "-m", "tests.services.apps.supervisor", "{ports}")
 UWSGI = (
     *(tool("uwsgi"), "--http-socket", "127.0.0.1:{port}", "--master", "--processes", "2", "--die-on-term"),
-    # A worker that is replaced loads the application for seconds on a busy machine, and does not end meanwhile.
+    # A worker that is loading the application, for seconds on a busy machine, does not end meanwhile.
     *("--worker-reload-mercy", "10"),
     *("--virtualenv", sys.prefix, "--pythonpath", ".", "--disable-logging", "--need-app", "--enable-threads"),
     *("--module", WSGI),

@@ -75,6 +75,10 @@ class UnreadableError(OtelObsError, OSError):
         super().__init__(f"{subject} {problem}" + (f"; {remedy}" if remedy else ""))
 
 
+class CutOffError(UnreadableError):
+    """An answer ended before its announced end."""
+
+
 class UnusableSocketError(OtelObsError, OSError):
     """The file of a Unix socket is another's."""
 

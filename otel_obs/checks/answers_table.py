@@ -1,4 +1,4 @@
-"""The checks of answers as such: reachable, announced, parsed, in time (OBS001 to OBS016)."""
+"""The checks of answers as such: reachable, announced, parsed, in time (OBS001 to OBS017)."""
 
 from __future__ import annotations
 
@@ -141,5 +141,13 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "The formats of the endpoint say different things",
         "What is seen then depends on the version and the settings of the Prometheus that asks.",
         "Make all formats from one collection of the metrics.",
+    ),
+    Check(
+        "OBS017",
+        "error",
+        "The page holds no metric",
+        "The target is up, and every panel and every alert about it stays empty.",
+        "Expose the registry that the metrics are registered in; a service under several workers may have "
+        "made them in another process. Where metrics appear with the first request, send one.",
     ),
 )

@@ -7,6 +7,7 @@ from email.message import Message
 
 from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import Evidence, body_format
+from otel_obs.errors import CutOffError, UnreadableError
 from otel_obs.reading.fetch import Fetched
 
 TEXT = "text/plain"
@@ -19,6 +20,21 @@ def check_status(fetched: Fetched) -> Iterator[Finding]:
     """Anything but 200 ends the check: there is no page."""
     if fetched.status != 200:
         yield Finding("OBS002", "status", f"the answer has status {fetched.status}{_hint(fetched)}")
+
+
+def unread(error: UnreadableError) -> Finding:
+    """An answer that nobody can read."""
+    if isinstance(error, CutOffError):
+        return Finding("OBS015", "page", f"{error.subject} {error.problem}")
+    return Finding("OBS001", error.subject, error.problem)
+
+
+def trouble(found: UnreadableError | Fetched) -> Finding:
+    """One of several answers that is none, after a first that was right."""
+    if isinstance(found, UnreadableError):
+        finding = unread(found)
+        return finding._replace(what=f"not every time: {finding.what}")
+    return Finding("OBS002", "status", f"not every answer has status 200: one has {found.status}")
 
 
 def _hint(fetched: Fetched) -> str:
@@ -68,6 +84,20 @@ def _disagreements(evidence: Evidence) -> Iterator[Finding]:
         if is_exposition and announced and is_in and announced != is_in:
             what = f"{names[announced]} is announced, and the body is in {names[is_in]}"
             yield Finding("OBS005", "Content-Type", what)
+
+
+def check_content(evidence: Evidence) -> Iterator[Finding]:
+    """There is something to keep; what cannot be read is said by others."""
+    page = evidence.text.page
+    if not page.flaw_count and not any(True for _ in page.samples()):
+        size = len(evidence.text.fetched.body)
+        what = f"has {size} bytes, and no sample in them" if size else "is empty"
+        yield Finding("OBS017", "page", f"the page {what}")
+
+
+def check_reliability(evidence: Evidence) -> Iterator[Finding]:
+    """Every answer of several is one."""
+    yield from evidence.troubles
 
 
 def check_costs(evidence: Evidence) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from otel_obs.checks.all_checks import Finding
 from otel_obs.reading.fetch import Fetched
 from otel_obs.reading.page import PageFormat, ScrapedPage
 from otel_obs.reading.text import PageReader
@@ -52,6 +53,7 @@ class Evidence:
         protobuf: The answer to one that wants protobuf; None for a file.
         later: Further answers in text, each on a connection of its own, in order.
         is_authorized: Whether the requests carried credentials.
+        troubles: What was wrong with answers that came to nothing, after the first.
         open_at: The public addresses that the endpoint can be reached at, as far as it is known.
     """
 
@@ -60,5 +62,6 @@ class Evidence:
     protobuf: Fetched | None = None
     later: Sequence[Scraped] = ()
     is_authorized: bool = False
+    troubles: Sequence[Finding] = ()
     open_at: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)

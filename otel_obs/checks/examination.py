@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from otel_obs.checks import endpoint, label_checks, movement, name_checks, syntax, twice, value_checks
 from otel_obs.checks.all_checks import Finding
@@ -17,6 +17,8 @@ from otel_obs.reading.text import PageReader
 
 PAGE_CHECKS: Sequence[Callable[[Evidence], Iterable[Finding]]] = (
     endpoint.check_content_types,
+    endpoint.check_content,
+    endpoint.check_reliability,
     endpoint.check_costs,
     endpoint.check_openness,
     syntax.check_syntax,
@@ -58,7 +60,7 @@ def check_source(
     except UnreadableError as error:
         if not fetch.is_address(source):
             raise
-        return [Finding("OBS001", source, error.problem)]
+        return [endpoint.unread(error)]
     refused = list(endpoint.check_status(first))
     if refused:
         return refused
@@ -82,26 +84,43 @@ def gather(source: str, first: Fetched, fetching: Fetching, limits: Limits, agai
     evidence = Evidence(text, limits=limits, is_authorized=fetching.has_credentials)
     if not fetch.is_address(source):
         return evidence
-    openmetrics = [Scraped.read(fetching.fetch(source, fetch.ACCEPT_OPENMETRICS), reader)]
-    protobuf = fetching.fetch(source, fetch.ACCEPT_PROTOBUF)
-    later = [Scraped.read(answer, reader) for answer in _ask_again(source, fetching, again)]
+    asking = _Asking(source, fetching, again)
+    openmetrics = [Scraped.read(answer, reader) for answer in asking.ask(fetch.ACCEPT_OPENMETRICS, times=1)]
+    protobuf = next(asking.ask(fetch.ACCEPT_PROTOBUF, times=1), None)
+    later = [Scraped.read(answer, reader) for answer in asking.ask(fetch.ACCEPT_TEXT)]
     evidence = replace(
         evidence,
         openmetrics=openmetrics,
         protobuf=protobuf,
         later=later,
+        troubles=asking.troubles,
         open_at=public_addresses(source),
     )
     if not any(syntax.disagreements(evidence)):
         return evidence
     # Another worker may have answered: only what no answer has is missing.
-    repeated = _ask_again(source, fetching, again, fetch.ACCEPT_OPENMETRICS)
+    repeated = asking.ask(fetch.ACCEPT_OPENMETRICS)
     return replace(evidence, openmetrics=openmetrics + [Scraped.read(answer, reader) for answer in repeated])
 
 
-def _ask_again(
-    source: str, fetching: Fetching, again: Repetition, accept: str = fetch.ACCEPT_TEXT
-) -> Iterator[Fetched]:
-    for _ in range(again.times):
-        time.sleep(again.interval_s)
-        yield fetching.fetch(source, accept)
+@dataclass
+class _Asking:
+    """Ask an address again and again, and note what comes to nothing."""
+
+    source: str
+    fetching: Fetching
+    again: Repetition
+    troubles: list[Finding] = field(default_factory=list)
+
+    def ask(self, accept: str, times: int | None = None) -> Iterator[Fetched]:
+        for _ in range(self.again.times if times is None else times):
+            time.sleep(self.again.interval_s if times is None else 0)
+            try:
+                answer = self.fetching.fetch(self.source, accept)
+            except UnreadableError as error:
+                self.troubles.append(endpoint.trouble(error))
+                continue
+            if answer.status == 200:
+                yield answer
+            else:
+                self.troubles.append(endpoint.trouble(answer))

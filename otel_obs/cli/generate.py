@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,8 @@ from otel_obs.ops.hosts import SERVERS
 from otel_obs.ops.kubernetes.kustomize import RELEASE
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import PLACES, RemoteWrite, ScrapeJob
-from otel_obs.ops.service_facts import MonitoredService, job_of, named_by, read_page
+from otel_obs.ops.service_facts import DEFAULT_JOB, MonitoredService, named_by, read_page
+from otel_obs.reading.fetch import address, is_loopback
 from otel_obs.settings import Settings
 
 WhatArgument = Annotated[str, typer.Argument(metavar="WHAT", help=f"One of: {', '.join([*KINDS, ALL])}.")]
@@ -32,8 +34,12 @@ def generate(
     groups: Annotated[
         str, typer.Option(help="In its place: groups of the catalog, and families of their own, with commas.")
     ] = "",
-    job: Annotated[str, typer.Option(help="The service's name; OTEL_SERVICE_NAME by default.")] = "",
-    target: Annotated[Texts, typer.Option(help="`host:port` to scrape; again for more.")] = None,
+    job: Annotated[
+        str, typer.Option(help="The service's name; OTEL_SERVICE_NAME, or what it calls itself, by default.")
+    ] = "",
+    target: Annotated[
+        Texts, typer.Option(help="`host:port` to scrape, in the place of that of --from; again for more.")
+    ] = None,
     place: Annotated[str, typer.Option(help=f"Where Prometheus runs: {', '.join(PLACES)}.")] = "local",
     slo: Annotated[
         Texts, typer.Option(help="An objective: `availability=99.9` or `latency=95%<500ms`; again for more.")
@@ -76,18 +82,23 @@ def generate(
     named_by("--language", language, LANGUAGES)
     named_by("--server", server, tuple(SERVERS))
     settings = Settings.from_env()
-    name, naming = job or job_of(settings), Naming.from_settings(settings)
+    name, naming = job or settings.service_name, Naming.from_settings(settings)
+    is_inside = "docker" in (what, place)
+    # From a container, `localhost` is the container.
+    usual = "host.docker.internal:8000" if is_inside else "localhost:8000"
     if source:
         page = read_page(source, output.fetching(header, token_file, timeout))
-        # Where nothing is set here, the page itself tells which profile it has.
+        # What is not set here the page itself tells.
         service = MonitoredService.of_page(name, page, naming if naming != Naming() else None, source)
+        scraped = ScrapeJob.of_address(service.job, address(source))
+        host, _, port = scraped.targets[0].rpartition(":")
+        usual = f"host.docker.internal:{port}" if is_inside and is_loopback(host) else scraped.targets[0]
     else:
-        service = MonitoredService.of_groups(name, groups.replace(" ", "").split(","), naming)
-    # From a container, `localhost` is the container.
-    usual = "host.docker.internal:8000" if "docker" in (what, place) else "localhost:8000"
+        service = MonitoredService.of_groups(name or DEFAULT_JOB, groups.replace(" ", "").split(","), naming)
+        scraped = ScrapeJob(service.job, ())
     wish = Wish(
         service,
-        (ScrapeJob(name, tuple(target or (usual,))),),
+        (replace(scraped, targets=tuple(target or (usual,))),),
         objectives=tuple(map(parse_objective, slo or ())),
         limits={key: _number(key, value) for key, value in map(_pair, limit or ())},
         language=language,
@@ -110,7 +121,7 @@ def generate(
     screen = output.console()
     for path in written:
         screen.print(output.plain(f"wrote {out / path}"))
-    screen.print(output.plain(f"{name} has {', '.join(service.groups)}; {len(written)} files written"))
+    screen.print(output.plain(f"{service.job} has {', '.join(service.groups)}; {len(written)} files written"))
 
 
 def _pair(text: str) -> tuple[str, str]:

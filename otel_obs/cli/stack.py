@@ -14,16 +14,18 @@ from otel_obs.errors import OperationsError
 from otel_obs.ops.bundle import Wish, files_of, write_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
-from otel_obs.ops.service_facts import MonitoredService, job_of, read_page
+from otel_obs.ops.service_facts import MonitoredService, read_page
 from otel_obs.ops.stack.download import RELEASES, RELEASES_FETCHED, fetch_release
 from otel_obs.ops.stack.programs import BY_NAME
 from otel_obs.ops.stack.running import log_of, stack_state, start_stack, stop_stack
+from otel_obs.reading.fetch import address
 from otel_obs.settings import Settings
 
 RootOption = Annotated[
     Path, typer.Option("--dir", help="Where the stack keeps its configuration, data and logs.")
 ]
 ROOT = Path("monitoring")
+USUAL_SERVICE = "http://127.0.0.1:8000"
 stack = typer.Typer(
     no_args_is_help=True,
     help="Run Prometheus, Alertmanager and Grafana on this machine, without Docker.",
@@ -31,9 +33,13 @@ stack = typer.Typer(
 
 
 def up(
-    source: Annotated[str, typer.Option("--from", metavar="URL", help="The service that is watched.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", help="The service that is watched.")
+    ] = USUAL_SERVICE,
     root: RootOption = ROOT,
-    job: Annotated[str, typer.Option(help="The service's name; OTEL_SERVICE_NAME by default.")] = "",
+    job: Annotated[
+        str, typer.Option(help="The service's name; OTEL_SERVICE_NAME, or what it calls itself, by default.")
+    ] = "",
     port: Annotated[list[str] | None, typer.Option(help="`prometheus=9091`; again for another part.")] = None,
     slo: Annotated[list[str] | None, typer.Option(help="An objective; again for more.")] = None,
     interval: Annotated[str, typer.Option(help="Between two scrapes.")] = "15s",
@@ -51,16 +57,19 @@ def up(
     What runs already is left alone. Grafana is started where its program is on the path.
     """
     settings = Settings.from_env()
-    name, naming = job or job_of(settings), Naming.from_settings(settings)
+    naming = Naming.from_settings(settings)
     page = read_page(source, output.fetching(None, token_file, 10.0))
-    service = MonitoredService.of_page(name, page, naming if naming != Naming() else None, source)
+    # What is not set here the page itself tells.
+    service = MonitoredService.of_page(
+        job or settings.service_name, page, naming if naming != Naming() else None, source
+    )
     ports = _ports(port or [])
     token = str(token_file.resolve()) if token_file else ""
     at = {part: ports.get(part, BY_NAME[part].port) for part in BY_NAME}
     wish = Wish(
         service,
         (
-            ScrapeJob(name, (_target(source),), token_file=token),
+            ScrapeJob.of_address(service.job, address(source), token),
             ScrapeJob("prometheus", (f"127.0.0.1:{at['prometheus']}",)),
         ),
         objectives=tuple(map(parse_objective, slo or ())),
@@ -84,15 +93,6 @@ def _can_draw() -> bool:
     except ImportError:
         return False
     return bool(grafana_foundation_sdk)
-
-
-def _target(source: str) -> str:
-    from urllib.parse import urlsplit
-
-    from otel_obs.reading.fetch import address
-
-    parts = urlsplit(address(source))
-    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def _ports(given: list[str]) -> dict[str, int]:

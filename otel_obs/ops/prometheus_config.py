@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from otel_obs.errors import OperationsError
 
@@ -42,6 +43,7 @@ class ScrapeJob:
         timeout: At most the interval; "" for that of the whole configuration.
         labels: Added to every series of the targets.
         path: Where the metrics are.
+        scheme: `http` or `https`.
         token_file: A file that holds the bearer token, where the service wants one.
         drops: Families that are not kept, as a regular expression.
     """
@@ -54,6 +56,15 @@ class ScrapeJob:
     path: str = "/metrics"
     token_file: str = ""
     drops: str = ""
+    scheme: str = "http"
+
+    @classmethod
+    def of_address(cls, job: str, address: str, token_file: str = "") -> ScrapeJob:
+        """A job that asks one address, such as `https://shop.example.org/internal/metrics`."""
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return cls(job, (target,), path=parts.path or "/metrics", token_file=token_file, scheme=parts.scheme)
 
     def __post_init__(self) -> None:
         """Refuse what Prometheus would refuse at its start, or never reach.
@@ -79,6 +90,7 @@ class ScrapeJob:
             "scrape_interval": self.interval,
             "scrape_timeout": self.timeout,
             "metrics_path": self.path if self.path != "/metrics" else "",
+            "scheme": self.scheme if self.scheme != "http" else "",
             "authorization": {"credentials_file": self.token_file} if self.token_file else None,
             "static_configs": [
                 {"targets": list(self.targets), **({"labels": dict(self.labels)} if self.labels else {})}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from otel_obs.catalog import GROUPS, metrics
 from otel_obs.catalog.kit.naming import Declaration, Naming
 from otel_obs.errors import OperationsError, UnreadableError
+from otel_obs.ops.naming_on_page import recognise, service_name_on
 from otel_obs.ops.promql import Dialect, families_in, row_of
 from otel_obs.reading.fetch import Fetching, address
-from otel_obs.settings import Settings
+from otel_obs.reading.text import read_page as read_scraped
 
 OPTIONAL: Mapping[str, str] = {
     "http_request_size_bytes": "OTEL_OBS_HTTP_SIZES",
@@ -32,13 +32,14 @@ OPTIONAL: Mapping[str, str] = {
 }
 """Families that a service has only where it does something more than its group asks for."""
 
+DEFAULT_JOB = "service"
+"""What a service is called that has no name."""
+
 BASIC = ("http", "runtime", "process", "workers")
 """The groups that every service has."""
 
 COLLECTOR = "collector"
 """Stands for the families of an OpenTelemetry Collector that has the service's metrics on its way."""
-
-_TYPE_LINE = re.compile(r"^# TYPE (\S+) ", re.M)
 
 
 def _catalog() -> Iterable[tuple[str, Declaration]]:
@@ -86,30 +87,27 @@ class MonitoredService:
         """A service whose `/metrics` is *page*; with one family of a group it has what the group always has.
 
         Args:
-            job: Its name.
+            job: Its name; "" for what its page says of it.
             page: Its metrics, as text.
-            naming: What it calls them; by default the profile whose names are there.
+            naming: What is known of what it calls them; the page tells the rest.
             where: What the error calls the page.
 
         Raises:
             OperationsError: No HTTP family of the catalog is there under that naming.
         """
-        shown = set(_TYPE_LINE.findall(page))
-        namings = [naming] if naming is not None else [Naming(), Naming(profile="semconv")]
-        found = [(seen, each) for each in namings if (seen := _families_on(shown, each))]
-        http = {row.family for group, row in _catalog() if group == "http"}
-        found = [each for each in found if each[0] & http]
-        if not found:
+        scraped = read_scraped(page.encode())
+        chosen, seen = recognise(scraped, naming)
+        if not seen & {row.family for group, row in _catalog() if group == "http"}:
             raise OperationsError(
                 where,
-                f"shows {len(shown)} families, and no HTTP family of the catalog among them",
+                f"shows {len(scraped.families)} families, and no HTTP family of the catalog among them",
                 "give the service a request first, and set OTEL_OBS_NAMESPACE, OTEL_OBS_NAMES and "
                 "OTEL_OBS_PROFILE here as they are set there",
             )
-        seen, chosen = max(found, key=lambda each: len(each[0]))
         groups = {group for group, row in _catalog() if row.family in seen}
         whole = {row.family for group, row in _catalog() if group in groups and row.family not in OPTIONAL}
-        return cls(job, frozenset(seen | whole), chosen, any(name.startswith("otelcol_") for name in shown))
+        has_collector = any(name.startswith("otelcol_") for name in scraped.families)
+        return cls(job or service_name_on(scraped) or DEFAULT_JOB, seen | whole, chosen, has_collector)
 
     @property
     def groups(self) -> list[str]:
@@ -127,13 +125,6 @@ class MonitoredService:
         is_collectors = any(name.startswith("otelcol_") for name in names)
         is_there = ours <= self.families and (self.has_collector or not is_collectors)
         return is_there and Dialect(self.naming).can_say(expression)
-
-
-def _families_on(shown: set[str], naming: Naming) -> set[str]:
-    """The catalog's families that a page shows under a naming."""
-    return {
-        row.family for _, row in _catalog() if naming.apply(row).family.removesuffix("_count") in shown
-    } | {row.family for _, row in _catalog() if naming.apply(row).family in shown}
 
 
 def _unknown_group(name: str, families: Collection[str]) -> OperationsError:
@@ -172,8 +163,3 @@ def named_by(option: str, value: str, known: Sequence[str]) -> None:
         raise OperationsError(
             f"{option} {value!r}", "does not exist", f"{hint}expected one of {', '.join(known)}"
         )
-
-
-def job_of(settings: Settings) -> str:
-    """The name of the service that the settings speak of."""
-    return settings.service_name or "service"

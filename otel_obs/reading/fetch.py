@@ -17,7 +17,7 @@ from email.message import Message
 from pathlib import Path
 from typing import IO
 
-from otel_obs.errors import UnreadableError
+from otel_obs.errors import CutOffError, UnreadableError
 from otel_obs.reading.page import PageFormat
 from otel_obs.reading.text import format_of
 
@@ -91,6 +91,12 @@ class Fetching:
         except urllib.error.HTTPError as error:
             with error:
                 return _received(source, error.code, error.headers, error, started_s, self.timeout_s)
+        except UnreadableError:
+            raise
+        except http.client.IncompleteRead as error:
+            raise CutOffError(
+                source, f"ended after {len(error.partial)} bytes of a piece of its answer"
+            ) from None
         except urllib.error.URLError as error:
             raise UnreadableError(
                 source, f"cannot be reached: {_reason(error.reason)}", _remedy(source)
@@ -109,8 +115,8 @@ def is_address(source: str) -> bool:
 def address(given: str) -> str:
     """Complete what a person types: `:8000`, `localhost:8000` and `http://localhost:8000` are `…/metrics`."""
     text = given if "://" in given else "http://" + (f"localhost{given}" if given.startswith(":") else given)
-    parts = urllib.parse.urlsplit(text)
     try:
+        parts = urllib.parse.urlsplit(text)
         is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_right = False
@@ -125,8 +131,10 @@ def address_or_file(given: str) -> str:
     """A file where there is one of that name, or `-`; an address otherwise.
 
     Raises:
-        UnreadableError: It looks like a file, and there is none; or it is neither.
+        UnreadableError: It is a directory, or looks like a file, and there is none; or it is neither.
     """
+    if not is_address(given) and Path(given).is_dir():
+        raise UnreadableError(given, "is a directory", "give a file, or an address")
     if given == STANDARD_INPUT or is_address(given) or Path(given).is_file():
         return given if not is_address(given) else address(given)
     if given.startswith((".", "/", "~")) or (
@@ -183,6 +191,10 @@ def _received(
         if time.perf_counter() - started_s > timeout_s:
             raise UnreadableError(source, f"was not read to its end within {timeout_s:g} s")
     lower = {name.lower(): value for name, value in headers.items()}
+    promised = lower.get("content-length", "")
+    # `read` with a size is silent about an answer that ends before its announced end.
+    if promised.isdecimal() and size_bytes < int(promised):
+        raise CutOffError(source, f"sent {size_bytes} of the {promised} bytes that it announced")
     body = b"".join(parts)
     if lower.get("content-encoding", "").strip().lower() == "gzip":
         body = _unpack(source, body)
@@ -198,7 +210,7 @@ def _unpack(source: str, body: bytes) -> bytes:
     if unpacking.unconsumed_tail:
         raise UnreadableError(source, f"answered more than {MAX_BYTES // 2**20} MiB")
     if not unpacking.eof:
-        raise UnreadableError(source, "sent gzip that is cut off")
+        raise CutOffError(source, "sent gzip that is cut off")
     return unpacked
 
 
@@ -226,7 +238,7 @@ def _reason(error: object) -> str:
         return "there is no such host"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _remedy(source: str) -> str:

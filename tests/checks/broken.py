@@ -51,6 +51,20 @@ def openmetrics_elsewhere(accept: str, before: int) -> Reply:
     return Reply((b"# EOF\n" if before == 1 else OPENMETRICS_GOOD.encode()), OPENMETRICS)
 
 
+def error_once(accept: str, before: int) -> Reply:
+    """One of the workers fails."""
+    return Reply(b"oops\n", status=500) if before == 6 else by_format(GOOD)(accept, before)
+
+
+def cut_once(accept: str, before: int) -> Reply:
+    """A worker that ends while it answers."""
+    return (
+        Reply(GOOD.encode(), headers={"Content-Length": "5000"})
+        if before == 6
+        else by_format(GOOD)(accept, before)
+    )
+
+
 def slow(accept: str, before: int) -> Reply:
     """An answer that takes its time; 0.3 s is slow where 0.2 s is allowed."""
     time.sleep(0.3)
@@ -76,6 +90,13 @@ HISTOGRAM = "# HELP took_seconds Time.\n# TYPE took_seconds histogram\n"
 BROKEN: Mapping[str, Broken] = {
     "an error": Broken(lambda accept, before: Reply(b"oops\n", status=500), {"OBS002"}),
     "a password": Broken(lambda accept, before: Reply(b"", status=401), {"OBS002"}),
+    "an empty page": Broken(always(""), {"OBS017"}),
+    "a page of comments": Broken(always(HEAD), {"OBS017"}),
+    "one answer that is an error": Broken(error_once, {"OBS002"}),
+    "one answer that is cut off": Broken(cut_once, {"OBS015"}),
+    "a page that ends before its announced end": Broken(
+        lambda accept, before: Reply(GOOD.encode(), headers={"Content-Length": "5000"}), {"OBS015"}
+    ),
     "no content type": Broken(always(GOOD, None), {"OBS003"}),
     "the content type of another format": Broken(always(GOOD, "application/json"), {"OBS003"}),
     "a web page": Broken(always("<html>\n", "text/html"), {"OBS003", "OBS010"}),

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from otel_obs.catalog import metrics
 from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError, UnreadableError
 from otel_obs.ops.service_facts import MonitoredService, read_page
-from tests.support.classifier import classifier, image
+from otel_obs.settings import Settings
+from tests.support.classifier import classifier, image, settings
 from tests.support.processes import free_port
 
 
@@ -90,6 +92,10 @@ def test_a_running_service_is_asked(tmp_path: Path) -> None:
         service = MonitoredService.of_page("classifier", read_page(f"127.0.0.1:{running.port}"))
 
     assert service.groups == ["http", "app", "model", "cache", "runtime", "process", "workers"]
+    # The names are those of settings that only the service has.
+    told = Naming.from_settings(Settings.from_env(settings()))
+    rows = [metric.declaration for _, metric in metrics() if metric.declaration.family in service.families]
+    assert [service.naming.apply(row) for row in rows] == [told.apply(row) for row in rows]
     assert "event_loop_lag_seconds" not in service.families
     assert "preprocessing_duration_seconds" in service.families
 

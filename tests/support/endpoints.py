@@ -42,7 +42,8 @@ class Endpoint:
                     self.send_header("Content-Type", given.content_type)
                 for name, value in given.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(given.body)))
+                if "Content-Length" not in given.headers:
+                    self.send_header("Content-Length", str(len(given.body)))
                 self.end_headers()
                 self.wfile.write(given.body)
 

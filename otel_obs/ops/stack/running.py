@@ -15,15 +15,16 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from otel_obs.errors import OperationsError
 from otel_obs.ops.stack.programs import BY_NAME, LOOPBACK, PARTS, Placement, StackPart, program_of
 
-READY_S, END_S, POLL_S = 60.0, 15.0, 0.1
+READY_S, END_S, POLL_S, RELOAD_S = 60.0, 15.0, 0.1, 30.0
 _MAX_CLOCK_S = 2.0
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class PartState(NamedTuple):
@@ -50,6 +51,7 @@ def start_stack(
     retention: str = "15d",
     size: str = "10GB",
     say: Callable[[str], None] = lambda text: None,
+    renewed: Collection[str] = (),
 ) -> list[PartState]:
     """Start what does not run yet, and wait until all of it is ready.
 
@@ -59,6 +61,7 @@ def start_stack(
         retention: How long samples are kept.
         size: How much they may take.
         say: Told what is done.
+        renewed: The parts whose configuration is another now: those that run read it anew.
 
     Raises:
         OperationsError: A program is missing, a port is taken, or a part ends or is not ready in time. What
@@ -71,6 +74,9 @@ def start_stack(
                 " or ".join(part.commands), "is not on the path", "install it, or run: otel-obs stack fetch"
             )
     waiting = [(part, program) for part, program in chosen if _recorded(root, part) is None]
+    for part, _ in chosen:
+        if (part, _) not in waiting:
+            say(_renew(root, part) if part.name in renewed else f"{part.name} runs already: {_address(root, part)}")
     for part, _ in waiting:
         _check_port(part, ports.get(part.name, part.port))
     started: list[StackPart] = []
@@ -191,6 +197,23 @@ def _start(root: Path, part: StackPart, program: str, at: Placement) -> None:
     _file(root, part).write_text(json.dumps(record))
 
 
+def _address(root: Path, part: StackPart) -> str:
+    return f"http://{LOOPBACK}:{int(_read(root, part)['port'])}"
+
+
+def _renew(root: Path, part: StackPart) -> str:
+    """Have a part that runs read its configuration again; what came of it."""
+    request = urllib.request.Request(_address(root, part) + part.reload_path, method="POST")
+    try:
+        with _direct.open(request, timeout=RELOAD_S):
+            return f"{part.name} runs already, and has read its configuration anew: {_address(root, part)}"
+    except urllib.error.HTTPError as error:
+        problem = error.read().decode(errors="replace").strip()
+    except OSError as error:
+        problem = str(error)
+    return f"{part.name} goes on with its old configuration: {problem}"
+
+
 def _wait(root: Path, part: StackPart) -> None:
     deadline_s = time.monotonic() + READY_S
     record = _read(root, part)
@@ -205,9 +228,8 @@ def _wait(root: Path, part: StackPart) -> None:
 
 
 def _answers(part: StackPart, port: int) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{LOOPBACK}:{port}{part.ready_path}", timeout=5) as answer:
+        with _direct.open(f"http://{LOOPBACK}:{port}{part.ready_path}", timeout=5) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

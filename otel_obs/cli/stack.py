@@ -82,9 +82,10 @@ def up(
     )
     screen = output.console()
     kinds = ["prometheus", "alertmanager", *(["grafana"] if _can_draw() else [])]
-    for kind in kinds:
-        write_files(root / "config" / kind, files_of(kind, wish), force)
-    start_stack(root.resolve(), ports, retention, size, lambda text: screen.print(output.plain(text)))
+    renewed = [kind for kind in kinds if write_files(root / "config" / kind, files_of(kind, wish), force)]
+    start_stack(
+        root.resolve(), ports, retention, size, lambda text: screen.print(output.plain(text)), renewed
+    )
 
 
 def _can_draw() -> bool:

@@ -37,7 +37,7 @@ def otel_obs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "otel_obs", *arguments],
         cwd=cwd,
-        env=clean_env({"PYTHONPATH": str(root), "OTEL_OBS_LABELS": "status_code=status"}),
+        env=clean_env({"PYTHONPATH": str(root)}),
         capture_output=True,
         text=True,
         timeout=180,
@@ -66,7 +66,14 @@ def test_a_stack_is_started_seen_and_ended(tmp_path: Path) -> None:
             until(lambda: target() == "1", "the target is up", 60)
             before = stack_state(tmp_path / "monitoring")
             again = otel_obs(*up, cwd=tmp_path)
-            assert again.returncode == 0, again.stderr
+            assert (again.returncode, again.stderr) == (0, "")
+            assert f"prometheus runs already: http://127.0.0.1:{ports['prometheus']}" in again.stdout
+            promised = otel_obs(*up, "--slo", "availability=99.9", cwd=tmp_path)
+            assert "prometheus runs already, and has read its configuration anew" in promised.stdout
+            rules = request(f"http://127.0.0.1:{ports['prometheus']}/api/v1/rules").text
+            # The label is the service's own name for it, and nothing here has said so.
+            assert "SLOBudgetBurnFast" in rules
+            assert 'status=~\\"5..\\"' in rules
             assert [state.pid for state in stack_state(tmp_path / "monitoring")] == [
                 state.pid for state in before
             ]

@@ -39,6 +39,7 @@ class StackPart(NamedTuple):
         ready_path: What answers 200 when it is ready.
         is_needed: Whether a stack is none without it.
         data: The directory of its data, below the stack's `data`.
+        reload_path: Where a POST has it read its configuration anew; "" where it has no such thing.
     """
 
     name: str
@@ -48,6 +49,7 @@ class StackPart(NamedTuple):
     ready_path: str
     is_needed: bool
     data: str
+    reload_path: str = ""
 
 
 def _prometheus(at: Placement) -> list[str]:
@@ -86,7 +88,7 @@ def _grafana(at: Placement) -> list[str]:
 
 
 PARTS = (
-    StackPart("prometheus", ("prometheus",), 9090, _prometheus, "/-/ready", True, "prometheus"),
+    StackPart("prometheus", ("prometheus",), 9090, _prometheus, "/-/ready", True, "prometheus", "/-/reload"),
     StackPart(
         "alertmanager",
         ("alertmanager", "prometheus-alertmanager"),
@@ -95,6 +97,7 @@ PARTS = (
         "/-/ready",
         True,
         "alertmanager",
+        "/-/reload",
     ),
     StackPart("grafana", ("grafana",), 3000, _grafana, "/api/health", False, "grafana"),
 )

@@ -74,9 +74,9 @@ def start_stack(
                 " or ".join(part.commands), "is not on the path", "install it, or run: otel-obs stack fetch"
             )
     waiting = [(part, program) for part, program in chosen if _recorded(root, part) is None]
-    for part, _ in chosen:
-        if (part, _) not in waiting:
-            say(_renew(root, part) if part.name in renewed else f"{part.name} runs already: {_address(root, part)}")
+    for part in (part for part, program in chosen if (part, program) not in waiting):
+        is_stale = part.name in renewed and part.reload_path
+        say(_renew(root, part) if is_stale else f"{part.name} runs already: {_address(root, part)}")
     for part, _ in waiting:
         _check_port(part, ports.get(part.name, part.port))
     started: list[StackPart] = []

@@ -27,11 +27,20 @@ from benchmarks.http import (
     flask_call,
 )
 from otel_obs import tracing
+from otel_obs.frameworks.table import framework_of
 from otel_obs.sdk import MeterProvider
 
 IS_QUICK = bool(os.environ.get("OTEL_OBS_BENCH_QUICK"))
 ROUNDS, CALLS = (10, 500) if IS_QUICK else (40, 2000)
 REQUEST_GOAL, RECORD_GOAL = 2.0, 4.0
+
+
+def have_traced(app: Any) -> None:
+    """Have the requests to *app* traced, as the product does."""
+    framework = framework_of(app)
+    assert framework is not None
+    assert framework.tracer is not None
+    tracing.trace_requests(framework.tracer, app)
 
 
 def added_to_traced(costs: dict[str, float]) -> float:
@@ -44,7 +53,7 @@ def flask_results() -> list[Result]:
     upstream: Any = FlaskInstrumentor()
     traced, both = flask_app(PlainFlask), otel_obs.instrument(flask_app(Flask))
     upstream.instrument_app(traced, meter_provider=NoOpMeterProvider())
-    tracing.trace_flask(both)
+    have_traced(both)
     costs = cost_us(
         {
             "bare": flask_call(flask_app(PlainFlask)),
@@ -71,7 +80,7 @@ def fastapi_results() -> list[Result]:
     FastAPIInstrumentor.instrument_app(
         traced, meter_provider=NoOpMeterProvider(), exclude_spans=["receive", "send"]
     )
-    tracing.trace_fastapi(both)
+    have_traced(both)
     costs = cost_us(
         {
             "bare": fastapi_call(untraced(fastapi_app(PlainFastAPI))),

@@ -10,19 +10,21 @@ from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
+from otel_obs.host.changes import Changes
 from otel_obs.http.asgi import AsgiMiddleware, answer_to
 from otel_obs.http.asgi_exchange import Receive, Scope, Send
+from otel_obs.http.asgi_inside import begin_inside
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer
 from otel_obs.http.observe import Observer
-from otel_obs.http.routes import declares, mounted_applications
+from otel_obs.http.routes import ALONE, declares, mounted_applications
 from otel_obs.serving.scrape import Scrape
 
 try:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import StreamingResponse
-    from starlette.routing import Router
+    from starlette.routing import BaseRoute, Router
 except ImportError as error:
     raise MissingPackageError("otel_obs.fastapi", "FastAPI or Starlette", "fastapi") from error
 
@@ -47,8 +49,7 @@ class _FastapiPatch:
     """
 
     default: FastapiMeasuring | None = None
-    call: _Call | None = None
-    route: _Call | None = None
+    changes = Changes()
     init: tuple[Any, Callable[..., None]] | None = None
     measured: ClassVar[WeakSet[Starlette]] = WeakSet()
     quietened: ClassVar[WeakSet[Any]] = WeakSet()
@@ -87,14 +88,10 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 def uninstall() -> None:
     """Measure no FastAPI or Starlette application any more."""
     _FastapiPatch.default = None
-    kind: Any = Starlette
-    if _FastapiPatch.call is not None:
-        kind.__call__, _FastapiPatch.call = _FastapiPatch.call, None
-    if _FastapiPatch.route is not None:
-        routing: Any = Router
-        routing.__call__, _FastapiPatch.route = _FastapiPatch.route, None
+    _FastapiPatch.changes.undo()
     if _FastapiPatch.init is not None:
-        kind, kind.__init__ = _FastapiPatch.init
+        kind, init = _FastapiPatch.init
+        kind.__init__ = init
         _FastapiPatch.init = None
     while _FastapiPatch.measured:
         uninstrument_app(_FastapiPatch.measured.pop())
@@ -140,22 +137,19 @@ async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
 
 
 def _change_classes() -> None:
-    kind: Any = Starlette
-    if _FastapiPatch.call is None:
-        _FastapiPatch.call = kind.__call__
-        kind.__call__ = _measured(kind.__call__)
     watch()
     _quieten_from_the_start()
 
 
 def watch() -> None:
     """Tell whatever measures a request which scope its routes are matched in: middleware may copy it."""
-    if _FastapiPatch.route is not None:
-        return
-    routing: Any = Router
-    route = _FastapiPatch.route = routing.__call__
+    changes = _FastapiPatch.changes
+    changes.make(Starlette, "__call__", _measured)
+    changes.make(Router, "__call__", _watched)
+    changes.make(BaseRoute, "__call__", _alone)
 
-    @wraps(route)
+
+def _watched(route: _Call) -> _Call:
     async def watched_call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         outer: Outer | None = scope.get(MARK)
         if outer is not None:
@@ -164,7 +158,20 @@ def watch() -> None:
                 _reach_behind_middleware(self)
         await route(self, scope, receive, send)
 
-    routing.__call__ = watched_call
+    return watched_call
+
+
+def _alone(call: _Call) -> _Call:
+    """A route that is an application by itself has no router to be found by."""
+
+    async def called_alone(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        outer: Outer | None = scope.get(MARK)
+        if outer is not None and "router" not in scope:
+            scope[ALONE] = self.__dict__.setdefault(ALONE, (self,))
+            outer.route_in(scope)
+        await call(self, scope, receive, send)
+
+    return called_alone
 
 
 def _reach_behind_middleware(router: Any) -> None:
@@ -214,7 +221,11 @@ def _measured(call: _Call) -> _Call:
     @wraps(call)
     async def measured_call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         measuring: AsgiMiddleware | None = self.__dict__.get(KEY) or _adopt(self)
-        exchange = None if measuring is None else measuring.begin(scope, receive, send)
+        exchange: Any
+        if measuring is None:
+            exchange = begin_inside(scope, receive, send)
+        else:
+            exchange = measuring.begin(scope, receive, send)
         if exchange is None:
             await call(self, scope, receive, send)
         elif exchange is measuring:

@@ -11,7 +11,8 @@ import logging
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from importlib import import_module
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from opentelemetry import trace
 from opentelemetry.context import attach, detach
@@ -23,9 +24,6 @@ from otel_obs.host.signals import raise_interruption
 from otel_obs.http.nesting import MARK
 from otel_obs.sdk.context_managers import wrap
 
-if TYPE_CHECKING:
-    pass
-
 P = ParamSpec("P")
 R = TypeVar("R")
 Attributes = Mapping[str, Any]
@@ -33,6 +31,26 @@ GivenAttributes = Attributes | Callable[..., Attributes] | None
 
 _logger = logging.getLogger("otel_obs")
 _OFF: AbstractContextManager[None] = nullcontext()
+
+
+class RequestTracer(Protocol):
+    """An instrumentation of OpenTelemetry that makes a span of each request of a framework."""
+
+    @property
+    def instrumentor(self) -> str:
+        """Its class, as `module:name`."""
+
+    @property
+    def package(self) -> str:
+        """What is to be installed."""
+
+    @property
+    def hook(self) -> str:
+        """The option that takes a function of the span and the request."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What it is given beside that."""
 
 
 @overload
@@ -181,47 +199,25 @@ def is_on() -> bool:
     return not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
 
 
-def trace_flask(app: Any = None) -> Callable[[], object]:
-    """Have every request to *app*, or to every Flask application made from now on, traced.
+def trace_requests(tracer: RequestTracer, app: Any = None) -> Callable[[], object]:
+    """Have every request to *app*, or to every application made from now on, traced.
+
+    Args:
+        tracer: The instrumentation that makes the spans; its metrics stay off.
+        app: An application; None for all.
 
     Returns:
         Traces them no longer.
 
     Raises:
-        MissingPackageError: OpenTelemetry's instrumentation of Flask is not installed.
+        MissingPackageError: The instrumentation is not installed.
     """
+    module, _, name = tracer.instrumentor.partition(":")
     try:
-        from opentelemetry.instrumentation.flask import FlaskInstrumentor
+        instrumentor = getattr(import_module(module), name)
     except ImportError as error:
-        raise MissingPackageError("tracing", "opentelemetry-instrumentation-flask", "tracing") from error
-    options: dict[str, Any] = {"meter_provider": NoOpMeterProvider(), "request_hook": _note_span}
-    instrumentor: Any = FlaskInstrumentor
-    return _trace(instrumentor, app, options)
-
-
-def trace_fastapi(app: Any = None) -> Callable[[], object]:
-    """Have every request to *app*, or to every FastAPI application made from now on, traced.
-
-    Returns:
-        Traces them no longer.
-
-    Raises:
-        MissingPackageError: OpenTelemetry's instrumentation of FastAPI is not installed.
-    """
-    try:
-        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-    except ImportError as error:
-        raise MissingPackageError("tracing", "opentelemetry-instrumentation-fastapi", "tracing") from error
-    options: dict[str, Any] = {
-        "meter_provider": NoOpMeterProvider(),
-        "server_request_hook": _note_span,
-        # One span for each message that is received or sent says nothing that the request's does not.
-        "exclude_spans": ["receive", "send"],
-    }
-    return _trace(FastAPIInstrumentor, app, options)
-
-
-def _trace(instrumentor: Any, app: Any, options: dict[str, Any]) -> Callable[[], object]:
+        raise MissingPackageError("tracing", tracer.package, "tracing") from error
+    options = {"meter_provider": NoOpMeterProvider(), tracer.hook: _note_span, **tracer.options}
     if app is None:
         instrumentor().instrument(**options)
         return instrumentor().uninstrument  # type: ignore[no-any-return]

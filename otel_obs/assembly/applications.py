@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from otel_obs.assembly.observers import exclusion_for, make_observer, shared_observer
+from otel_obs.assembly.observers import exclusion_for, make_observer, note_wsgi, shared_observer
 from otel_obs.assembly.setup import Running, configure, settings_in_force
 from otel_obs.errors import InstrumentationError, dropped_application, framework_not_measured
 from otel_obs.frameworks.known import (
@@ -53,11 +53,11 @@ def instrument_again() -> None:
 class _Watching:
     """What is listened to, however many applications there are."""
 
-    websockets = False
+    websockets = frameworks = False
 
     @classmethod
     def end(cls) -> None:
-        cls.websockets = False
+        cls.websockets = cls.frameworks = False
 
 
 def instrument(
@@ -94,6 +94,7 @@ def instrument(
     is_own = exclude is not None or extra_labels is not None
     observer = make_observer(exclude, extra_labels) if is_own else shared_observer()
     _watch_websockets()
+    _watch_frameworks()
     if framework is not None:
         _instrumented.put(app, (exclude, extra_labels))
         found = _file_of(framework)
@@ -113,7 +114,6 @@ def _file_of(framework: Framework) -> Any:
 
 def _wrap(app: Any, protocol: Protocol | None, observer: Observer, exclude: Exclude | None = None) -> Any:
     """Put a layer around a callable, whatever is inside of it."""
-    _watch_frameworks()
     within = framework_within(app)
     excluded = exclusion_for("" if within is None else within.name, exclude)
     if protocol is Protocol.ASGI:
@@ -127,9 +127,6 @@ def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
     from otel_obs.http import asgi
     from otel_obs.http.routes import declares
 
-    # A bridge may lead to an application of these, which looks for the layer around it.
-    observer.has_wsgi = observer.has_wsgi or not sys.modules.keys().isdisjoint(("werkzeug", "django"))
-
     class Measured(asgi.AsgiMiddleware):
         """Is to whoever sets the application up what the application is."""
 
@@ -142,15 +139,14 @@ def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
 
 
 def _wsgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
-    """A bound `Flask.wsgi_app`, and what is around one, knows its application and so its routes."""
-    if "flask" in sys.modules:
-        from otel_obs import flask
-
-        Running.undoing.once(flask.uninstall)
-        return _ended_with_us(flask.middleware(app, observer, Running.scrape, exclude=exclude))
+    """A framework may have a layer of its own, which knows the application inside and so its routes."""
     from otel_obs.http import wsgi
 
-    return _ended_with_us(wsgi.WsgiMiddleware(app, observer, Running.scrape, exclude=exclude))
+    within = framework_within(app)
+    middleware = wsgi.WsgiMiddleware
+    if within is not None:
+        middleware = getattr(_file_of(within), "middleware", middleware)
+    return _ended_with_us(middleware(app, observer, Running.scrape, exclude=exclude))
 
 
 _layers: WeakObjects[Any] = WeakObjects()
@@ -171,10 +167,20 @@ def _end_layers() -> None:
 
 
 def _watch_frameworks() -> None:
-    """Learn what the frameworks that are here make of a request: the layer around does not see it."""
+    """Learn what the frameworks make of a request, as they are imported: what is around does not see it."""
+    if _Watching.frameworks:
+        return
+    _Watching.frameworks = True
+    Running.undoing.later(_Watching.end)
     for framework in FRAMEWORKS:
-        if any(name.partition(".")[0] in sys.modules for name in framework.imported):
-            _file_of(framework).watch()
+        for module in framework.imported:
+            Running.undoing.later(when_imported(module, partial(_watch, framework)))
+
+
+def _watch(framework: Framework, module: object) -> None:
+    _file_of(framework).watch()
+    if framework.is_wsgi:
+        note_wsgi()
 
 
 def _watch_websockets() -> None:
@@ -232,6 +238,7 @@ class PrometheusMiddleware:
         self._measured = wsgi_app
         if configure(**options) is not None:
             _watch_websockets()
+            _watch_frameworks()
             self._measured = _wrap(wsgi_app, Protocol.WSGI, shared_observer())
 
     def __call__(self, environ: Any, start_response: Callable[..., Any]) -> Any:
@@ -284,6 +291,7 @@ def _install(framework: Framework, module: object) -> None:
     if configure() is None:
         return
     _watch_websockets()
+    _watch_frameworks()
     _file_of(framework).install(shared_observer(), Running.scrape, exclude=exclusion_for(framework.name))
 
 
@@ -294,6 +302,7 @@ def _serve(app: Any) -> Any:
         if protocol is None or _is_known(app) or configure() is None:
             return app
         _watch_websockets()
+        _watch_frameworks()
         return _wrap(app, protocol, shared_observer())
     except Exception:
         _logger.exception("%r could not be measured; it is served all the same", app)

@@ -25,6 +25,8 @@ class _Measuring:
     observers: WeakObjects[Observer] = WeakObjects()
     is_listening = False
     """Whether the names that the application defines are told here."""
+    has_wsgi = False
+    """Whether a WSGI framework is here, whose applications may be behind a bridge."""
     taken: ClassVar[set[str]] = set()
     """The families that the application has defined by `otel_obs.prometheus`."""
 
@@ -71,8 +73,16 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
         extra=extra,
         meets_loop=_watch_loop if settings.runtime_metrics else _watch_none,
     )
+    observer.has_wsgi = _Measuring.has_wsgi
     _give_way(observer)
     return observer
+
+
+def note_wsgi() -> None:
+    """A WSGI framework is here: its applications look for an ASGI layer around them."""
+    _Measuring.has_wsgi = True
+    for observer in _Measuring.observers.living():
+        observer.has_wsgi = True
 
 
 def _watch_loop() -> None:
@@ -125,7 +135,7 @@ def _note_hand(family: str) -> None:
 def _end() -> None:
     """Measure with nobody's observers any more."""
     _Measuring.observer = None
-    _Measuring.is_listening = False
+    _Measuring.is_listening = _Measuring.has_wsgi = False
     _Measuring.observers.clear()
     _Measuring.taken.clear()
 

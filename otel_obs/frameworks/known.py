@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+
+class Tracer(NamedTuple):
+    """OpenTelemetry's instrumentation of a framework, which makes spans.
+
+    Args:
+        instrumentor: Its class, as `module:name`.
+        imported: It changes what this module gives to whoever imports from it.
+        hook: The option that takes a function of the span and the request.
+        options: What it is given beside that.
+    """
+
+    instrumentor: str
+    imported: str
+    hook: str = "request_hook"
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def package(self) -> str:
+        """What is to be installed."""
+        return self.instrumentor.partition(":")[0].replace(".", "-").replace("_", "-")
 
 
 class Framework(NamedTuple):
@@ -17,7 +39,8 @@ class Framework(NamedTuple):
         applications: The classes of its applications, as `module:name`. An instance is recognised by them.
         instrumentor: OpenTelemetry's instrumentation of it, by the name of its entry point.
         rivals: Instrumentation scopes that measure the same requests.
-        tracer: The function of `otel_obs.tracing` that has its requests traced.
+        is_wsgi: Whether its applications are WSGI's, or some of them: one may be behind a bridge.
+        tracer: What has its requests traced.
     """
 
     name: str
@@ -26,7 +49,8 @@ class Framework(NamedTuple):
     applications: tuple[str, ...]
     instrumentor: str = ""
     rivals: tuple[str, ...] = ()
-    tracer: str = ""
+    is_wsgi: bool = False
+    tracer: Tracer | None = None
 
     def recognises(self, app: object) -> bool:
         """Whether *app* is an application of this framework; none is imported for the answer."""
@@ -49,7 +73,8 @@ FRAMEWORKS = (
         ("flask:Flask",),
         instrumentor="flask",
         rivals=("opentelemetry.instrumentation.flask",),
-        tracer="trace_flask",
+        is_wsgi=True,
+        tracer=Tracer("opentelemetry.instrumentation.flask:FlaskInstrumentor", "flask"),
     ),
     Framework(
         "fastapi",
@@ -63,7 +88,13 @@ FRAMEWORKS = (
             "opentelemetry.instrumentation.fastapi",
             "opentelemetry.instrumentation.starlette",
         ),
-        tracer="trace_fastapi",
+        tracer=Tracer(
+            "opentelemetry.instrumentation.fastapi:FastAPIInstrumentor",
+            "fastapi",
+            "server_request_hook",
+            # One span for each message that is received or sent says nothing that the request's does not.
+            {"exclude_spans": ["receive", "send"]},
+        ),
     ),
     Framework(
         "django",
@@ -72,6 +103,7 @@ FRAMEWORKS = (
         ("django.core.handlers.wsgi:WSGIHandler", "django.core.handlers.asgi:ASGIHandler"),
         instrumentor="django",
         rivals=("opentelemetry.instrumentation.django",),
+        is_wsgi=True,
     ),
     Framework("litestar", "frameworks.litestar", ("litestar.app",), ("litestar.app:Litestar",)),
     Framework(
@@ -81,8 +113,9 @@ FRAMEWORKS = (
         ("falcon.app:App", "falcon.asgi.app:App"),
         instrumentor="falcon",
         rivals=("opentelemetry.instrumentation.falcon",),
+        is_wsgi=True,
     ),
-    Framework("bottle", "frameworks.bottle", ("bottle",), ("bottle:Bottle",)),
+    Framework("bottle", "frameworks.bottle", ("bottle",), ("bottle:Bottle",), is_wsgi=True),
     Framework(
         "aiohttp",
         "frameworks.aiohttp",

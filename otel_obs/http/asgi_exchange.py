@@ -186,7 +186,9 @@ class AsgiExchange:
 
     def enter(self, environ: Mapping[str, Any]) -> None:
         """A WSGI application serves the rest of the path."""
-        self._has_wsgi = self.is_special = True
+        if not self.is_done:
+            self._has_wsgi = self.is_special = True
+            self.environ = environ
 
     def look(self) -> None:
         """A WSGI application inside answers, and still knows what it has matched."""
@@ -260,12 +262,13 @@ class AsgiExchange:
                 handles.first_byte(self._first_byte_s - self._started_s)
             if observer.has_sizes:
                 self._record_sizes(handles)
-            if self._error is not None:
+            if self._error is not None and (status or self._status) >= SERVER_ERROR:
                 observer.count_error(self._error)
         except Exception as error:
             self._observer.failed("the end", error)
         finally:
             self._scope = self._routed = _GONE
+            self.environ = None
             if token is not None:
                 detach(token)
 

@@ -16,6 +16,19 @@ ENVIRON = "wsgi_environ"
 """Where a2wsgi puts the environ into the scope that it makes of it."""
 
 
+def begin_inside(scope: Scope, receive: Receive, send: Send) -> InsideWsgi | None:
+    """Tell a layer around that an application is reached which is not measured by itself.
+
+    Returns:
+        What tells the WSGI layer around; None where the layer is ASGI's, or there is none.
+    """
+    outer = scope.get(MARK)
+    if outer is not None:
+        outer.route_in(scope)
+        return None
+    return inside_wsgi(scope, receive, send) if ENVIRON in scope else None
+
+
 def inside_wsgi(scope: Scope, receive: Receive, send: Send) -> InsideWsgi | None:
     """What tells the WSGI layer around; None where there is none that measures."""
     environ = scope.get(ENVIRON)
@@ -26,7 +39,7 @@ def inside_wsgi(scope: Scope, receive: Receive, send: Send) -> InsideWsgi | None
 class InsideWsgi:
     """Tells the outer request what was matched, as soon as the response begins, and what went wrong."""
 
-    is_done = True
+    is_done = False
     environ: Any = None
 
     def __init__(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from otel_obs.http import asgi, wsgi
 from otel_obs.http.asgi_exchange import Receive, Scope, Send
+from otel_obs.http.asgi_inside import begin_inside
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, enclosing
 from otel_obs.http.observe import Observer
@@ -110,11 +111,10 @@ class AsgiFace(Face):
         @wraps(call)
         async def measured_call(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
             measuring = self.of(app)
-            exchange = None if measuring is None else measuring.begin(scope, receive, send)
+            exchange: Any = begin_inside(scope, receive, send)
+            if exchange is None and measuring is not None:
+                exchange = measuring.begin(scope, receive, send)
             if exchange is None:
-                outer = scope.get(MARK)
-                if outer is not None:
-                    outer.route_in(scope)
                 await call(app, scope, receive, send)
             elif exchange is measuring:
                 await measuring.serve(scope, send)

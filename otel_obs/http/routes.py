@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from otel_obs.http.prefixes import MOUNT
 
 REMEMBERED = 1024
+ALONE = "otel_obs.route"
+"""The key of the scope that holds the route which is the application by itself, in a tuple."""
 
 _mounts: dict[tuple[int, str], tuple[Sequence[Any], int, Mounted]] = {}
 _by_endpoint: dict[int, tuple[Sequence[Any], int, dict[int, list[Any]]]] = {}
@@ -43,7 +45,7 @@ def asgi_route(scope: Mapping[str, Any], has_wsgi: bool = False, rule: str | Non
         return rule if rule is not None else _without_endpoint(scope)
     root = scope.get("root_path", "")
     base = scope.get("app_root_path", root)
-    mounted = Mounted() if root == base else _mounted(_routes(scope.get("router")), root[len(base) :])
+    mounted = Mounted() if root == base else _mounted(_outermost(scope), root[len(base) :])
     if has_wsgi:
         return None if rule is None else mounted.prefix + rule
     route: str | None = scope.get("path_template") or rule or _matched(scope, endpoint, mounted)
@@ -118,8 +120,8 @@ def _matched(scope: Mapping[str, Any], endpoint: Any, mounted: Mounted) -> str |
         return _path_format(route)
     if mounted.innermost is not None and mounted.innermost.app is endpoint:
         return None if _routes(mounted.innermost) else "/{path}"
-    for owner in (mounted.innermost, scope.get("app"), scope.get("router")):
-        found = _find(_routes(owner), endpoint, scope)
+    for routes in (_routes(mounted.innermost), _routes(scope.get("app")), _outermost(scope)):
+        found = _find(routes, endpoint, scope)
         if found is not None:
             return None if _is_mount(found) and _routes(found) else _path_format(found)
     if route is None or _is_mount(route) or hasattr(route, "host_regex"):
@@ -197,6 +199,12 @@ def _routes(owner: Any) -> Sequence[Any]:
             return routes
         owner = getattr(owner, "app", None)
     return ()
+
+
+def _outermost(scope: Mapping[str, Any]) -> Sequence[Any]:
+    """The routes of the outermost router, or the route that is the application by itself."""
+    alone: Sequence[Any] | None = scope.get(ALONE)
+    return _routes(scope.get("router")) if alone is None else alone
 
 
 def _path_format(route: Any) -> str:

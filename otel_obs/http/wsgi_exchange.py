@@ -117,7 +117,9 @@ class WsgiExchange:
         return Connection(scheme, self._root, self.route, code)
 
     def note_error(self, error: BaseException) -> None:
-        """Note what will be counted with the request."""
+        """Note what will be counted with the request; ASGI applications answer with a 500 and raise then."""
+        if self.is_done and self._status >= SERVER_ERROR:
+            self._observer.count_error(error)
         self._error = error
         self.is_special = True
 

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from otel_obs.errors import MissingPackageError
+from otel_obs.frameworks.table import FRAMEWORKS, Tracer, framework_of
 from otel_obs.host import forks
 from otel_obs.host.endings import hand_on, is_free
 from otel_obs.host.imports import when_imported
@@ -62,8 +63,12 @@ class Sending:
     def trace_frameworks(self) -> None:
         """Have the applications of this process traced, as their frameworks are imported."""
         if self._traces_requests:
-            for framework in ("flask", "fastapi"):
-                self._undo_later(when_imported(framework, lambda module: self._trace(module.__name__)))
+            for framework in FRAMEWORKS:
+                if framework.tracer is not None:
+                    self._trace_when_imported(framework.tracer)
+
+    def _trace_when_imported(self, tracer: Tracer) -> None:
+        self._undo_later(when_imported(tracer.imported, lambda _: self._trace(tracer)))
 
     def trace_client(self, module: str, load: Callable[..., None]) -> None:
         """Have *load* instrument an HTTP client's module once it is imported; its metrics stay off."""
@@ -90,18 +95,16 @@ class Sending:
         self._is_loading = False
 
     def trace(self, app: object) -> None:
-        """Have a Flask or FastAPI application traced."""
-        modules = {kind.__module__.partition(".")[0] for kind in type(app).__mro__}
-        for framework in ("flask", "fastapi"):
-            if self._traces_requests and framework in modules:
-                self._trace(framework, app)
+        """Have an application traced, if its framework has an instrumentation for a single one."""
+        framework = framework_of(app)
+        if self._traces_requests and framework is not None and framework.tracer is not None:
+            self._trace(framework.tracer, app)
 
-    def _trace(self, framework: str, app: object = None) -> None:
-        from otel_obs import tracing
+    def _trace(self, tracer: Tracer, app: object = None) -> None:
+        from otel_obs.tracing import trace_requests
 
-        trace = tracing.trace_flask if framework == "flask" else tracing.trace_fastapi
         try:
-            self._undo_later(trace(app))
+            self._undo_later(trace_requests(tracer, app))
         except MissingPackageError as error:
             _logger.warning("%s; requests are not traced", error)
 

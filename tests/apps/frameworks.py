@@ -45,13 +45,21 @@ def quart() -> Any:
     async def boom() -> str:
         raise LookupError
 
+    async def refused() -> str:
+        raise KeyError("answered below")
+
+    async def answer(error: Exception) -> tuple[str, int]:
+        return "no", 409
+
     app.add_url_rule("/items/<int:number>", "item", item)
     app.add_url_rule("/boom", "boom", boom)
+    app.add_url_rule("/refused", "refused", refused)
+    app.register_error_handler(KeyError, answer)
     return app
 
 
 def litestar() -> Any:
-    from litestar import Litestar, get
+    from litestar import Litestar, Response, get
 
     @get("/items/{number:int}")
     async def item(number: int) -> str:
@@ -61,7 +69,14 @@ def litestar() -> Any:
     async def boom() -> str:
         raise LookupError
 
-    return Litestar([item, boom])
+    @get("/refused")
+    async def refused() -> str:
+        raise KeyError("answered below")
+
+    def answer(request: Any, error: Exception) -> Response[str]:
+        return Response("no", status_code=409)
+
+    return Litestar([item, boom, refused], exception_handlers={KeyError: answer})
 
 
 class Item:
@@ -76,6 +91,20 @@ class Boom:
 
     def on_get(self, req: Any, resp: Any) -> None:
         raise LookupError
+
+
+class Refused:
+    """Falcon's, for WSGI."""
+
+    def on_get(self, req: Any, resp: Any) -> None:
+        raise KeyError("answered below")
+
+
+class AsyncRefused:
+    """Falcon's, for ASGI."""
+
+    async def on_get(self, req: Any, resp: Any) -> None:
+        raise KeyError("answered below")
 
 
 class AsyncItem:
@@ -98,6 +127,12 @@ def falcon_wsgi() -> Any:
     app = falcon.App()
     app.add_route("/items/{number:int}", Item())
     app.add_route("/boom", Boom())
+    app.add_route("/refused", Refused())
+
+    def answer(req: Any, resp: Any, error: Exception, params: Any) -> None:
+        resp.status = falcon.HTTP_409
+
+    app.add_error_handler(KeyError, answer)
     return app
 
 
@@ -107,6 +142,12 @@ def falcon_asgi() -> Any:
     app = falcon.asgi.App()
     app.add_route("/items/{number:int}", AsyncItem())
     app.add_route("/boom", AsyncBoom())
+    app.add_route("/refused", AsyncRefused())
+
+    async def answer(req: Any, resp: Any, error: Exception, params: Any) -> None:
+        resp.status = falcon.HTTP_409
+
+    app.add_error_handler(KeyError, answer)
     return app
 
 

@@ -112,6 +112,15 @@ def test_an_application_is_recognised_by_what_it_is(name: str) -> None:
     assert framework_within(ProxyFix(app)) is framework
 
 
+@pytest.mark.parametrize("name", ["quart", "litestar", "falcon_wsgi", "falcon_asgi"])
+def test_an_exception_that_a_handler_answers_is_no_error(name: str) -> None:
+    app = otel_obs.instrument(getattr(apps, name)())
+    ask(name, app, "/refused")
+    samples = scrape()
+    assert endpoints(samples) == {("/refused", "409"): 1}
+    assert not samples.labels("errors_total")
+
+
 def test_what_django_matches() -> None:
     app = otel_obs.instrument(apps.django_wsgi())
     for path in ("/years/2020/", "/years/20/", "/api/later/1", "/api/old/7", "/slash"):

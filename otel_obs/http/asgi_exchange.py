@@ -218,8 +218,13 @@ class AsgiExchange:
     def fail(self, error: BaseException) -> None:
         """The application raised."""
         if self.is_done:
-            # A last message that could not be sent is nobody's fault.
-            if self._status >= SERVER_ERROR or not self._comes_of_leaving(error):
+            if self._status >= SERVER_ERROR:
+                # Starlette answers first and raises then; who has left got no answer.
+                is_error = not self._has_left
+            else:
+                # A last message that could not be sent is nobody's fault.
+                is_error = not self._comes_of_leaving(error)
+            if is_error:
                 self._observer.count_error(error)
         elif not self._stopped_s and self._comes_of_leaving(error):
             self._end(CLIENT_CLOSED_REQUEST, type_name(error))

@@ -266,6 +266,28 @@ def test_a_disconnect_that_is_told_after_the_whole_response_is_no_departure() ->
     assert recorded.errors() == {"ZeroDivisionError": 1}
 
 
+class ClientDisconnect(Exception):
+    """What Starlette raises where a body is read whose client has left."""
+
+
+@pytest.mark.parametrize("error", [ClientDisconnect(), ZeroDivisionError()])
+@pytest.mark.parametrize("naming", [None, SemconvProfile()], ids=["classic", "semconv"])
+def test_who_left_while_sending_got_no_500(error: Exception, naming: Any) -> None:
+    recorded = Recorded(naming)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+        await send(start(500))
+        await send(body())
+        raise error
+
+    with pytest.raises(type(error)):
+        drive.asgi(AsgiMiddleware(app, recorded.observer), "/", "POST", {"type": "http.disconnect"})
+    if naming is None:
+        assert recorded.requests() == {("POST", UNKNOWN, "499"): 1}
+    assert recorded.of("errors") == []
+
+
 @pytest.mark.parametrize("more", [[], [start(), body(b"a", more_body=True)], [start(), body(b"a")]])
 def test_a_client_that_the_application_saw_leave_is_499(more: list[Message]) -> None:
     recorded = Recorded()

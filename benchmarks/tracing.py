@@ -27,7 +27,7 @@ from benchmarks.http import (
     flask_call,
 )
 from otel_obs import tracing
-from otel_obs.frameworks.table import framework_of
+from otel_obs.frameworks.known import framework_of
 from otel_obs.sdk import MeterProvider
 
 IS_QUICK = bool(os.environ.get("OTEL_OBS_BENCH_QUICK"))

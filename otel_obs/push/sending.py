@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from otel_obs.errors import MissingPackageError
-from otel_obs.frameworks.table import FRAMEWORKS, Tracer, framework_of
+from otel_obs.frameworks.known import FRAMEWORKS, Tracer, framework_of
 from otel_obs.host import forks
 from otel_obs.host.endings import hand_on, is_free
 from otel_obs.host.imports import when_imported

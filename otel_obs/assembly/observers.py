@@ -11,6 +11,7 @@ from otel_obs.host.weak import WeakObjects
 
 if TYPE_CHECKING:
     from otel_obs.assembly.pipeline import Pipeline
+    from otel_obs.catalog.kit.metric import Metric
     from otel_obs.http.exclusion import Carrier, Exclusion
     from otel_obs.http.observe import ExtraLabels, Observer
 
@@ -27,6 +28,8 @@ class _Measuring:
     """Whether the names that the application defines are told here."""
     has_wsgi = False
     """Whether a WSGI framework is here, whose applications may be behind a bridge."""
+    metrics: ClassVar[dict[str, Metric[Any]]] = {}
+    """Those of the catalog that requests are recorded with."""
     taken: ClassVar[set[str]] = set()
     """The families that the application has defined by `otel_obs.prometheus`."""
 
@@ -55,11 +58,13 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
     from otel_obs.http.profiles import Classic, SemconvProfile
 
     settings = _pipeline().settings
+    Running.undoing.once(_end)
     naming = Naming.from_settings(settings)
     recorded = http.instruments(naming, settings.http_sizes) if settings.http == "on" else {}
     if extra is not None:
         for metric in recorded.values():
             metric.extend(*extra.names)
+    _Measuring.metrics.update(recorded)
     for field, metric in recorded.items():
         if field != "errors":  # of these, only HTTP's are ours alone
             metric.by_hand = _note_hand
@@ -98,7 +103,6 @@ def _watch_none() -> None:
 def _give_way(observer: Observer) -> None:
     """Record no family that the application defines by `otel_obs.prometheus`: both would be pushed."""
     _Measuring.observers.add(observer)
-    Running.undoing.once(_end)
     if not _Measuring.is_listening:
         _Measuring.is_listening = True
         Running.undoing.later(when_imported("otel_obs.prometheus", _listen))
@@ -137,6 +141,10 @@ def _end() -> None:
     _Measuring.observer = None
     _Measuring.is_listening = _Measuring.has_wsgi = False
     _Measuring.observers.clear()
+    for metric in _Measuring.metrics.values():
+        metric.by_hand = None
+        metric.give_up_extensions()
+    _Measuring.metrics.clear()
     _Measuring.taken.clear()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import weakref
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
@@ -23,6 +22,7 @@ from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 from otel_obs.host.changes import Changes
 from otel_obs.host.imports import when_imported
+from otel_obs.host.weak import WeakObjects
 
 __all__ = [
     "background_task_duration_seconds",
@@ -70,24 +70,24 @@ background_tasks_in_progress = UpDownCounterMetric(
     attributes={"task": ANY},
 )
 
-_limiters: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-"""AnyIO's limiter of worker threads, of each loop that serves."""
+_limiters: WeakObjects[Any] = WeakObjects()
+"""AnyIO's limiters of worker threads, one of each loop that serves; a limiter may hold its loop."""
 
 _changes = Changes()
 _unwaited: list[Callable[[], None]] = []
 """Takes back what waits for the import of Starlette."""
 
 
-def note_limiter(loop: Any) -> None:
-    """Look at the worker threads of a loop from now on: called within it."""
+def note_limiter() -> None:
+    """Look at the worker threads of the loop that runs here from now on."""
     to_thread = sys.modules.get("anyio.to_thread")
-    if to_thread is not None and loop not in _limiters:
-        _limiters[loop] = to_thread.current_default_thread_limiter()
+    if to_thread is not None:
+        _limiters.add(to_thread.current_default_thread_limiter())
 
 
 def _of_limiters(value: Callable[[Any], float]) -> Callable[[], Values]:
     def values() -> Values:
-        limiters = list(_limiters.values())
+        limiters = _limiters.living()
         if limiters:
             yield sum(map(value, limiters)), {}
 

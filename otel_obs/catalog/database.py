@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import weakref
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
@@ -14,6 +13,7 @@ from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric, Observabl
 from otel_obs.catalog.kit.naming import ANY, Semconv
 from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, Run
 from otel_obs.errors import DeclarationError
+from otel_obs.host.weak import WeakObjects
 
 __all__ = ["db_connections", "db_queries_total", "db_query_duration_seconds", "record_query"]
 
@@ -64,7 +64,7 @@ db_connections = ObservableGaugeMetric(
     semconv=Semconv("db.client.connection.count", {"state": "db.client.connection.state"}, "{connection}"),
 )
 
-_engines: weakref.WeakSet[Any] = weakref.WeakSet()
+_engines: WeakObjects[Any] = WeakObjects()
 
 
 @safely(db_queries_total)
@@ -140,7 +140,7 @@ def observe_engine(engine: Any) -> None:
         raise DeclarationError(
             type(engine).__name__, "is not a SQLAlchemy engine", "give what create_engine made"
         )
-    if engine in _engines:
+    if engine in _engines.living():
         return
     _engines.add(engine)
     sqlalchemy.event.listen(engine, "before_cursor_execute", _before)
@@ -192,7 +192,7 @@ def _elapsed_s(context: Any) -> float | None:
 
 def _connections() -> Iterable[tuple[float, dict[str, str]]]:
     """Over all engines, how many connections are in use and how many wait in a pool."""
-    pools = {id(engine.pool): engine.pool for engine in list(_engines)}.values()  # engines may share one
+    pools = {id(engine.pool): engine.pool for engine in _engines.living()}.values()  # engines may share one
     counted = [pool for pool in pools if hasattr(pool, "checkedout") and hasattr(pool, "checkedin")]
     if counted:
         yield sum(pool.checkedout() for pool in counted), {"state": "used"}

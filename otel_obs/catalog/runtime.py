@@ -159,7 +159,7 @@ def watch_running_loop() -> None:
     loop = asyncio and asyncio._get_running_loop()
     if loop is not None and loop not in _watched:
         _watched.add(loop)
-        asgi.note_limiter(loop)
+        asgi.note_limiter()
         watch_event_loop(loop)
 
 

@@ -41,8 +41,8 @@ class Site(NamedTuple):
         return f"{self.module or self.calls[0][0].co_filename.rpartition('/')[2]}:{'<'.join(calls)}"
 
 
-_taken: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-"""The registries that have a name."""
+_taken: dict[str, weakref.ref[Any]] = {}
+"""The registries that have a name. A plain dictionary: two threads may name registries of one place."""
 
 
 def shared_name(registry: Any) -> str | None:
@@ -77,9 +77,18 @@ def name_of(registry: Any) -> str:
     site: Site | None = getattr(registry, SITE, None)
     name = site.name if site is not None else _variable_of(registry) or "served"
     numbered = itertools.chain([name], (f"{name}#{number}" for number in itertools.count(2)))
-    free = next(each for each in numbered if each not in _taken)
-    _taken[free] = registry
-    return free
+    return next(each for each in numbered if _take(each, registry))
+
+
+def _take(name: str, registry: Any) -> bool:
+    """Let *registry* have a name, in one step, for as long as it lives; false where another has it."""
+
+    def give_back(reference: weakref.ref[Any]) -> None:
+        if _taken.get(name) is reference:
+            del _taken[name]
+
+    reference = weakref.ref(registry, give_back)
+    return _taken.setdefault(name, reference) is reference
 
 
 def _variable_of(registry: Any) -> str:

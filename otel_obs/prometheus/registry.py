@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from _thread import RLock
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -14,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 
 from otel_obs.exposition.from_client import IS_OURS
 from otel_obs.host import forks
+from otel_obs.host.weak import WeakObjects
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._families import one_reading
 from otel_obs.prometheus._metric import Recorded
@@ -29,7 +29,7 @@ DuplicateTimeseries: type[ValueError] = getattr(theirs, "DuplicateTimeseries", V
 
 RegistryT = TypeVar("RegistryT", bound=theirs.CollectorRegistry)
 
-_registries: weakref.WeakSet[theirs.CollectorRegistry] = weakref.WeakSet()
+_registries: WeakObjects[theirs.CollectorRegistry] = WeakObjects()
 _names: ContextVar[dict[int, list[str]] | None] = ContextVar("otel_obs.prometheus.names", default=None)
 
 
@@ -131,7 +131,7 @@ def _turn(registry: Any) -> None:
 
 def move_all_in() -> None:
     """Have every metric record to cells that stands in a registry which the service shows."""
-    for registry in list(_registries):
+    for registry in _registries.living():
         for collector in list(registry._collector_to_names):
             registry.take_in(collector)  # type: ignore[attr-defined]
 
@@ -219,7 +219,7 @@ REGISTRY: theirs.CollectorRegistry = _take_over(prometheus_client.REGISTRY)
 
 
 def _after_fork_in_child() -> None:
-    for registry in list(_registries):
+    for registry in _registries.living():
         registry._lock = RLock()  # type: ignore[assignment]
 
 

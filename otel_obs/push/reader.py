@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
@@ -14,10 +13,9 @@ from opentelemetry.sdk.metrics.export import MetricReader
 
 from otel_obs.host import forks
 from otel_obs.host.imports import finish_imports_of
+from otel_obs.host.once import LogOnce
 from otel_obs.host.threads import BackgroundThread
 from otel_obs.host.weak import WeakObjects
-
-_logger = logging.getLogger("otel_obs")
 
 EXIT_MS = 5_000
 """How long the end of a process waits for its last push; containers are killed after 10 s."""
@@ -49,7 +47,7 @@ class PushReader(MetricReader):
         self._inherited: list[Any] = []
         self._has_forked = False
         self._worker: Any = None
-        self._failed = False
+        self._once = LogOnce()
         self._thread = BackgroundThread(self._run, "otel_obs_push")
         self._reset()
         forks.after_in_parent(self._note_fork)
@@ -85,12 +83,10 @@ class PushReader(MetricReader):
             return
         try:
             self.collect()
-            self._failed = False
+            self._once.forget("failed")
         except Exception as error:
             # The exporters log what an endpoint answers; this is something else, and goes on like it began.
-            if not self._failed:
-                _logger.warning("metrics could not be pushed: %r", error)
-            self._failed = True
+            self._once.warning("failed", "metrics could not be pushed: %r", error)
 
     def _receive_metrics(self, metrics_data: Any, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from otel_obs.host.errands import Errand, Errands
+from otel_obs.host.once import LogOnce
 
-_logger = logging.getLogger("otel_obs")
+_once = LogOnce()
 
 PATIENCE_S = 2.0
 """So long a scrape waits for a callback."""
@@ -95,7 +95,8 @@ class Callbacks:
 
     def _note_hanging(self, each: object) -> None:
         self._count(1, each)
-        _logger.warning(
+        _once.warning(
+            repr(each),
             "a callback of %r has not returned in time; it is not asked again before it has, and its values "
             "are left out when it takes longer than %g s",
             each,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from _thread import RLock
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -14,12 +13,13 @@ from otel_obs.cells.layout import Scope
 from otel_obs.cells.merge import RULES
 from otel_obs.errors import DeclarationError
 from otel_obs.host.forgiving import is_forgiving
+from otel_obs.host.once import LogOnce
 from otel_obs.sdk.instrument import Instrument
 from otel_obs.sdk.instruments import Counter, Gauge, Histogram, UpDownCounter
 from otel_obs.sdk.observables import Observable, ObservableCounter, ObservableGauge, ObservableUpDownCounter
 from otel_obs.sdk.owner import Owner
 
-_logger = logging.getLogger("otel_obs")
+_once = LogOnce()
 
 AnyInstrument = Instrument[Any] | Observable
 InstrumentT = TypeVar("InstrumentT", bound=AnyInstrument)
@@ -124,7 +124,7 @@ class Meter(metrics.Meter):
         except (DeclarationError, TypeError, ValueError) as error:
             if not is_forgiving.get():
                 raise
-            _logger.warning("%s; what is recorded to it is dropped", error)
+            _once.warning((str(name), str(error)), "%s; what is recorded to it is dropped", error)
             from opentelemetry.metrics._internal import instrument
 
             does_nothing: InstrumentT = getattr(instrument, f"NoOp{kind.__name__}")(str(name))
@@ -155,7 +155,8 @@ class Meter(metrics.Meter):
                 )
                 made = self.made.setdefault(identity, new)  # a signal handler may have made one meanwhile
         if made.boundaries != options.get("boundaries"):
-            _logger.warning(
+            _once.warning(
+                ("boundaries", self._scope, name),
                 "instrument %r was created before with bucket boundaries %s, which stay",
                 name,
                 made.boundaries,
@@ -172,7 +173,9 @@ def _advised(boundaries: Any) -> tuple[float, ...] | None:
         return None
     if isinstance(boundaries, Sequence) and all(isinstance(bound, (int, float)) for bound in boundaries):
         return tuple(boundaries)
-    _logger.warning(
-        "explicit_bucket_boundaries_advisory=%r is not a sequence of numbers; not used", boundaries
+    _once.warning(
+        ("advisory", repr(boundaries)),
+        "explicit_bucket_boundaries_advisory=%r is not a sequence of numbers; not used",
+        boundaries,
     )
     return None

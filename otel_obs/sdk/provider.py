@@ -16,6 +16,7 @@ from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Scope
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
+from otel_obs.host.once import LogOnce
 from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator, Plan
@@ -31,6 +32,7 @@ from otel_obs.sdk.shares import StreamShares
 from otel_obs.sdk.views import plans_of
 
 _logger = logging.getLogger("otel_obs")
+_once = LogOnce()
 
 
 SELF_SCOPE = "otel_obs.self"
@@ -119,10 +121,11 @@ class MeterProvider(metrics.MeterProvider):
         if name in self.ignored_scopes:
             return NoOpMeter(name, version=version, schema_url=schema_url)
         if self.is_shut_down:
-            _logger.warning("meter %r is asked for after the shutdown of its provider; it does nothing", name)
+            message = "meter %r is asked for after the shutdown of its provider; it does nothing"
+            _once.warning(("after shutdown", name), message, name)
             return NoOpMeter(name, version=version, schema_url=schema_url)
         if not name:
-            _logger.warning("a meter needs a name, but got %r; it does nothing", name)
+            _once.warning("no name", "a meter needs a name, but got %r; it does nothing", name)
             return NoOpMeter(name, version=version, schema_url=schema_url)
         scope = Scope(name, version, schema_url, canonical(attributes))
         with self._lock:

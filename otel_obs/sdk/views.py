@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 from otel_obs.cells.layout import Kind, Stream
+from otel_obs.host.once import LogOnce
 from otel_obs.sdk.aggregate import Plan, check_bounds
 
-_logger = logging.getLogger("otel_obs")
+_once = LogOnce()
 
 DEFAULT_BOUNDS = (0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 7.5e3, 1e4)
 """Source: OpenTelemetry metrics SDK specification, Explicit Bucket Histogram Aggregation."""
@@ -62,7 +62,8 @@ def _sdk_twin(instrument: Any) -> Any:
 
 def _is_compatible(view: Any, instrument: Any) -> bool:
     if hasattr(instrument, "observe") and type(view._aggregation).__name__ in _HISTOGRAMS:
-        _logger.warning(
+        _once.warning(
+            (view._name or view._instrument_name, instrument.name),
             "view %r is not applied to instrument %r: callbacks report totals, which are no histogram",
             view._name or view._instrument_name,
             instrument.name,

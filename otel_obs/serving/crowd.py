@@ -14,6 +14,7 @@ from threading import get_ident
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from otel_obs.host import forks
+from otel_obs.host.weak import WeakObjects
 
 T = TypeVar("T")
 
@@ -176,11 +177,11 @@ class Crowd(Generic[T]):
         return held.around(body) if age_s <= (FRESH_S if len(alive) < HELD else STALE_S) else None
 
 
-_crowds: weakref.WeakSet[Crowd[Any]] = weakref.WeakSet()
+_crowds: WeakObjects[Crowd[Any]] = WeakObjects()
 
 
 def _start_over() -> None:
-    for crowd in list(_crowds):
+    for crowd in _crowds.living():
         crowd.start_over()
 
 

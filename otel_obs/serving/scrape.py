@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hmac
-import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, quote
 
 from otel_obs.errors import NotSharedError
+from otel_obs.host.once import LogOnce
 from otel_obs.serving.body import Body, Parts
 from otel_obs.serving.crowd import BUSY, Crowd, Turn
 
@@ -19,7 +19,7 @@ MAX_CHARACTERS = 4096
 PATIENCE_S = 10.0
 """How long a scrape waits for its turn, where its header does not say how long the scraper waits."""
 
-_logger = logging.getLogger("otel_obs")
+_once = LogOnce()
 
 
 class ExpositionSource(Protocol):
@@ -153,11 +153,12 @@ class Scrape:
             key = (content_type, may_compress, tuple(names))
             with self._crowd.enter(key) as turn:
                 answer = yield from self._in_turn(turn, chunks, headers, may_compress, deadline_s)
+            _once.forget("failed")
             return answer._replace(headers=list(answer.headers))
         except NotSharedError as error:
             return _text(503, f"{error}\n")
-        except Exception:
-            _logger.exception("a scrape failed")
+        except Exception as error:
+            _once.error("failed", "a scrape failed, and so may others until it is mended", error=error)
             return _text(500, "collecting failed; the service's log says why\n")
 
     def _in_turn(

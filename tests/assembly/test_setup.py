@@ -252,6 +252,31 @@ say(first[:4] + first[-1:])
     ]
 
 
+def test_the_end_gives_the_metrics_of_requests_back_as_they_were() -> None:
+    code = """
+import flask
+import otel_obs
+from otel_obs.catalog import http
+def serve(**options):
+    app = flask.Flask("app")
+    app.get("/x")(lambda: "ok")
+    otel_obs.instrument(app, **options)
+    app.test_client().get("/x")
+    return app
+serve(extra_labels=otel_obs.ExtraLabels(("tenant",), lambda request, status: {"tenant": "a"}))
+otel_obs.shutdown()
+counted = http.http_requests_total
+counted.labels("GET", "/x", "200").inc()  # by hand, and nobody is there to give way
+say([list(counted.declaration.attributes), counted.by_hand])
+text = serve().test_client().get("/metrics").text
+say([line for line in text.splitlines() if line.startswith("http_requests_total{")])
+"""
+    assert program(code).results == [
+        [["method", "endpoint", "status_code"], None],
+        ['http_requests_total{endpoint="/x",method="GET",status_code="200"} 1.0'],
+    ]
+
+
 def test_an_import_after_the_end_configures_nothing() -> None:
     code = """
 import otel_obs

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import gc
 import threading
+import weakref
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from fastapi import BackgroundTasks, FastAPI
 from starlette.background import BackgroundTask
 from starlette.testclient import TestClient
 
 import otel_obs
+from otel_obs.catalog import asgi, runtime
 from otel_obs.catalog.asgi import name_of
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
@@ -83,3 +88,15 @@ def test_worker_threads() -> None:
         finally:
             may_end.set()
             asking.join()
+
+
+def test_a_loop_that_has_ended_is_not_kept() -> None:
+    async def serve() -> weakref.ref[asyncio.AbstractEventLoop]:
+        runtime.watch_running_loop()
+        await anyio.to_thread.run_sync(int)
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(serve())
+    gc.collect()
+    assert loop() is None
+    assert asgi._limiters.living() == []

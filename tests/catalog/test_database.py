@@ -155,7 +155,7 @@ def test_an_async_engine_is_observed_as_its_sync_one_is(service: Service, tmp_pa
 def test_an_engine_that_is_no_more_is_not_kept(service: Service) -> None:
     database.observe_engine(sqlalchemy.create_engine("sqlite://", poolclass=QueuePool))
     gc.collect()
-    assert list(database._engines) == []
+    assert database._engines.living() == []
 
 
 @pytest.mark.parametrize("is_installed", [True, False])

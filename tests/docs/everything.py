@@ -83,7 +83,7 @@ background_task_duration_seconds.record(0.1, {"task": "send_mail"})
 
 async def note_threads() -> None:
     await anyio.to_thread.run_sync(gc.collect)
-    asgi.note_limiter(loop)
+    asgi.note_limiter()
 
 
 loop = asyncio.new_event_loop()

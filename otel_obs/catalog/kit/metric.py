@@ -205,8 +205,16 @@ class Metric(HandleKeeper[HandleT]):
     def extend(self, *attributes: str) -> None:
         """Declare further attributes, of an application's own; keep the number of their values small."""
         own = self.declaration.attributes
-        added = {key: ANY for key in attributes if key not in own}
-        self.declaration = replace(self.declaration, attributes={**own, **added})
+        self._declare({**own, **{key: ANY for key in attributes if key not in own}})
+
+    def give_up_extensions(self) -> None:
+        """Declare no more than the catalog does."""
+        self._declare(
+            {key: values for key, values in self.declaration.attributes.items() if key in self._own}
+        )
+
+    def _declare(self, attributes: Mapping[str, tuple[str, ...]]) -> None:
+        self.declaration = replace(self.declaration, attributes=attributes)
         self._named = None
 
     def translate(self, attributes: Attributes) -> dict[str, Any]:

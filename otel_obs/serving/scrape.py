@@ -158,7 +158,7 @@ class Scrape:
         except NotSharedError as error:
             return _text(503, f"{error}\n")
         except Exception as error:
-            _once.error("failed", "a scrape failed, and so may others until it is mended", error=error)
+            _once.error("failed", "a scrape failed", error=error)
             return _text(500, "collecting failed; the service's log says why\n")
 
     def _in_turn(

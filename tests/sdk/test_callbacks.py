@@ -253,3 +253,23 @@ until(lambda: values("model_state", "cache_size_current") == ["3.0", "7.0"], "th
 say(values("cache_hits_total"))
 """
     assert run(PREPARED + code).results == [["3.0", "7.0", "2.0"], ["2.0"]]
+
+
+def test_what_is_asked_for_over_and_over_is_said_once() -> None:
+    code = """
+from otel_obs.sdk import MeterProvider
+provider = MeterProvider(shutdown_on_exit=False)
+meter = provider.get_meter("m")
+for _ in range(3):
+    meter.create_histogram("h", explicit_bucket_boundaries_advisory=[1, 2])
+    meter.create_histogram("h", explicit_bucket_boundaries_advisory=[3])
+    provider.get_meter("")
+provider.shutdown()
+for _ in range(3):
+    provider.get_meter("late")
+say("done")
+"""
+    log = run(PREPARED + code).log.splitlines()
+    assert len([line for line in log if "was created before" in line]) == 1
+    assert len([line for line in log if "a meter needs a name" in line]) == 1
+    assert len([line for line in log if "'late' is asked for after the shutdown" in line]) == 1

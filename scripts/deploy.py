@@ -26,7 +26,7 @@ from otel_obs.ops.bundle import (
     stale_files,
     store_files,
 )
-from otel_obs.ops.compose import COLLECTOR_JOB, AppImage, ComposePaths, ComposeStack
+from otel_obs.ops.compose import COLLECTOR_JOB, AppImage, ComposePaths, ComposeStack, store_sources
 from otel_obs.ops.dashboards import DEMO, PLAIN, PRODUCTION
 from otel_obs.ops.dockerfile import dockerfile, dockerignore
 from otel_obs.ops.objectives import parse_objective
@@ -210,7 +210,7 @@ def docker_parts() -> Iterator[tuple[str, dict[str, str]]]:
     yield "", files
     wish = example.wish("docker")
     job = replace(wish.jobs[0], targets=(f"{example.name}:{port}",))
-    wish = replace(wish, jobs=(job, COLLECTOR_JOB, ITSELF), has_stores=True)
+    wish = replace(wish, jobs=(job, COLLECTOR_JOB, ITSELF), sources=tuple(store_sources()))
     yield "compose/prometheus", prometheus_files(wish)
     yield "compose/grafana", provisioning_files(wish)
     yield "compose", store_files()

@@ -16,8 +16,9 @@ from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
 from otel_obs.ops.service_facts import MonitoredService, read_page
 from otel_obs.ops.stack.download import RELEASES, RELEASES_FETCHED, fetch_release
-from otel_obs.ops.stack.programs import BY_NAME
+from otel_obs.ops.stack.programs import BY_NAME, all_ports, program_of
 from otel_obs.ops.stack.running import log_of, stack_state, start_stack, stop_stack
+from otel_obs.ops.stack.stores import StackStores
 from otel_obs.reading.fetch import address
 from otel_obs.settings import Settings
 
@@ -65,12 +66,14 @@ def up(
     )
     ports = _ports(port or [])
     token = str(token_file.resolve()) if token_file else ""
-    at = {part: ports.get(part, BY_NAME[part].port) for part in BY_NAME}
+    at = all_ports(ports)
+    stores = StackStores(root, at)
     wish = Wish(
         service,
         (
             ScrapeJob.of_address(service.job, address(source), token),
             ScrapeJob("prometheus", (f"127.0.0.1:{at['prometheus']}",)),
+            *stores.jobs(),
         ),
         objectives=tuple(map(parse_objective, slo or ())),
         language=language,
@@ -79,13 +82,33 @@ def up(
         webhook=webhook or "http://127.0.0.1:9/",
         prometheus_url=f"http://127.0.0.1:{at['prometheus']}",
         dashboards_path=str((root / "config" / "grafana" / "dashboards").resolve()),
+        sources=tuple(stores.sources()),
     )
     screen = output.console()
-    kinds = ["prometheus", "alertmanager", *(["grafana"] if _can_draw() else [])]
-    renewed = [kind for kind in kinds if write_files(root / "config" / kind, files_of(kind, wish), force)]
-    start_stack(
-        root.resolve(), ports, retention, size, lambda text: screen.print(output.plain(text)), renewed
-    )
+    can_draw = _can_draw()
+    files = {kind: files_of(kind, wish) for kind in ("prometheus", "alertmanager", *(["grafana"] * can_draw))}
+    for path, text in stores.files().items():
+        kind, _, name = path.partition("/")
+        files[kind] = {name: text}
+    renewed = [kind for kind, texts in files.items() if write_files(root / "config" / kind, texts, force)]
+
+    def say(text: str) -> None:
+        screen.print(output.plain(text))
+
+    start_stack(root.resolve(), ports, retention, size, say, renewed)
+    for told in (stores.hint(), _about_grafana(root, can_draw)):
+        if told:
+            say(told)
+
+
+def _about_grafana(root: Path, can_draw: bool) -> str:
+    """Why there is no picture yet, and how to have one; "" where Grafana runs."""
+    if program_of(BY_NAME["grafana"], root) and can_draw:
+        return ""
+    where = root / "config" / "grafana" / "dashboards"
+    if not can_draw:
+        return "no dashboards: they need Python 3.11, and pip install 'otel-obs[dashboards]'"
+    return f"grafana is not on the path: its dashboards are in {where}"
 
 
 def _can_draw() -> bool:
@@ -100,11 +123,11 @@ def _ports(given: list[str]) -> dict[str, int]:
     ports = {}
     for text in given:
         part, _, number = text.partition("=")
-        if part not in BY_NAME or not number.isdigit() or not 0 < int(number) < 65536:
+        if part not in all_ports({}) or not number.isdigit() or not 0 < int(number) < 65536:
             raise OperationsError(
                 f"--port {text}",
                 "is no port of a part",
-                f"write {', '.join(f'{name}=PORT' for name in BY_NAME)}",
+                f"write {', '.join(f'{name}=PORT' for name in all_ports({}))}",
             )
         ports[part] = int(number)
     return ports

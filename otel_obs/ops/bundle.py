@@ -58,7 +58,7 @@ class Wish:
         provider: What Grafana calls the directory of dashboards.
         dashboards_path: That directory.
         extra_boards: More dashboards than those for every service.
-        has_stores: Whether traces and logs go through a collector to a store each, in Docker.
+        sources: Grafana's data sources besides Prometheus: stores of traces and logs.
         image: What Kubernetes runs.
         environment: Variables of the service on Kubernetes.
         release: The Helm release of kube-prometheus-stack, whose name its Prometheus selects by.
@@ -84,7 +84,7 @@ class Wish:
     provider: str = "otel-obs"
     dashboards_path: str = "/var/lib/grafana/dashboards"
     extra_boards: tuple[ExtraBoard, ...] = ()
-    has_stores: bool = False
+    sources: tuple[Mapping[str, Any], ...] = ()
     image: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     release: str = RELEASE
@@ -145,8 +145,9 @@ def grafana_files(wish: Wish) -> dict[str, str]:
 
 def provisioning_files(wish: Wish) -> dict[str, str]:
     """How Grafana finds its dashboards, Prometheus, and stores of traces and logs if there are any."""
-    stores = store_sources() if wish.has_stores else []
-    found = provisioning(wish.prometheus_url, wish.provider, wish.dashboards_path, wish.interval, stores)
+    found = provisioning(
+        wish.prometheus_url, wish.provider, wish.dashboards_path, wish.interval, wish.sources
+    )
     return {path: yaml_text(content) for path, content in found.items()}
 
 
@@ -172,7 +173,7 @@ def docker_files(wish: Wish) -> dict[str, str]:
         place="docker",
         alertmanager="alertmanager:9093",
         prometheus_url="http://prometheus:9090",
-        has_stores=True,
+        sources=tuple(store_sources()),
     )
     files = {"compose.yaml": yaml_text(ComposeStack(wish.service.job).config()), **store_files()}
     return files | merged(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 COLLECTOR_VERSION = "0.158.0"
 COLLECTOR_IMAGE = f"otel/opentelemetry-collector-contrib:{COLLECTOR_VERSION}"
@@ -13,13 +13,26 @@ ANYWHERE = "0.0.0.0"
 Config = dict[str, Any]
 
 
-def otlp_receiver(address: str = ANYWHERE) -> Config:
-    """Both protocols of OTLP, on their usual ports."""
+class CollectorPorts(NamedTuple):
+    """Where a collector listens: for OTLP, with its own metrics, and to say that it is well."""
+
+    address: str = ANYWHERE
+    grpc: int = GRPC_PORT
+    http: int = HTTP_PORT
+    metrics: int = SELF_PORT
+    health: int = HEALTH_PORT
+
+
+EVERYWHERE = CollectorPorts()
+
+
+def otlp_receiver(address: str = ANYWHERE, grpc: int = GRPC_PORT, http: int = HTTP_PORT) -> Config:
+    """Both protocols of OTLP, by default on their usual ports."""
     return {
         "otlp": {
             "protocols": {
-                "grpc": {"endpoint": f"{address}:{GRPC_PORT}"},
-                "http": {"endpoint": f"{address}:{HTTP_PORT}"},
+                "grpc": {"endpoint": f"{address}:{grpc}"},
+                "http": {"endpoint": f"{address}:{http}"},
             }
         }
     }
@@ -72,6 +85,7 @@ def collector_config(
     exporters: Mapping[str, Any],
     processors: Mapping[str, Any] | None = None,
     queue_directory: str = "",
+    ports: CollectorPorts = EVERYWHERE,
 ) -> Config:
     """A whole configuration, with what each has: a limit of memory, a health check, metrics of its own.
 
@@ -81,8 +95,9 @@ def collector_config(
         exporters: By name.
         processors: By name; the memory limiter is added, and comes first in every pipeline.
         queue_directory: Where what waits is kept; "" for memory.
+        ports: Where it listens; the receivers of its own are given as they are.
     """
-    extensions: Config = {"health_check": {"endpoint": f"{ANYWHERE}:{HEALTH_PORT}"}}
+    extensions: Config = {"health_check": {"endpoint": f"{ports.address}:{ports.health}"}}
     if queue_directory:
         extensions["file_storage/queue"] = {"directory": queue_directory, "create_directory": True}
     limiter = {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20}
@@ -92,7 +107,7 @@ def collector_config(
         "exporters": dict(exporters),
         "extensions": extensions,
         "service": {
-            "telemetry": {"metrics": {"readers": [_own_metrics()]}},
+            "telemetry": {"metrics": {"readers": [_own_metrics(ports)]}},
             "extensions": list(extensions),
             "pipelines": {
                 signal: {
@@ -106,27 +121,27 @@ def collector_config(
     }
 
 
-def _own_metrics() -> Config:
+def _own_metrics(ports: CollectorPorts) -> Config:
     """The collector's own metrics, under the names that its alerts know."""
     plain = {"without_scope_info": True, "without_type_suffix": True, "without_units": True}
-    return {"pull": {"exporter": {"prometheus": {"host": ANYWHERE, "port": SELF_PORT, **plain}}}}
+    return {"pull": {"exporter": {"prometheus": {"host": ports.address, "port": ports.metrics, **plain}}}}
 
 
-def stores_config(traces_url: str, logs_url: str) -> Config:
-    """Spans and log records from services to a store each.
+def stores_config(traces_url: str = "", logs_url: str = "", ports: CollectorPorts = EVERYWHERE) -> Config:
+    """Spans and log records from services to a store each; what has no store is not taken.
 
     Args:
         traces_url: Where OTLP over HTTP is taken, such as `http://jaeger:4318`.
         logs_url: The whole address for logs, such as VictoriaLogs' `/insert/opentelemetry/v1/logs`.
+        ports: Where the collector listens.
     """
+    exporters = {
+        **({"otlp_http/traces": otlp_exporter(traces_url)} if traces_url else {}),
+        **({"otlp_http/logs": otlp_exporter(logs_url, "logs")} if logs_url else {}),
+    }
     return collector_config(
-        {
-            "traces": {"receivers": ["otlp"], "exporters": ["otlp_http/traces"]},
-            "logs": {"receivers": ["otlp"], "exporters": ["otlp_http/logs"]},
-        },
-        otlp_receiver(),
-        {
-            "otlp_http/traces": otlp_exporter(traces_url),
-            "otlp_http/logs": otlp_exporter(logs_url, "logs"),
-        },
+        {name.removeprefix("otlp_http/"): {"receivers": ["otlp"], "exporters": [name]} for name in exporters},
+        otlp_receiver(ports.address, ports.grpc, ports.http),
+        exporters,
+        ports=ports,
     )

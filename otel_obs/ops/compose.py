@@ -11,7 +11,6 @@ from otel_obs.ops.collector_config import (
     COLLECTOR_IMAGE,
     HTTP_PORT,
     SELF_PORT,
-    otlp_receiver,
     stores_config,
 )
 from otel_obs.ops.dashboards import TRACES_UID
@@ -226,7 +225,9 @@ def _logs() -> Definition:
     )
 
 
-def store_sources() -> list[Definition]:
+def store_sources(
+    traces_url: str = f"http://traces:{TRACES_PORT}", logs_url: str = f"http://logs:{LOGS_PORT}"
+) -> list[Definition]:
     """Grafana's data sources for the stores of traces and logs."""
     return [
         {
@@ -234,21 +235,30 @@ def store_sources() -> list[Definition]:
             "uid": TRACES_UID,
             "type": "jaeger",
             "access": "proxy",
-            "url": f"http://traces:{TRACES_PORT}",
+            "url": traces_url,
         },
         {
             "name": "Logs",
             "uid": "logs",
             "type": LOGS_PLUGIN,
             "access": "proxy",
-            "url": f"http://logs:{LOGS_PORT}",
+            "url": logs_url,
         },
     ]
 
 
-def traces_config() -> Definition:
-    """Jaeger's configuration: everything in one process, traces on disk for as long as logs are kept."""
-    directories = {"keys": "/data", "values": "/data"}
+def traces_config(
+    directory: str = "/data", address: str = ANYWHERE, http: int = HTTP_PORT, page: int = TRACES_PORT
+) -> Definition:
+    """Jaeger's configuration: everything in one process, traces on disk for as long as logs are kept.
+
+    Args:
+        directory: Where traces are kept.
+        address: Where it listens.
+        http: The port for OTLP over HTTP.
+        page: The port of its page.
+    """
+    directories = {"keys": directory, "values": directory}
     backend = {"badger": {"directories": directories, "ephemeral": False, "ttl": {"spans": "360h"}}}
     return {
         "service": {
@@ -265,10 +275,10 @@ def traces_config() -> Definition:
             "jaeger_storage": {"backends": {"disk": backend}},
             "jaeger_query": {
                 "storage": {"traces": "disk"},
-                "http": {"endpoint": f"{ANYWHERE}:{TRACES_PORT}"},
+                "http": {"endpoint": f"{address}:{page}"},
             },
         },
-        "receivers": otlp_receiver(),
+        "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"{address}:{http}"}}}},
         "processors": {"batch": {}},
         "exporters": {"jaeger_storage_exporter": {"trace_storage": "disk"}},
     }

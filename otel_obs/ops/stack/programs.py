@@ -40,6 +40,8 @@ class StackPart(NamedTuple):
         is_needed: Whether a stack is none without it.
         data: The directory of its data, below the stack's `data`.
         reload_path: Where a POST has it read its configuration anew; "" where it has no such thing.
+        config: What of the stack's `config` it needs; without that file it is not started.
+        ready_port: The port of `ready_path`, by its name in `MORE_PORTS`; "" for `port`.
     """
 
     name: str
@@ -50,6 +52,8 @@ class StackPart(NamedTuple):
     is_needed: bool
     data: str
     reload_path: str = ""
+    config: str = ""
+    ready_port: str = ""
 
 
 def _prometheus(at: Placement) -> list[str]:
@@ -87,7 +91,39 @@ def _grafana(at: Placement) -> list[str]:
     return ["server", f"--homepath={home}", *(f"cfg:{key}={value}" for key, value in settings.items())]
 
 
+def _logs(at: Placement) -> list[str]:
+    return [
+        f"-storageDataPath={at.root / 'data' / 'logs'}",
+        f"-retentionPeriod={at.retention}",
+        f"-httpListenAddr={LOOPBACK}:{at.port}",
+    ]
+
+
+def _traces(at: Placement) -> list[str]:
+    return [f"--config={at.root / 'config' / TRACES_FILE}"]
+
+
+def _collector(at: Placement) -> list[str]:
+    return [f"--config={at.root / 'config' / COLLECTOR_FILE}"]
+
+
+TRACES_FILE, COLLECTOR_FILE = "traces/jaeger.yaml", "collector/collector.yaml"
+
 PARTS = (
+    # Stores first: the collector sends to them.
+    StackPart("logs", ("victoria-logs", "victoria-logs-prod"), 9428, _logs, "/health", False, "logs"),
+    StackPart("traces", ("jaeger",), 16686, _traces, "/", False, "traces", config=TRACES_FILE),
+    StackPart(
+        "collector",
+        ("otelcol-obs", "otelcol-contrib", "otelcol"),
+        4318,
+        _collector,
+        "/",
+        False,
+        "collector",
+        config=COLLECTOR_FILE,
+        ready_port="collector-health",
+    ),
     StackPart("prometheus", ("prometheus",), 9090, _prometheus, "/-/ready", True, "prometheus", "/-/reload"),
     StackPart(
         "alertmanager",
@@ -102,6 +138,18 @@ PARTS = (
     StackPart("grafana", ("grafana",), 3000, _grafana, "/api/health", False, "grafana"),
 )
 BY_NAME: Mapping[str, StackPart] = {part.name: part for part in PARTS}
+MORE_PORTS: Mapping[str, int] = {
+    "traces-otlp": 14318,
+    "collector-grpc": 4317,
+    "collector-metrics": 8888,
+    "collector-health": 13133,
+}
+"""Where parts listen besides, unless told otherwise."""
+
+
+def all_ports(given: Mapping[str, int]) -> dict[str, int]:
+    """Every port of a stack by its name, those that were *given* in the place of the usual ones."""
+    return {part.name: part.port for part in PARTS} | dict(MORE_PORTS) | dict(given)
 
 
 def program_of(part: StackPart, root: Path) -> str:

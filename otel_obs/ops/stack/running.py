@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_obs.errors import OperationsError
-from otel_obs.ops.stack.programs import BY_NAME, LOOPBACK, PARTS, Placement, StackPart, program_of
+from otel_obs.ops.stack.programs import (
+    BY_NAME,
+    LOOPBACK,
+    MORE_PORTS,
+    PARTS,
+    Placement,
+    StackPart,
+    all_ports,
+    program_of,
+)
 
 READY_S, END_S, POLL_S, RELOAD_S = 60.0, 15.0, 0.1, 30.0
 _MAX_CLOCK_S = 2.0
@@ -57,7 +66,7 @@ def start_stack(
 
     Args:
         root: The directory of the stack; its `config` is there already.
-        ports: By part, where it is not the usual one.
+        ports: By part, and by name of `MORE_PORTS`, where it is not the usual one.
         retention: How long samples are kept.
         size: How much they may take.
         say: Told what is done.
@@ -67,33 +76,42 @@ def start_stack(
         OperationsError: A program is missing, a port is taken, or a part ends or is not ready in time. What
             was started by this call is ended again.
     """
-    chosen = [(part, program) for part in PARTS if (program := program_of(part, root)) or part.is_needed]
-    for part, program in chosen:
-        if not program:
-            raise OperationsError(
-                " or ".join(part.commands), "is not on the path", "install it, or run: otel-obs stack fetch"
-            )
+    ports = all_ports(ports)
+    chosen = list(_chosen(root))
     waiting = [(part, program) for part, program in chosen if _recorded(root, part) is None]
     for part in (part for part, program in chosen if (part, program) not in waiting):
-        is_stale = part.name in renewed and part.reload_path
+        is_stale = part.name in renewed
         say(_renew(root, part) if is_stale else f"{part.name} runs already: {_address(root, part)}")
     for part, _ in waiting:
-        _check_port(part, ports.get(part.name, part.port))
+        for name in (part.name, *(name for name in MORE_PORTS if name.startswith(f"{part.name}-"))):
+            _check_port(name, ports[name])
     started: list[StackPart] = []
     try:
         for part, program in waiting:
-            port = ports.get(part.name, part.port)
-            _start(root, part, program, Placement(root, port, retention, size))
+            at = Placement(root, ports[part.name], retention, size)
+            _start(root, part, program, at, ports[part.ready_port or part.name])
             started.append(part)
             say(f"started {part.name}")
         for part in started:
             _wait(root, part)
-            say(f"{part.name} is ready at http://{LOOPBACK}:{ports.get(part.name, part.port)}")
+            say(f"{part.name} is ready at {_address(root, part)}")
     except BaseException:
         for part in started:
             _end(root, part)
         raise
     return stack_state(root)
+
+
+def _chosen(root: Path) -> Iterator[tuple[StackPart, str]]:
+    """The parts that can be started, each with its program."""
+    for part in PARTS:
+        program = program_of(part, root)
+        if not program and part.is_needed:
+            raise OperationsError(
+                " or ".join(part.commands), "is not on the path", "install it, or run: otel-obs stack fetch"
+            )
+        if program and (not part.config or (root / "config" / part.config).is_file()):
+            yield part, program
 
 
 def stack_state(root: Path) -> list[PartState]:
@@ -131,7 +149,7 @@ def _states(root: Path) -> Iterator[PartState]:
         if record:
             pid = _recorded(root, part)
             port = int(record["port"])
-            ready = pid is not None and _answers(part, port)
+            ready = pid is not None and _answers(part, int(record["ready_port"]))
             yield PartState(part.name, pid, port, ready, str(root / "log" / f"{part.name}.log"))
 
 
@@ -142,7 +160,7 @@ def _file(root: Path, part: StackPart) -> Path:
 def _read(root: Path, part: StackPart) -> dict[str, float]:
     try:
         found = json.loads(_file(root, part).read_text())
-        return {key: float(found[key]) for key in ("pid", "began_s", "port")}
+        return {key: float(found[key]) for key in ("pid", "began_s", "port", "ready_port")}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 
@@ -162,7 +180,7 @@ def _recorded(root: Path, part: StackPart) -> int | None:
     return None
 
 
-def _check_port(part: StackPart, port: int) -> None:
+def _check_port(name: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -170,13 +188,13 @@ def _check_port(part: StackPart, port: int) -> None:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise OperationsError(
-                f"port {port} of {part.name}",
+                f"port {port} of {name}",
                 f"cannot be taken: {reason}",
-                f"end who has it, or choose another with --port {part.name}=PORT",
+                f"end who has it, or choose another with --port {name}=PORT",
             ) from None
 
 
-def _start(root: Path, part: StackPart, program: str, at: Placement) -> None:
+def _start(root: Path, part: StackPart, program: str, at: Placement, ready_port: int) -> None:
     import psutil
 
     for directory in ("log", "run", f"data/{part.data}"):
@@ -193,7 +211,7 @@ def _start(root: Path, part: StackPart, program: str, at: Placement) -> None:
         began_s = psutil.Process(process.pid).create_time()
     except psutil.Error:
         began_s = time.time()  # it has ended already: the wait says so
-    record = {"pid": process.pid, "began_s": began_s, "port": at.port}
+    record = {"pid": process.pid, "began_s": began_s, "port": at.port, "ready_port": ready_port}
     _file(root, part).write_text(json.dumps(record))
 
 
@@ -203,6 +221,8 @@ def _address(root: Path, part: StackPart) -> str:
 
 def _renew(root: Path, part: StackPart) -> str:
     """Have a part that runs read its configuration again; what came of it."""
+    if not part.reload_path:
+        return f"{part.name} runs already, and has its old configuration until it is ended and started again"
     request = urllib.request.Request(_address(root, part) + part.reload_path, method="POST")
     try:
         with _direct.open(request, timeout=RELOAD_S):
@@ -217,7 +237,7 @@ def _renew(root: Path, part: StackPart) -> str:
 def _wait(root: Path, part: StackPart) -> None:
     deadline_s = time.monotonic() + READY_S
     record = _read(root, part)
-    while not _answers(part, int(record["port"])):
+    while not _answers(part, int(record["ready_port"])):
         has_ended = _recorded(root, part) is None
         if has_ended or time.monotonic() > deadline_s:
             problem = "ended at its start" if has_ended else f"is not ready after {READY_S:g} s"

@@ -18,7 +18,7 @@ help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 | \2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-demo: $(DEMO_STAMP) ## The classifier under 4 gunicorn workers with real traffic; ARGS=--once ends by itself
+demo: $(DEMO_STAMP) ## The classifier under 4 gunicorn workers with real traffic; ARGS=--once ends, ARGS=--break-model alerts
 	@cd examples/aiclassifier && $(CURDIR)/$(BIN)/python -m demo $(ARGS)
 
 # Whether the compiled paths are those of the source; without a compiler there are none.
@@ -123,7 +123,7 @@ $(VENV)/.made: pyproject.toml constraints.txt
 
 $(DEMO_STAMP): $(VENV)/.made
 	@echo "installing what the demonstration needs; the first time takes up to a minute"
-	@$(PIP) --editable '.[flask]' --group demo
+	@$(PIP) --editable '.[flask,cli,dashboards]' --group demo
 	@touch $@
 
 $(STAMP): $(VENV)/.made

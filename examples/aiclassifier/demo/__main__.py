@@ -1,17 +1,19 @@
 """Run the classifier with several workers, send it real traffic, kill a worker, show that nothing is lost.
 
-Usage: python -m demo [--once]      (in the directory of the example)
+Usage: python -m demo [--once] [--break-model]      (in the directory of the example)
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from demo.exposition import Exposition
 from demo.report import Facts, Killed, progress_bar, status_line, write_report
@@ -24,6 +26,7 @@ TICK_S = 0.25
 SETTLE_S = 5.0
 BETWEEN_LINES_S = 5.0
 THINK_S = 0.05
+BROKEN_S = 180.0  # ModelNotLoaded fires when a minute and a scrape are over
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -33,14 +36,21 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=12.0, help="how long before the report (12)")
     parser.add_argument("--clients", type=int, default=8, help="how many clients ask at the same time (8)")
     parser.add_argument("--workers", type=int, default=4, help="how many workers gunicorn starts (4)")
+    parser.add_argument(
+        "--break-model",
+        action="store_true",
+        help="the worker that takes the place of the killed one cannot load its model, for three minutes",
+    )
     return parser.parse_args(arguments)
 
 
 class Demo:
     """One run: the service, its clients, and what happened."""
 
-    def __init__(self, service: Service, traffic: Traffic, clients: int) -> None:
+    def __init__(self, service: Service, traffic: Traffic, clients: int, breaks_model: bool = False) -> None:
         self._service, self._traffic, self._clients = service, traffic, clients
+        self._breaks_model = breaks_model
+        self._repair_at_s = float("inf")
         self._start_s = time.monotonic()
         self._killed: Killed | None = None
         self._shows_progress = sys.stdout.isatty()
@@ -68,6 +78,9 @@ class Demo:
                 (found for found in self._traffic.tally.by_worker.items() if found[0] in before),
                 key=lambda found: found[1],
             )
+            if self._breaks_model:
+                self._service.break_model()
+                self._repair_at_s = self.elapsed_s + BROKEN_S
             self._service.kill(victim)
         after_s = self.elapsed_s
         self._clear_progress()
@@ -75,6 +88,22 @@ class Demo:
         is_whole = self._service.wait_for_workers(without=victim)
         successor = next(iter(set(self._service.workers()) - before), None) if is_whole else None
         self._killed = Killed(victim, after_s, answered, successor)
+        if self._breaks_model and successor is not None:
+            print(
+                f"           worker {successor} takes its place, and its model cannot be loaded", flush=True
+            )
+
+    def repair(self) -> None:
+        """End the worker whose model is broken; the next one loads it."""
+        self._repair_at_s = float("inf")
+        self._service.repair_model()
+        broken = self._killed.successor if self._killed else None
+        if broken in self._service.workers():
+            with self._traffic.gate.closed():
+                self.read_settled()
+                self._service.kill(broken)
+            self._service.wait_for_workers(without=broken)
+        print("  the model is repaired: the alert ends when each worker has loaded it", flush=True)
 
     def read_settled(self) -> Exposition:
         """What /metrics says once every answered request is counted, or what it still says after 5 seconds.
@@ -103,6 +132,8 @@ class Demo:
         self._traffic.think_s = THINK_S
         while True:
             time.sleep(BETWEEN_LINES_S)
+            if self.elapsed_s > self._repair_at_s:
+                self.repair()
             facts = self.facts()
             print(status_line(facts), flush=True)
 
@@ -129,6 +160,14 @@ def live_page(metrics_url: str) -> Iterator[str]:
             thread.join()
 
 
+def watching(url: str) -> str:
+    """What to type in another terminal to have Prometheus, alerts and dashboards."""
+    command = os.path.normpath(Path(sys.executable).parent / "otel-obs")
+    return (
+        f"Prometheus, alerts and dashboards for it, from another terminal:\n  {command} stack up --from {url}"
+    )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the demonstration; the exit code is 1 if a request was lost or counted twice."""
     options = parse_arguments(arguments)
@@ -139,7 +178,7 @@ def main(arguments: Sequence[str]) -> int:
         flush=True,
     )
     try:
-        with Service(options.workers) as service:
+        with Service(options.workers, options.break_model) as service:
             start_s = time.monotonic()
             service.wait_until_ready()
             ready_s = time.monotonic() - start_s
@@ -149,7 +188,9 @@ def main(arguments: Sequence[str]) -> int:
             ):
                 print(f"  {address} shows it live: open it in a browser", flush=True)
                 print(f"  {service.metrics_url} answers after {ready_s:.1f} s\n", flush=True)
-                return run(Demo(service, traffic, options.clients), options)
+                if not options.once:
+                    print(f"  {watching(service.url)}\n", flush=True)
+                return run(Demo(service, traffic, options.clients, options.break_model), options)
     except ServiceError as error:
         print(f"  {error}", file=sys.stderr)
         return 1

@@ -19,6 +19,8 @@ EXAMPLE = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 PREFERRED_PORT = 8000
 BACKLOG = 512
+BROKEN_WHILE = "DEMO_BROKEN_WHILE"
+"""Names the file that the model of `demo.breakable` does not load beside."""
 READY_S = 40.0
 STOP_S = 10.0
 
@@ -53,8 +55,11 @@ def read_env_file(path: Path) -> dict[str, str]:
 class Service:
     """`opentelemetry-instrument gunicorn`; running inside the `with` block."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, is_breakable: bool = False) -> None:
         self.worker_count = workers
+        self._directory = tempfile.TemporaryDirectory()
+        self._broken = Path(self._directory.name) / "broken"
+        self._app = "demo.breakable:app" if is_breakable else "app:app"
         self._listener = listen()
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
@@ -68,9 +73,14 @@ class Service:
         options = "-w", str(self.worker_count), "-b", f"fd://{descriptor}"
         # A session of its own, so that Ctrl-C ends the traffic first and the service after the report.
         self._process = subprocess.Popen(
-            [tools / "opentelemetry-instrument", "--", tools / "gunicorn", *options, "app:app"],
+            [tools / "opentelemetry-instrument", "--", tools / "gunicorn", *options, self._app],
             cwd=EXAMPLE,
-            env={**os.environ, **read_env_file(EXAMPLE / "service.env"), "APP_ENV": "demo"},
+            env={
+                **os.environ,
+                **read_env_file(EXAMPLE / "service.env"),
+                "APP_ENV": "demo",
+                BROKEN_WHILE: str(self._broken),
+            },
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -92,6 +102,15 @@ class Service:
             self._process.kill()
             self._process.wait()
         os.close(self._log)
+        self._directory.cleanup()
+
+    def break_model(self) -> None:
+        """Workers that start from now on cannot load their model."""
+        self._broken.touch()
+
+    def repair_model(self) -> None:
+        """Workers that start from now on can."""
+        self._broken.unlink(missing_ok=True)
 
     def workers(self) -> list[int]:
         """The process ids of the live workers."""

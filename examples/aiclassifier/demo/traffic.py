@@ -107,7 +107,7 @@ class Tally:
         with self._lock:
             self.answered[ask.route, str(status)] += 1
             self.by_worker[worker] += 1
-            if ask.digit is not None:
+            if label is not None:
                 self.read += 1
                 self.read_right += label == ask.digit
 

@@ -767,12 +767,13 @@ INSTRUMENT(histogram_record, RECORD)
 
 /* ---- The series of otel_obs.prometheus, whose attributes lie in a dictionary: a class of theirs has no room ---- */
 
-/* An attribute; NULL where there is none. A subclass of an application's may have made a property of it. */
+/* An attribute; NULL where there is none. A subclass of an application's may have made a property of it: what that
+ * raises, or a signal's handler within it, is an exception that stays set. */
 static inline PyObject *
 attribute(PyObject *self, PyObject *name)
 {
     PyObject *found = PyObject_GenericGetAttr(self, name);
-    if (found == NULL) {
+    if (found == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
         PyErr_Clear();
     }
     return found;
@@ -830,13 +831,14 @@ store_to_series(Way way, PyObject *self, double value)
     if (is_timed < 0) {
         return 0;
     }
-    if (way == OBSERVE) {
-        bounds = attribute(self, name_bounds);
-        extremes = attribute(self, name_extremes);
-    }
     /* The cells first: whoever gives a series other cells takes the old ones away before. */
-    PyObject *view = attribute(self, name_cells), *offset = attribute(self, name_offset);
-    int is_stored = change_series(way, view, offset, bounds, extremes, is_timed, value);
+    PyObject *view = attribute(self, name_cells), *offset = view == NULL ? NULL : attribute(self, name_offset);
+    int is_found = offset != NULL;
+    if (is_found && way == OBSERVE) {
+        is_found = (bounds = attribute(self, name_bounds)) != NULL
+                   && (extremes = attribute(self, name_extremes)) != NULL;
+    }
+    int is_stored = is_found && change_series(way, view, offset, bounds, extremes, is_timed, value);
     Py_XDECREF(view);
     Py_XDECREF(offset);
     Py_XDECREF(bounds);
@@ -848,14 +850,14 @@ static inline PyObject *
 series_call(const Method *method, Way way, SIGNATURE)
 {
     double value = 1.0;
-    if (kwnames == NULL && (nargs == 1 || (nargs == 0 && way <= LEVEL_DOWN)) && is_of(self, method->owner)
+    if (kwnames == NULL && (nargs == 1 || (nargs == 0 && way <= LEVEL_DOWN))
         && (nargs == 0 || amount_of(args[0], &value)) && (way != INC || value >= 0.0)
         && ((way != INC && way != OBSERVE) || !is_in_context())
         && ((way != LEVEL_UP && way != LEVEL_DOWN) || flag(self, name_is_most_recent) == 0)
         && store_to_series(way, self, value)) {
         Py_RETURN_NONE;
     }
-    return hand_over(method, self, args, nargs, kwnames);
+    return PyErr_Occurred() ? NULL : hand_over(method, self, args, nargs, kwnames);
 }
 
 #define SERIES(name, way) \
@@ -870,6 +872,44 @@ SERIES(series_summary_observe, OBSERVE)
 SERIES(series_histogram_observe, OBSERVE)
 
 /* ---- labels(): what is known for these texts ---- */
+
+#define MOST_KEYS 16
+
+/* One tuple of each size, to look up with: making one for each call costs more than the look-up. Nobody sees it, as the
+ * garbage collector does not know it; what is in it belongs to the caller. */
+static PyObject *spare_keys[MOST_KEYS];
+
+static PyObject *
+borrow_key(Py_ssize_t size)
+{
+    if (size >= MOST_KEYS) {
+        return NULL;
+    }
+    PyObject *key = spare_keys[size];
+    if (key != NULL) {
+        spare_keys[size] = NULL; /* a call within this one has another */
+    }
+    else if ((key = PyTuple_New(size)) == NULL) {
+        PyErr_Clear();
+    }
+    else {
+        PyObject_GC_UnTrack(key);
+    }
+#if PY_VERSION_HEX >= 0x030E0000
+    if (key != NULL) {
+        ((PyTupleObject *)key)->ob_hash = -1;
+    }
+#endif
+    return key;
+}
+
+static void
+give_back(PyObject *key, Py_ssize_t size)
+{
+    PyObject *other = spare_keys[size];
+    spare_keys[size] = key;
+    Py_XDECREF(other);
+}
 
 static PyObject *
 known_labels(PyObject *self, PyObject *table_name, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
@@ -886,24 +926,22 @@ known_labels(PyObject *self, PyObject *table_name, PyObject *const *args, Py_ssi
         }
     }
     is_marked = is_marked && named;
-    PyObject *known = NULL, *key = PyTuple_New(given + named + is_marked);
+    Py_ssize_t size = given + named + is_marked;
+    PyObject *known = NULL, *key = borrow_key(size), *table;
     if (key == NULL) {
-        PyErr_Clear();
         return NULL;
     }
-    for (Py_ssize_t at = 0; at < given + named + is_marked; at++) {
-        PyObject *item = at < named ? PyTuple_GET_ITEM(kwnames, at) : at < given + named ? args[at - named] : Py_None;
-        Py_INCREF(item);
-        PyTuple_SET_ITEM(key, at, item);
+    PyObject **items = ((PyTupleObject *)key)->ob_item;
+    for (Py_ssize_t at = 0; at < size; at++) {
+        items[at] = at < named ? PyTuple_GET_ITEM(kwnames, at) : at < given + named ? args[at - named] : Py_None;
     }
-    PyObject *table = PyObject_GenericGetAttr(self, table_name);
-    if (table != NULL && PyDict_CheckExact(table)) {
+    if ((table = attribute(self, table_name)) != NULL && PyDict_CheckExact(table)) {
         known = PyDict_GetItemWithError(table, key);
         Py_XINCREF(known);
     }
-    PyErr_Clear();
+    memset(items, 0, (size_t)size * sizeof(PyObject *));
+    give_back(key, size);
     Py_XDECREF(table);
-    Py_DECREF(key);
     if (known == Py_None) {
         Py_CLEAR(known);
     }
@@ -912,24 +950,23 @@ known_labels(PyObject *self, PyObject *table_name, PyObject *const *args, Py_ssi
 
 static Method m_instrument_labels, m_series_labels;
 
+static inline PyObject *
+labels_call(const Method *method, PyObject *table_name, int is_marked, SIGNATURE)
+{
+    PyObject *known = known_labels(self, table_name, args, nargs, kwnames, is_marked);
+    return known != NULL || PyErr_Occurred() ? known : hand_over(method, self, args, nargs, kwnames);
+}
+
 static PyObject *
 instrument_labels(SIGNATURE)
 {
-    PyObject *known = NULL;
-    if (is_of(self, m_instrument_labels.owner)) {
-        known = known_labels(self, kwnames == NULL ? name_children : name_by_name, args, nargs, kwnames, 0);
-    }
-    return known != NULL ? known : hand_over(&m_instrument_labels, self, args, nargs, kwnames);
+    return labels_call(&m_instrument_labels, kwnames == NULL ? name_children : name_by_name, 0, self, args, nargs, kwnames);
 }
 
 static PyObject *
 series_labels(SIGNATURE)
 {
-    PyObject *known = NULL;
-    if (is_of(self, m_series_labels.owner)) {
-        known = known_labels(self, name_spellings, args, nargs, kwnames, 1);
-    }
-    return known != NULL ? known : hand_over(&m_series_labels, self, args, nargs, kwnames);
+    return labels_call(&m_series_labels, name_spellings, 1, self, args, nargs, kwnames);
 }
 
 /* ---- The begin and the end of a request ---- */

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import sys
 import time
 from _thread import RLock
 from collections import deque
@@ -15,7 +14,7 @@ from otel_obs.cells.admission import Admission
 from otel_obs.cells.mapped import INDEX_BYTES, heap_store
 from otel_obs.cells.source import OwnSource
 from otel_obs.cells.store import Store, StoreFullError
-from otel_obs.host import forks
+from otel_obs.host import forks, gil
 from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import WeakObjects
 from otel_obs.rundir.directory import RunDir
@@ -25,8 +24,6 @@ _logger = logging.getLogger("otel_obs")
 _MOST_FACTOR = 4
 _SETTLED_S = 0.02
 """Several times as long as the interpreter lets one thread wait for another."""
-
-GIL_IS_ON = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 class CellsHandle(Protocol):
@@ -103,7 +100,7 @@ class Worker:
         forks.after_in_child(self.after_fork_in_child)
 
     def _reset(self) -> None:
-        self.lock = RLock()
+        self.lock = RLock() if gil.IS_ON else gil.lock
         self._changing = False
         self._put_off: deque[Callable[[], None]] = deque()
         self._announcements: deque[Callable[[], None]] = deque()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_obs import compiled
-from otel_obs.cells.worker import GIL_IS_ON
+from otel_obs.host import gil
 from otel_obs.prometheus._labels import LabelledMetric
 from otel_obs.sdk.free_threading import under_lock
 
@@ -16,12 +16,12 @@ def quicken(kind: type, **paths: str) -> None:
         paths: What the compiled module calls each method.
     """
     for verb, path in paths.items():
-        if GIL_IS_ON:
+        if gil.IS_ON:
             compiled.offer(kind, path, verb)
         else:
             setattr(kind, verb, under_lock(vars(kind)[verb]))
     compiled.choose()
 
 
-if GIL_IS_ON:
+if gil.IS_ON:
     quicken(LabelledMetric, labels="series_labels")

@@ -151,11 +151,6 @@ class Recorded(Arriving):
         ucum = ucum if unit_word(ucum) == unit else f"{{{unit}}}"
         return ClientDeclaration(kind, str(self._type), name, ucum, self._documentation, **options)
 
-    @property
-    def _owner(self) -> Any:
-        """The provider, whose lock the recording is under in builds without the GIL."""
-        return self._definition.instrument._owner
-
     def _be_series(self) -> None:
         self._raise_if_not_observable()  # type: ignore[no-untyped-call]
 

@@ -1,6 +1,6 @@
 """The OpenTelemetry Metrics API over cells."""
 
-from otel_obs.cells.worker import GIL_IS_ON
+from otel_obs.host import gil
 from otel_obs.sdk.instruments import Counter, Gauge, Histogram, UpDownCounter
 from otel_obs.sdk.meter import Meter
 from otel_obs.sdk.observables import ObservableCounter, ObservableGauge, ObservableUpDownCounter
@@ -18,7 +18,7 @@ __all__ = [
     "UpDownCounter",
 ]
 
-if not GIL_IS_ON:
+if not gil.IS_ON:
     from otel_obs.sdk.free_threading import lock_recording
 
     lock_recording()

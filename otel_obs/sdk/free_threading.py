@@ -1,15 +1,16 @@
-"""Builds without the GIL run the same recording code, under the worker's lock.
+"""Builds without the GIL run the same recording code, under one lock of the process.
 
 With the GIL a store to a cell is one step; without it two threads may read the same value first.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from otel_obs.sdk.bound import Bound
+from otel_obs.host import gil
 from otel_obs.sdk.instruments import (
     BoundCounter,
     BoundGauge,
@@ -20,7 +21,6 @@ from otel_obs.sdk.instruments import (
     Histogram,
     UpDownCounter,
 )
-from otel_obs.sdk.recording import Recorder
 
 _KINDS: tuple[type, ...] = (
     Counter,
@@ -44,12 +44,74 @@ def lock_recording() -> None:
 
 
 def under_lock(record: Callable[..., None]) -> Callable[..., None]:
-    """The same method, one thread at a time."""
+    """The same method, one thread at a time.
 
-    @wraps(record)
-    def locked(self: Recorder | Bound, *arguments: Any, **options: Any) -> None:
-        recorder = self._recorder if isinstance(self, Bound) else self
-        with recorder._owner.worker.lock:
+    Parameters that are written out cost a third of what `*arguments` do.
+    """
+    _, *parameters = inspect.signature(record).parameters.values()
+    make = _BY_PARAMETERS.get(tuple(each.name for each in parameters), _any)
+    return wraps(record)(make(record, parameters[0].default))
+
+
+def _amount(record: Callable[..., None], default: Any) -> Callable[..., None]:
+    if default is inspect.Parameter.empty:
+
+        def locked(self: Any, amount: Any) -> None:
+            with gil.lock:
+                record(self, amount)
+
+        return locked
+
+    def locked_by_default(self: Any, amount: Any = default) -> None:
+        with gil.lock:
+            record(self, amount)
+
+    return locked_by_default
+
+
+def _value(record: Callable[..., None], default: Any) -> Callable[..., None]:
+    def locked(self: Any, value: Any) -> None:
+        with gil.lock:
+            record(self, value)
+
+    return locked
+
+
+def _amount_and_attributes(record: Callable[..., None], default: Any) -> Callable[..., None]:
+    def locked(self: Any, amount: Any, attributes: Any = None, context: Any = None) -> None:
+        with gil.lock:
+            record(self, amount, attributes, context)
+
+    return locked
+
+
+def _amount_and_exemplar(record: Callable[..., None], default: Any) -> Callable[..., None]:
+    if default is inspect.Parameter.empty:
+
+        def locked(self: Any, amount: Any, exemplar: Any = None) -> None:
+            with gil.lock:
+                record(self, amount, exemplar)
+
+        return locked
+
+    def locked_by_default(self: Any, amount: Any = default, exemplar: Any = None) -> None:
+        with gil.lock:
+            record(self, amount, exemplar)
+
+    return locked_by_default
+
+
+def _any(record: Callable[..., None], default: Any) -> Callable[..., None]:
+    def locked(self: Any, *arguments: Any, **options: Any) -> None:
+        with gil.lock:
             record(self, *arguments, **options)
 
     return locked
+
+
+_BY_PARAMETERS: dict[tuple[str, ...], Callable[[Callable[..., None], Any], Callable[..., None]]] = {
+    ("amount",): _amount,
+    ("value",): _value,
+    ("amount", "attributes", "context"): _amount_and_attributes,
+    ("amount", "exemplar"): _amount_and_exemplar,
+}

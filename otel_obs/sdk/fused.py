@@ -10,7 +10,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, get_current_span, set_span_in_context
 
 from otel_obs import compiled
-from otel_obs.cells.worker import GIL_IS_ON
+from otel_obs.host import gil
 from otel_obs.sdk.aggregate import note_extremes
 from otel_obs.sdk.context import current_context
 from otel_obs.sdk.exemplars import Pace
@@ -37,7 +37,7 @@ def beginning(active: Record) -> Record:
         pieces of work for an exemplar.
     """
     updown = _owner(active)
-    if type(updown) is not BoundUpDownCounter or not GIL_IS_ON:
+    if type(updown) is not BoundUpDownCounter or not gil.IS_ON:
         return active
 
     def begin(amount: float) -> None:
@@ -75,7 +75,7 @@ def ending(active: Record, count: Record, duration: Record) -> End:
 
     updown, counter, histogram = _owner(active), _owner(count), _owner(duration)
     kinds = type(updown), type(counter), type(histogram)
-    if kinds != (BoundUpDownCounter, BoundCounter, BoundHistogram) or not GIL_IS_ON:
+    if kinds != (BoundUpDownCounter, BoundCounter, BoundHistogram) or not gil.IS_ON:
         return each
 
     pace = Pace()

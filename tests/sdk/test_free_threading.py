@@ -98,3 +98,32 @@ print(store.cells[: store.used_cells].tolist())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[6.0]\n"
+
+
+def test_without_the_gil_every_method_takes_what_it_takes_with_it() -> None:
+    code = """
+import inspect, sys
+sys._is_gil_enabled = lambda: False
+import otel_obs
+from otel_obs import prometheus
+from otel_obs.sdk import instruments
+otel_obs.configure()
+kinds = [kind for kind in vars(instruments).values() if inspect.isclass(kind)]
+kinds += [type(prometheus.Counter("c", "c")), type(prometheus.Gauge("g", "g"))]
+kinds += [type(prometheus.Summary("s", "s")), type(prometheus.Histogram("h", "h"))]
+found = 0
+for kind in kinds:
+    for name in ("add", "inc", "dec", "set", "record", "observe"):
+        method = inspect.getattr_static(kind, name, None)
+        python = getattr(method, "__wrapped__", None)
+        if python is None:
+            continue
+        found += 1
+        ours = inspect.signature(method, follow_wrapped=False).parameters.values()
+        theirs = inspect.signature(python).parameters.values()
+        if [(each.name, each.default) for each in ours] != [(each.name, each.default) for each in theirs]:
+            print(kind.__name__, name, *ours, *theirs)
+print(found > 15)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from opentelemetry.metrics import Asynchronous
+
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.host.once import LogOnce
 from otel_obs.sdk.aggregate import Plan, check_bounds
@@ -61,7 +63,8 @@ def _sdk_twin(instrument: Any) -> Any:
 
 
 def _is_compatible(view: Any, instrument: Any) -> bool:
-    if hasattr(instrument, "observe") and type(view._aggregation).__name__ in _HISTOGRAMS:
+    is_asked = isinstance(instrument, Asynchronous)
+    if is_asked and type(view._aggregation).__name__ in _HISTOGRAMS:
         _once.warning(
             (view._name or view._instrument_name, instrument.name),
             "view %r is not applied to instrument %r: callbacks report totals, which are no histogram",

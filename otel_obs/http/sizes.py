@@ -81,7 +81,17 @@ class CountingInput:
         return map(self._counted, self._stream)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        """What only some servers' streams have, counted where it reads."""
+        attribute = getattr(self._stream, name)
+        if name == "read1":
+            return lambda *size: self._counted(attribute(*size))
+        if name in ("readinto", "readinto1"):
+            return lambda buffer: self._filled(attribute(buffer))
+        return attribute
+
+    def _filled(self, size: int | None) -> int | None:
+        self.bytes += size or 0
+        return size
 
     def _counted(self, data: bytes) -> bytes:
         self.bytes += len(data)

@@ -64,7 +64,7 @@ class WsgiExchange:
         self._entry = entry
         if not observer.is_plain:
             self.is_special = True
-            if observer.has_sizes and "CONTENT_LENGTH" not in environ:
+            if observer.has_sizes and not environ.get("CONTENT_LENGTH"):  # uWSGI's is "" where there is none
                 self._input = environ["wsgi.input"] = CountingInput(environ["wsgi.input"])
         environ[MARK] = self
         self._active = entry.active

@@ -212,7 +212,8 @@ def test_sizes_are_those_of_the_bodies(extra: dict[str, Any], received: int) -> 
     assert recorded.of("response_size") == [(labels, Distribution(1, 7))]
 
 
-def test_a_request_body_of_unknown_length_is_counted_as_it_is_read() -> None:
+@pytest.mark.parametrize("length", [None, ""])
+def test_a_request_body_of_unknown_length_is_counted_as_it_is_read(length: str | None) -> None:
     recorded = Recorded(sizes=True)
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -226,8 +227,24 @@ def test_a_request_body_of_unknown_length_is_counted_as_it_is_read() -> None:
         start_response("204 No Content", [])
         return []
 
-    given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abc\nd\n")})
-    del given["CONTENT_LENGTH"]
+    given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abc\nd\n"), "CONTENT_LENGTH": length})
+    if length is None:
+        del given["CONTENT_LENGTH"]
+    WsgiMiddleware(app, recorded.observer)(given, lambda *_: print)
+    assert recorded.of("request_size") == [({"method": "PUT", "endpoint": UNKNOWN}, Distribution(1, 6))]
+
+
+def test_a_request_body_that_is_read_into_a_buffer_is_counted() -> None:
+    recorded = Recorded(sizes=True)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        stream, buffer = environ["wsgi.input"], bytearray(3)
+        assert (stream.readinto(buffer), stream.read1(2), stream.read1()) == (3, b"d\n", b"e")
+        assert stream.seekable()
+        start_response("204 No Content", [])
+        return []
+
+    given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abcd\ne")})
     WsgiMiddleware(app, recorded.observer)(given, lambda *_: print)
     assert recorded.of("request_size") == [({"method": "PUT", "endpoint": UNKNOWN}, Distribution(1, 6))]
 

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
-from otel_obs.host.changes import Changes
+from otel_obs.host.changes import Replacements
 from otel_obs.http.asgi import AsgiMiddleware, answer_to
-from otel_obs.http.asgi_exchange import Receive, Scope, Send
 from otel_obs.http.asgi_inside import begin_inside
+from otel_obs.http.asgi_types import AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer
 from otel_obs.http.observe import Observer
@@ -31,7 +31,7 @@ except ImportError as error:
 KEY = "_otel_obs"
 """The attribute of an application that holds what measures it."""
 
-_Call = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
+_AsgiCall = Callable[[Any, AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 
 class FastapiMeasuring(NamedTuple):
@@ -49,7 +49,7 @@ class _FastapiPatch:
     """
 
     default: FastapiMeasuring | None = None
-    changes = Changes()
+    changes = Replacements()
     init: tuple[Any, Callable[..., None]] | None = None
     measured: ClassVar[WeakSet[Starlette]] = WeakSet()
     quietened: ClassVar[WeakSet[Any]] = WeakSet()
@@ -149,8 +149,8 @@ def watch() -> None:
     changes.make(BaseRoute, "__call__", _alone)
 
 
-def _watched(route: _Call) -> _Call:
-    async def watched_call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+def _watched(route: _AsgiCall) -> _AsgiCall:
+    async def watched_call(self: Any, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         outer: Outer | None = scope.get(MARK)
         if outer is not None:
             outer.route_in(scope)
@@ -161,10 +161,10 @@ def _watched(route: _Call) -> _Call:
     return watched_call
 
 
-def _alone(call: _Call) -> _Call:
+def _alone(call: _AsgiCall) -> _AsgiCall:
     """A route that is an application by itself has no router to be found by."""
 
-    async def called_alone(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    async def called_alone(self: Any, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         outer: Outer | None = scope.get(MARK)
         if outer is not None and "router" not in scope:
             scope[ALONE] = self.__dict__.setdefault(ALONE, (self,))
@@ -193,7 +193,7 @@ class _Innermost:
     def __init__(self, match: Any) -> None:
         self._match = match
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         outer: Outer | None = scope.get(MARK)
         if outer is not None:
             outer.route_in(scope)
@@ -217,9 +217,9 @@ def _quieten_from_the_start() -> None:
     kind.__init__ = quiet_init
 
 
-def _measured(call: _Call) -> _Call:
+def _measured(call: _AsgiCall) -> _AsgiCall:
     @wraps(call)
-    async def measured_call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    async def measured_call(self: Any, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         measuring: AsgiMiddleware | None = self.__dict__.get(KEY) or _adopt(self)
         exchange: Any
         if measuring is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
-from otel_obs.host.changes import Changes
+from otel_obs.host.changes import Replacements
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, enclosing
 from otel_obs.http.observe import Observer
@@ -54,7 +54,7 @@ class _FlaskPatch:
 
     default: FlaskMeasuring | None = None
     originals: tuple[_Wsgi, _Wsgi] | None = None
-    changes = Changes()
+    changes = Replacements()
     measured: ClassVar[WeakSet[Flask]] = WeakSet()
     wrapped: ClassVar[WeakSet[Flask]] = WeakSet()
     """Those that a middleware of ours is around."""

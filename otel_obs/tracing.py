@@ -9,7 +9,7 @@ import functools
 import inspect
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
@@ -19,6 +19,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind, Status, StatusCode
 
+from otel_obs.cells.attributes import AttributeMapping
 from otel_obs.errors import MissingPackageError
 from otel_obs.host.signals import raise_interruption
 from otel_obs.http.nesting import MARK
@@ -26,8 +27,7 @@ from otel_obs.sdk.context_managers import wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Attributes = Mapping[str, Any]
-GivenAttributes = Attributes | Callable[..., Attributes] | None
+GivenAttributes = AttributeMapping | Callable[..., AttributeMapping] | None
 
 _logger = logging.getLogger("otel_obs")
 _OFF: AbstractContextManager[None] = nullcontext()
@@ -49,7 +49,7 @@ class RequestTracer(Protocol):
         """The option that takes a function of the span and the request."""
 
     @property
-    def options(self) -> Mapping[str, Any]:
+    def options(self) -> AttributeMapping:
         """What it is given beside that."""
 
 
@@ -81,7 +81,7 @@ def traced(name: Any = "", attributes: GivenAttributes = None, *, kind: SpanKind
             method: Any = type(function)
             return cast("Callable[P, R]", method(decorate(function.__func__)))
         called = cast("Callable[..., Any]", function)
-        start = _Start(called, name or called.__qualname__, attributes, kind)
+        start = _SpanStart(called, name or called.__qualname__, attributes, kind)
         if inspect.isasyncgenfunction(called):
             return cast("Callable[P, R]", _async_generator(called, start))
         if inspect.isgeneratorfunction(called):
@@ -91,7 +91,7 @@ def traced(name: Any = "", attributes: GivenAttributes = None, *, kind: SpanKind
     return decorate
 
 
-class _Start:
+class _SpanStart:
     """Starts the span of one call."""
 
     def __init__(
@@ -114,7 +114,7 @@ class _Start:
             self._name, kind=self._kind, attributes=self._computed(args, kwargs) if is_on() else None
         )
 
-    def _computed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Attributes | None:
+    def _computed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AttributeMapping | None:
         if not callable(self._attributes):
             return self._attributes
         try:
@@ -142,7 +142,7 @@ class _CurrentSpan:
             self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
 
 
-def _generator(function: Callable[..., Any], start: _Start) -> Callable[..., Any]:
+def _generator(function: Callable[..., Any], start: _SpanStart) -> Callable[..., Any]:
     @functools.wraps(function)
     def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         span = start.apart(args, kwargs)
@@ -168,7 +168,7 @@ def _generator(function: Callable[..., Any], start: _Start) -> Callable[..., Any
     return generator
 
 
-def _async_generator(function: Callable[..., Any], start: _Start) -> Callable[..., Any]:
+def _async_generator(function: Callable[..., Any], start: _SpanStart) -> Callable[..., Any]:
     @functools.wraps(function)
     async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         span = start.apart(args, kwargs)

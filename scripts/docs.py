@@ -15,7 +15,7 @@ from typing import Any
 from otel_obs.checks.pages import check_pages
 from otel_obs.cli.reference import reference_page
 from otel_obs.ops.metrics_page import metrics_page
-from otel_obs.settings import SETTINGS, Setting
+from otel_obs.settings import SETTINGS, SettingRow
 from otel_obs.settings.table import SettingsTable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -92,7 +92,7 @@ def options_module() -> str:
     return OPTIONS_HEAD + "".join(rows) + OPTIONS_TAIL
 
 
-def default(setting: Setting) -> str:
+def default(setting: SettingRow) -> str:
     """A default as one would write it in the variable; nothing where it is unset."""
     return f"`{text}`" if (text := as_text(setting.default)) else ""
 

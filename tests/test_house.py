@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -18,23 +20,113 @@ MOST_LINES = 350
 
 MIRRORED = {
     # The names of OpenTelemetry's API and of prometheus_client, which `sdk` and `prometheus` stand for.
+    "Collector",
     "Counter",
     "Gauge",
     "Histogram",
+    "Instrument",
     "Timer",
     # What a group of the catalog offers its users: `with agent.run(…)`, `with workflow.run(…)`.
     "run",
 }
 
+# Folders whose modules have the names of something else: commands, the catalog's groups, the client's
+# modules, and the formats, which `exposition` writes and `reading` reads.
+NAMED_BY_OTHERS = {"catalog", "cli", "ops/alerts", "ops/panels", "prometheus", "reading"}
 
-def test_no_class_name_stands_in_two_modules() -> None:
-    modules: defaultdict[str, list[str]] = defaultdict(list)
+
+class Name(NamedTuple):
+    """A class, a type alias or a public function, and where it stands."""
+
+    kind: str
+    name: str
+    module: str
+    gives: str = ""
+
+    @property
+    def word(self) -> str:
+        """The name without what may be overlooked: case, underscores, the plural."""
+        word = self.name.replace("_", "").lower()
+        return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                modules[node.name].append(path.relative_to(PACKAGE).as_posix())
-    twice = {name: where for name, where in modules.items() if len(set(where)) > 1 and name not in MIRRORED}
-    assert twice == {}
+        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
+
+
+def is_alias(name: str) -> bool:
+    return re.match(r"_?[A-Z]", name) is not None and not name.isupper()
+
+
+def names_of(module: str, tree: ast.Module) -> Iterator[Name]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield Name("type", node.name, module)
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name) and is_alias(target.id):
+                yield Name("type", target.id, module)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            yield Name("function", node.name, module, ast.unparse(node.returns) if node.returns else "")
+
+
+def all_names() -> list[Name]:
+    return [name for module, tree in modules() for name in names_of(module, tree)]
+
+
+def test_no_type_stands_in_two_modules() -> None:
+    """Classes and type aliases: who reads one of them need not ask which of them it is."""
+    where: defaultdict[str, set[str]] = defaultdict(set)
+    for name in all_names():
+        if name.kind == "type" and name.name not in MIRRORED:
+            where[name.name].add(name.module)
+    assert {name: found for name, found in where.items() if len(found) > 1} == {}
+
+
+def test_no_two_types_differ_in_case_or_plural_alone() -> None:
+    """But for a class of many, which stands in the module of the one."""
+    found: defaultdict[str, set[Name]] = defaultdict(set)
+    for name in all_names():
+        if name.kind == "type" and name.name not in MIRRORED:
+            found[name.word].add(name)
+    assert [sorted(alike) for alike in found.values() if len({name.module for name in alike}) > 1] == []
+
+
+def test_a_function_that_is_named_like_a_type_gives_it() -> None:
+    types: defaultdict[str, set[str]] = defaultdict(set)
+    names = all_names()
+    for name in names:
+        if name.kind == "type" and name.name not in MIRRORED:
+            types[name.word].add(name.name)
+    unlike = [
+        (name.module, name.name, name.gives)
+        for name in names
+        if name.kind == "function"
+        and types[name.word]
+        and not any(type in name.gives for type in types[name.word])
+    ]
+    assert unlike == []
+
+
+def test_there_is_one_logger() -> None:
+    loggers = {
+        (ast.unparse(node.targets[0]), ast.unparse(node.value))
+        for _, tree in modules()
+        for node in tree.body
+        if isinstance(node, ast.Assign) and "getLogger" in ast.unparse(node.value)
+    }
+    assert loggers == {("_logger", "logging.getLogger('otel_obs')")}
+
+
+def test_no_module_has_the_name_of_another() -> None:
+    where: defaultdict[str, list[str]] = defaultdict(list)
+    for module, _ in modules():
+        path = Path(module)
+        if path.stem != "__init__" and not {folder.as_posix() for folder in path.parents} & NAMED_BY_OTHERS:
+            where[path.stem].append(module)
+    assert {name: found for name, found in where.items() if len(found) > 1} == {}
 
 
 def test_no_module_is_long() -> None:

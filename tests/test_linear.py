@@ -26,7 +26,7 @@ from otel_obs.exposition.names import (
 from otel_obs.exposition.negotiate import _split
 from otel_obs.exposition.shown_exemplars import exemplar_labels
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip, run
+from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip, run_steps
 from otel_obs.settings import SETTINGS, Settings
 from tests.exposition.build import counter, exemplar, gauge, rendered
 
@@ -79,7 +79,7 @@ class Nothing:
 def asking(field: str) -> Callable[[str], object]:
     scrape = Scrape(Nothing(), token="secret")
     usual = ScrapeRequest("GET", authorization="Bearer secret")
-    return lambda text: run(scrape.steps(usual._replace(**{field: text})))
+    return lambda text: run_steps(scrape.steps(usual._replace(**{field: text})))
 
 
 def setting(row: Any) -> Callable[[str], object]:

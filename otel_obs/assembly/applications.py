@@ -23,7 +23,7 @@ from otel_obs.frameworks.known import (
 )
 from otel_obs.frameworks.servers import SERVERS
 from otel_obs.frameworks.servers import restore as restore_servers
-from otel_obs.host.imports import Action, when_imported
+from otel_obs.host.imports import ImportAction, when_imported
 from otel_obs.host.weak import Notes, WeakObjects
 from otel_obs.http.callables import Either, Protocol, protocol_of
 
@@ -207,7 +207,7 @@ def _watch_gevent_websocket(module: Any) -> None:
     upgrades.watch_gevent_websocket(module)
 
 
-_WEBSOCKETS: tuple[tuple[str, Action], ...] = (
+_WEBSOCKETS: tuple[tuple[str, ImportAction], ...] = (
     ("simple_websocket.ws", _watch_simple_websocket),
     ("geventwebsocket.websocket", _watch_gevent_websocket),
 )
@@ -251,7 +251,7 @@ def instrument_all() -> None:
 
     What a server serves that is none of these is measured by a layer around it.
     """
-    followed: list[tuple[str, Action]] = [("otel_obs.catalog.kit.metric", _configure_for)]
+    followed: list[tuple[str, ImportAction]] = [("otel_obs.catalog.kit.metric", _configure_for)]
     for framework in FRAMEWORKS:
         followed += [(module, partial(_install, framework)) for module in framework.imported]
     followed += [(module, partial(_say_unmeasured, name)) for name, module in UNMEASURED]

@@ -152,7 +152,7 @@ def _scrape(pipeline: Pipeline, service: Service, token: Callable[[], str]) -> S
     settings = pipeline.settings
     if "prometheus" not in settings.metrics_exporters:
         return None
-    source, path = _Served(pipeline, service), settings.metrics_path
+    source, path = _ScrapeSource(pipeline, service), settings.metrics_path
     options: dict[str, Any] = {
         "path": path,
         "token": token,
@@ -170,7 +170,7 @@ def _scrape(pipeline: Pipeline, service: Service, token: Callable[[], str]) -> S
     return Scrape(source, **options)
 
 
-class _Served:
+class _ScrapeSource:
     """What a scrape gets, and a word in the log at the first one about what it cannot show."""
 
     def __init__(self, pipeline: Pipeline, service: Service) -> None:
@@ -215,9 +215,9 @@ def _sending(
 def _push_readers(settings: Settings, service: Service) -> list[Any]:
     if set(settings.metrics_exporters) <= {"prometheus"}:
         return []
-    from otel_obs.push.exporters import push_readers
+    from otel_obs.push.exporters import readers_named
 
-    return push_readers(settings, service.claims)
+    return readers_named(settings, service.claims)
 
 
 def _exemplar_filter(name: str) -> Any:

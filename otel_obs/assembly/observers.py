@@ -55,7 +55,7 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
     from otel_obs.catalog import http
     from otel_obs.catalog.kit.naming import Naming
     from otel_obs.http.observe import HttpInstruments, Observer
-    from otel_obs.http.profiles import Classic, SemconvProfile
+    from otel_obs.http.profiles import ClassicProfile, SemconvProfile
 
     settings = _pipeline().settings
     Running.undoing.once(_end)
@@ -70,7 +70,7 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
             metric.by_hand = _note_hand
     own = {field: _Own(metric) for field, metric in recorded.items()}
     families = http.families(naming)
-    profile = SemconvProfile(families) if settings.profile == "semconv" else Classic(families)
+    profile = SemconvProfile(families) if settings.profile == "semconv" else ClassicProfile(families)
     observer = Observer(
         HttpInstruments(**own),
         profile,

@@ -52,7 +52,7 @@ class PrometheusReader(PrometheusMetricReader):  # type: ignore[misc,unused-igno
         resource_attribute_filter: Callable[[str], bool] | None = None,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        self._chosen = _Chosen(
+        self._chosen = _ChosenPlace(
             disable_target_info, prefix, scope_info_enabled, resource_attribute_filter, registry is REGISTRY
         )
         super().__init__(**self._chosen.for_stock(PrometheusMetricReader), registry=registry)
@@ -76,7 +76,7 @@ class PrometheusReader(PrometheusMetricReader):  # type: ignore[misc,unused-igno
             return
 
 
-class _Chosen:
+class _ChosenPlace:
     """What a reader was asked for."""
 
     def __init__(
@@ -121,7 +121,7 @@ class _Chosen:
 class _EitherCollector:
     """What the registry asks: merged numbers for a provider of ours, the stock collector for another."""
 
-    def __init__(self, stock: Any, chosen: _Chosen) -> None:
+    def __init__(self, stock: Any, chosen: _ChosenPlace) -> None:
         self._stock, self._chosen = stock, chosen
         self._provider: weakref.ref[MeterProvider] | None = None
         self._view: MergedView | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_obs.catalog.kit.boundary import safely
 from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY
-from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, TimedRun
 
 __all__ = ["agent_duration_seconds", "agent_executions_total", "record_agent_execution"]
 
@@ -38,7 +38,7 @@ def record_agent_execution(agent: str, status: str = SUCCESS, duration: float | 
         agent_duration_seconds.record(duration, {"agent": agent})
 
 
-class run(Run):
+class run(TimedRun):
     """Count and time one execution of an agent, in a `with` or an `async with`.
 
     Args:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 from otel_obs.catalog.kit.kinds import (
     CounterMetric,
     HistogramMetric,
+    Measurements,
     ObservableGaugeMetric,
     UpDownCounterMetric,
 )
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
-from otel_obs.host.changes import Changes
+from otel_obs.host.changes import Replacements
 from otel_obs.host.imports import when_imported
 from otel_obs.host.weak import WeakObjects
 
@@ -33,7 +34,6 @@ __all__ = [
     "worker_thread_tokens_waiting",
 ]
 
-Values = Iterable[tuple[float, dict[str, Any]]]
 
 worker_thread_tokens_limit = ObservableGaugeMetric(
     "worker_thread_tokens_limit",
@@ -73,7 +73,7 @@ background_tasks_in_progress = UpDownCounterMetric(
 _limiters: WeakObjects[Any] = WeakObjects()
 """AnyIO's limiters of worker threads, one of each loop that serves; a limiter may hold its loop."""
 
-_changes = Changes()
+_changes = Replacements()
 _unwaited: list[Callable[[], None]] = []
 """Takes back what waits for the import of Starlette."""
 
@@ -85,8 +85,8 @@ def note_limiter() -> None:
         _limiters.add(to_thread.current_default_thread_limiter())
 
 
-def _of_limiters(value: Callable[[Any], float]) -> Callable[[], Values]:
-    def values() -> Values:
+def _of_limiters(value: Callable[[Any], float]) -> Callable[[], Measurements]:
+    def values() -> Measurements:
         limiters = _limiters.living()
         if limiters:
             yield sum(map(value, limiters)), {}

@@ -50,14 +50,14 @@ class CacheInfo(Protocol):
         """Items in the cache."""
 
 
-class _Totals(NamedTuple):
+class _CacheTotals(NamedTuple):
     """What a cache said last; a child's copy of the cache goes on from there, and so does this."""
 
     hits: int = 0
     misses: int = 0
 
 
-_totals = _Totals()
+_totals = _CacheTotals()
 _lock = RLock()
 
 
@@ -86,10 +86,10 @@ def update_cache_metrics(
     cache_hit_rate.set(total_hits / lookups if lookups else 0.0)
 
 
-def _count(known: _Totals, total_hits: int, total_misses: int) -> _Totals:
+def _count(known: _CacheTotals, total_hits: int, total_misses: int) -> _CacheTotals:
     """Count what is new in the totals of one cache, and know it from now on."""
-    before = known if 2 * (total_hits + total_misses) >= sum(known) else _Totals()
-    after = _Totals(max(total_hits, before.hits), max(total_misses, before.misses))
+    before = known if 2 * (total_hits + total_misses) >= sum(known) else _CacheTotals()
+    after = _CacheTotals(max(total_hits, before.hits), max(total_misses, before.misses))
     hits, misses = after.hits - before.hits, after.misses - before.misses
     # A total of 0 is shown as well; later on, adding nothing is saved.
     if hits or not before.hits:
@@ -140,7 +140,7 @@ class _Cache:
 
     def __init__(self, cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], float] | None) -> None:
         self._info, self._memory_bytes = cache_info, memory_bytes
-        self.totals = _Totals()
+        self.totals = _CacheTotals()
         self.size: int | None = None
         self.memory: float | None = None
 

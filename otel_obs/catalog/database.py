@@ -11,7 +11,7 @@ from typing import Any
 from otel_obs.catalog.kit.boundary import safely
 from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY, Semconv
-from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, TimedRun
 from otel_obs.errors import DeclarationError
 from otel_obs.host.weak import WeakObjects
 
@@ -91,7 +91,7 @@ def record_query(
         db_query_duration_seconds.record(duration, {key: value for key, value in facts.items() if value})
 
 
-class query(Run):
+class query(TimedRun):
     """Count and time one query, in a `with` or an `async with`.
 
     Args:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar, overload
 from otel_obs.catalog.kit.boundary import safely
 from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric
 from otel_obs.catalog.kit.naming import ANY, Semconv
-from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, TimedRun
 from otel_obs.cells.layout import Kind
 from otel_obs.errors import DeclarationError
 
@@ -188,7 +188,7 @@ def _facts(provider: str, model: str, operation: str) -> dict[str, str]:
     return {**facts, "model": model} if model else facts
 
 
-class call(Run):
+class call(TimedRun):
     """Count and time one call, in a `with` or an `async with`.
 
     ```python

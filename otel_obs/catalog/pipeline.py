@@ -63,7 +63,7 @@ def scoring(category: str) -> Timer:
     return Timer(scoring_duration_seconds, {"category": category})
 
 
-class _Sessions:
+class _SessionTable:
     """The sessions that have a series in this worker, the one that was idle for longest first.
 
     A session that is never ended here, since another worker ended it or its client left, ends when it
@@ -98,12 +98,12 @@ class _Sessions:
         active_evidence_gauge.remove_matching({"session_id": session_id})
 
 
-_sessions = _Sessions()
+_sessions = _SessionTable()
 
 
 def _after_fork_in_child() -> None:
     global _sessions
-    _sessions = _Sessions()  # the series are the parent's
+    _sessions = _SessionTable()  # the series are the parent's
 
 
 forks.after_in_child(_after_fork_in_child)

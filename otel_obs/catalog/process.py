@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from otel_obs.catalog.kit.kinds import ObservableCounterMetric, ObservableGaugeMetric
+from otel_obs.catalog.kit.kinds import Measurements, ObservableCounterMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 
@@ -27,7 +27,6 @@ __all__ = [
     "python_info",
 ]
 
-Values = Iterable[tuple[float, dict[str, Any]]]
 
 _GENERATION = {"generation": ANY}
 
@@ -100,12 +99,12 @@ def this_process() -> Any:
     return psutil.Process()
 
 
-def _cpu() -> Values:
+def _cpu() -> Measurements:
     times = os.times()
     yield times.user + times.system, {}
 
 
-def open_fds() -> Values:
+def open_fds() -> Measurements:
     """How many files this process has open, where the platform tells."""
     process = this_process()
     count = getattr(process, "num_fds", None) or getattr(process, "num_handles", None)
@@ -113,7 +112,7 @@ def open_fds() -> Values:
         yield count(), {}
 
 
-def _max_fds() -> Values:
+def _max_fds() -> Measurements:
     process = this_process()
     if hasattr(process, "rlimit"):
         import psutil
@@ -121,7 +120,7 @@ def _max_fds() -> Values:
         yield process.rlimit(psutil.RLIMIT_NOFILE)[0], {}
 
 
-def _python() -> Values:
+def _python() -> Measurements:
     import platform
 
     major, minor, patchlevel = platform.python_version_tuple()
@@ -135,14 +134,14 @@ def _python() -> Values:
     yield 1, labels
 
 
-def _collections(what: str) -> Values:
+def _collections(what: str) -> Measurements:
     """What the garbage collector has done in this process, without what its parent did before the fork."""
     for generation, stats in enumerate(gc.get_stats()):
         before = _collected_by_parent[generation][what] if _collected_by_parent else 0
         yield stats[what] - before, {"generation": str(generation)}
 
 
-OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[[], Values]], ...] = (
+OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[[], Measurements]], ...] = (
     (process_cpu_seconds_total, _cpu),
     (process_resident_memory_bytes, lambda: [(this_process().memory_info().rss, {})]),
     (process_virtual_memory_bytes, lambda: [(this_process().memory_info().vms, {})]),

@@ -7,7 +7,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -20,7 +20,7 @@ from otel_obs.catalog.asgi import (
     worker_thread_tokens_used,
     worker_thread_tokens_waiting,
 )
-from otel_obs.catalog.kit.kinds import HistogramMetric, ObservableGaugeMetric
+from otel_obs.catalog.kit.kinds import HistogramMetric, Measurements, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 
@@ -39,7 +39,6 @@ __all__ = [
     "worker_thread_tokens_waiting",
 ]
 
-Values = Iterable[tuple[float, dict[str, Any]]]
 
 system_memory_percent = ObservableGaugeMetric(
     "system_memory_percent", "Memory of the machine in use, in percent", unit="%"
@@ -102,13 +101,13 @@ def stop() -> None:
     _era += 1
 
 
-def _system_memory() -> Values:
+def _system_memory() -> Measurements:
     import psutil
 
     yield psutil.virtual_memory().percent, {}
 
 
-def _system_cpu() -> Values:
+def _system_cpu() -> Measurements:
     """The share of busy time since the last call; at the first call since the machine started."""
     global _cpu_before
     import psutil
@@ -124,13 +123,13 @@ def _system_cpu() -> Values:
         yield min(max(100 * (total - idle - busy_before) / elapsed, 0.0), 100.0), {}
 
 
-def _process_memory() -> Values:
+def _process_memory() -> Measurements:
     memory = process.this_process().memory_info()
     yield memory.rss, {"type": "rss"}
     yield memory.vms, {"type": "vms"}
 
 
-def _threads() -> Values:
+def _threads() -> Measurements:
     _record_pauses()
     yield threading.active_count(), {}
 

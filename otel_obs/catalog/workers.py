@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from otel_obs.catalog import process
-from otel_obs.catalog.kit.kinds import ObservableCounterMetric, ObservableGaugeMetric
+from otel_obs.catalog.kit.kinds import Measurements, ObservableCounterMetric, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 
@@ -21,8 +20,6 @@ __all__ = [
     "otel_obs_worker_threads",
     "otel_obs_workers_started_total",
 ]
-
-Values = Iterable[tuple[float, dict[str, Any]]]
 
 
 def _each(family: str, help: str, unit: str = "") -> ObservableGaugeMetric:
@@ -53,7 +50,7 @@ _used_before: list[tuple[float, float]] = []
 """CPU seconds at the last look, and when that was, on the monotonic clock."""
 
 
-def _cpu_percent() -> Values:
+def _cpu_percent() -> Measurements:
     """Since the last look; at the first, since the worker started."""
     times = os.times()
     used_s, now_s = times.user + times.system, time.monotonic()
@@ -66,7 +63,7 @@ def _cpu_percent() -> Values:
         yield max(100 * (used_s - used_before_s) / (now_s - before_s), 0.0), {}
 
 
-OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[[], Values]], ...] = (
+OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[[], Measurements]], ...] = (
     (otel_obs_workers_started_total, lambda: [(1, {})]),
     (otel_obs_worker_memory_bytes, lambda: [(process.this_process().memory_info().rss, {})]),
     (otel_obs_worker_cpu_percent, _cpu_percent),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_obs.catalog.kit.boundary import safely
 from otel_obs.catalog.kit.kinds import CounterMetric, HistogramMetric, UpDownCounterMetric
 from otel_obs.catalog.kit.naming import ANY
-from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, Run
+from otel_obs.catalog.kit.timed_run import ERROR, SUCCESS, TimedRun
 
 __all__ = ["record_workflow", "workflow_duration_seconds", "workflows_active", "workflows_total"]
 
@@ -39,7 +39,7 @@ def record_workflow(workflow: str, status: str = SUCCESS, duration: float | None
         workflow_duration_seconds.record(duration, {"workflow": workflow})
 
 
-class run(Run):
+class run(TimedRun):
     """Count and time one run of a workflow, in a `with` or an `async with`.
 
     Args:

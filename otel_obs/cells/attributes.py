@@ -9,8 +9,21 @@ from collections.abc import Mapping, Sequence
 from sys import intern
 from typing import Any
 
-Value = str | bool | int | float | bytes | None | tuple["Value", ...] | tuple[tuple[str, "Value"], ...]
-Attributes = tuple[tuple[str, Value], ...]
+AttributeValue = (
+    str
+    | bool
+    | int
+    | float
+    | bytes
+    | None
+    | tuple["AttributeValue", ...]
+    | tuple[tuple[str, "AttributeValue"], ...]
+)
+Attributes = tuple[tuple[str, AttributeValue], ...]
+"""Sorted by key and frozen: what tells series apart."""
+
+AttributeMapping = Mapping[str, Any]
+"""As callers give them."""
 
 _DEEPEST = 16
 """What is nested deeper is a text: whoever decodes it may have little stack left."""
@@ -59,7 +72,7 @@ def _short_form(value: Any) -> Any:
     return value
 
 
-def label_value(value: Value) -> str:
+def label_value(value: AttributeValue) -> str:
     """Spell an attribute's value: strings as they are, `true`, `1.5`, `["a", "b"]`, bytes in base64.
 
     Source: OpenTelemetry specification, AnyValue representation for non-OTLP protocols.
@@ -102,7 +115,7 @@ def _is_member(item: Any) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
 
 
-def frozen(value: Any, depth: int = 1) -> Value:
+def frozen(value: Any, depth: int = 1) -> AttributeValue:
     """*value* as something that cannot change, in canonical form."""
     if value is None or isinstance(value, (str, bool, int, float, bytes)):
         return value
@@ -123,7 +136,7 @@ def tagged(value: Any) -> Any:
     return value
 
 
-def _untagged(value: Any) -> Value:
+def _untagged(value: Any) -> AttributeValue:
     if isinstance(value, dict):
         return b64decode(value["b"])
     if isinstance(value, list):

@@ -18,8 +18,8 @@ from otel_obs.cells.layout import (
     Damage,
     EndedRecord,
     ExemplarsRecord,
+    FileRecord,
     Header,
-    Record,
     RemovedRecord,
     SeriesRecord,
     StreamRecord,
@@ -150,7 +150,7 @@ class Source(ABC):
             self._check(fresh, decoded)
         return at, end_of_record(0, length if length is not None else 0)
 
-    def _apply_one(self, record: Record) -> None:
+    def _apply_one(self, record: FileRecord) -> None:
         if isinstance(record, SeriesRecord):
             self._add(record)
         elif isinstance(record, StreamRecord):

@@ -33,10 +33,10 @@ __all__ = [
     "Damage",
     "EndedRecord",
     "ExemplarsRecord",
+    "FileRecord",
     "FoldedRecord",
     "Header",
     "Kind",
-    "Record",
     "RemovedRecord",
     "Scope",
     "SeriesRecord",
@@ -149,7 +149,7 @@ class FoldedRecord(NamedTuple):
     at_s: float
 
 
-Record = SeriesRecord | StreamRecord | RemovedRecord | ExemplarsRecord | EndedRecord | FoldedRecord
+FileRecord = SeriesRecord | StreamRecord | RemovedRecord | ExemplarsRecord | EndedRecord | FoldedRecord
 
 
 @dataclass(slots=True)
@@ -200,7 +200,7 @@ def unpack_commit(word: int) -> int | None:
     return length if pack_commit(length) == word else None
 
 
-def pack_record(record: Record) -> bytes:
+def pack_record(record: FileRecord) -> bytes:
     """Encode one index record, padded to 8 bytes.
 
     Raises:
@@ -214,7 +214,7 @@ def pack_record(record: Record) -> bytes:
     return framed + bytes(-len(framed) % CELL_BYTES)
 
 
-def read_records(index: bytes, damage: Damage) -> Iterator[Record]:
+def read_records(index: bytes, damage: Damage) -> Iterator[FileRecord]:
     """Decode the valid prefix of *index*, which begins at a record; note in *damage* what ends it early."""
     at = 0
     while at < len(index):
@@ -245,7 +245,7 @@ def end_of_record(at: int, length: int) -> int:
     return end + -end % CELL_BYTES
 
 
-def read_record(index: bytes, at: int, length: int, damage: Damage) -> Record | None:
+def read_record(index: bytes, at: int, length: int, damage: Damage) -> FileRecord | None:
     """Decode the record of *length* bytes at *at*; None, and why in *damage*, where it is none."""
     start = at + _RECORD.size
     payload = index[start : start + length]
@@ -292,10 +292,10 @@ class _Form(NamedTuple):
 
     tag: bytes
     pack: Callable[[Any], bytes]
-    unpack: Callable[[bytes], Record]
+    unpack: Callable[[bytes], FileRecord]
 
 
-_FORMS: dict[type[Record], _Form] = {
+_FORMS: dict[type[FileRecord], _Form] = {
     SeriesRecord: _Form(b"s", _pack_series, _unpack_series),
     StreamRecord: _Form(
         b"i", lambda record: describe(*record), lambda body: StreamRecord(*described_by(body))

@@ -39,7 +39,7 @@ from otel_obs.rundir.finding import (
     other_versions,
 )
 from otel_obs.rundir.identity import Identity, decide, siblings_alike, this_candidate
-from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, RecordedRoot, file_name, is_dead, recorded
+from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, RecordedRoot, file_name, is_dead, recorded_roots
 from otel_obs.rundir.tidying import DOUBT, Left, leave, sweep, sweep_other_users
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Service(Sharing):
         """Say in the directory who the service lives with, so that nobody takes it for dead."""
         with tolerate(OSError):
             run_dir.unlink(DOUBT)
-            for gone in filter(is_dead, recorded(run_dir.names(), LEAVING)):
+            for gone in filter(is_dead, recorded_roots(run_dir.names(), LEAVING)):
                 run_dir.unlink(gone.name)
             names = [file_name(each, ROOT) for each in self._others()]
             if self._identity.starter is not None:
@@ -333,7 +333,7 @@ class Service(Sharing):
 
     def _may_be_over(self, run_dir: RunDir) -> bool:
         """Whether the service is about to end, for all that is known: whom it lives with may not tell."""
-        roots = recorded(run_dir.names(), ROOT)
+        roots = recorded_roots(run_dir.names(), ROOT)
         is_told = self._listening and not any(ends_without_handlers(each.pid) for each in roots)
         return not is_told or any(map(self._is_over, roots))
 

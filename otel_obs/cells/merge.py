@@ -22,7 +22,7 @@ from otel_obs.cells.validity import GAUGE_RULES
 from otel_obs.host.pace import pieces
 
 _ABSENT = -1
-Parts = list[tuple[Source, list[int]]]
+SnapshotParts = list[tuple[Source, list[int]]]
 """Where the cells of each series are in each source."""
 
 
@@ -38,7 +38,7 @@ class MergedStream:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.table = SeriesTable(stream, [], [])
-        self.parts: Parts = []
+        self.parts: SnapshotParts = []
         self._keys: list[bytes] = []
         self._signature: list[tuple[bytes, bool, int, frozenset[bytes]]] = []
 
@@ -154,7 +154,7 @@ def _offsets(keys: list[bytes], series: Series) -> list[int]:
     return offsets
 
 
-def _values(stream: Stream, parts: Parts) -> list[Any]:
+def _values(stream: Stream, parts: SnapshotParts) -> list[Any]:
     """One value a series."""
     merge = _MERGE[stream.kind]
     values: list[Any] = []
@@ -163,7 +163,7 @@ def _values(stream: Stream, parts: Parts) -> list[Any]:
     return values
 
 
-def _histograms(stream: Stream, parts: Parts) -> Rows:
+def _histograms(stream: Stream, parts: SnapshotParts) -> Rows:
     """One row a series: its buckets, and its sum."""
     (source, starts), *others = parts
     width = len(stream.bounds) + 2
@@ -180,7 +180,7 @@ def _numbers(source: Source, offsets: list[int], shift: int = 0) -> list[float]:
     return [cells[offset + shift] if offset >= 0 else 0.0 for offset in offsets]
 
 
-def _merge_sums(stream: Stream, parts: Parts) -> list[float]:
+def _merge_sums(stream: Stream, parts: SnapshotParts) -> list[float]:
     rows = []
     for source, offsets in parts:
         rows.append(_numbers(source, offsets, stream.sum_at))
@@ -204,7 +204,7 @@ def _add(rows: list[list[float]]) -> list[float]:
     return rows[0]
 
 
-def _merge_histograms(stream: Stream, parts: Parts) -> list[float]:
+def _merge_histograms(stream: Stream, parts: SnapshotParts) -> list[float]:
     """Row after row: one addition over all rows of a source is several times faster than one for each row."""
     width = len(stream.bounds) + 2
     total = _add([_row_after_row(source, offsets, width) for source, offsets in parts])
@@ -220,7 +220,7 @@ def _row_after_row(source: Source, offsets: list[int], width: int) -> list[float
     return rows.tolist()
 
 
-def _merge_exponentials(stream: Stream, parts: Parts) -> list[ExponentialValue]:
+def _merge_exponentials(stream: Stream, parts: SnapshotParts) -> list[ExponentialValue]:
     max_size = int(stream.bounds[0])
     merged: list[ExponentialValue | None] = [None] * len(parts[0][1])
     for source, offsets in parts:
@@ -233,7 +233,7 @@ def _merge_exponentials(stream: Stream, parts: Parts) -> list[ExponentialValue]:
     return [value._replace(sum=total) for value, total in zip(merged, sums, strict=True) if value is not None]
 
 
-def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:
+def _merge_gauges(stream: Stream, parts: SnapshotParts) -> list[float]:
     if len(parts) == 1:
         return _numbers(*parts[0])
     choose = rule_of(stream.merge)
@@ -241,11 +241,11 @@ def _merge_gauges(stream: Stream, parts: Parts) -> list[float]:
     return [choose([reading for reading in row if reading is not None]) for row in rows]
 
 
-Reading = tuple[float, float]
+TimedValue = tuple[float, float]
 """When a gauge was set, and its value; the time is negative where it was only counted up and down since it
 was made, and 0 where nothing has happened."""
 
-Rule = Callable[[Sequence[Reading]], float]
+Rule = Callable[[Sequence[TimedValue]], float]
 
 
 def rule_of(merge: str) -> Rule:
@@ -260,13 +260,13 @@ def _times(parts: Sequence[tuple[Sequence[float], list[int]]]) -> list[float]:
     return list(map(max, *rows)) if len(rows) > 1 else rows[0]
 
 
-def _readings(source: Source, offsets: list[int]) -> list[Reading | None]:
+def _readings(source: Source, offsets: list[int]) -> list[TimedValue | None]:
     """The time and value of each gauge in one source."""
     cells = source.cells
     return [(cells[at + 1], cells[at]) if at >= 0 else None for at in offsets]
 
 
-def _worst(order: list[float]) -> Callable[[Sequence[Reading]], float]:
+def _worst(order: list[float]) -> Callable[[Sequence[TimedValue]], float]:
     """Choose the state that comes first in *order*; a state that is not in it comes last."""
     rank = {state: position for position, state in enumerate(order)}
     return lambda readings: min(
@@ -274,13 +274,13 @@ def _worst(order: list[float]) -> Callable[[Sequence[Reading]], float]:
     )
 
 
-def _latest_or_sum(readings: Sequence[Reading]) -> float:
+def _latest_or_sum(readings: Sequence[TimedValue]) -> float:
     """What was set last; where a gauge was never set and only counted up and down, what all have counted."""
     set_s, value = max(readings)
     return value if set_s > 0.0 else sum(value for _, value in readings)
 
 
-_RULES: dict[str, Callable[[Sequence[Reading]], float]] = {
+_RULES: dict[str, Callable[[Sequence[TimedValue]], float]] = {
     "latest": lambda readings: max(readings)[1],
     "latest_or_sum": _latest_or_sum,
     "sum": lambda readings: sum(value for _, value in readings),
@@ -291,7 +291,7 @@ _RULES: dict[str, Callable[[Sequence[Reading]], float]] = {
     "share": lambda readings: max(readings)[1],  # computed from the merged counters instead
 }
 
-_MERGE: dict[Kind, Callable[[Stream, Parts], list[Any]]] = {
+_MERGE: dict[Kind, Callable[[Stream, SnapshotParts], list[Any]]] = {
     Kind.COUNTER: _merge_sums,
     Kind.UPDOWN: _merge_sums,
     Kind.GAUGE: _merge_gauges,

@@ -48,7 +48,7 @@ _SPARE_BYTES = 2 << 20
 LASTING = (Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL)
 """What outlives its worker."""
 
-Flaws = dict[str, str]
+RecordFlaws = dict[str, str]
 """What could not be read, by the file's name."""
 
 
@@ -56,7 +56,7 @@ def fold(
     run_dir: RunDir,
     names: Iterable[str],
     clock: Callable[[], float] = time.monotonic,
-    flaws: Flaws | None = None,
+    flaws: RecordFlaws | None = None,
 ) -> None:
     """Add the dead workers' files *names* to the retired store and remove them.
 
@@ -88,7 +88,7 @@ def fold(
         os.close(descriptor)
 
 
-def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, flaws: Flaws) -> None:
+def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, flaws: RecordFlaws) -> None:
     with contextlib.ExitStack() as opened:
         retired = _open(run_dir, RETIRED, opened)
         folded = dict(retired.folded) if retired else {}
@@ -121,7 +121,9 @@ def _open(run_dir: RunDir, name: str, opened: contextlib.ExitStack) -> FileSourc
     return source
 
 
-def _write(run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float], flaws: Flaws) -> None:
+def _write(
+    run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float], flaws: RecordFlaws
+) -> None:
     """Write the sum of *sources* as the new retired store, whole, and put it in place.
 
     Where there is no room for all of it, it is written without exemplars; where not even a file of the
@@ -192,7 +194,7 @@ def _remove_unfinished(run_dir: RunDir) -> None:
                     os.close(descriptor)
 
 
-class _Total(NamedTuple):
+class _RetiredTotal(NamedTuple):
     """One series over several sources; `terms` add up to its sum, exactly."""
 
     created_s: float
@@ -213,7 +215,9 @@ class _Sum:
         flaws: What is left out is put in here.
     """
 
-    def __init__(self, sources: list[FileSource], share: float, has_exemplars: bool, flaws: Flaws) -> None:
+    def __init__(
+        self, sources: list[FileSource], share: float, has_exemplars: bool, flaws: RecordFlaws
+    ) -> None:
         self.sources, self.has_exemplars = sources, has_exemplars
         self._share, self._flaws = share, flaws
         self.limits: dict[Stream, int] = {}
@@ -234,12 +238,12 @@ class _Sum:
             cells * CELL_BYTES + _SPARE_BYTES, MAX_CELLS_BYTES
         )
 
-    def __iter__(self) -> Iterator[tuple[Stream, bytes, _Total]]:
+    def __iter__(self) -> Iterator[tuple[Stream, bytes, _RetiredTotal]]:
         for stream in dict.fromkeys(stream for source in self.sources for stream in source.streams):
             if stream.kind in LASTING:
                 yield from self._of(stream)
 
-    def _of(self, stream: Stream) -> Iterator[tuple[Stream, bytes, _Total]]:
+    def _of(self, stream: Stream) -> Iterator[tuple[Stream, bytes, _RetiredTotal]]:
         holders = [(source, source.streams[stream]) for source in self.sources if stream in source.streams]
         keys = list(dict.fromkeys(key for _, series in holders for key in series.offsets if key != OVERFLOW))
         room = max(int(self.limits[stream] * self._share) - 1, 0)
@@ -248,7 +252,7 @@ class _Sum:
                 total = self._added(stream, holders, key, None)
                 if total is not None:
                     yield stream, key, total
-        overflow: _Total | None = self._added(stream, holders, OVERFLOW, None)
+        overflow: _RetiredTotal | None = self._added(stream, holders, OVERFLOW, None)
         for number, key in enumerate(keys[room:]):
             overflow = self._added(stream, holders, key, overflow)
             if number % _AT_ONCE == 0:
@@ -257,8 +261,12 @@ class _Sum:
             yield stream, OVERFLOW, overflow
 
     def _added(
-        self, stream: Stream, holders: list[tuple[FileSource, Series]], key: bytes, total: _Total | None
-    ) -> _Total | None:
+        self,
+        stream: Stream,
+        holders: list[tuple[FileSource, Series]],
+        key: bytes,
+        total: _RetiredTotal | None,
+    ) -> _RetiredTotal | None:
         """*total* and what all holders have of one series; None where that is nothing."""
         found = [] if total is None else [total]
         for source, series in holders:
@@ -275,9 +283,9 @@ def _whole(size: int, most: int) -> int:
     return min(-(-size // 4096) * 4096, most)
 
 
-def _read(source: FileSource, series: Series, stream: Stream, key: bytes) -> _Total:
+def _read(source: FileSource, series: Series, stream: Stream, key: bytes) -> _RetiredTotal:
     cells = _cells(source, stream, series.offsets[key])
-    return _Total(
+    return _RetiredTotal(
         series.created_s[key],
         cells,
         (cells[stream.sum_at], *cells[stream.rest_at : stream.rest_at + source.is_retired]),
@@ -291,14 +299,14 @@ def _cells(source: FileSource, stream: Stream, offset: int) -> Sequence[float]:
     return source.cells[offset : offset + max(stream.cells, stream.rest_at + 1)]
 
 
-def _add(stream: Stream, left: _Total, right: _Total) -> _Total:
+def _add(stream: Stream, left: _RetiredTotal, right: _RetiredTotal) -> _RetiredTotal:
     if stream.kind is Kind.EXPONENTIAL:
         max_size = int(stream.bounds[0])
         value = combine(decode(left.cells, max_size), decode(right.cells, max_size), max_size)
         cells = encode(value, max_size)
     else:
         cells = list(map(operator.add, left.cells, right.cells))
-    return _Total(
+    return _RetiredTotal(
         min(left.created_s, right.created_s),
         cells,
         split((*left.terms, *right.terms)),
@@ -306,7 +314,7 @@ def _add(stream: Stream, left: _Total, right: _Total) -> _Total:
     )
 
 
-def _retired_cells(stream: Stream, total: _Total) -> list[float]:
+def _retired_cells(stream: Stream, total: _RetiredTotal) -> list[float]:
     """What the retired store holds of a series: its sum in two parts, so that nothing is rounded away."""
     cells = [*total.cells, 0.0][: max(stream.cells, stream.rest_at + 1)]
     cells[stream.sum_at], cells[stream.rest_at] = split(total.terms)

@@ -6,7 +6,7 @@ import errno
 
 from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.foreign_file import RETIRED, SUFFIX
-from otel_obs.cells.retire import Flaws, fold
+from otel_obs.cells.retire import RecordFlaws, fold
 from otel_obs.cells.source import FileSource, open_file
 from otel_obs.errors import NotSharedError
 from otel_obs.host.pace import breathe
@@ -175,7 +175,7 @@ class Shelf:
         """Add what the dead have left to the retired store."""
         dead = [name for name, source in self._files.items() if source.is_dead]
         if dead:
-            flaws: Flaws = {}
+            flaws: RecordFlaws = {}
             fold(self.run_dir, dead, flaws=flaws)
             for name, reason in flaws.items():
                 self.skip(name, reason)

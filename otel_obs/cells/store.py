@@ -17,9 +17,9 @@ from otel_obs.cells.layout import (
     SERIES_LIMIT,
     EndedRecord,
     ExemplarsRecord,
+    FileRecord,
     FoldedRecord,
     Header,
-    Record,
     RemovedRecord,
     SeriesRecord,
     Stream,
@@ -269,7 +269,7 @@ class Store:
         self._next_cell = offset + cells
         return offset
 
-    def _append(self, record: Record) -> None:
+    def _append(self, record: FileRecord) -> None:
         packed = pack_record(record)
         end = self._index_end + len(packed)
         at = HEADER_BYTES + self._index_end

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from otel_obs.checks.answers_table import ANSWER_CHECKS
-from otel_obs.checks.check import Check
+from otel_obs.checks.check import CheckRow
 from otel_obs.checks.metrics_table import METRIC_CHECKS
 
-__all__ = ["BY_CODE", "CHECKS", "Check", "Finding"]
+__all__ = ["BY_CODE", "CHECKS", "CheckRow", "Finding"]
 
 CHECKS = ANSWER_CHECKS + METRIC_CHECKS
 
@@ -27,6 +27,6 @@ class Finding(NamedTuple):
     what: str
 
     @property
-    def check(self) -> Check:
+    def check(self) -> CheckRow:
         """The row of the table."""
         return BY_CODE[self.code]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from otel_obs.checks.check import Check
+from otel_obs.checks.check import CheckRow
 
-ANSWER_CHECKS: tuple[Check, ...] = (
-    Check(
+ANSWER_CHECKS: tuple[CheckRow, ...] = (
+    CheckRow(
         "OBS001",
         "error",
         "The endpoint cannot be reached",
@@ -13,7 +13,7 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "Start the service, and correct the address, the port or the firewall. A service that listens on "
         "`127.0.0.1` inside a container is not reachable from outside it: bind it to `0.0.0.0`.",
     ),
-    Check(
+    CheckRow(
         "OBS002",
         "error",
         "The endpoint answers with an error or a redirect to elsewhere",
@@ -21,7 +21,7 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "401 and 403: give Prometheus the token (`authorization` in its scrape configuration). 404: correct "
         "`metrics_path`. 5xx: the service's log says why.",
     ),
-    Check(
+    CheckRow(
         "OBS003",
         "error",
         "The content type is missing, or is that of no exposition",
@@ -32,14 +32,14 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "`text/plain; version=0.0.4; charset=utf-8` or `application/openmetrics-text; version=1.0.0; "
         "charset=utf-8`.",
     ),
-    Check(
+    CheckRow(
         "OBS004",
         "error",
         "The content type cannot be parsed, such as one with `charset` twice",
         "Go refuses a Content-Type that has a parameter twice, and with it Prometheus 3 the page.",
         "A web framework adds `charset` itself: give it the content type without one, or as a whole header.",
     ),
-    Check(
+    CheckRow(
         "OBS005",
         "error",
         "The content type and the body disagree",
@@ -50,7 +50,7 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "keep pages "
         "apart by Accept (`Vary: Accept`).",
     ),
-    Check(
+    CheckRow(
         "OBS006",
         "warning",
         "A scrape takes long",
@@ -59,7 +59,7 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "Have fewer series, move collectors that query something to a thread of their own, or raise "
         "`scrape_timeout`.",
     ),
-    Check(
+    CheckRow(
         "OBS007",
         "warning",
         "The page is large",
@@ -67,14 +67,14 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "Drop labels or families that nobody uses; histograms with many bounds and many label values "
         "come first.",
     ),
-    Check(
+    CheckRow(
         "OBS008",
         "warning",
         "A large page is not compressed",
         "Prometheus asks for gzip with each scrape; a page shrinks to a tenth of its size.",
         "Let the endpoint or the proxy before it compress `text/plain` and `application/openmetrics-text`.",
     ),
-    Check(
+    CheckRow(
         "OBS009",
         "error",
         "Metrics are open to the world",
@@ -85,7 +85,7 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "published, or "
         "block the path in the proxy.",
     ),
-    Check(
+    CheckRow(
         "OBS010",
         "error",
         "The text format cannot be parsed",
@@ -93,7 +93,7 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "Use a client library's encoder rather than string formatting; escape `\\`, `\"` and newlines in "
         "label values.",
     ),
-    Check(
+    CheckRow(
         "OBS011",
         "error",
         "OpenMetrics cannot be parsed",
@@ -101,14 +101,14 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "for one error.",
         "Update the client library; until then have the endpoint answer in text.",
     ),
-    Check(
+    CheckRow(
         "OBS012",
         "error",
         "The protobuf format cannot be parsed",
         "Prometheus asks for protobuf first where native histograms are on, and refuses the whole page.",
         "Update the client library; until then have the endpoint answer in text.",
     ),
-    Check(
+    CheckRow(
         "OBS013",
         "error",
         "A series is there twice",
@@ -118,7 +118,7 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "label that tells "
         "them apart.",
     ),
-    Check(
+    CheckRow(
         "OBS014",
         "error",
         "A family is scattered, described twice, or described behind its samples",
@@ -126,7 +126,7 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "Write HELP and TYPE of a family once, then all its samples; do not join pages by appending one "
         "to another.",
     ),
-    Check(
+    CheckRow(
         "OBS015",
         "error",
         "The page is cut off",
@@ -135,14 +135,14 @@ ANSWER_CHECKS: tuple[Check, ...] = (
         "OpenMetrics ends "
         "with `# EOF`, and every format with a newline.",
     ),
-    Check(
+    CheckRow(
         "OBS016",
         "error",
         "The formats of the endpoint say different things",
         "What is seen then depends on the version and the settings of the Prometheus that asks.",
         "Make all formats from one collection of the metrics.",
     ),
-    Check(
+    CheckRow(
         "OBS017",
         "error",
         "The page holds no metric",

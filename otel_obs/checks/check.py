@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Level = Literal["error", "warning"]
+Severity = Literal["error", "warning"]
 
 
-class Check(NamedTuple):
+class CheckRow(NamedTuple):
     """One row: `error` where numbers are lost or wrong, `warning` where they mislead or cost."""
 
     code: str
-    level: Level
+    level: Severity
     title: str
     why: str
     remedy: str

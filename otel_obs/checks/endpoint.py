@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from email.message import Message
 
 from otel_obs.checks.all_checks import Finding
-from otel_obs.checks.evidence import Evidence, body_format
+from otel_obs.checks.evidence import PageEvidence, body_format
 from otel_obs.errors import CutOffError, UnreadableError
 from otel_obs.reading.fetch import Fetched
 
@@ -45,7 +45,7 @@ def _hint(fetched: Fetched) -> str:
     return ""
 
 
-def check_content_types(evidence: Evidence) -> Iterator[Finding]:
+def check_content_types(evidence: PageEvidence) -> Iterator[Finding]:
     """Each answer announces a format, and is in it."""
     answers = [evidence.text.fetched]
     answers += [scraped.fetched for scraped in evidence.openmetrics]
@@ -75,7 +75,7 @@ def _parsed(content_type: str) -> tuple[str, list[tuple[str, str]]]:
     return media, [(name.lower(), value) for name, value in parameters[1:] if name]
 
 
-def _disagreements(evidence: Evidence) -> Iterator[Finding]:
+def _disagreements(evidence: PageEvidence) -> Iterator[Finding]:
     names = {"text": "the text format", "openmetrics": "OpenMetrics"}
     for scraped in (evidence.text, *evidence.openmetrics[:1]):
         fetched = scraped.fetched
@@ -86,7 +86,7 @@ def _disagreements(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("OBS005", "Content-Type", what)
 
 
-def check_content(evidence: Evidence) -> Iterator[Finding]:
+def check_content(evidence: PageEvidence) -> Iterator[Finding]:
     """There is something to keep; what cannot be read is said by others."""
     page = evidence.text.page
     if not page.flaw_count and not any(True for _ in page.samples()):
@@ -95,12 +95,12 @@ def check_content(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("OBS017", "page", f"the page {what}")
 
 
-def check_reliability(evidence: Evidence) -> Iterator[Finding]:
+def check_reliability(evidence: PageEvidence) -> Iterator[Finding]:
     """Every answer of several is one."""
     yield from evidence.troubles
 
 
-def check_costs(evidence: Evidence) -> Iterator[Finding]:
+def check_costs(evidence: PageEvidence) -> Iterator[Finding]:
     """The time and the size of a scrape."""
     fetched, limits = evidence.text.fetched, evidence.limits
     fastest_s = min([fetched.duration_s, *(later.fetched.duration_s for later in evidence.later)])
@@ -113,7 +113,7 @@ def check_costs(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("OBS008", "page", f"{len(fetched.body) / MIB:.1f} MiB were sent without compression")
 
 
-def check_openness(evidence: Evidence) -> Iterator[Finding]:
+def check_openness(evidence: PageEvidence) -> Iterator[Finding]:
     """Whether everybody can read the page."""
     if not evidence.is_authorized:
         for address in evidence.open_at:

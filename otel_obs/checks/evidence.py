@@ -43,7 +43,7 @@ def body_format(fetched: Fetched) -> PageFormat | None:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PageEvidence:
     """All that was gathered of one endpoint.
 
     Attributes:

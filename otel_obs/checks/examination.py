@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from otel_obs.checks import endpoint, label_checks, movement, name_checks, syntax, twice, value_checks
 from otel_obs.checks.all_checks import Finding
-from otel_obs.checks.evidence import Evidence, Limits, Scraped
+from otel_obs.checks.evidence import Limits, PageEvidence, Scraped
 from otel_obs.errors import UnreadableError
 from otel_obs.reading import fetch
 from otel_obs.reading.addresses import public_addresses
 from otel_obs.reading.fetch import Fetched, Fetching
 from otel_obs.reading.text import PageReader
 
-PAGE_CHECKS: Sequence[Callable[[Evidence], Iterable[Finding]]] = (
+PAGE_CHECKS: Sequence[Callable[[PageEvidence], Iterable[Finding]]] = (
     endpoint.check_content_types,
     endpoint.check_content,
     endpoint.check_reliability,
@@ -67,21 +67,23 @@ def check_source(
     return judge(gather(source, first, fetching, limits or Limits(), again or Repetition()))
 
 
-def judge(evidence: Evidence) -> list[Finding]:
+def judge(evidence: PageEvidence) -> list[Finding]:
     """Run every check on what was gathered; by code, and each finding once."""
     return list(dict.fromkeys(sorted(_findings(evidence), key=lambda finding: finding.code)))
 
 
-def _findings(evidence: Evidence) -> Iterator[Finding]:
+def _findings(evidence: PageEvidence) -> Iterator[Finding]:
     for check in PAGE_CHECKS:
         yield from check(evidence)
 
 
-def gather(source: str, first: Fetched, fetching: Fetching, limits: Limits, again: Repetition) -> Evidence:
+def gather(
+    source: str, first: Fetched, fetching: Fetching, limits: Limits, again: Repetition
+) -> PageEvidence:
     """Ask for all else: the other formats, and more answers in a row."""
     reader = PageReader()
     text = Scraped.read(first, reader)
-    evidence = Evidence(text, limits=limits, is_authorized=fetching.has_credentials)
+    evidence = PageEvidence(text, limits=limits, is_authorized=fetching.has_credentials)
     if not fetch.is_address(source):
         return evidence
     asking = _Asking(source, fetching, again)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from otel_obs.checks.all_checks import Finding
-from otel_obs.checks.evidence import Evidence
+from otel_obs.checks.evidence import PageEvidence
 from otel_obs.reading.page import ScrapedFamily
 
 OWN_LABELS = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}
@@ -23,7 +23,7 @@ _SEGMENT_ID = re.compile(r"\d+|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{
 _PATH_LABELS = frozenset({"endpoint", "handler", "path", "route", "http_route", "uri", "url", "view"})
 
 
-def check_labels(evidence: Evidence) -> Iterator[Finding]:
+def check_labels(evidence: PageEvidence) -> Iterator[Finding]:
     """The labels of every family."""
     limits = evidence.limits
     for family in evidence.text.page.families.values():
@@ -75,7 +75,7 @@ def _has_id_segment(path: str) -> bool:
     return any(_SEGMENT_ID.fullmatch(segment) for segment in path.split("/"))
 
 
-def check_series(evidence: Evidence) -> Iterator[Finding]:
+def check_series(evidence: PageEvidence) -> Iterator[Finding]:
     """How many series there are in all, and that the target is described once."""
     families = evidence.text.page.families.values()
     count = sum(len(family.samples) for family in families)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from otel_obs.checks.check import Check
+from otel_obs.checks.check import CheckRow
 
-METRIC_CHECKS: tuple[Check, ...] = (
-    Check(
+METRIC_CHECKS: tuple[CheckRow, ...] = (
+    CheckRow(
         "OBS020",
         "warning",
         "A counter's name does not end in `_total`",
@@ -13,14 +13,14 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "changes with the format that is asked for.",
         "Name it `…_total`; keep the old name with a recording rule until dashboards have moved.",
     ),
-    Check(
+    CheckRow(
         "OBS021",
         "warning",
         "What is no counter has a name that ends in `_total`",
         "People and tools take `rate()` of it, which makes nonsense of a gauge.",
         "Drop the suffix, or make it a counter.",
     ),
-    Check(
+    CheckRow(
         "OBS022",
         "warning",
         "A metric has no TYPE",
@@ -28,14 +28,14 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "native histograms and `_created` cannot be told.",
         "Declare the metric through a client library, which writes TYPE.",
     ),
-    Check(
+    CheckRow(
         "OBS023",
         "warning",
         "A metric has no HELP",
         "Whoever is on call reads a name and has to guess.",
         "Give the metric a description that says what is counted, and when.",
     ),
-    Check(
+    CheckRow(
         "OBS024",
         "warning",
         "A metric is not in a base unit",
@@ -43,7 +43,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "Grafana's units do not fit.",
         "Measure in seconds and bytes, and end the name in the unit; let the dashboard scale it.",
     ),
-    Check(
+    CheckRow(
         "OBS025",
         "warning",
         "A name mixes upper and lower case",
@@ -51,14 +51,14 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "nothing and do not say so.",
         "Rename it: `requestDuration` becomes `request_duration_seconds`.",
     ),
-    Check(
+    CheckRow(
         "OBS026",
         "warning",
         "A name has a colon",
         "Colons are for recording rules: it looks as if Prometheus had computed the metric.",
         "Rename it with an underscore.",
     ),
-    Check(
+    CheckRow(
         "OBS027",
         "warning",
         "A gauge or counter is named as samples of a histogram are",
@@ -66,7 +66,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "are not there.",
         "Rename it: `x_count` becomes `x_total` for a counter, and `x` for a gauge.",
     ),
-    Check(
+    CheckRow(
         "OBS028",
         "error",
         "A label is reserved",
@@ -74,7 +74,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "types are taken for buckets.",
         "Rename the label.",
     ),
-    Check(
+    CheckRow(
         "OBS029",
         "warning",
         "A label has the name of one of Prometheus' own",
@@ -82,7 +82,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "other one.",
         "Rename the label; set `honor_labels` only for gateways that speak for others.",
     ),
-    Check(
+    CheckRow(
         "OBS030",
         "warning",
         "A label has an empty value",
@@ -90,21 +90,21 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "and joins behave in ways nobody expects.",
         "Give an explicit value, such as `none`, or leave the label out.",
     ),
-    Check(
+    CheckRow(
         "OBS031",
         "warning",
         "A value is not a number",
         "`sum()`, `avg()` and alerts over series with one NaN are NaN, and comparisons are silently false.",
         "Do not set a value that is unknown; remove the series until it is known.",
     ),
-    Check(
+    CheckRow(
         "OBS032",
         "error",
         "A counter is below zero",
         "`rate()` takes each change towards zero for a reset.",
         "Use a gauge for what can fall below zero.",
     ),
-    Check(
+    CheckRow(
         "OBS033",
         "error",
         "A histogram contradicts itself",
@@ -112,7 +112,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "`_count` differs.",
         "Write histograms with a client library, and have one worker answer for all.",
     ),
-    Check(
+    CheckRow(
         "OBS034",
         "warning",
         "A histogram's buckets catch next to nothing",
@@ -120,7 +120,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "Add higher bounds (`OTEL_OBS_BUCKETS`), or check that the values are in the unit that the "
         "bounds are in.",
     ),
-    Check(
+    CheckRow(
         "OBS035",
         "warning",
         "A histogram's first bucket catches everything",
@@ -128,7 +128,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "Add lower bounds (`OTEL_OBS_BUCKETS`), or check that the values are in the unit that the bounds "
         "are in.",
     ),
-    Check(
+    CheckRow(
         "OBS036",
         "warning",
         "Samples carry times of their own",
@@ -136,21 +136,21 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "last value, and samples that are too old are dropped.",
         "Leave the time out; for times of events, expose them as a gauge in seconds.",
     ),
-    Check(
+    CheckRow(
         "OBS037",
         "warning",
         "An info metric has another value than 1",
         "Joins multiply by it (`* on(…) group_left(version) app_info`), and change the numbers.",
         "Set it to 1, and put what varies into labels.",
     ),
-    Check(
+    CheckRow(
         "OBS040",
         "warning",
         "The page has very many series",
         "Each is memory in Prometheus for hours, money in a hosted one, and time in each scrape.",
         "Look at the families that are named first; drop a label, or have fewer buckets.",
     ),
-    Check(
+    CheckRow(
         "OBS041",
         "warning",
         "A label has very many values",
@@ -158,14 +158,14 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "stops.",
         "Replace the value by its kind: a route's template, a status class, a size class.",
     ),
-    Check(
+    CheckRow(
         "OBS042",
         "warning",
         "A label holds ids",
         "Ids, addresses and full URLs make a new series for each user or request, and may be personal data.",
         "Put them into logs, traces and exemplars; label by the route's template.",
     ),
-    Check(
+    CheckRow(
         "OBS043",
         "error",
         "Series are lost to an overflow series",
@@ -173,14 +173,14 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "`otel_metric_overflow`.",
         "Find the label that grows (OBS041), drop it, or raise `OTEL_OBS_CARDINALITY_LIMIT`.",
     ),
-    Check(
+    CheckRow(
         "OBS044",
         "error",
         "`target_info` has several series",
         "Joins with it fail: many-to-many matching is not allowed.",
         "Have one resource a service; with several workers, one of them must answer for all.",
     ),
-    Check(
+    CheckRow(
         "OBS050",
         "error",
         "A counter has fallen between two scrapes",
@@ -188,7 +188,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "happened.",
         "Never set or reset counters. Where workers answer in turn, see OBS051.",
     ),
-    Check(
+    CheckRow(
         "OBS051",
         "error",
         "Values depend on which worker answers",
@@ -196,7 +196,7 @@ METRIC_CHECKS: tuple[Check, ...] = (
         "small.",
         "Have all workers answer with the sum: `otel_obs` does, or prometheus_client's multiprocess mode.",
     ),
-    Check(
+    CheckRow(
         "OBS060",
         "warning",
         "Two libraries count the same requests",

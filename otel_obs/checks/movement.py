@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from otel_obs.checks.all_checks import Finding
-from otel_obs.checks.evidence import Evidence
+from otel_obs.checks.evidence import PageEvidence
 from otel_obs.reading.page import ScrapedFamily, ScrapedPage
 
-Key = tuple[str, object]
-Values = Sequence[float | None]
+FollowedKey = tuple[str, object]
+PageValues = Sequence[float | None]
 
 _CUMULATIVE = {
     "counter": ("", "_total"),
@@ -23,7 +23,7 @@ _NOISE = {"process_start_time_seconds": 1.0}
 """Computed from clock ticks since the boot: a difference below this is none."""
 
 
-def check_movement(evidence: Evidence) -> Iterator[Finding]:
+def check_movement(evidence: PageEvidence) -> Iterator[Finding]:
     """Each family over all answers."""
     pages = [
         evidence.text.page,
@@ -38,9 +38,9 @@ def check_movement(evidence: Evidence) -> Iterator[Finding]:
     yield from (finding._replace(code="OBS051") if is_in_turn else finding for finding in found)
 
 
-def _series(name: str, pages: Sequence[ScrapedPage]) -> dict[Key, list[float | None]]:
+def _series(name: str, pages: Sequence[ScrapedPage]) -> dict[FollowedKey, list[float | None]]:
     """The values of each series that only grows or never changes: one a page, None where it is absent."""
-    found: defaultdict[Key, list[float | None]] = defaultdict(lambda: [None] * len(pages))
+    found: defaultdict[FollowedKey, list[float | None]] = defaultdict(lambda: [None] * len(pages))
     for index, page in enumerate(pages):
         family = page.families.get(name)
         for sample in _followed(family) if family is not None else ():
@@ -48,7 +48,7 @@ def _series(name: str, pages: Sequence[ScrapedPage]) -> dict[Key, list[float | N
     return found
 
 
-def _followed(family: ScrapedFamily) -> Iterator[tuple[Key, float]]:
+def _followed(family: ScrapedFamily) -> Iterator[tuple[FollowedKey, float]]:
     names = {family.name + suffix for suffix in _CUMULATIVE.get(family.type, ())}
     if family.name in _CONSTANT or family.name.endswith("_created"):
         names.add(family.name)
@@ -57,7 +57,7 @@ def _followed(family: ScrapedFamily) -> Iterator[tuple[Key, float]]:
             yield (sample.name, sample.series.pairs), sample.value
 
 
-def _judge(name: str, series: Sequence[Values]) -> Iterator[Finding]:
+def _judge(name: str, series: Sequence[PageValues]) -> Iterator[Finding]:
     """A value that falls and comes back, or a series that goes and comes back, depends on who answers."""
     if any(_has_gap(values) for values in series):
         yield Finding("OBS051", name, "has series that are on one page, not on the next, and there again")
@@ -75,7 +75,7 @@ def _judge(name: str, series: Sequence[Values]) -> Iterator[Finding]:
         yield Finding(code, name, f"has fallen between two scrapes: {shown}")
 
 
-def _has_gap(values: Values) -> bool:
+def _has_gap(values: PageValues) -> bool:
     present = [index for index, value in enumerate(values) if value is not None]
     return bool(present) and len(present) < present[-1] - present[0] + 1
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from otel_obs.checks.all_checks import Finding
-from otel_obs.checks.evidence import Evidence
+from otel_obs.checks.evidence import PageEvidence
 from otel_obs.reading.page import ScrapedFamily
 
 _OTHER_UNITS = {
@@ -21,7 +21,7 @@ _CAMEL_CASE = re.compile(r"[a-z][A-Z]")
 _RESERVED = ("_bucket", "_count", "_sum")
 
 
-def check_names(evidence: Evidence) -> Iterator[Finding]:
+def check_names(evidence: PageEvidence) -> Iterator[Finding]:
     """Every family by its name, type and help."""
     for family in evidence.text.page.families.values():
         if family.samples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_obs.checks.all_checks import CHECKS, Check
+from otel_obs.checks.all_checks import CHECKS, CheckRow
 
 INDEX = """\
 # What `otel-obs check` finds
@@ -21,7 +21,7 @@ def check_pages() -> dict[str, str]:
     return {"index.md": INDEX + rows, **{f"{check.code}.md": _page(check) for check in CHECKS}}
 
 
-def _page(check: Check) -> str:
+def _page(check: CheckRow) -> str:
     return (
         f"# {check.code}: {check.title}\n\nLevel: {check.level}\n\n"
         f"## Why it hurts\n\n{check.why}\n\n"

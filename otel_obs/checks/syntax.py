@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otel_obs.checks.all_checks import Finding
-from otel_obs.checks.evidence import Evidence, Scraped
+from otel_obs.checks.evidence import PageEvidence, Scraped
 from otel_obs.reading.page import ScrapedPage
 from otel_obs.reading.protobuf import ProtobufError, read_family_types
 
@@ -25,7 +25,7 @@ _CODES = {
 }
 
 
-def check_syntax(evidence: Evidence) -> Iterator[Finding]:
+def check_syntax(evidence: PageEvidence) -> Iterator[Finding]:
     """Every flaw of the text page and of the OpenMetrics page."""
     yield from _flaws(evidence.text)
     for scraped in evidence.openmetrics[:1]:
@@ -43,7 +43,7 @@ def _flaws(scraped: Scraped) -> Iterator[Finding]:
         yield Finding(default, scraped.page.format, f"and {more} more lines")
 
 
-def check_protobuf(evidence: Evidence) -> Iterator[Finding]:
+def check_protobuf(evidence: PageEvidence) -> Iterator[Finding]:
     """Protobuf is whole, and has the types that the text has."""
     answer = evidence.protobuf
     if answer is None or not answer.content_type.startswith("application/vnd.google.protobuf"):
@@ -60,7 +60,7 @@ def check_protobuf(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("OBS016", name, f"is a {told} in text and a {kind} in protobuf")
 
 
-def check_formats_agree(evidence: Evidence) -> Iterator[Finding]:
+def check_formats_agree(evidence: PageEvidence) -> Iterator[Finding]:
     """The same samples in text and in OpenMetrics, but for what only OpenMetrics has."""
     for where, missing in zip(("OpenMetrics", "text"), disagreements(evidence), strict=True):
         if missing:
@@ -68,7 +68,7 @@ def check_formats_agree(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("OBS016", where, f"{where} lacks {len(missing)} names of the other format: {shown}")
 
 
-def disagreements(evidence: Evidence) -> tuple[set[str], set[str]]:
+def disagreements(evidence: PageEvidence) -> tuple[set[str], set[str]]:
     """The names that no answer in OpenMetrics has and all in text have, and the other way round.
 
     A family may be new, and another worker may have answered: what any answer of a format has is not missing.

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from otel_obs.checks.all_checks import Finding
-from otel_obs.checks.evidence import Evidence
+from otel_obs.checks.evidence import PageEvidence
 from otel_obs.checks.label_checks import label_values
 from otel_obs.reading.page import ScrapedFamily
 
@@ -22,7 +22,7 @@ _STATUS = frozenset({"status", "status_code", "code", "http_status_code", "http_
 SCOPE = "otel_scope_name"
 
 
-def check_counted_twice(evidence: Evidence) -> Iterator[Finding]:
+def check_counted_twice(evidence: PageEvidence) -> Iterator[Finding]:
     """Families that count served requests, by the library that they are of."""
     libraries: defaultdict[str, list[str]] = defaultdict(list)
     for family in evidence.text.page.families.values():

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from otel_obs.checks.all_checks import Finding
-from otel_obs.checks.evidence import Evidence
+from otel_obs.checks.evidence import PageEvidence
 from otel_obs.reading.page import LabelPairs, ScrapedFamily
 
-Buckets = list[tuple[float, float]]
+BucketPairs = list[tuple[float, float]]
 """Upper bounds, ascending, each with the cumulative count."""
 
 ENOUGH = 100
@@ -21,7 +21,7 @@ FAST_S = 0.05
 """Nobody asks what of a request was faster than this; a first bound here or below is fine enough."""
 
 
-def check_values(evidence: Evidence) -> Iterator[Finding]:
+def check_values(evidence: PageEvidence) -> Iterator[Finding]:
     """Each family's values."""
     for family in evidence.text.page.families.values():
         yield from _numbers(family)
@@ -51,9 +51,9 @@ def _histogram(family: ScrapedFamily) -> Iterator[Finding]:
     yield from _fit(family, list(series.values()))
 
 
-def buckets_of(family: ScrapedFamily) -> Mapping[LabelPairs, Buckets]:
+def buckets_of(family: ScrapedFamily) -> Mapping[LabelPairs, BucketPairs]:
     """The buckets of every series of a histogram, by its labels but `le`; NaN for a bound that is none."""
-    series: defaultdict[LabelPairs, Buckets] = defaultdict(list)
+    series: defaultdict[LabelPairs, BucketPairs] = defaultdict(list)
     for sample in family.samples:
         if sample.name == family.name + "_bucket":
             pairs = tuple(pair for pair in sample.series.pairs if pair[0] != "le")
@@ -72,7 +72,7 @@ def _shown(pairs: LabelPairs) -> str:
     return "{" + ", ".join(f"{name}={value!r}" for name, value in pairs) + "} " if pairs else ""
 
 
-def _inconsistency(buckets: Buckets, count: float | None) -> str:
+def _inconsistency(buckets: BucketPairs, count: float | None) -> str:
     if any(math.isnan(bound) for bound, _ in buckets):
         return "has a bucket whose le is no number"
     if buckets[-1][0] != math.inf:
@@ -85,7 +85,7 @@ def _inconsistency(buckets: Buckets, count: float | None) -> str:
     return "" if count == buckets[-1][1] else f"has _count {count:g} and {buckets[-1][1]:g} in its buckets"
 
 
-def _fit(family: ScrapedFamily, series: Sequence[Buckets]) -> Iterator[Finding]:
+def _fit(family: ScrapedFamily, series: Sequence[BucketPairs]) -> Iterator[Finding]:
     """Whether the bounds tell the observations apart, over all series of the family."""
     total = sum(buckets[-1][1] for buckets in series)
     if total < ENOUGH:

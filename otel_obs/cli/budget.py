@@ -52,7 +52,7 @@ def budget(
                 "savings": [{**saving._asdict(), **row(saving.series)} for saving in possible],
             }
         )
-        output.end(0)
+        output.exit_with(0)
     out = output.console()
     by_family = _table("metric", "its largest labels", paid)
     for share in everything[:top]:

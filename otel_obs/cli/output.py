@@ -69,14 +69,14 @@ def _as_json(value: Any) -> Any:
     return value
 
 
-def end(code: int) -> NoReturn:
+def exit_with(code: int) -> NoReturn:
     """End the command with one of the exit codes."""
     raise typer.Exit(code)
 
 
 def found_something(is_found: bool) -> NoReturn:
     """End with 1 where something was found, and with 0 otherwise."""
-    end(cli.FOUND if is_found else cli.FINE)
+    exit_with(cli.FOUND if is_found else cli.FINE)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from rich.text import Text
 from otel_obs.cli import output
 from otel_obs.cli.view import DEFAULT_TARGET
 from otel_obs.errors import UnreadableError
-from otel_obs.live.rates import Rates, Row, sparkline
+from otel_obs.live.rates import RateRow, Rates, sparkline
 from otel_obs.reading.fetch import Fetching, address
 from otel_obs.reading.text import PageReader
 
@@ -35,7 +35,7 @@ def _number(value: float) -> float:
     return -1.0 if math.isnan(value) else value
 
 
-ORDERS: dict[str, Callable[[Row], Any]] = {
+ORDERS: dict[str, Callable[[RateRow], Any]] = {
     "5s": lambda row: row.rates[0],
     "30s": lambda row: row.rates[1],
     "5m": lambda row: row.rates[2],
@@ -63,7 +63,7 @@ class Screen:
         if not self.problem:
             self.rates.add(self._reader.read(answer.body, answer.format), time.monotonic())
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[RateRow]:
         """The endpoints, as the user wants them sorted."""
         descends = (self.order != "endpoint") is not self.is_reversed
         return sorted(self.rates.rows(), key=ORDERS[self.order], reverse=descends)
@@ -102,7 +102,7 @@ class Screen:
         return Group(head, said, table)
 
 
-def _cells(row: Row) -> list[Text | str]:
+def _cells(row: RateRow) -> list[Text | str]:
     errors = "" if math.isnan(row.errors) else f"{100 * row.errors:.1f}%"
     p95 = "" if math.isnan(row.p95_s) else f"{1000 * row.p95_s:.0f} ms"
     style = "red" if row.errors > 0 else ""
@@ -138,7 +138,7 @@ def top(
             output.print_json({"url": screen.url, "endpoints": screen.rows()})
         else:
             console.print(screen.table(console))
-        output.end(0)
+        output.exit_with(0)
     with (
         _keys() as pressed,
         Live(screen.table(console), console=console, screen=True, auto_refresh=False) as live,

@@ -14,7 +14,7 @@ from otel_obs.diagnosis import packages, whereabouts
 from otel_obs.diagnosis.launch import Launch, take_apart
 from otel_obs.diagnosis.others import CALLABLES, OTHER_LIBRARIES, UNMEASURED
 from otel_obs.diagnosis.report import Diagnosis
-from otel_obs.diagnosis.sources import Sources, read_sources
+from otel_obs.diagnosis.sources import SourceTree, read_sources
 from otel_obs.diagnosis.worker_starts import MODELS, SERVER_KINDS, TARGET, ServerModel, server_of
 from otel_obs.errors import SettingError, UnreadableError
 from otel_obs.frameworks.known import FRAMEWORKS
@@ -202,7 +202,7 @@ def _word_of_application(launch: Launch) -> str:
     return next((word for word in launch.arguments if TARGET.match(word)), "")
 
 
-def _examine_settings(diagnosis: Diagnosis, launch: Launch, sources: Sources) -> Settings | None:
+def _examine_settings(diagnosis: Diagnosis, launch: Launch, sources: SourceTree) -> Settings | None:
     """Every value that somebody gave, and by whom; what the code gives wins over variables."""
     try:
         settings = Settings.from_env(launch.environ)
@@ -246,7 +246,7 @@ def _examine_token(diagnosis: Diagnosis, settings: Settings) -> None:
             diagnosis.warn(error.variable, str(error), "correct it; docs/settings.md lists all")
 
 
-def _examine_frameworks(diagnosis: Diagnosis, sources: Sources) -> None:
+def _examine_frameworks(diagnosis: Diagnosis, sources: SourceTree) -> None:
     if not sources.is_found:
         diagnosis.say(MEASURED, "application", "its file was not found; what it imports is not known")
     for path in sources.unread:
@@ -272,7 +272,7 @@ def _examine_frameworks(diagnosis: Diagnosis, sources: Sources) -> None:
         diagnosis.say(MEASURED, "in code", "otel_obs is called", call)
 
 
-def _examine_others(diagnosis: Diagnosis, sources: Sources) -> None:
+def _examine_others(diagnosis: Diagnosis, sources: SourceTree) -> None:
     installed = packages.names_installed()
     for other in OTHER_LIBRARIES:
         place = sources.place_of(other.module)

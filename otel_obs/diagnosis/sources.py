@@ -24,7 +24,7 @@ class Told(NamedTuple):
 
 
 @dataclass
-class Sources:
+class SourceTree:
     """What is written in the application's own files.
 
     `imported` has every imported module with the place of its first import; `is_found` is whether the
@@ -45,9 +45,9 @@ class Sources:
         return ""
 
 
-def read_sources(launch: Launch, target: str, directory: Path) -> Sources:
+def read_sources(launch: Launch, target: str, directory: Path) -> SourceTree:
     """Read the application's file, and whatever it imports from the same directory."""
-    sources = Sources()
+    sources = SourceTree()
     roots = [
         directory,
         *(directory / path for path in launch.environ.get("PYTHONPATH", "").split(":") if path),
@@ -106,7 +106,7 @@ def _files(module: str, roots: list[Path]) -> list[Path]:
     return []
 
 
-def _read(path: Path, directory: Path, sources: Sources) -> Iterator[str]:
+def _read(path: Path, directory: Path, sources: SourceTree) -> Iterator[str]:
     """Note what a file says; the modules that it imports."""
     shown = (
         str(path.relative_to(directory.resolve())) if path.is_relative_to(directory.resolve()) else str(path)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from otel_obs.cells.attributes import Attributes, Value, label_value
+from otel_obs.cells.attributes import Attributes, AttributeValue, label_value
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.exposition.lexical import Escaping, escape_label, escape_name
 
@@ -152,7 +152,9 @@ def scope_attributes(scope: Scope) -> Attributes:
     )
 
 
-def join_labels(attributes: Sequence[tuple[str, Value]], naming: Spelling, reserved: str = "") -> Labels:
+def join_labels(
+    attributes: Sequence[tuple[str, AttributeValue]], naming: Spelling, reserved: str = ""
+) -> Labels:
     """Make labels from *attributes*; values whose keys become one label are joined by `;`, by original key.
 
     Args:
@@ -172,7 +174,7 @@ def join_labels(attributes: Sequence[tuple[str, Value]], naming: Spelling, reser
     return tuple((name, ";".join(values[name])) for name in sorted(values))
 
 
-def _key(attribute: tuple[str, Value]) -> str:
+def _key(attribute: tuple[str, AttributeValue]) -> str:
     return attribute[0]
 
 

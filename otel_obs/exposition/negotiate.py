@@ -81,7 +81,7 @@ MAX_CHARACTERS = 4096
 _ESCAPED = re.compile(r"\\(.)")
 
 
-class _Accepted(NamedTuple):
+class _AcceptRange(NamedTuple):
     media: str
     parameters: dict[str, str]
     quality: float
@@ -109,7 +109,7 @@ def _negotiate(accept: str) -> Format:
     return TEXT
 
 
-def _candidates(accepted: _Accepted, others: list[_Accepted]) -> Iterator[Format]:
+def _candidates(accepted: _AcceptRange, others: list[_AcceptRange]) -> Iterator[Format]:
     """What a media range covers, the best first, but for what a more specific one speaks of too."""
     for candidate in _covered(accepted):
         named = (one for one in others if candidate in _covered(one))
@@ -117,7 +117,7 @@ def _candidates(accepted: _Accepted, others: list[_Accepted]) -> Iterator[Format
             yield candidate
 
 
-def _covered(accepted: _Accepted) -> tuple[Format, ...]:
+def _covered(accepted: _AcceptRange) -> tuple[Format, ...]:
     wild = _WILDCARDS.get(accepted.media)
     if wild is not None:
         return wild
@@ -125,17 +125,17 @@ def _covered(accepted: _Accepted) -> tuple[Format, ...]:
     return (found,) if found else ()
 
 
-def _specificity(accepted: _Accepted) -> int:
+def _specificity(accepted: _AcceptRange) -> int:
     return -accepted.media.count("*")
 
 
-def _accepted(accept: str) -> Iterator[_Accepted]:
+def _accepted(accept: str) -> Iterator[_AcceptRange]:
     for media_range in _split(accept, ","):
         first, *rest = _split(media_range, ";")
         media = first.strip().lower()
         parameters = dict(map(_parameter, rest))
         if media:
-            yield _Accepted(media, parameters, _quality(parameters.get("q", "1")))
+            yield _AcceptRange(media, parameters, _quality(parameters.get("q", "1")))
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -178,7 +178,7 @@ def _quality(text: str) -> float:
     return quality if 0 <= quality <= 1 else 0.0
 
 
-def _format(accepted: _Accepted) -> Format | None:
+def _format(accepted: _AcceptRange) -> Format | None:
     """The format that a media range names, if otel_obs can write it."""
     media, parameters, _ = accepted
     escaping = _ESCAPINGS.get(parameters.get("escaping", ""), "underscores")

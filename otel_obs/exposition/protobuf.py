@@ -81,7 +81,7 @@ def timestamp(field: int, unix_s: float) -> bytes:
     return nested(field, unsigned(1, int(seconds)) + unsigned(2, nanos))
 
 
-def label_pairs(labels: Labels) -> bytes:
+def encode_pairs(labels: Labels) -> bytes:
     """The labels of a `Metric`, and of an `Exemplar`."""
     return b"".join(
         [nested(1, nested(1, to_utf8(name)) + nested(2, to_utf8(value))) for name, value in labels]
@@ -95,9 +95,9 @@ def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Sp
     event loop breathe meanwhile.
     """
     for family in families:
-        yield from prepare(family, naming, label_pairs)
+        yield from prepare(family, naming, encode_pairs)
         metrics: list[bytes] = []
-        for part in parts(family, naming, label_pairs):
+        for part in parts(family, naming, encode_pairs):
             for metric in _metrics(family, part, naming):
                 metrics.append(nested(4, metric))
                 if len(metrics) % _SERIES_A_CHUNK == 0:
@@ -194,7 +194,7 @@ def _side(span_field: int, delta_field: int, side: Side) -> bytes:
 
 
 def _exemplar(exemplar: Exemplar, naming: Spelling) -> bytes:
-    labels = label_pairs(exemplar_labels(exemplar, naming))
+    labels = encode_pairs(exemplar_labels(exemplar, naming))
     return labels + double(2, exemplar.value) + timestamp(3, exemplar.unix_s)
 
 
@@ -207,7 +207,7 @@ def _other_metrics(family: OtherFamily, naming: Spelling) -> Iterator[bytes]:
         series.setdefault((labels, sample.unix_s), []).append(sample)
     for (labels, unix_s), samples in series.items():
         when = b"" if unix_s is None else unsigned(6, int(unix_s * 1000))
-        yield label_pairs(labels) + _other_value(family.type, samples, naming) + when
+        yield encode_pairs(labels) + _other_value(family.type, samples, naming) + when
 
 
 def _other_value(family_type: FamilyType, samples: Sequence[OtherSample], naming: Spelling) -> bytes:

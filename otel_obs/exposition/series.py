@@ -38,7 +38,7 @@ def prepare(family: Family, naming: Spelling, coder: LabelCoder[T]) -> Iterator[
         table, key = member.column.table, _key(member, family, naming, coder)
         if key not in table.scratch:
             before: _Coded[T] | None = table.left.pop(key, None)
-            labels_of = _Labels(member.extra, naming, *key[-2:])
+            labels_of = _LabelTexts(member.extra, naming, *key[-2:])
             coded: list[T] = []
             distinct: set[T] = set()
             for start in range(0, len(table.attributes), _PREPARED_AT_ONCE):
@@ -85,7 +85,7 @@ def _key(member: Member, family: Family, naming: Spelling, coder: LabelCoder[T])
     return coder, naming, member.extra, "le" if family.type == "histogram" else "", family.label_order
 
 
-class _Labels:
+class _LabelTexts:
     """The labels of a series; names are worked out once for each set of keys, of which there are few."""
 
     def __init__(self, extra: Attributes, naming: Spelling, reserved: str, first: tuple[str, ...]) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from otel_obs.host.changes import Changes
-from otel_obs.http.asgi_exchange import Message, Scope
+from otel_obs.host.changes import Replacements
+from otel_obs.http.asgi_types import AsgiMessage, AsgiScope
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import AsgiFace, MeasuredWith
 from otel_obs.http.observe import Observer
@@ -22,7 +22,7 @@ _TALK = "otel_obs.talk"
 """The key of a request under which its exchange lies until the answer has begun."""
 
 _faces: list[AiohttpFace] = []
-_changes = Changes()
+_changes = Replacements()
 
 
 def instrument_app(
@@ -88,13 +88,13 @@ class AiohttpTalk:
 
     def __init__(self, request: Any) -> None:
         self._request = request
-        self._sent: list[Message] = []
+        self._sent: list[AsgiMessage] = []
         self._has_begun = False
         self._has_accepted = False
         self._code: int | None = None
         is_websocket = request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
         scheme = request.scheme
-        self.scope: Scope = {
+        self.scope: AsgiScope = {
             "type": "websocket" if is_websocket else "http",
             "method": request.method,
             "path": request.path,
@@ -112,7 +112,7 @@ class AiohttpTalk:
         transport = self._request.transport
         return transport is None or transport.is_closing()
 
-    async def receive(self) -> Message:
+    async def receive(self) -> AsgiMessage:
         """A message of a websocket; of a request nothing, as the application reads it itself."""
         if self.scope["type"] == "websocket":
             return {"type": "websocket.receive"}
@@ -120,7 +120,7 @@ class AiohttpTalk:
             await asyncio.get_running_loop().create_future()
         return {"type": "http.disconnect"}
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         """Keep what is said; the application has sent it itself."""
         if self._sent or message["type"] == "http.response.start":
             self._sent.append(message)
@@ -191,7 +191,7 @@ class AiohttpTalk:
             if not self._exchange.is_done:
                 self._exchange.returned()
 
-    def _start(self, response: Any) -> Message:
+    def _start(self, response: Any) -> AsgiMessage:
         from aiohttp.web import WebSocketResponse
 
         if isinstance(response, WebSocketResponse):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from otel_obs.host.changes import Changes
+from otel_obs.host.changes import Replacements
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import AsgiFace, Face, MeasuredWith, WsgiFace
 from otel_obs.http.nesting import MARK
@@ -17,7 +17,7 @@ from otel_obs.serving.scrape import Scrape
 MOST_TEMPLATES = 4096
 
 _faces: dict[str, Face] = {}
-_changes = Changes()
+_changes = Replacements()
 
 
 def instrument_app(

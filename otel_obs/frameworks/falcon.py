@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs.host.changes import Changes
+from otel_obs.host.changes import Replacements
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import AsgiFace, Face, MeasuredWith, WsgiFace
 from otel_obs.http.nesting import MARK
@@ -14,7 +14,7 @@ from otel_obs.http.observe import Observer
 from otel_obs.serving.scrape import Scrape
 
 _faces: dict[str, Face] = {}
-_changes = Changes()
+_changes = Replacements()
 
 
 def instrument_app(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs.host.changes import Changes
+from otel_obs.host.changes import Replacements
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.faces import AsgiFace, MeasuredWith
 from otel_obs.http.nesting import MARK
@@ -13,7 +13,7 @@ from otel_obs.http.observe import Observer
 from otel_obs.serving.scrape import Scrape
 
 _faces: list[AsgiFace] = []
-_changes = Changes()
+_changes = Replacements()
 
 
 def instrument_app(

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from otel_obs.host.changes import Changes
+from otel_obs.host.changes import Replacements
 
-Wrap = Callable[[Any], Any]
+WrapApplication = Callable[[Any], Any]
 """Given an application, gives what is to be served in its place."""
 
-_changes = Changes()
+_changes = Replacements()
 
 
 class Server(NamedTuple):
@@ -30,9 +30,9 @@ class Server(NamedTuple):
     module: str
     owner: str
     function: str
-    take: Callable[[Callable[..., Any], Wrap], Callable[..., Any]]
+    take: Callable[[Callable[..., Any], WrapApplication], Callable[..., Any]]
 
-    def change(self, module: Any, wrap: Wrap) -> None:
+    def change(self, module: Any, wrap: WrapApplication) -> None:
         """Change the server, once."""
         owner = getattr(module, self.owner) if self.owner else module
         _changes.make(owner, self.function, lambda original: self.take(original, wrap))
@@ -43,10 +43,12 @@ def restore() -> None:
     _changes.undo()
 
 
-def _argument(position: int, name: str) -> Callable[[Callable[..., Any], Wrap], Callable[..., Any]]:
+def _argument(
+    position: int, name: str
+) -> Callable[[Callable[..., Any], WrapApplication], Callable[..., Any]]:
     """Of a function that is given the application."""
 
-    def take(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+    def take(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..., Any]:
         def measured(*args: Any, **options: Any) -> Any:
             if name in options:
                 options[name] = wrap(options[name])
@@ -59,7 +61,7 @@ def _argument(position: int, name: str) -> Callable[[Callable[..., Any], Wrap], 
     return take
 
 
-def _result(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+def _result(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..., Any]:
     """Of a function that loads the application."""
 
     def measured(*args: Any, **options: Any) -> Any:
@@ -68,7 +70,7 @@ def _result(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
     return measured
 
 
-def _gunicorn(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+def _gunicorn(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..., Any]:
     def measured(self: Any) -> Any:
         if self.callable is None:
             self.callable = wrap(self.load())
@@ -77,7 +79,7 @@ def _gunicorn(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
     return measured
 
 
-def _uvicorn(original: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+def _uvicorn(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..., Any]:
     def measured(self: Any) -> Any:
         result = original(self)
         self.loaded_app = wrap(self.loaded_app)

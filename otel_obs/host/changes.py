@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 
-class Changes:
+class Replacements:
     """What was replaced; nothing is replaced twice."""
 
     def __init__(self) -> None:

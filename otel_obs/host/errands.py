@@ -36,7 +36,7 @@ class Errand(NamedTuple):
     run: Callable[[], object]
 
 
-class _Run:
+class _ErrandRun:
     """An errand that is under way."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Errands:
 
     def _start_over(self) -> None:
         """In a child: what was under way is, on the parent's threads."""
-        self._runs: dict[Any, _Run] = {}
+        self._runs: dict[Any, _ErrandRun] = {}
 
     @property
     def is_inside(self) -> bool:
@@ -94,7 +94,7 @@ class Errands:
 
     def run_here(self, errand: Errand) -> None:
         """Run one that cannot hang on this thread, unless it is under way."""
-        run = _Run()
+        run = _ErrandRun()
         if self._runs.setdefault(errand.key, run) is not run:
             return
         try:
@@ -144,7 +144,7 @@ class Errands:
         if current is not None and run is not None:
             self._leave_run(current.key, run)
 
-    def _leave_run(self, key: Any, run: _Run) -> None:
+    def _leave_run(self, key: Any, run: _ErrandRun) -> None:
         if run.leave():
             self._left(key)
             if run.is_back():  # just now

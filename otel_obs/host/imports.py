@@ -16,9 +16,9 @@ from otel_obs.host.signals import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
 
-Action = Callable[[Any], object]
+ImportAction = Callable[[Any], object]
 
-_waiting: dict[str, dict[object, Action]] = {}
+_waiting: dict[str, dict[object, ImportAction]] = {}
 """What waits for each module, by tokens. A module has one hook of `wrapt`, however many wait for it."""
 
 _hooked: set[str] = set()
@@ -26,7 +26,7 @@ _lock = RLock()
 """Nothing is called or imported under it."""
 
 
-def when_imported(name: str, action: Action) -> Callable[[], None]:
+def when_imported(name: str, action: ImportAction) -> Callable[[], None]:
     """Call *action* with a module when it has been imported, or now where it has been.
 
     What *action* raises is logged: the application's import succeeds all the same.
@@ -124,7 +124,7 @@ def _follow_at_its_end(module: Any, name: str) -> None:
         _follow(name)
 
 
-def _next(name: str) -> Action | None:
+def _next(name: str) -> ImportAction | None:
     with _lock:
         actions = _waiting.get(name)
         return actions.pop(next(iter(actions))) if actions else None

@@ -14,11 +14,11 @@ AT_ONCE = 250
 """So many series are a piece."""
 
 
-class _Pace(threading.local):
+class _Processor(threading.local):
     rest: Callable[[], None] | None = None
 
 
-_pace = _Pace()
+_pace = _Processor()
 
 
 def breathe() -> None:

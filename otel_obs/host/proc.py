@@ -66,7 +66,7 @@ def look_up(pid: int) -> Process | None:
     return _parse(_read(f"/proc/{pid}/stat"))
 
 
-def unseen(pid: int) -> Process:
+def hidden_process(pid: int) -> Process:
     """A process that exists, but that /proc does not show; the kernel's own inode of it tells it apart."""
     start, has_ended = "", False
     if hasattr(os, "pidfd_open"):

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
-from otel_obs.http.asgi_exchange import AsgiExchange, Receive, Scope, Send
+from otel_obs.http.asgi_exchange import AsgiExchange
 from otel_obs.http.asgi_inside import ENVIRON, inside_wsgi
+from otel_obs.http.asgi_types import AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Skipped
 from otel_obs.http.observe import Observer
@@ -16,7 +17,7 @@ from otel_obs.http.websocket import WebSocket
 from otel_obs.serving.aside import answer_aside
 from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest
 
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+App = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 SEND_BYTES = 256 * 1024
 
@@ -57,7 +58,7 @@ class AsgiMiddleware:
         self.scrape, self._scrape_paths = None, frozenset()
         self._exclude, self._has_exclusions = Exclusion((), lambda carrier: True), True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Serve one request, websocket or lifespan; measure it, unless a layer around does already."""
         exchange = self.begin(scope, receive, send)
         if exchange is None:
@@ -76,7 +77,7 @@ class AsgiMiddleware:
             if not exchange.is_done:
                 exchange.returned()
 
-    def begin(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    def begin(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> Any:
         """Begin to measure.
 
         Returns:
@@ -101,7 +102,7 @@ class AsgiMiddleware:
             self.observer.failed("the begin", error)
             return None
 
-    def _begin(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    def _begin(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> Any:
         kind = scope["type"]
         if kind == "lifespan":
             self.observer.meets_loop()
@@ -127,17 +128,17 @@ class AsgiMiddleware:
         exchange.is_special = self.observer.has_root
         return exchange
 
-    def _is_scrape(self, scope: Scope, path: str) -> bool:
+    def _is_scrape(self, scope: AsgiScope, path: str) -> bool:
         scrape = self.scrape
         if scrape is None or path not in scrape.paths or scrape.is_inside:
             return False
         raw: bytes = scope.get("raw_path") or b""
         return scrape.is_exact(raw.decode("latin-1"))
 
-    def _excludes(self, scope: Scope) -> bool:
+    def _excludes(self, scope: AsgiScope) -> bool:
         return self._has_exclusions and self._exclude.covers(scope, scope["path"], lambda: _url(scope))
 
-    async def serve(self, scope: Scope, send: Send) -> None:
+    async def serve(self, scope: AsgiScope, send: AsgiSend) -> None:
         """Answer a scrape."""
         assert self.scrape is not None
         say_where(self.scrape, self.app)
@@ -153,7 +154,7 @@ class AsgiMiddleware:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def answer_to(scrape: Scrape, scope: Scope) -> PartedAnswer:
+async def answer_to(scrape: Scrape, scope: AsgiScope) -> PartedAnswer:
     """What *scrape* answers to a request, with the length of its body."""
     given: dict[bytes, str] = {}
     for name, value in scope["headers"]:
@@ -177,13 +178,13 @@ async def answer_to(scrape: Scrape, scope: Scope) -> PartedAnswer:
     return answer
 
 
-def _path(scope: Scope) -> str:
+def _path(scope: AsgiScope) -> str:
     """The path behind the root path: servers differ in whether they leave that in."""
     path: str = scope["path"]
     root = scope.get("root_path")
     return path[len(root) :] if root and path.startswith(root) else path
 
 
-def _url(scope: Scope) -> str:
+def _url(scope: AsgiScope) -> str:
     host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
     return f"{scope.get('scheme', 'http')}://{host}{quote(scope['path'])}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import Any
 
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, set_span_in_context
 
+from otel_obs.http.asgi_types import AsgiMessage, AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.http.bound_instruments import Handles
 from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
 from otel_obs.http.nesting import CURRENT, MARK
@@ -20,13 +21,8 @@ from otel_obs.http.profiles import Outcome
 from otel_obs.http.routes import asgi_route, match_again, wsgi_sources
 from otel_obs.http.sizes import body_bytes, declared_bytes_raw
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-_NOT_STARTED: Message = {"status": 0}
-_GONE: Scope = {}
+_NOT_STARTED: AsgiMessage = {"status": 0}
+_GONE: AsgiScope = {}
 """Takes the scope's place when a request is over: in a cycle with it, only the collector could free it."""
 
 
@@ -41,15 +37,15 @@ class AsgiExchange:
     _first_byte_s = _stopped_s = 0.0
     _has_left = _has_wsgi = False
     _rule: str | None = None
-    _waiting: list[Message] | None = None
+    _waiting: list[AsgiMessage] | None = None
 
-    def begin(self, observer: Observer, scope: Scope, receive: Receive, send: Send) -> None:
+    def begin(self, observer: Observer, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Begin to measure: not in `__init__`, which C would call, and that costs more."""
         self._observer = observer
         self._scope = self._routed = scope
         self._receive = receive
         self._send = send
-        self._start: Message = _NOT_STARTED
+        self._start: AsgiMessage = _NOT_STARTED
         self.is_special = False
         self._span: Span | None = None
         if observer.names_connection:
@@ -71,14 +67,14 @@ class AsgiExchange:
         path: str = self._scope["path"]
         return path
 
-    def route_in(self, scope: Scope) -> None:
+    def route_in(self, scope: AsgiScope) -> None:
         """A router inside matches in this scope, which may be a copy."""
         if not self.is_done:
             self._routed = scope
             if scope is not self._scope:
                 self.is_special = True
 
-    async def receive(self) -> Message:
+    async def receive(self) -> AsgiMessage:
         """Pass the client's messages on."""
         message = self._waiting.pop(0) if self._waiting else await self._receive()
         if message["type"] == "http.disconnect":
@@ -88,7 +84,7 @@ class AsgiExchange:
             self._received_bytes += len(message.get("body", b""))
         return message
 
-    def send(self, message: Message) -> Awaitable[None]:
+    def send(self, message: AsgiMessage) -> Awaitable[None]:
         """Pass the application's messages on.
 
         The last is recorded before the client can know that it is complete: who has an answer finds it
@@ -110,7 +106,7 @@ class AsgiExchange:
             self._end_with(message)
         return self._send(message)
 
-    async def _send_part(self, message: Message) -> None:
+    async def _send_part(self, message: AsgiMessage) -> None:
         size = self._size_of(message)
         try:
             await self._send(message)
@@ -122,12 +118,12 @@ class AsgiExchange:
             self.is_special = True
         self._sent_bytes += size
 
-    def _size_of(self, message: Message) -> int:
+    def _size_of(self, message: AsgiMessage) -> int:
         if message["type"] == "http.response.body":
             return len(message.get("body", b""))
         return body_bytes(message, declared_bytes_raw(self._start.get("headers", ())))
 
-    def _end_with(self, message: Message) -> None:
+    def _end_with(self, message: AsgiMessage) -> None:
         """Record what most requests are, the short way: nothing special, the outcome known by its route."""
         elapsed_s = perf_counter() - self._started_s
         scope = self._routed
@@ -164,7 +160,7 @@ class AsgiExchange:
                 )
                 self._has_left = self.is_special = not has_all
 
-    def _complete(self, message: Message, elapsed_s: float) -> None:
+    def _complete(self, message: AsgiMessage, elapsed_s: float) -> None:
         """The last byte is about to be sent: background tasks do not count."""
         if elapsed_s > PATIENCE_S:
             self._look_for_client()

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
-from otel_obs.http.asgi_exchange import Message, Receive, Scope, Send
+from otel_obs.http.asgi_types import AsgiMessage, AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.http.nesting import MARK, Outer
 from otel_obs.http.prefixes import asgi_prefix
 from otel_obs.http.routes import asgi_route
@@ -16,7 +16,7 @@ ENVIRON = "wsgi_environ"
 """Where a2wsgi puts the environ into the scope that it makes of it."""
 
 
-def begin_inside(scope: Scope, receive: Receive, send: Send) -> InsideWsgi | None:
+def begin_inside(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> InsideWsgi | None:
     """Tell a layer around that an application is reached which is not measured by itself.
 
     Returns:
@@ -29,7 +29,7 @@ def begin_inside(scope: Scope, receive: Receive, send: Send) -> InsideWsgi | Non
     return inside_wsgi(scope, receive, send) if ENVIRON in scope else None
 
 
-def inside_wsgi(scope: Scope, receive: Receive, send: Send) -> InsideWsgi | None:
+def inside_wsgi(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> InsideWsgi | None:
     """What tells the WSGI layer around; None where there is none that measures."""
     environ = scope.get(ENVIRON)
     outer: Outer | None = environ.get(MARK) if environ else None
@@ -43,7 +43,7 @@ class InsideWsgi:
     environ: Any = None
 
     def __init__(
-        self, outer: Outer, environ: Mapping[str, Any], scope: Scope, receive: Receive, send: Send
+        self, outer: Outer, environ: Mapping[str, Any], scope: AsgiScope, receive: AsgiReceive, send: AsgiSend
     ) -> None:
         self._outer, self._environ, self._send = outer, environ, send
         self._scope = self._routed = scope
@@ -51,7 +51,7 @@ class InsideWsgi:
         self.receive = receive
         scope[MARK] = self
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         """Pass the application's messages on."""
         if message["type"] == "http.response.start":
             self._tell()

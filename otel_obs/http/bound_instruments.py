@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from otel_obs.http.profiles import Labels
-from otel_obs.sdk.fused import ending
-
-Record = Callable[[float], None]
+from otel_obs.http.profiles import ProfileLabels
+from otel_obs.sdk.fused import RecordAmount, end_of
 
 
 class Adder(Protocol):
@@ -28,14 +25,14 @@ class HttpRecorder(Protocol):
 class Addable(Protocol):
     """A counter or updowncounter."""
 
-    def bind(self, attributes: Labels, /) -> Adder:
+    def bind(self, attributes: ProfileLabels, /) -> Adder:
         """Resolve a series once."""
 
 
 class Recordable(Protocol):
     """A histogram."""
 
-    def bind(self, attributes: Labels, /) -> HttpRecorder:
+    def bind(self, attributes: ProfileLabels, /) -> HttpRecorder:
         """Resolve a series once."""
 
 
@@ -78,47 +75,53 @@ class Handles:
         "response_size",
     )
 
-    def __init__(self, instruments: HttpInstruments, active: Record, total: Labels, measured: Labels) -> None:
+    def __init__(
+        self,
+        instruments: HttpInstruments,
+        active: RecordAmount,
+        total: ProfileLabels,
+        measured: ProfileLabels,
+    ) -> None:
         self._instruments, self._labels = instruments, measured
         self.pinned: object = None
-        self.count = adder(instruments.requests, total)
-        self.duration = recorder(instruments.duration, measured)
+        self.count = bound_add(instruments.requests, total)
+        self.duration = bound_record(instruments.duration, measured)
         self.active = active
-        self.end = ending(active, self.count, self.duration)
+        self.end = end_of(active, self.count, self.duration)
         # Bound when they are first needed: binding may make a series.
-        self.first_byte: Record = self._bind_first_byte
-        self.request_size: Record = self._bind_request_size
-        self.response_size: Record = self._bind_response_size
+        self.first_byte: RecordAmount = self._bind_first_byte
+        self.request_size: RecordAmount = self._bind_request_size
+        self.response_size: RecordAmount = self._bind_response_size
 
     def _bind_first_byte(self, value: float) -> None:
-        self.first_byte = recorder(self._instruments.first_byte, self._labels)
+        self.first_byte = bound_record(self._instruments.first_byte, self._labels)
         self.first_byte(value)
 
     def _bind_request_size(self, value: float) -> None:
-        self.request_size = recorder(self._instruments.request_size, self._labels)
+        self.request_size = bound_record(self._instruments.request_size, self._labels)
         self.request_size(value)
 
     def _bind_response_size(self, value: float) -> None:
-        self.response_size = recorder(self._instruments.response_size, self._labels)
+        self.response_size = bound_record(self._instruments.response_size, self._labels)
         self.response_size(value)
 
 
-def adder(instrument: Addable | None, labels: Labels) -> Record:
+def bound_add(instrument: Addable | None, labels: ProfileLabels) -> RecordAmount:
     """The bound `add` of an instrument, or a function that does nothing."""
     return nothing if instrument is None else instrument.bind(labels).add
 
 
-def recorder(instrument: Recordable | None, labels: Labels) -> Record:
+def bound_record(instrument: Recordable | None, labels: ProfileLabels) -> RecordAmount:
     """The bound `record` of an instrument, or a function that does nothing."""
     return nothing if instrument is None else instrument.bind(labels).record
 
 
-def bound(instrument: Addable | Recordable | None, labels: Labels) -> Record:
+def bound_method(instrument: Addable | Recordable | None, labels: ProfileLabels) -> RecordAmount:
     """The bound `add` or `record` of an instrument, or a function that does nothing."""
     if instrument is None:
         return nothing
     handle: Any = instrument.bind(labels)
-    record: Record = getattr(handle, "record", None) or handle.add
+    record: RecordAmount = getattr(handle, "record", None) or handle.add
     return record
 
 

@@ -8,8 +8,8 @@ from functools import partial, wraps
 from typing import Any, NamedTuple
 
 from otel_obs.http import asgi, wsgi
-from otel_obs.http.asgi_exchange import Receive, Scope, Send
 from otel_obs.http.asgi_inside import begin_inside
+from otel_obs.http.asgi_types import AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, enclosing
 from otel_obs.http.observe import Observer
@@ -109,7 +109,7 @@ class AsgiFace(Face):
 
     def _measured_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
-        async def measured_call(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        async def measured_call(app: Any, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
             measuring = self.of(app)
             exchange: Any = begin_inside(scope, receive, send)
             if exchange is None and measuring is not None:

@@ -8,11 +8,17 @@ from typing import Any
 
 from otel_obs.host.counted import was_counted
 from otel_obs.host.signals import raise_interruption
-from otel_obs.http.bound_instruments import Handles, HttpInstruments, Record, adder, bound, nothing
+from otel_obs.http.bound_instruments import (
+    Handles,
+    HttpInstruments,
+    bound_add,
+    bound_method,
+    nothing,
+)
 from otel_obs.http.exclusion import Carrier, Exclusion
 from otel_obs.http.extra import ExtraLabels, check_apart
-from otel_obs.http.profiles import KNOWN_METHODS, OTHER, Classic, Connection, Outcome, Profile
-from otel_obs.sdk.fused import beginning
+from otel_obs.http.profiles import KNOWN_METHODS, OTHER, ClassicProfile, Connection, Outcome, Profile
+from otel_obs.sdk.fused import RecordAmount, beginning
 
 __all__ = ["Entry", "ExtraLabels", "HttpInstruments", "Observer", "type_name"]
 
@@ -38,8 +44,8 @@ class Entry:
     def __init__(self, method: str, scheme: str, version: str) -> None:
         self.method, self.scheme, self.version = method, scheme, version
         self.served = False
-        self.active: Record = nothing
-        self.begin: Record = nothing
+        self.active: RecordAmount = nothing
+        self.begin: RecordAmount = nothing
         self.handles: dict[tuple[Any, ...], Handles] = {}
 
 
@@ -68,7 +74,7 @@ class Observer:
         meets_loop: Callable[[], None] = lambda: None,
     ) -> None:
         self.meets_loop = meets_loop
-        self.naming: Profile = naming or Classic()
+        self.naming: Profile = naming or ClassicProfile()
         self.has_root = self.naming.has_root
         """Whether `root` is wanted."""
         self.exclude = exclude or Exclusion()
@@ -185,13 +191,13 @@ class Observer:
             labels = self.naming.error(type(error).__qualname__, "http")
             self.instruments.errors.bind(labels).add(1)
 
-    def websocket(self, name: str, connection: Connection) -> Record:
+    def websocket(self, name: str, connection: Connection) -> RecordAmount:
         """A bound websocket instrument: `websocket_open`, `_connections` or `_duration`."""
-        return bound(getattr(self.instruments, name), self.naming.connection(connection))
+        return bound_method(getattr(self.instruments, name), self.naming.connection(connection))
 
-    def messages(self, connection: Connection, direction: str) -> Record:
+    def messages(self, connection: Connection, direction: str) -> RecordAmount:
         """The bound counter of a websocket's messages."""
-        return bound(self.instruments.websocket_messages, self.naming.message(connection, direction))
+        return bound_method(self.instruments.websocket_messages, self.naming.message(connection, direction))
 
     def disown(self, family: str) -> bool:
         """Stop recording a family that somebody else defines.
@@ -246,7 +252,7 @@ class Observer:
 
     def _bind_active(self, entry: Entry) -> None:
         labels = self.naming.active(entry.method, entry.scheme, entry.served)
-        entry.active = adder(self.instruments.in_progress, labels)
+        entry.active = bound_add(self.instruments.in_progress, labels)
         entry.begin = beginning(entry.active)
 
     def _log_once(self, message: str, error: Exception | None = None) -> None:

@@ -14,7 +14,7 @@ UNKNOWN = "__unknown__"
 USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 KNOWN_METHODS = USUAL_METHODS | {"CONNECT", "QUERY", "TRACE"}
 
-Labels = dict[str, Any]
+ProfileLabels = dict[str, Any]
 
 
 class Outcome(NamedTuple):
@@ -64,22 +64,22 @@ class Profile(Protocol):
     def names_errors(self) -> bool:
         """Whether the exception that ended a request is an attribute of it."""
 
-    def active(self, method: str, scheme: str, served: bool) -> Labels:
+    def active(self, method: str, scheme: str, served: bool) -> ProfileLabels:
         """Of a request in progress; *served* tells whether a route has ever answered that method."""
 
-    def total(self, outcome: Outcome) -> Labels:
+    def total(self, outcome: Outcome) -> ProfileLabels:
         """Of the counter."""
 
-    def measured(self, outcome: Outcome) -> Labels:
+    def measured(self, outcome: Outcome) -> ProfileLabels:
         """Of durations and sizes."""
 
-    def connection(self, connection: Connection) -> Labels:
+    def connection(self, connection: Connection) -> ProfileLabels:
         """Of a websocket."""
 
-    def message(self, connection: Connection, direction: str) -> Labels:
+    def message(self, connection: Connection, direction: str) -> ProfileLabels:
         """Of a websocket's messages; *direction* is `in` or `out`."""
 
-    def error(self, error_type: str, component: str) -> Labels:
+    def error(self, error_type: str, component: str) -> ProfileLabels:
         """Of an exception that nobody handled."""
 
 
@@ -112,7 +112,7 @@ def _is_refusal(status: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Classic:
+class ClassicProfile:
     """`method`, `endpoint`, `status_code`.
 
     A method that web applications seldom serve is `_OTHER` unless a route answered it: a scanner that tries
@@ -124,15 +124,15 @@ class Classic:
     names_connection: bool = False
     names_errors: bool = False
 
-    def active(self, method: str, scheme: str, served: bool) -> Labels:
+    def active(self, method: str, scheme: str, served: bool) -> ProfileLabels:
         """Of a request in progress."""
         return {"method": method if served or method in ("GET", "POST") else OTHER}
 
-    def total(self, outcome: Outcome) -> Labels:
+    def total(self, outcome: Outcome) -> ProfileLabels:
         """Of the counter."""
         return {**self.measured(outcome), "status_code": str(outcome.status)}
 
-    def measured(self, outcome: Outcome) -> Labels:
+    def measured(self, outcome: Outcome) -> ProfileLabels:
         """Of durations and sizes."""
         route = outcome.route
         if route is None:
@@ -140,24 +140,24 @@ class Classic:
             return {"method": method, "endpoint": UNMATCHED if _is_refusal(outcome.status) else UNKNOWN}
         return {"method": outcome.method, "endpoint": route}
 
-    def connection(self, connection: Connection) -> Labels:
+    def connection(self, connection: Connection) -> ProfileLabels:
         """Of a websocket."""
         route, code = connection.route, connection.close_code
         is_refused = len(code) == 3 and _is_refusal(int(code))
         labels = {"endpoint": (UNMATCHED if is_refused else UNKNOWN) if route is None else route}
         return {**labels, "close_code": connection.close_code} if connection.close_code else labels
 
-    def message(self, connection: Connection, direction: str) -> Labels:
+    def message(self, connection: Connection, direction: str) -> ProfileLabels:
         """Of a websocket's messages."""
         return {**self.connection(connection), "direction": direction}
 
-    def error(self, error_type: str, component: str) -> Labels:
+    def error(self, error_type: str, component: str) -> ProfileLabels:
         """Of an exception that nobody handled."""
         return {"error_type": error_type, "component": component}
 
 
 @dataclass(frozen=True)
-class SemconvProfile(Classic):
+class SemconvProfile(ClassicProfile):
     """The attributes of OpenTelemetry's stable HTTP conventions; only what was sent is a status.
 
     Source: OpenTelemetry semantic conventions, HTTP metrics, `http.server.request.duration`.
@@ -168,17 +168,17 @@ class SemconvProfile(Classic):
     names_connection: bool = True
     names_errors: bool = True
 
-    def active(self, method: str, scheme: str, served: bool) -> Labels:
+    def active(self, method: str, scheme: str, served: bool) -> ProfileLabels:
         """Of a request in progress."""
         return {"http.request.method": method, "url.scheme": scheme}
 
-    def total(self, outcome: Outcome) -> Labels:
+    def total(self, outcome: Outcome) -> ProfileLabels:
         """Of the counter: a count of the durations."""
         return self.measured(outcome)
 
-    def measured(self, outcome: Outcome) -> Labels:
+    def measured(self, outcome: Outcome) -> ProfileLabels:
         """Of durations and sizes."""
-        labels: Labels = {"http.request.method": outcome.method, "url.scheme": outcome.scheme}
+        labels: ProfileLabels = {"http.request.method": outcome.method, "url.scheme": outcome.scheme}
         if outcome.version:
             labels["network.protocol.version"] = outcome.version
         if outcome.route is not None:
@@ -188,13 +188,13 @@ class SemconvProfile(Classic):
         error_type = outcome.error_type or (str(outcome.sent) if (outcome.sent or 0) >= 500 else "")
         return {**labels, "error.type": error_type} if error_type else labels
 
-    def connection(self, connection: Connection) -> Labels:
+    def connection(self, connection: Connection) -> ProfileLabels:
         """Of a websocket; the conventions have none, so these are named by their rules."""
-        labels: Labels = {"url.scheme": connection.scheme}
+        labels: ProfileLabels = {"url.scheme": connection.scheme}
         if connection.route is not None:
             labels["http.route"] = connection.root + connection.route
         return {**labels, "websocket.close_code": connection.close_code} if connection.close_code else labels
 
-    def message(self, connection: Connection, direction: str) -> Labels:
+    def message(self, connection: Connection, direction: str) -> ProfileLabels:
         """Of a websocket's messages."""
         return {**self.connection(connection), "websocket.direction": direction}

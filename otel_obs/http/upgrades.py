@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_obs.host.changes import Changes
+from otel_obs.host.changes import Replacements
 from otel_obs.http.nesting import MARK
 from otel_obs.http.websocket import ABNORMAL, TOO_BIG, Talk, client_code
 from otel_obs.http.wsgi_exchange import WsgiExchange
 
-_changes = Changes()
+_changes = Replacements()
 
 
 def watch_simple_websocket(module: Any) -> None:
@@ -43,7 +43,7 @@ def restore() -> None:
     _changes.undo()
 
 
-def accepted(exchange: WsgiExchange, environ: Any) -> None:
+def note_acceptance(exchange: WsgiExchange, environ: Any) -> None:
     """Note that the server has accepted a connection before it called the application.
 
     It becomes one when it is first used: by then it is known which route serves it.

@@ -9,7 +9,8 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
-from otel_obs.http.bound_instruments import Record, nothing
+from otel_obs.http.asgi_types import AsgiMessage
+from otel_obs.http.bound_instruments import nothing
 from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import Observer
@@ -17,8 +18,7 @@ from otel_obs.http.peer import asgi_has_left
 from otel_obs.http.prefixes import asgi_prefix
 from otel_obs.http.profiles import OTHER, Connection
 from otel_obs.http.routes import asgi_route
-
-Message = MutableMapping[str, Any]
+from otel_obs.sdk.fused import RecordAmount
 
 NO_STATUS, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1005, 1006, 1009, 1011
 REJECTED = 403
@@ -40,10 +40,10 @@ class Talk:
     def __init__(self, observer: Observer, close_code: Callable[[], str]) -> None:
         self._observer, self._close_code = observer, close_code
         self._accepted_s = 0.0
-        self._open: Record = nothing
-        self.received: Record = nothing
+        self._open: RecordAmount = nothing
+        self.received: RecordAmount = nothing
         """Counts messages from the client."""
-        self.sent: Record = nothing
+        self.sent: RecordAmount = nothing
         """Counts messages to the client."""
 
     @property
@@ -107,8 +107,8 @@ class WebSocket:
         self,
         observer: Observer,
         scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
+        receive: Callable[[], Awaitable[AsgiMessage]],
+        send: Callable[[AsgiMessage], Awaitable[None]],
     ) -> None:
         self._observer, self._receive, self._send = observer, receive, send
         self._scope = self._routed = scope
@@ -119,7 +119,7 @@ class WebSocket:
         self.is_done = False
         scope[MARK] = self
 
-    async def receive(self) -> Message:
+    async def receive(self) -> AsgiMessage:
         """Pass the client's messages on."""
         message = await self._receive()
         kind = message["type"]
@@ -130,7 +130,7 @@ class WebSocket:
             self._code = self._code or client_code(message.get("code"))
         return message
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         """Pass the application's messages on."""
         kind = message["type"]
         if kind == "websocket.send":

@@ -11,9 +11,9 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.outside import say_where
-from otel_obs.http.upgrades import accepted
+from otel_obs.http.upgrades import note_acceptance
 from otel_obs.http.wsgi_exchange import WsgiExchange
-from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, run
+from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, run_steps
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -41,13 +41,13 @@ def answer_to(scrape: Scrape, environ: WSGIEnvironment) -> PartedAnswer:
             environ.get("PATH_INFO", ""),
         )
     )
-    answer = run(steps)
+    answer = run_steps(steps)
     if environ["REQUEST_METHOD"] != "HEAD":
         answer.headers.append(("Content-Length", str(answer.size_bytes)))
     return answer
 
 
-Owns = Callable[[str], bool]
+IsOwnPath = Callable[[str], bool]
 """Tells whether the application itself has a route of that path."""
 
 
@@ -86,7 +86,7 @@ class WsgiMiddleware:
         scrape: Scrape | None = None,
         *,
         exclude: Exclusion | None = None,
-        owns: Owns | None = None,
+        owns: IsOwnPath | None = None,
         match: Callable[[WSGIEnvironment], str | None] | None = None,
     ) -> None:
         self.app = app
@@ -151,7 +151,7 @@ class WsgiMiddleware:
             exchange = WsgiExchange()
             exchange.begin(self.observer, environ, start_response)
             if environ.get("wsgi.websocket") is not None:
-                accepted(exchange, environ)
+                note_acceptance(exchange, environ)
             return exchange
         except Exception as error:
             environ[MARK] = _SKIPPED

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
 from otel_obs.errors import UnreadableError
-from otel_obs.live import files
+from otel_obs.live import served_files
 from otel_obs.reading.fetch import ACCEPT_OPENMETRICS, Fetching
 
 HOST = "127.0.0.1"
@@ -19,7 +19,7 @@ TEXT = "text/plain; charset=utf-8"
 
 class _Reply(NamedTuple):
     status: HTTPStatus
-    document: files.Document
+    document: served_files.Document
 
 
 class LiveServer(ThreadingHTTPServer):
@@ -52,11 +52,13 @@ class LiveServer(ThreadingHTTPServer):
     def reply(self, path: str) -> _Reply:
         """What there is at a path."""
         name = path.lstrip("/")
-        if name == files.TARGETS:
-            return _Reply(HTTPStatus.OK, files.targets_document(short_names(self.targets), self.interval_s))
-        if name.startswith(files.SCRAPE):
-            return self._scraped(name.removeprefix(files.SCRAPE))
-        document = files.read_asset(name)
+        if name == served_files.TARGETS:
+            return _Reply(
+                HTTPStatus.OK, served_files.targets_document(short_names(self.targets), self.interval_s)
+            )
+        if name.startswith(served_files.SCRAPE):
+            return self._scraped(name.removeprefix(served_files.SCRAPE))
+        document = served_files.read_asset(name)
         return _Reply(HTTPStatus.OK, document) if document is not None else _refusal(HTTPStatus.NOT_FOUND)
 
     def _scraped(self, index: str) -> _Reply:
@@ -68,11 +70,11 @@ class LiveServer(ThreadingHTTPServer):
             return _refusal(HTTPStatus.BAD_GATEWAY, error.problem)
         if fetched.status != HTTPStatus.OK:
             return _refusal(HTTPStatus.BAD_GATEWAY, f"answers with status {fetched.status}")
-        return _Reply(HTTPStatus.OK, files.Document(TEXT, fetched.body))
+        return _Reply(HTTPStatus.OK, served_files.Document(TEXT, fetched.body))
 
 
 def _refusal(status: HTTPStatus, error: str = "") -> _Reply:
-    return _Reply(status, files.Document(TEXT, (error or status.phrase).encode()))
+    return _Reply(status, served_files.Document(TEXT, (error or status.phrase).encode()))
 
 
 def short_names(targets: Sequence[str]) -> list[str]:
@@ -101,7 +103,7 @@ class _LiveHandler(BaseHTTPRequestHandler):
     def _send(self, given: _Reply | None) -> None:
         status, document = given or _refusal(HTTPStatus.MISDIRECTED_REQUEST)
         self.send_response(status)
-        for name, value in files.SECURITY_HEADERS:
+        for name, value in served_files.SECURITY_HEADERS:
             self.send_header(name, value)
         self.send_header("Content-Type", document.content_type)
         self.send_header("Content-Length", str(len(document.body)))

@@ -18,8 +18,8 @@ _OTHERS = frozenset(
     ["client", "upstream", "outgoing", "outbound", "grpc", "llm", "db", "size", "bytes", "progress"]
 )
 
-Key = tuple[str, LabelPairs]
-Buckets = dict[float, float]
+SeriesKey = tuple[str, LabelPairs]
+BucketCounts = dict[float, float]
 
 
 class Tick(NamedTuple):
@@ -28,10 +28,10 @@ class Tick(NamedTuple):
     seconds: float
     requests: Mapping[str, float]
     errors: Mapping[str, float]
-    buckets: Mapping[str, Buckets]
+    buckets: Mapping[str, BucketCounts]
 
 
-class Row(NamedTuple):
+class RateRow(NamedTuple):
     """One endpoint: requests a second over each of the windows, the share of errors, 95 % in seconds.
 
     `errors` and `p95_s` are over the longest window; NaN where there were no requests. `points` are the last
@@ -50,17 +50,17 @@ class Rates:
 
     def __init__(self) -> None:
         self._ticks: deque[Tick] = deque()
-        self._last: dict[Key, float] = {}
+        self._last: dict[SeriesKey, float] = {}
         self._last_s: float | None = None
         self._endpoints: dict[str, None] = {}
 
     def add(self, page: ScrapedPage, now_s: float) -> None:
         """Take in a page; *now_s* is the time of a clock that only goes forward."""
         counted, timed = _families(page)
-        values: dict[Key, float] = {}
+        values: dict[SeriesKey, float] = {}
         requests: defaultdict[str, float] = defaultdict(float)
         errors: defaultdict[str, float] = defaultdict(float)
-        buckets: defaultdict[str, Buckets] = defaultdict(dict)
+        buckets: defaultdict[str, BucketCounts] = defaultdict(dict)
         for endpoint, status, grown in self._grown(counted, values):
             self._endpoints[endpoint] = None
             requests[endpoint] += grown
@@ -78,7 +78,7 @@ class Rates:
         while self._ticks and seconds - self._ticks[0].seconds >= max(WINDOWS_S):
             seconds -= self._ticks.popleft().seconds
 
-    def _increase(self, key: Key, value: float, values: dict[Key, float]) -> float:
+    def _increase(self, key: SeriesKey, value: float, values: dict[SeriesKey, float]) -> float:
         """How much a counter has grown; one that fell, and one that is new, began at 0."""
         values[key] = value
         before = self._last.get(key)
@@ -87,7 +87,7 @@ class Rates:
         return value - before if value >= before else value
 
     def _grown(
-        self, family: ScrapedFamily | None, values: dict[Key, float]
+        self, family: ScrapedFamily | None, values: dict[SeriesKey, float]
     ) -> Iterator[tuple[str, str, float]]:
         for sample in family.samples if family is not None else ():
             if sample.name.endswith(("_bucket", "_sum", "_created")):
@@ -100,7 +100,7 @@ class Rates:
             )
 
     def _durations(
-        self, family: ScrapedFamily | None, values: dict[Key, float]
+        self, family: ScrapedFamily | None, values: dict[SeriesKey, float]
     ) -> Iterator[tuple[str, float, float]]:
         for sample in family.samples if family is not None else ():
             if sample.name.endswith("_bucket"):
@@ -110,21 +110,21 @@ class Rates:
                 except ValueError:
                     continue
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[RateRow]:
         """Every endpoint that was seen, busiest first."""
         found = [self._row(endpoint) for endpoint in self._endpoints]
         return sorted(found, key=lambda row: (*(-rate for rate in row.rates), row.endpoint))
 
-    def _row(self, endpoint: str) -> Row:
+    def _row(self, endpoint: str) -> RateRow:
         rates = tuple(self._rate(endpoint, window_s) for window_s in WINDOWS_S)
         total = sum(tick.requests.get(endpoint, 0.0) for tick in self._ticks)
         failed = sum(tick.errors.get(endpoint, 0.0) for tick in self._ticks)
-        merged: Buckets = {}
+        merged: BucketCounts = {}
         for tick in self._ticks:
             for bound, count in tick.buckets.get(endpoint, {}).items():
                 merged[bound] = merged.get(bound, 0.0) + count
         points = [tick.requests.get(endpoint, 0.0) / tick.seconds for tick in list(self._ticks)[-POINTS:]]
-        return Row(
+        return RateRow(
             endpoint, rates, failed / total if total else math.nan, quantile(0.95, merged), tuple(points)
         )
 
@@ -162,7 +162,7 @@ def _endpoint(labels: Mapping[str, str]) -> str:
     return next((labels[name] for name in _WHERE if name in labels), "")
 
 
-def quantile(q: float, buckets: Buckets) -> float:
+def quantile(q: float, buckets: BucketCounts) -> float:
     """A quantile over cumulative buckets, as `histogram_quantile` computes it; NaN without observations."""
     bounds = sorted(buckets)
     total = buckets[bounds[-1]] if bounds else 0.0

@@ -28,14 +28,14 @@ class Hunk(NamedTuple):
     new: tuple[bytes, ...]
 
 
-def replacement(node: ast.AST, text: str) -> Edit:
+def exchange(node: ast.AST, text: str) -> Edit:
     """Code in the place of a node."""
     where: ast.expr = node  # type: ignore[assignment]  # every node that is replaced has a position
     end = ((where.end_lineno or where.lineno) - 1, where.end_col_offset or 0)
     return Edit((where.lineno - 1, where.col_offset), end, text.encode())
 
 
-def removal(module: PythonModule, statement: ast.stmt) -> Edit:
+def deletion(module: PythonModule, statement: ast.stmt) -> Edit:
     """The lines of a statement go, and the blank lines that only it needed."""
     first, last = module.first_line(statement) - 1, statement.end_lineno or statement.lineno
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -61,13 +61,13 @@ def _with_names(module: PythonModule, node: _Import, names: list[ast.alias]) -> 
         parent = module.parents[node]
         fields = (getattr(parent, name, None) for name in ("body", "orelse", "finalbody"))
         is_only = parent is not module.tree and [node] in fields
-        return editing.replacement(node, "pass") if is_only else editing.removal(module, node)
+        return editing.exchange(node, "pass") if is_only else editing.deletion(module, node)
     shorter: _Import
     if isinstance(node, ast.ImportFrom):
         shorter = ast.ImportFrom(module=node.module, names=names, level=node.level)
     else:
         shorter = ast.Import(names=names)
-    return editing.replacement(node, ast.unparse(shorter))
+    return editing.exchange(node, ast.unparse(shorter))
 
 
 def added_imports(module: PythonModule, lines: Iterable[str]) -> list[Edit]:

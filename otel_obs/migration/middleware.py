@@ -38,7 +38,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 WHAT = "middleware of your own that counts requests"
 
 
-class Hook(NamedTuple):
+class RequestHook(NamedTuple):
     """A function that runs around each request."""
 
     function: _Function
@@ -66,7 +66,7 @@ def find_middleware(module: PythonModule, foreign: Collection[str]) -> Iterator[
     if not hooks:
         return
     metrics = dict(_declared(module))
-    by_app: defaultdict[str, list[Hook]] = defaultdict(list)
+    by_app: defaultdict[str, list[RequestHook]] = defaultdict(list)
     for hook in hooks:
         by_app[module.text(hook.app)].append(hook)
     memories = _memories(module)
@@ -76,7 +76,7 @@ def find_middleware(module: PythonModule, foreign: Collection[str]) -> Iterator[
 
 def _of_application(
     module: PythonModule,
-    hooks: list[Hook],
+    hooks: list[RequestHook],
     metrics: dict[str, DeclaredMetric],
     memories: dict[tuple[str, str], list[ast.AST]],
     foreign: Collection[str],
@@ -115,7 +115,9 @@ def _of_application(
             )
 
 
-def _replaced(module: PythonModule, hooks: list[Hook], metrics: list[DeclaredMetric]) -> Iterator[FoundCode]:
+def _replaced(
+    module: PythonModule, hooks: list[RequestHook], metrics: list[DeclaredMetric]
+) -> Iterator[FoundCode]:
     remedy = "otel_obs.instrument measures the application; these families take the place: " + ", ".join(
         dict.fromkeys(KINDS[metric.kind] for metric in metrics)
     )
@@ -133,7 +135,7 @@ def _names(metric: DeclaredMetric) -> str:
     return f"to keep the name, set OTEL_OBS_NAMES={KINDS[metric.kind]}={metric.family}"
 
 
-def _hooks(module: PythonModule) -> Iterator[Hook]:
+def _hooks(module: PythonModule) -> Iterator[RequestHook]:
     for node in module.nodes:
         if not isinstance(node, _Function) or len(node.decorator_list) != 1:
             continue
@@ -143,7 +145,7 @@ def _hooks(module: PythonModule) -> Iterator[Hook]:
             continue
         is_http = isinstance(sign, ast.Call) and called.attr == "middleware" and _is_http(sign)
         if is_http or (called is sign and called.attr in FLASK_HOOKS):
-            yield Hook(node, called.value)
+            yield RequestHook(node, called.value)
 
 
 def _is_http(sign: ast.Call) -> bool:

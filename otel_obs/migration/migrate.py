@@ -141,7 +141,7 @@ def _edits(module: PythonModule, found: Sequence[FoundCode], foreign: Collection
         elif not any(parent in removed for parent in _above(module, owner)):
             passes.add(block[0])
     gone = {node for each in removed for node in ast.walk(each)}
-    edits = [editing.removal(module, statement) for statement in removed - passes]
+    edits = [editing.deletion(module, statement) for statement in removed - passes]
     edits += [_whole(module, statement, "pass") for statement in passes]
     for node, text in replaced.items():
         if node in gone:
@@ -172,7 +172,7 @@ def _above(module: PythonModule, node: ast.AST | None) -> Iterable[ast.AST]:
 
 def _whole(module: PythonModule, statement: ast.stmt, text: str) -> Edit:
     """Code in the place of a statement, with the line's end that the file has."""
-    edit = editing.replacement(statement, text)
+    edit = editing.exchange(statement, text)
     first = module.first_line(statement) - 1
     body = edit.text.replace(b"\n", module.newline)
     return Edit((first, statement.col_offset), edit.end, body)
@@ -183,4 +183,4 @@ def _part(module: PythonModule, node: ast.AST, text: str) -> Edit:
     if node in getattr(module.parents[node], "decorator_list", ()):
         assert isinstance(node, ast.expr)
         return editing.line_removal(node.lineno, node.end_lineno or node.lineno)
-    return editing.replacement(node, text)
+    return editing.exchange(node, text)

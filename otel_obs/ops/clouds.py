@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from otel_obs.ops.collector_config import (
     COLLECTOR_IMAGE,
@@ -21,13 +21,12 @@ from otel_obs.ops.collector_config import (
 from otel_obs.ops.dockerfile import USER
 from otel_obs.ops.promql import row_of
 from otel_obs.ops.service_facts import MonitoredService
-from otel_obs.ops.yaml_text import yaml_text
+from otel_obs.ops.yaml_text import YamlMapping, yaml_text
 
 METRICS_PORT = 9464
 INSIDE = "127.0.0.1"
 REGION, ACCOUNT, PROJECT = "eu-central-1", "123456789012", "my-project"
 _CONFIG = "COLLECTOR_CONFIG"
-Definition = dict[str, Any]
 
 
 class CloudMetric(NamedTuple):
@@ -98,7 +97,7 @@ def _variables(service: CloudService) -> dict[str, str]:
     }
 
 
-def cloudwatch_config(service: CloudService) -> Definition:
+def cloudwatch_config(service: CloudService) -> YamlMapping:
     """The collector beside an ECS task: metrics to CloudWatch, spans to X-Ray's own entry for OTLP.
 
     CloudWatch bills each set of dimensions as a metric: only those of the declarations are kept.
@@ -136,7 +135,7 @@ def cloudwatch_config(service: CloudService) -> Definition:
     )
 
 
-def google_config(service: CloudService) -> Definition:
+def google_config(service: CloudService) -> YamlMapping:
     """The collector beside a Cloud Run service: metrics to Cloud Monitoring, spans to Cloud Trace."""
     prefix = f"workload.googleapis.com/{service.name}"
     return collector_config(
@@ -161,7 +160,7 @@ def google_config(service: CloudService) -> Definition:
     )
 
 
-def ecs_task(service: CloudService) -> Definition:
+def ecs_task(service: CloudService) -> YamlMapping:
     """A task definition for Fargate; the collector's configuration is a parameter of Systems Manager."""
     logs = {
         "logDriver": "awslogs",
@@ -220,7 +219,7 @@ def ecs_task(service: CloudService) -> Definition:
     }
 
 
-def cloud_run(service: CloudService) -> Definition:
+def cloud_run(service: CloudService) -> YamlMapping:
     """A Cloud Run service with the collector as its second container."""
     app = {
         "name": "app",

@@ -15,6 +15,7 @@ from otel_obs.ops.collector_config import (
 )
 from otel_obs.ops.dashboards import TRACES_UID
 from otel_obs.ops.prometheus_config import ScrapeJob, prometheus_flags
+from otel_obs.ops.yaml_text import YamlMapping
 
 PROMETHEUS_IMAGE = "prom/prometheus:v3.5.0"
 ALERTMANAGER_IMAGE = "prom/alertmanager:v0.28.1"
@@ -26,8 +27,6 @@ LOGS_PATH = "/insert/opentelemetry/v1/logs"
 LOGS_PLUGIN = "victoriametrics-logs-datasource"
 PASSWORD_SECRET = "grafana-admin-password"
 COLLECTOR_JOB = ScrapeJob("collector", (f"collector:{SELF_PORT}",))
-
-Definition = dict[str, Any]
 
 
 class ComposePaths(NamedTuple):
@@ -80,7 +79,7 @@ class ComposeStack:
     app: AppImage | None = None
     has_stores: bool = True
 
-    def config(self) -> Definition:
+    def config(self) -> YamlMapping:
         """The compose file as values."""
         services = {"prometheus": self._prometheus(), "alertmanager": self._alertmanager()}
         services["grafana"] = self._grafana()
@@ -100,7 +99,7 @@ class ComposeStack:
             "secrets": {PASSWORD_SECRET: {"file": f"{self.paths.secrets}/{PASSWORD_SECRET}"}},
         }
 
-    def _prometheus(self) -> Definition:
+    def _prometheus(self) -> YamlMapping:
         flags = prometheus_flags(
             "/prometheus", config="/etc/prometheus/prometheus.yml", address="0.0.0.0:9090"
         )
@@ -114,7 +113,7 @@ class ComposeStack:
             healthcheck=_answers(9090, "/-/ready"),
         )
 
-    def _alertmanager(self) -> Definition:
+    def _alertmanager(self) -> YamlMapping:
         secrets = f"{self.paths.secrets}/alertmanager"
         return _service(
             ALERTMANAGER_IMAGE,
@@ -128,7 +127,7 @@ class ComposeStack:
             healthcheck=_answers(9093, "/-/ready"),
         )
 
-    def _grafana(self) -> Definition:
+    def _grafana(self) -> YamlMapping:
         environment = {
             "GF_SECURITY_ADMIN_PASSWORD__FILE": f"/run/secrets/{PASSWORD_SECRET}",
             "GF_USERS_ALLOW_SIGN_UP": "false",
@@ -150,7 +149,7 @@ class ComposeStack:
             healthcheck=_answers(3000, "/api/health"),
         )
 
-    def _collector(self) -> Definition:
+    def _collector(self) -> YamlMapping:
         # Its image has neither a shell nor a client, so Docker cannot ask it: Prometheus does.
         return _service(
             COLLECTOR_IMAGE,
@@ -161,7 +160,7 @@ class ComposeStack:
             deploy={"resources": {"limits": {"memory": "512M"}}},
         )
 
-    def _traces(self) -> Definition:
+    def _traces(self) -> YamlMapping:
         return _service(
             TRACES_IMAGE,
             TRACES_PORT,
@@ -171,7 +170,7 @@ class ComposeStack:
             user="0",
         )
 
-    def _app(self, app: AppImage) -> Definition:
+    def _app(self, app: AppImage) -> YamlMapping:
         sent = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://collector:{HTTP_PORT}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -189,7 +188,7 @@ class ComposeStack:
         }
 
 
-def _service(image: str, port: int, published: int = 0, **rest: Any) -> Definition:
+def _service(image: str, port: int, published: int = 0, **rest: Any) -> YamlMapping:
     """A part that starts again when it ends, and that only this machine reaches."""
     return {
         "image": image,
@@ -200,11 +199,11 @@ def _service(image: str, port: int, published: int = 0, **rest: Any) -> Definiti
     }
 
 
-def _confined() -> Definition:
+def _confined() -> YamlMapping:
     return {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
 
 
-def _answers(port: int, path: str) -> Definition:
+def _answers(port: int, path: str) -> YamlMapping:
     """The images of these parts have wget; `localhost` may be the address of IPv6, where nobody listens."""
     return {
         "test": ["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}{path}"],
@@ -215,7 +214,7 @@ def _answers(port: int, path: str) -> Definition:
     }
 
 
-def _logs() -> Definition:
+def _logs() -> YamlMapping:
     return _service(
         LOGS_IMAGE,
         LOGS_PORT,
@@ -227,7 +226,7 @@ def _logs() -> Definition:
 
 def store_sources(
     traces_url: str = f"http://traces:{TRACES_PORT}", logs_url: str = f"http://logs:{LOGS_PORT}"
-) -> list[Definition]:
+) -> list[YamlMapping]:
     """Grafana's data sources for the stores of traces and logs."""
     return [
         {
@@ -249,7 +248,7 @@ def store_sources(
 
 def traces_config(
     directory: str = "/data", address: str = ANYWHERE, http: int = HTTP_PORT, page: int = TRACES_PORT
-) -> Definition:
+) -> YamlMapping:
     """Jaeger's configuration: everything in one process, traces on disk for as long as logs are kept.
 
     Args:
@@ -284,6 +283,6 @@ def traces_config(
     }
 
 
-def store_collector() -> Definition:
+def store_collector() -> YamlMapping:
     """The collector's configuration for these stores."""
     return stores_config(f"http://traces:{HTTP_PORT}", f"http://logs:{LOGS_PORT}{LOGS_PATH}")

@@ -19,7 +19,7 @@ from otel_obs.host.weak import WeakObjects
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._asked_gauge import AskedGauge
 from otel_obs.sdk import Counter, Gauge, Histogram, MeterProvider
-from otel_obs.sdk.aggregate import Aggregator, Plan
+from otel_obs.sdk.aggregate import AggregationPlan, Aggregator
 
 SCOPE = "otel_obs.prometheus"
 """The instrumentation scope of every metric that is made here."""
@@ -191,7 +191,7 @@ class Definition:
     def apply(self, cells: Any, value: float) -> None:
         """Record to cells that `blank` has made."""
         worker = _service.current().provider.worker
-        Aggregator(worker, Plan(self.plain_stream())).store(cells, 0, value)
+        Aggregator(worker, AggregationPlan(self.plain_stream())).store(cells, 0, value)
 
     def restart(self, handle: Any, created_s: float) -> None:
         """Have a series begin anew."""

@@ -46,7 +46,7 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
         metric = registered.get(stream)
         if metric is None and (stream in known or REGISTRY_KEY in dict(stream.scope.attributes)):
             continue
-        alone = _families.alone(column)
+        alone = _families.without_worker(column)
         if _is_written_alike(alone) and not (metric is not None and metric._makes_samples):
             columns.append(alone)
             registered.pop(stream, None)
@@ -55,9 +55,9 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
         elif not is_metric(metric):  # it was asked before, and said what it has to say
             registered.pop(stream)
     families = [
-        family for column in left.values() for family in _families.families(column, theirs._use_created)
+        family for column in left.values() for family in _families.families_of(column, theirs._use_created)
     ]
-    with _families.reading({column.table.stream: column for column in snapshot.columns}):
+    with _families.reading_columns({column.table.stream: column for column in snapshot.columns}):
         for metric in dict.fromkeys(registered.values()):
             if is_metric(metric):
                 families += metric.collect()

@@ -26,7 +26,7 @@ from otel_obs.prometheus._binding import PER_WORKER, PID, SCOPE, TYPE_KEY
 from otel_obs.prometheus._inventory import ask_now, sweep
 
 
-class Numbers:
+class SeriesNumbers:
     """The numbers of one metric over all workers, by its series."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -57,12 +57,12 @@ _TYPES = {
     Kind.HISTOGRAM: "histogram",
 }
 
-Columns = dict[Stream, Column]
+FamilyColumns = dict[Stream, Column]
 
-_reading: ContextVar[Columns | None] = ContextVar("otel_obs.prometheus.reading", default=None)
+_reading: ContextVar[FamilyColumns | None] = ContextVar("otel_obs.prometheus.reading", default=None)
 
 
-def read() -> Columns:
+def read() -> FamilyColumns:
     """Every stream of every worker as it is now, or as it was when the reading under way began."""
     under_way = _reading.get()
     if under_way is not None:
@@ -74,15 +74,15 @@ def read() -> Columns:
 
 
 @contextmanager
-def one_reading() -> Iterator[Columns]:
+def one_reading() -> Iterator[FamilyColumns]:
     """Have every `read` inside see the same moment."""
     columns = read()
-    with reading(columns):
+    with reading_columns(columns):
         yield columns
 
 
 @contextmanager
-def reading(columns: Columns) -> Iterator[None]:
+def reading_columns(columns: FamilyColumns) -> Iterator[None]:
     """Have every `read` inside find *columns*."""
     token = _reading.set(columns)
     try:
@@ -108,7 +108,7 @@ def family_of(stream: Stream) -> Metric:
     return Metric(name, stream.description, kind, unit_word(stream.unit))
 
 
-def families(column: Column, has_created: bool) -> list[Metric]:
+def families_of(column: Column, has_created: bool) -> list[Metric]:
     """A column of one of our metrics that this worker may never have heard of."""
     stream = column.table.stream
     if stream.kind not in _TYPES:  # a view has made something else of it
@@ -138,7 +138,7 @@ def add_samples(family: Metric, column: Column, has_created: bool, label_names: 
             samples.append(Sample(created, labels, table.created_s[at]))
 
 
-def alone(column: Column) -> Column:
+def without_worker(column: Column) -> Column:
     """Take off the label that tells workers apart where there is only one, as `prometheus_client` does."""
     table = column.table
     if table.stream.merge != PER_WORKER or not is_ours(table.stream):

@@ -259,11 +259,11 @@ class Recorded(Arriving):
             column = columns.get(stream)
             if column is None:
                 column = self._own_column(stream)
-            column = _families.alone(column)
+            column = _families.without_worker(column)
             if self._is_as_declared(stream):
                 _families.add_samples(family, column, has_created, self._labelnames)
             else:
-                others += _families.families(column, has_created)
+                others += _families.families_of(column, has_created)
         return others or [family]
 
     def _collected_streams(self) -> list[Stream]:
@@ -272,7 +272,7 @@ class Recorded(Arriving):
     def _own_samples(self) -> Iterable[Metric]:
         """What the application's class makes of the numbers, here of those of all workers."""
         columns = {} if self._is_displaced else _families.read()
-        over_workers = _families.Numbers([columns[each] for each in self.streams() if each in columns])
+        over_workers = _families.SeriesNumbers([columns[each] for each in self.streams() if each in columns])
         if self._is_parent() and self._type != "gauge":
             for attributes in over_workers.attributes():
                 if attributes.keys() == set(self._labelnames):

@@ -22,8 +22,8 @@ from otel_obs.sdk.aggregate import note_extremes
 from otel_obs.sdk.context import current_context
 
 _INF = inf
-Labels = Mapping[str, str]
-_check_exemplar: Callable[[Labels], None] = theirs._validate_exemplar  # type: ignore[attr-defined]
+GivenExemplar = Mapping[str, str]
+_check_exemplar: Callable[[GivenExemplar], None] = theirs._validate_exemplar  # type: ignore[attr-defined]
 """Raises a `ValueError` for labels that `prometheus_client` does not take."""
 
 
@@ -37,7 +37,7 @@ def added(amount: Any) -> float:
 class RecordedCounter(Recorded, prometheus_client.Counter):
     """A total that only grows."""
 
-    def inc(self, amount: float = 1, exemplar: Labels | None = None) -> None:
+    def inc(self, amount: float = 1, exemplar: GivenExemplar | None = None) -> None:
         """Add *amount*, which is not negative.
 
         Raises:
@@ -121,7 +121,7 @@ class RecordedSummary(Recorded, prometheus_client.Summary):
 class RecordedHistogram(Recorded, prometheus_client.Histogram):
     """How many observations fell below each of some bounds."""
 
-    def observe(self, amount: float, exemplar: Labels | None = None) -> None:
+    def observe(self, amount: float, exemplar: GivenExemplar | None = None) -> None:
         """Count *amount* in its bucket, and add it to the sum.
 
         Raises:

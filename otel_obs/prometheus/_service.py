@@ -31,7 +31,7 @@ class ClientService(Protocol):
         """How families are named and labelled."""
 
 
-class _Alone:
+class _LoneService:
     """Serves where otel_obs is switched off or has wrong settings: metrics go on, each process its own."""
 
     options = Options(has_target_info=False)
@@ -62,7 +62,7 @@ def current() -> ClientService:
     with _CurrentService.lock:
         service = _CurrentService.service
         if service is None:
-            service = _configured() or _Alone()
+            service = _configured() or _LoneService()
             set_current(service)
         return service
 

@@ -19,7 +19,7 @@ _LATER = {"prometheus_client.aiohttp": "make_aiohttp_handler", "prometheus_clien
 """What needs other packages, which are not imported for its sake."""
 
 
-def sharing(serve: Callable[..., Any]) -> Callable[..., Any]:
+def serving_all_workers(serve: Callable[..., Any]) -> Callable[..., Any]:
     """A function that serves a registry, which is merged over workers then."""
     signature = inspect.signature(serve)
 
@@ -40,7 +40,7 @@ def _have_share(module: Any, name: str) -> None:
     before = getattr(module, name, None)
     if before is None:
         return
-    after = sharing(before)
+    after = serving_all_workers(before)
     for holder in (module, prometheus_client):
         if getattr(holder, name, None) is before:
             setattr(holder, name, after)
@@ -52,4 +52,4 @@ _have_share(asgi, "make_asgi_app")
 for _module_name, _name in _LATER.items():
     register_post_import_hook(partial(_have_share, name=_name), _module_name)
 _factory = exposition.MetricsHandler.factory.__func__  # type: ignore[attr-defined]
-exposition.MetricsHandler.factory = classmethod(sharing(_factory))  # type: ignore[assignment,method-assign]
+exposition.MetricsHandler.factory = classmethod(serving_all_workers(_factory))  # type: ignore[assignment,method-assign]

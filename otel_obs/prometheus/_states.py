@@ -45,10 +45,10 @@ class _Stated(Recorded):
         The first process of a service states much as it imports the application, and may never record: there
         it comes along with the first record.
         """
-        return self._definition.is_open or _Process.is_worker or _is_spawned()
+        return self._definition.is_open or _ProcessStates.is_worker or _is_spawned()
 
 
-class _Process:
+class _ProcessStates:
     is_worker = False
 
 
@@ -58,7 +58,7 @@ def _is_spawned() -> bool:
 
 
 def _after_fork_in_child() -> None:
-    _Process.is_worker = True
+    _ProcessStates.is_worker = True
 
 
 forks.after_in_child(_after_fork_in_child)

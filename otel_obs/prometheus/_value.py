@@ -28,9 +28,9 @@ class Located(Protocol):
         """Keep an exemplar of `prometheus_client`'s."""
 
 
-Merged = Callable[[Located, int], float]
+MergedValue = Callable[[Located, int], float]
 
-merged: ContextVar[Merged | None] = ContextVar("otel_obs.prometheus.merged", default=None)
+merged: ContextVar[MergedValue | None] = ContextVar("otel_obs.prometheus.merged", default=None)
 """What a number is over all workers, while a subclass makes samples of its own from it."""
 
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import Any
 
 from prometheus_client import asgi as theirs
 from prometheus_client import registry as registries
 
+from otel_obs.http.asgi_types import AsgiMessage, AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.prometheus.registry import REGISTRY, Collector, share
 
 __all__ = ["make_asgi_app"]
 
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+Application = Callable[[AsgiScope, AsgiReceive, AsgiSend], Coroutine[Any, Any, None]]
 
 THEIRS: Callable[..., Application] = theirs.make_asgi_app
 
@@ -40,7 +37,7 @@ def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = Fa
 
     last_s = 0.0
 
-    def answer_it(scope: Scope) -> list[Message]:
+    def answer_it(scope: AsgiScope) -> list[AsgiMessage]:
         nonlocal last_s
         started_s = perf_counter()
         try:
@@ -48,7 +45,7 @@ def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = Fa
         finally:
             last_s = perf_counter() - started_s
 
-    async def prometheus_app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def prometheus_app(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         if last_s > LONG_S:
             answer = await _aside(lambda: answer_it(scope))
         else:
@@ -61,14 +58,14 @@ def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = Fa
     return prometheus_app
 
 
-def _answer(application: Application, scope: Scope) -> list[Message]:
+def _answer(application: Application, scope: AsgiScope) -> list[AsgiMessage]:
     """What *application* sends; it never waits for anything but a request that is there."""
-    answer: list[Message] = []
+    answer: list[AsgiMessage] = []
 
-    async def receive() -> Message:
+    async def receive() -> AsgiMessage:
         return {"type": "http.request"}
 
-    async def send(message: Message) -> None:
+    async def send(message: AsgiMessage) -> None:
         answer.append(_spelt(message))
 
     try:
@@ -78,20 +75,20 @@ def _answer(application: Application, scope: Scope) -> list[Message]:
     raise RuntimeError("the application of prometheus_client waits for something")
 
 
-def _spelt(message: Message) -> Message:
+def _spelt(message: AsgiMessage) -> AsgiMessage:
     """Headers in lower case, as ASGI has them: a middleware that compresses sees what is compressed then."""
     if message["type"] != "http.response.start":
         return message
     return {**message, "headers": [(name.lower(), value) for name, value in message["headers"]]}
 
 
-async def _aside(work: Callable[[], list[Message]]) -> list[Message]:
+async def _aside(work: Callable[[], list[AsgiMessage]]) -> list[AsgiMessage]:
     """Run *work* on a thread of its own: a busy pool of threads may not keep a scrape waiting."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return work()  # trio's loop
-    done: asyncio.Future[list[Message]] = loop.create_future()
+    done: asyncio.Future[list[AsgiMessage]] = loop.create_future()
 
     def run() -> None:
         try:
@@ -105,7 +102,9 @@ async def _aside(work: Callable[[], list[Message]]) -> list[Message]:
     return await done
 
 
-def _resolve(done: asyncio.Future[list[Message]], error: Exception | None, answer: list[Message]) -> None:
+def _resolve(
+    done: asyncio.Future[list[AsgiMessage]], error: Exception | None, answer: list[AsgiMessage]
+) -> None:
     if done.done():
         return
     if error is not None:

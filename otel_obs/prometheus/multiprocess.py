@@ -74,7 +74,7 @@ def _everything(filed: Iterable[Metric]) -> Iterator[Metric]:
     merged: dict[str, Metric] = {}
     for stream, column in columns.items():
         if _families.is_ours(stream):
-            for family in _families.families(column, has_created=False):
+            for family in _families.families_of(column, has_created=False):
                 _merge(merged.setdefault(family.name, family), family)
     for family in filed:
         _merge(merged.setdefault(family.name, family), family)

@@ -47,7 +47,7 @@ Make = Callable[[], Any]
 """Makes an exporter."""
 
 
-def push_readers(settings: Settings, claims: Claims) -> list[Any]:
+def readers_named(settings: Settings, claims: Claims) -> list[Any]:
     """The readers for every exporter of metrics that is installed, but `prometheus`, which is `/metrics`."""
     names = [name for name in settings.metrics_exporters if name != "prometheus"]
     return _installed(names, lambda name: _reader(name, settings), "metrics are not pushed there", claims)

@@ -23,7 +23,7 @@ from otel_obs.settings import Settings
 
 _logger = logging.getLogger("otel_obs")
 
-Undo = Callable[[], object]
+UndoLater = Callable[[], object]
 
 
 class Sending:
@@ -40,7 +40,7 @@ class Sending:
         self,
         settings: Settings,
         provider: MeterProvider,
-        undo_later: Callable[[Undo], object],
+        undo_later: Callable[[UndoLater], object],
         claims: Claims,
     ) -> None:
         self._provider, self._undo_later = provider, undo_later

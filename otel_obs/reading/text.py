@@ -58,7 +58,7 @@ class PageReader:
             line = body.count(b"\n", 0, error.start) + 1
             flaws.append(Flaw(line, "encoding", f"byte {error.start} is not UTF-8"))
             text = body.decode(errors="replace")
-        reading = _Reading(page_format or guess_format(text), self._series)
+        reading = _PageReading(page_format or guess_format(text), self._series)
         for flaw in flaws:
             reading.page.add_flaw(flaw)
         return reading.read(text)
@@ -78,7 +78,7 @@ def read_page(body: bytes, page_format: PageFormat | None = None) -> ScrapedPage
     return PageReader().read(body, page_format)
 
 
-class _Reading:
+class _PageReading:
     """The state of reading one page."""
 
     def __init__(self, page_format: PageFormat, series: Callable[[str], ScrapedSeries]) -> None:

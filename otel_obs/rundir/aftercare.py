@@ -23,7 +23,7 @@ from otel_obs.host.proc import Process
 from otel_obs.host.signals import tolerate
 from otel_obs.rundir.apart import sweep_marks
 from otel_obs.rundir.directory import DIRECTORY_FLAGS, MEMBERS, RunDir, lock, remove_tree, unlock
-from otel_obs.rundir.roots import LEAVING, ROOT, RecordedRoot, file_name, is_alive, is_dead, recorded
+from otel_obs.rundir.roots import LEAVING, ROOT, RecordedRoot, file_name, is_alive, is_dead, recorded_roots
 
 _LOCK = "aftercare.lock"
 _PACES = ((2.0, 0.003), (60.0, 0.05), (math.inf, 0.5))
@@ -82,7 +82,7 @@ def leave_behind(run_dir: RunDir, shared: Shared, left: Left = "by the last") ->
         shared: Of the roots, the inodes of the listening sockets that they share with their workers.
         left: By whom. All but the first are about to end, and say so.
     """
-    own = proc.this_process() or proc.unseen(os.getpid())
+    own = proc.this_process() or proc.hidden_process(os.getpid())
     with tolerate(OSError, ValueError):
         # Before the lock: who holds it looks for such names once more when it has given it up.
         if left != "by the first":
@@ -158,7 +158,7 @@ class _Aftercare:
 
     def _has_news(self) -> bool:
         """Whether others have said that they are about to end."""
-        names = frozenset(each.name for each in recorded(os.listdir(self._directory), LEAVING))
+        names = frozenset(each.name for each in recorded_roots(os.listdir(self._directory), LEAVING))
         before, self._leaving = self._leaving, names
         if names - before:
             self._news_s = time.monotonic()
@@ -168,10 +168,10 @@ class _Aftercare:
         """Whether to wait on; what nobody needs any more is removed."""
         self._has_news()
         now_s = time.monotonic()
-        if any(map(is_alive, recorded(self._leaving, LEAVING))):
+        if any(map(is_alive, recorded_roots(self._leaving, LEAVING))):
             self._alone_s = now_s
             return now_s - self._news_s < _FOR_WORKERS_S
-        roots = recorded(os.listdir(self._directory), ROOT)
+        roots = recorded_roots(os.listdir(self._directory), ROOT)
         if all(is_dead(root) or is_ending(root, self._shared) for root in roots):
             # Who is left is about to end too, by itself or not.
             return not self._remove() and now_s - self._alone_s < _FOR_WORKERS_S

@@ -17,7 +17,7 @@ from otel_obs.host import proc
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, fcntl, user_path_of
-from otel_obs.rundir.roots import RecordedRoot, file_name, is_dead, recorded
+from otel_obs.rundir.roots import RecordedRoot, file_name, is_dead, recorded_roots
 
 _APART, _ENDING = ".apart-", ".apart"
 _SPACE = 1 << 62
@@ -62,7 +62,7 @@ def _is_ours(path: str) -> bool:
 
 
 def _own() -> Process:
-    return proc.this_process() or proc.unseen(os.getpid())
+    return proc.this_process() or proc.hidden_process(os.getpid())
 
 
 def workers_apart(bases: Sequence[str], nonce: str) -> list[int]:
@@ -85,7 +85,7 @@ def _living(user_path: str, beginning: str) -> list[RecordedRoot]:
             if name.startswith(beginning):
                 path = os.path.join(user_path, name)
                 with tolerate(OSError):
-                    made_by = recorded([os.readlink(path)], _ENDING)
+                    made_by = recorded_roots([os.readlink(path)], _ENDING)
                     if any(map(is_dead, made_by)) or not made_by:
                         os.unlink(path)
                     found += [each for each in made_by if not is_dead(each)]

@@ -22,7 +22,7 @@ from otel_obs.rundir.lineage import (
 )
 
 RUN_VARIABLE = "_OTEL_OBS_RUN"
-Rule = Literal["service id", "environment", "kernel", "socket", "unknown"]
+KnownBy = Literal["service id", "environment", "kernel", "socket", "unknown"]
 Sockets = Mapping[int, tuple[int, str]]
 
 _REMEDY = "set OTEL_OBS_SERVICE_ID to one value for all workers of the service"
@@ -45,7 +45,7 @@ class Identity(NamedTuple):
 
     nonce: str
     joined: bool
-    rule: Rule = "kernel"
+    rule: KnownBy = "kernel"
     reason: str = ""
     root: Process | None = None
     heads: tuple[Process, ...] = ()
@@ -196,7 +196,7 @@ def _by_socket(candidate: Candidate, lineage: Lineage, version: int) -> Identity
 
 def _unseen(candidate: Candidate, version: int) -> Identity:
     """What is left where /proc does not show this process."""
-    parent = proc.unseen(candidate.parent)
+    parent = proc.hidden_process(candidate.parent)
     if is_multiprocessing_child(candidate.command):
         name = digest((parent.pid, parent.start, "", *_machine(), version))
         reason = f"process {parent.pid} has started it by multiprocessing; /proc shows neither"
@@ -214,7 +214,7 @@ def _unseen(candidate: Candidate, version: int) -> Identity:
 def _starter(candidate: Candidate) -> Process | None:
     if candidate.parent <= 0:
         return None
-    return proc.look_up(candidate.parent) or proc.unseen(candidate.parent)
+    return proc.look_up(candidate.parent) or proc.hidden_process(candidate.parent)
 
 
 def _machine() -> tuple[str, str]:

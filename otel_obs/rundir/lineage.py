@@ -104,7 +104,7 @@ def _hidden_parent(process: Process, command: Sequence[str]) -> Process | None:
     """The process that forked or spawned this one and that /proc hides; an adopter has another session."""
     if not process.is_fork and not is_multiprocessing_child(command):
         return None
-    parent = proc.unseen(process.parent)
+    parent = proc.hidden_process(process.parent)
     return parent if parent.session == process.session else None
 
 

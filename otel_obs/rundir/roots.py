@@ -31,7 +31,7 @@ def file_name(process: Process, ending: str) -> str:
     return f"{process.pid}-{process.start}-{process.image}-{_place()}{ending}"
 
 
-def recorded(names: Iterable[str], *endings: str) -> list[RecordedRoot]:
+def recorded_roots(names: Iterable[str], *endings: str) -> list[RecordedRoot]:
     """The processes that files of these endings name; what is no such name is left out."""
     found = []
     for name in names:
@@ -54,7 +54,7 @@ def is_alive(process: RecordedRoot) -> bool | None:
     if now.has_ended:
         return False
     if process.start.startswith("i"):
-        return proc.unseen(process.pid).start in ("", process.start)
+        return proc.hidden_process(process.pid).start in ("", process.start)
     return now.start == process.start and (not now.image or not process.image or now.image == process.image)
 
 
@@ -65,7 +65,7 @@ def _is_alive_unseen(process: RecordedRoot) -> bool | None:
         return False  # it would be shown, by the number that it has there
     if not proc.exists(process.pid):
         return False
-    now = proc.unseen(process.pid)
+    now = proc.hidden_process(process.pid)
     if now.has_ended:
         return False
     if process.start.startswith("i") and now.start:

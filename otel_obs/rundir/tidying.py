@@ -22,7 +22,7 @@ from otel_obs.rundir.directory import (
     remove_tree,
     user_path_of,
 )
-from otel_obs.rundir.roots import ROOT, STARTER, RecordedRoot, is_alive, is_dead, recorded
+from otel_obs.rundir.roots import ROOT, STARTER, RecordedRoot, is_alive, is_dead, recorded_roots
 
 DOUBT = "doubt"
 """Made by a sweep that found no member and cannot know if the root lives; gone when somebody joins."""
@@ -61,7 +61,7 @@ def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[Left]:
             if fresh < 0:
                 left.append(Left(run_dir, True))
                 continue
-            if all(map(is_over, recorded(run_dir.names(), ROOT))):
+            if all(map(is_over, recorded_roots(run_dir.names(), ROOT))):
                 _remove(run_dir)
             else:
                 left.append(Left(run_dir, False))
@@ -170,12 +170,12 @@ def _sweep_open(user: int, name: str, directory: int, is_over: IsOver) -> None:
 
 def _is_over(directory: int, is_over: IsOver) -> bool:
     names = os.listdir(directory)
-    return all(map(is_over, recorded(names, ROOT, STARTER))) or _is_long_doubted(directory, names)
+    return all(map(is_over, recorded_roots(names, ROOT, STARTER))) or _is_long_doubted(directory, names)
 
 
 def _is_long_doubted(directory: int, names: Sequence[str]) -> bool:
     """Whether nobody has joined for long, where nobody here can see whether the roots live."""
-    if any(is_alive(each) for each in recorded(names, ROOT, STARTER)):
+    if any(is_alive(each) for each in recorded_roots(names, ROOT, STARTER)):
         return False
     if DOUBT not in names:
         os.close(

@@ -30,7 +30,7 @@ _logger = logging.getLogger("otel_obs")
 Translate = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-class Plan(NamedTuple):
+class AggregationPlan(NamedTuple):
     """How one instrument is aggregated into one stream.
 
     Attributes:
@@ -96,7 +96,7 @@ class AggregateSeries:
 class Aggregator:
     """The series of one stream. Every method that changes something runs in `Worker.exclusively`."""
 
-    def __init__(self, worker: Worker, plan: Plan) -> None:
+    def __init__(self, worker: Worker, plan: AggregationPlan) -> None:
         self.plan = plan
         self.stream = plan.stream
         self.series: dict[bytes, AggregateSeries] = {}
@@ -287,17 +287,17 @@ def _pairs(attributes: bytes) -> set[bytes]:
     return {encode_attributes((pair,))[1:-1] for pair in decode_attributes(attributes)}
 
 
-def _apply_sum(plan: Plan, cells: Any, offset: int, value: float) -> None:
+def _apply_sum(plan: AggregationPlan, cells: Any, offset: int, value: float) -> None:
     cells[offset] += value
 
 
-def _apply_last(plan: Plan, cells: Any, offset: int, value: float) -> None:
+def _apply_last(plan: AggregationPlan, cells: Any, offset: int, value: float) -> None:
     now_s = time.monotonic()
     cells[offset] = value
     cells[offset + 1] = now_s
 
 
-def _apply_histogram(plan: Plan, cells: Any, offset: int, value: float) -> None:
+def _apply_histogram(plan: AggregationPlan, cells: Any, offset: int, value: float) -> None:
     bounds = plan.stream.bounds
     bucket = offset + bisect_left(bounds, value)
     last = offset + len(bounds)
@@ -315,13 +315,13 @@ def note_extremes(cells: Any, sum_at: int, value: float) -> None:
         cells[sum_at + 2] = value
 
 
-def _apply_exponential(plan: Plan, cells: Any, offset: int, value: float) -> None:
+def _apply_exponential(plan: AggregationPlan, cells: Any, offset: int, value: float) -> None:
     exponential.record(cells, offset, int(plan.stream.bounds[0]), value)
     if plan.has_extremes:
         note_extremes(cells, offset + plan.stream.cells - 3, value)
 
 
-_APPLY: dict[Kind, Callable[[Plan, Any, int, float], None]] = {
+_APPLY: dict[Kind, Callable[[AggregationPlan, Any, int, float], None]] = {
     Kind.COUNTER: _apply_sum,
     Kind.UPDOWN: _apply_sum,
     Kind.GAUGE: _apply_last,

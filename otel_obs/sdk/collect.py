@@ -21,10 +21,10 @@ from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.asked_callbacks import AskedCallback, Observed, together
-from otel_obs.sdk.exemplars import Exemplars, reservoir_of
+from otel_obs.sdk.exemplars import ExemplarRules, reservoir_of
 from otel_obs.sdk.observables import Observable, total
 
-Ask = Callable[[Sequence[tuple[AskedCallback, Callable[[], object]]], float], None]
+AskCallback = Callable[[Sequence[tuple[AskedCallback, Callable[[], object]]], float], None]
 
 _DELTA = sdk.AggregationTemporality.DELTA
 _CALLBACK_MS = 10_000
@@ -70,7 +70,7 @@ class _Previous:
         return list(map(operator.sub, values, before))
 
 
-class Collector:
+class StreamCollector:
     """Collects for one reader, which has a temporality and an aggregation for each class of instrument.
 
     Raises:
@@ -106,7 +106,7 @@ class Collector:
         return self.temporality[type(instrument).__name__] is _DELTA
 
     def observe(
-        self, observables: Iterable[Observable], timeout_ms: float, ask: Ask
+        self, observables: Iterable[Observable], timeout_ms: float, ask: AskCallback
     ) -> dict[Observable, list[Observed]]:
         """Run the callbacks of *observables*, all before anything is read: they may record.
 
@@ -148,7 +148,7 @@ class Collector:
         observed: dict[Observable, list[Observed]],
         resource: Resource,
         readers: list[Any],
-        exemplars: Exemplars,
+        exemplars: ExemplarRules,
     ) -> Any:
         """The SDK's `MetricsData` of *instruments*, or None where there is no data point."""
         now_ns = time.time_ns()
@@ -172,7 +172,7 @@ class Collector:
         observed: list[Observed],
         now_ns: int,
         readers: list[Any],
-        exemplars: Exemplars,
+        exemplars: ExemplarRules,
     ) -> list[Any]:
         is_delta = self.is_delta(instrument)
         visible = [
@@ -261,7 +261,7 @@ class Collector:
         observed: list[Observed],
         is_delta: bool,
         now_ns: int,
-        exemplars: Exemplars,
+        exemplars: ExemplarRules,
     ) -> list[Any]:
         points = []
         sampled = [each for each in observed if exemplars.is_sampled(each, now_ns)]

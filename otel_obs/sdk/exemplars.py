@@ -26,7 +26,7 @@ _PERIOD_S = 1.0
 _MOST_A_PERIOD = 50
 
 
-class Pace:
+class ReplacementPace:
     """How often the latest exemplar of a bucket is replaced: at most so many times a second.
 
     Nobody can see more of them, and to write one takes ten times as long as to count the measurement. Below
@@ -51,7 +51,7 @@ class Pace:
             self._left[bucket] -= 1
 
 
-class Exemplars:
+class ExemplarRules:
     """The provider's exemplar filter, and the reservoirs of the SDK's readers.
 
     Args:
@@ -63,7 +63,7 @@ class Exemplars:
         self._filter = None if name in ("NoneType", "TraceBasedExemplarFilter") else exemplar_filter
         self._is_off = name == "AlwaysOffExemplarFilter"
         self.is_always_on = self._filter is not None and not self._is_off
-        self._pace = Pace()
+        self._pace = ReplacementPace()
 
     def offer(
         self,

@@ -13,10 +13,10 @@ from otel_obs import compiled
 from otel_obs.host import gil
 from otel_obs.sdk.aggregate import note_extremes
 from otel_obs.sdk.context import current_context
-from otel_obs.sdk.exemplars import Pace
+from otel_obs.sdk.exemplars import ReplacementPace
 from otel_obs.sdk.instruments import BoundCounter, BoundHistogram, BoundUpDownCounter
 
-Record = Callable[[float], None]
+RecordAmount = Callable[[float], None]
 
 
 class End(Protocol):
@@ -26,7 +26,7 @@ class End(Protocol):
         """Record that it took *amount*, in *span*."""
 
 
-def beginning(active: Record) -> Record:
+def beginning(active: RecordAmount) -> RecordAmount:
     """What the begin of a piece of work records: so much more is active.
 
     Args:
@@ -50,7 +50,7 @@ def beginning(active: Record) -> Record:
     return compiled.recording.Begin(updown, begin) if compiled.is_used else begin
 
 
-def ending(active: Record, count: Record, duration: Record) -> End:
+def end_of(active: RecordAmount, count: RecordAmount, duration: RecordAmount) -> End:
     """What the end of a piece of work records: one less is active, one more is counted, it took so long.
 
     Args:
@@ -78,7 +78,7 @@ def ending(active: Record, count: Record, duration: Record) -> End:
     if kinds != (BoundUpDownCounter, BoundCounter, BoundHistogram) or not gil.IS_ON:
         return each
 
-    pace = Pace()
+    pace = ReplacementPace()
 
     def end(amount: float, span: Span | None = None) -> None:
         cells = counter._cells

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from otel_obs.cells.layout import Scope
 from otel_obs.sdk.aggregate import Translate
-from otel_obs.sdk.labels import BoundT, Labelled
+from otel_obs.sdk.bound import BoundT
+from otel_obs.sdk.labels import Labelled
 from otel_obs.sdk.owner import Owner
 from otel_obs.sdk.recording import Recorder
-
-Attributes = Mapping[str, Any]
 
 
 class Instrument(Recorder, Labelled[BoundT]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
 from time import monotonic, time
 from typing import Any
 
@@ -11,6 +10,7 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import _Gauge as ApiGauge
 
+from otel_obs.cells.attributes import AttributeMapping
 from otel_obs.cells.layout import Kind
 from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, note_extremes
@@ -19,8 +19,6 @@ from otel_obs.sdk.context import current_context
 from otel_obs.sdk.context_managers import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.instrument import Instrument
 from otel_obs.sdk.recording import INF
-
-Attributes = Mapping[str, Any]
 
 
 class BoundCounter(Bound):
@@ -55,7 +53,7 @@ class Counter(Instrument[BoundCounter], metrics.Counter):
     _kind = Kind.COUNTER
 
     def add(
-        self, amount: float, attributes: Attributes | None = None, context: Context | None = None
+        self, amount: float, attributes: AttributeMapping | None = None, context: Context | None = None
     ) -> None:
         """Add *amount*, which is not negative, to the series of *attributes*. Never raises."""
         try:
@@ -70,7 +68,7 @@ class Counter(Instrument[BoundCounter], metrics.Counter):
             raise_interruption(error)
         self._slow(amount, attributes, context)
 
-    def bind(self, attributes: Attributes | None = None) -> BoundCounter:
+    def bind(self, attributes: AttributeMapping | None = None) -> BoundCounter:
         """Resolve *attributes* once; the handle's `add` is several times faster."""
         return self._bind(attributes, BoundCounter)
 
@@ -116,7 +114,7 @@ class UpDownCounter(Instrument[BoundUpDownCounter], metrics.UpDownCounter):
     _allows_negative = True
 
     def add(
-        self, amount: float, attributes: Attributes | None = None, context: Context | None = None
+        self, amount: float, attributes: AttributeMapping | None = None, context: Context | None = None
     ) -> None:
         """Add *amount*, which may be negative, to the series of *attributes*. Never raises."""
         try:
@@ -132,7 +130,7 @@ class UpDownCounter(Instrument[BoundUpDownCounter], metrics.UpDownCounter):
             raise_interruption(error)
         self._slow(amount, attributes, context)
 
-    def bind(self, attributes: Attributes | None = None) -> BoundUpDownCounter:
+    def bind(self, attributes: AttributeMapping | None = None) -> BoundUpDownCounter:
         """Resolve *attributes* once; the handle's `add` is several times faster."""
         return self._bind(attributes, BoundUpDownCounter)
 
@@ -213,7 +211,7 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
     _allows_negative = True
 
     def set(
-        self, amount: float, attributes: Attributes | None = None, context: Context | None = None
+        self, amount: float, attributes: AttributeMapping | None = None, context: Context | None = None
     ) -> None:
         """Set the series of *attributes*. Never raises."""
         try:
@@ -232,7 +230,7 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
             raise_interruption(error)
         self._slow(amount, attributes, context)
 
-    def bind(self, attributes: Attributes | None = None) -> BoundGauge:
+    def bind(self, attributes: AttributeMapping | None = None) -> BoundGauge:
         """Resolve *attributes* once; the handle's `set` is several times faster."""
         return self._bind(attributes, BoundGauge)
 
@@ -293,7 +291,7 @@ class Histogram(Instrument[BoundHistogram], metrics.Histogram):
     _kind = Kind.HISTOGRAM
 
     def record(
-        self, amount: float, attributes: Attributes | None = None, context: Context | None = None
+        self, amount: float, attributes: AttributeMapping | None = None, context: Context | None = None
     ) -> None:
         """Record *amount*, which is not negative, to the series of *attributes*. Never raises."""
         try:
@@ -316,6 +314,6 @@ class Histogram(Instrument[BoundHistogram], metrics.Histogram):
             raise_interruption(error)
         self._slow(amount, attributes, context)
 
-    def bind(self, attributes: Attributes | None = None) -> BoundHistogram:
+    def bind(self, attributes: AttributeMapping | None = None) -> BoundHistogram:
         """Resolve *attributes* once; the handle's `record` is several times faster."""
         return self._bind(attributes, BoundHistogram)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from time import time
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from otel_obs.errors import DeclarationError, undeclared_attributes
 from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import Aggregator
-from otel_obs.sdk.bound import Bound
+from otel_obs.sdk.bound import Bound, BoundT
 from otel_obs.sdk.context import current_context
 from otel_obs.sdk.owner import Owner
-
-BoundT = TypeVar("BoundT", bound=Bound)
 
 
 class Labelled(Generic[BoundT]):

@@ -23,7 +23,7 @@ _once = LogOnce()
 
 AnyInstrument = Instrument[Any] | Observable
 InstrumentT = TypeVar("InstrumentT", bound=AnyInstrument)
-Boundaries = Sequence[float] | None
+BoundarySequence = Sequence[float] | None
 
 
 class Meter(metrics.Meter):
@@ -74,7 +74,7 @@ class Meter(metrics.Meter):
         unit: str = "",
         description: str = "",
         *,
-        explicit_bucket_boundaries_advisory: Boundaries = None,
+        explicit_bucket_boundaries_advisory: BoundarySequence = None,
         **options: Any,
     ) -> Histogram:
         """A distribution; the boundaries are upper bounds, inclusive and ascending, in *unit*."""

@@ -19,9 +19,9 @@ from otel_obs.errors import DeclarationError
 from otel_obs.host.once import LogOnce
 from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import weakly
-from otel_obs.sdk.aggregate import AggregateSeries, Aggregator, Plan
+from otel_obs.sdk.aggregate import AggregateSeries, AggregationPlan, Aggregator
 from otel_obs.sdk.callbacks import Callbacks, Refreshed
-from otel_obs.sdk.exemplars import Exemplars
+from otel_obs.sdk.exemplars import ExemplarRules
 from otel_obs.sdk.inventory import Inventory
 from otel_obs.sdk.losses import Losses
 from otel_obs.sdk.meter import AnyInstrument, Meter
@@ -75,7 +75,7 @@ class MeterProvider(metrics.MeterProvider):
         self.dropped = self._losses.dropped
         """Measurements that were not recorded, by reason."""
         self.ignored_scopes = set(ignored_scopes)
-        self.exemplars = Exemplars(exemplar_filter)
+        self.exemplars = ExemplarRules(exemplar_filter)
         self._shared_resource, self._is_worker = resource, is_worker
         self._resource: Any = None
         self._views = tuple(views)
@@ -189,7 +189,7 @@ class MeterProvider(metrics.MeterProvider):
         self._inventory.add(instrument, aggregators)
         return aggregators
 
-    def _complete(self, plan: Plan, instrument: Any) -> Plan:
+    def _complete(self, plan: AggregationPlan, instrument: Any) -> AggregationPlan:
         deltas = [
             collector for collector in list(self._collectors.values()) if collector.is_delta(instrument)
         ]
@@ -234,9 +234,9 @@ class MeterProvider(metrics.MeterProvider):
         )
 
     def _register(self, reader: Any) -> None:
-        from otel_obs.sdk.collect import Collector
+        from otel_obs.sdk.collect import StreamCollector
 
-        self._collectors[reader] = Collector(reader)
+        self._collectors[reader] = StreamCollector(reader)
         reader._set_collect_callback(self._collect)
         reader._set_meter_provider(self)
 

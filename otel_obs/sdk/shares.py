@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otel_obs.cells.layout import Stream
-from otel_obs.sdk.aggregate import Plan
+from otel_obs.sdk.aggregate import AggregationPlan
 
 
 class StreamShares:
@@ -18,7 +18,7 @@ class StreamShares:
     def __init__(self) -> None:
         self._owners: dict[Stream, list[Any]] = {}
 
-    def number(self, plans: list[Plan], instrument: Any) -> list[Plan]:
+    def number(self, plans: list[AggregationPlan], instrument: Any) -> list[AggregationPlan]:
         """*plans* with the part of its stream that each is; an instrument that asks again gets the same."""
         seen: dict[Stream, int] = {}
         numbered = []

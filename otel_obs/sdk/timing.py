@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from otel_obs.cells.attributes import AttributeMapping
 from otel_obs.errors import not_a_timer
 from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.context_managers import AlsoAsync, Timing, wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Labels = Mapping[str, Any]
-Record = Callable[[float], object]
+TakeValue = Callable[[float], object]
 
 
 class RecordsSeconds(Protocol):
@@ -54,11 +54,11 @@ class Timer(AlsoAsync, Timing):
         DeclarationError: The instrument cannot take a duration, or does not declare the labels.
     """
 
-    def __init__(self, instrument: Timed, labels: Labels | None = None) -> None:
-        super().__init__(recorder(instrument, dict(labels) if labels else labels))
+    def __init__(self, instrument: Timed, labels: AttributeMapping | None = None) -> None:
+        super().__init__(taker_of(instrument, dict(labels) if labels else labels))
 
 
-def recorder(instrument: Any, labels: Labels | None = None) -> Record:
+def taker_of(instrument: Any, labels: AttributeMapping | None = None) -> TakeValue:
     """How to give *instrument* a value for *labels*.
 
     Raises:
@@ -82,7 +82,7 @@ def recorder(instrument: Any, labels: Labels | None = None) -> Record:
 
 
 def track_time(
-    instrument: Timed, labels: Labels | Callable[..., Labels] | None = None
+    instrument: Timed, labels: AttributeMapping | Callable[..., AttributeMapping] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function, coroutine function, generator or async generator to record its seconds.
 
@@ -99,7 +99,7 @@ def track_time(
         DeclarationError: As of `Timer`; with a function for labels, only what can be known before a call.
     """
     if callable(labels):
-        recorder(instrument)
+        taker_of(instrument)
         compute = labels
 
         def late(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Timing:
@@ -107,15 +107,15 @@ def track_time(
 
         return lambda function: wrap(function, late)
 
-    record = recorder(instrument, labels)
+    record = taker_of(instrument, labels)
     return lambda function: wrap(function, lambda args, kwargs: Timing(record))
 
 
 def _computed(
-    instrument: Any, compute: Callable[..., Labels], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Record:
+    instrument: Any, compute: Callable[..., AttributeMapping], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TakeValue:
     try:
-        return recorder(instrument, compute(*args, **kwargs))
+        return taker_of(instrument, compute(*args, **kwargs))
     except Exception as error:
         raise_interruption(error)
         refuse(instrument, error)

@@ -9,19 +9,21 @@ from opentelemetry.metrics import Asynchronous
 
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.host.once import LogOnce
-from otel_obs.sdk.aggregate import Plan, check_bounds
+from otel_obs.sdk.aggregate import AggregationPlan, check_bounds
 
 _once = LogOnce()
 
 DEFAULT_BOUNDS = (0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 7.5e3, 1e4)
 """Source: OpenTelemetry metrics SDK specification, Explicit Bucket Histogram Aggregation."""
 
-_Chosen = tuple[Kind, tuple[float, ...]] | None
+_ChosenAggregation = tuple[Kind, tuple[float, ...]] | None
 _DEFAULTS = ("NoneType", "DefaultAggregation")
 _HISTOGRAMS = ("ExplicitBucketHistogramAggregation", "ExponentialBucketHistogramAggregation")
 
 
-def plans_of(instrument: Any, views: Sequence[Any], preferences: Sequence[tuple[Any, Any]]) -> list[Plan]:
+def plans_of(
+    instrument: Any, views: Sequence[Any], preferences: Sequence[tuple[Any, Any]]
+) -> list[AggregationPlan]:
     """The streams of *instrument*: one for each view that matches, or one of its own making.
 
     Args:
@@ -75,7 +77,7 @@ def _is_compatible(view: Any, instrument: Any) -> bool:
     return True
 
 
-def _plan(instrument: Any, view: Any, aggregation: Any, reader: object = None) -> Plan | None:
+def _plan(instrument: Any, view: Any, aggregation: Any, reader: object = None) -> AggregationPlan | None:
     chosen = _AGGREGATIONS[type(aggregation).__name__](instrument, aggregation)
     if chosen is None:
         return None
@@ -90,7 +92,7 @@ def _plan(instrument: Any, view: Any, aggregation: Any, reader: object = None) -
         instrument.merge,
     )
     keys = getattr(view, "_attribute_keys", None)
-    return Plan(
+    return AggregationPlan(
         stream,
         frozenset(keys) if keys is not None else None,
         instrument.translate,
@@ -101,32 +103,32 @@ def _plan(instrument: Any, view: Any, aggregation: Any, reader: object = None) -
     )
 
 
-def _default(instrument: Any, aggregation: Any) -> _Chosen:
+def _default(instrument: Any, aggregation: Any) -> _ChosenAggregation:
     if instrument._kind is Kind.HISTOGRAM:
         return _explicit(instrument, None)
     return instrument._kind, ()
 
 
-def _explicit(instrument: Any, aggregation: Any) -> _Chosen:
+def _explicit(instrument: Any, aggregation: Any) -> _ChosenAggregation:
     bounds = aggregation._boundaries if aggregation is not None else None
     if bounds is None:
         bounds = instrument.boundaries
     return Kind.HISTOGRAM, check_bounds(instrument.name, DEFAULT_BOUNDS if bounds is None else bounds)
 
 
-def _sum(instrument: Any, aggregation: Any) -> _Chosen:
+def _sum(instrument: Any, aggregation: Any) -> _ChosenAggregation:
     return Kind.COUNTER if instrument._kind is Kind.COUNTER else Kind.UPDOWN, ()
 
 
-def _last_value(instrument: Any, aggregation: Any) -> _Chosen:
+def _last_value(instrument: Any, aggregation: Any) -> _ChosenAggregation:
     return Kind.GAUGE, ()
 
 
-def _exponential(instrument: Any, aggregation: Any) -> _Chosen:
+def _exponential(instrument: Any, aggregation: Any) -> _ChosenAggregation:
     return Kind.EXPONENTIAL, (float(aggregation._max_size), float(aggregation._max_scale))
 
 
-def _drop(instrument: Any, aggregation: Any) -> _Chosen:
+def _drop(instrument: Any, aggregation: Any) -> _ChosenAggregation:
     return None
 
 

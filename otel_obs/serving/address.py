@@ -148,10 +148,10 @@ class SocketFile(NamedTuple):
                 os.unlink(self.path)
 
 
-Address = PortAddress | SocketFile
+ListenAddress = PortAddress | SocketFile
 
 
-def address_of(host: str, port: int | None) -> Address:
+def address_of(host: str, port: int | None) -> ListenAddress:
     """The address that settings name; of a Unix socket, *host* is `unix:` and its path."""
     if host.startswith(SCHEME):
         return SocketFile(host.removeprefix(SCHEME))

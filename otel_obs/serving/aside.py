@@ -7,7 +7,7 @@ import sys
 import threading
 
 from otel_obs.serving.polite import run_politely
-from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, Steps, run
+from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, ScrapeSteps, run_steps
 
 
 async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
@@ -31,10 +31,10 @@ async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
     return await done
 
 
-async def _beside_trio(steps: Steps) -> PartedAnswer:
+async def _beside_trio(steps: ScrapeSteps) -> PartedAnswer:
     trio = sys.modules.get("trio")
     if trio is None:
-        return run(steps)
+        return run_steps(steps)
     limiter = trio.CapacityLimiter(1)  # the default one may be used up by the application
     answer: PartedAnswer = await trio.to_thread.run_sync(
         run_politely, steps, limiter=limiter, abandon_on_cancel=True

@@ -12,7 +12,7 @@ GZIP = 31
 """zlib's window for a gzip header."""
 
 
-class Parts(list[bytes]):
+class BodyParts(list[bytes]):
     """The parts of a body; a weak reference tells whether anybody still holds them."""
 
     __slots__ = ("__weakref__",)

@@ -36,7 +36,7 @@ STALE_S = 30.0
 """Where readers hold so many large answers already, the newest of them is given to others for so long."""
 
 
-class _Held(NamedTuple, Generic[T]):
+class _HeldAnswer(NamedTuple, Generic[T]):
     """A large answer that readers may still hold."""
 
     at_s: float
@@ -44,7 +44,7 @@ class _Held(NamedTuple, Generic[T]):
     around: Callable[[list[bytes]], T]
 
 
-class Turn(Generic[T]):
+class ScrapeTurn(Generic[T]):
     """One scrape's place: it makes the answer, or waits for that of the one that does."""
 
     def __init__(self, crowd: Crowd[T], key: Hashable) -> None:
@@ -83,7 +83,7 @@ class Turn(Generic[T]):
         if self._flight is not None and not self._is_alone:
             self._flight.answer = answer
         if size_bytes >= LARGE_BYTES:
-            self._crowd._note(self._key, _Held(self._crowd._clock(), weakref.ref(body), around))
+            self._crowd._note(self._key, _HeldAnswer(self._crowd._clock(), weakref.ref(body), around))
 
     def leave(self) -> None:
         """Be there no more; who waits for an answer that was not made makes it."""
@@ -96,7 +96,7 @@ class Turn(Generic[T]):
 class _Flight(Generic[T]):
     """One answer, from when somebody asks for it until it is made or given up."""
 
-    def __init__(self, runner: Turn[T]) -> None:
+    def __init__(self, runner: ScrapeTurn[T]) -> None:
         self.runner = runner
         self.thread = get_ident()
         self.answer: T | None = None
@@ -117,10 +117,10 @@ class Crowd(Generic[T]):
 
     def start_over(self) -> None:
         """Forget everybody, who are threads of the parent process."""
-        self._present: dict[Turn[T], None] = {}
+        self._present: dict[ScrapeTurn[T], None] = {}
         self._waiting: dict[Hashable, _Flight[T]] = {}
         self._running: dict[Hashable, _Flight[T]] = {}
-        self._held: dict[Hashable, list[_Held[T]]] = {}
+        self._held: dict[Hashable, list[_HeldAnswer[T]]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -128,9 +128,9 @@ class Crowd(Generic[T]):
         return len(self._present) >= PRESENT
 
     @contextmanager
-    def enter(self, key: Hashable) -> Iterator[Turn[T]]:
+    def enter(self, key: Hashable) -> Iterator[ScrapeTurn[T]]:
         """Be one of those who want the answer that *key* names."""
-        turn: Turn[T] = Turn(self, key)
+        turn: ScrapeTurn[T] = ScrapeTurn(self, key)
         self._present[turn] = None
         try:
             yield turn
@@ -138,7 +138,7 @@ class Crowd(Generic[T]):
             self._present.pop(turn, None)
             turn.leave()
 
-    def _join(self, key: Hashable, turn: Turn[T]) -> _Flight[T]:
+    def _join(self, key: Hashable, turn: ScrapeTurn[T]) -> _Flight[T]:
         flight = self._waiting.get(key)
         if flight is None or flight.is_over:
             self._waiting.pop(key, None)
@@ -162,7 +162,7 @@ class Crowd(Generic[T]):
             if table.get(key) is flight:
                 table.pop(key, None)
 
-    def _note(self, key: Hashable, held: _Held[T]) -> None:
+    def _note(self, key: Hashable, held: _HeldAnswer[T]) -> None:
         """Remember a large answer for as long as somebody holds it."""
         kept = {other: [one for one in some if one.body() is not None] for other, some in self._held.items()}
         self._held = {other: some for other, some in kept.items() if some}

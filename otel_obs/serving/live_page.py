@@ -6,8 +6,8 @@ import base64
 import binascii
 from typing import Any
 
-from otel_obs.live import files
-from otel_obs.serving.scrape import ExpositionSource, PartedAnswer, Scrape, ScrapeRequest, Steps
+from otel_obs.live import served_files
+from otel_obs.serving.scrape import ExpositionSource, PartedAnswer, Scrape, ScrapeRequest, ScrapeSteps
 
 INTERVAL_S = 2.0
 
@@ -27,7 +27,7 @@ class LiveScrape(Scrape):
     def __init__(self, source: ExpositionSource, *, live_path: str, **options: Any) -> None:
         super().__init__(source, **options)
         self._base = "/" + live_path.strip("/")
-        names = ("", *files.ASSETS, files.TARGETS, f"{files.SCRAPE}0")
+        names = ("", *served_files.ASSETS, served_files.TARGETS, f"{served_files.SCRAPE}0")
         self._pages = frozenset({self._base, *(f"{self._base}/{name}" for name in names)})
         self.also_answer(self._pages)
 
@@ -38,14 +38,14 @@ class LiveScrape(Scrape):
         refusal = super().refusal(request._replace(authorization=_as_bearer(request.authorization)))
         return None if refusal is None else _hardened(refusal)
 
-    def steps(self, request: ScrapeRequest) -> Steps:
+    def steps(self, request: ScrapeRequest) -> ScrapeSteps:
         """Answer *request*, in steps."""
         if request.path not in self._pages:
             return (yield from super().steps(request))
         refusal = self.refusal(request)
         if refusal is not None:
             return refusal
-        if request.path.endswith(f"/{files.SCRAPE}0"):
+        if request.path.endswith(f"/{served_files.SCRAPE}0"):
             answer = yield from super().steps(request)
         else:
             answer = self._document(request)
@@ -57,9 +57,9 @@ class LiveScrape(Scrape):
             return PartedAnswer(307, [("Location", self._base.rpartition("/")[2] + "/")], [])
         name = request.path[len(self._base) + 1 :]
         found = (
-            files.targets_document(["this service"], INTERVAL_S)
-            if name == files.TARGETS
-            else files.read_asset(name)
+            served_files.targets_document(["this service"], INTERVAL_S)
+            if name == served_files.TARGETS
+            else served_files.read_asset(name)
         )
         assert found is not None  # every path of `paths` is a file
         headers = [("Content-Type", found.content_type)]
@@ -83,4 +83,4 @@ def _hardened(answer: PartedAnswer) -> PartedAnswer:
         (name, 'Basic realm="metrics"' if name == "WWW-Authenticate" else value)
         for name, value in answer.headers
     ]
-    return answer._replace(headers=[*headers, *files.SECURITY_HEADERS])
+    return answer._replace(headers=[*headers, *served_files.SECURITY_HEADERS])

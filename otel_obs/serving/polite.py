@@ -10,13 +10,13 @@ from types import BuiltinFunctionType
 
 from otel_obs.host import forks
 from otel_obs.host.pace import resting
-from otel_obs.serving.scrape import PartedAnswer, Steps
+from otel_obs.serving.scrape import PartedAnswer, ScrapeSteps
 
 NAP_S = 0.0002
 SWITCH_S = 0.0005
 
 
-def run_politely(steps: Steps, is_wanted: Callable[[], bool] = lambda: True) -> PartedAnswer | None:
+def run_politely(steps: ScrapeSteps, is_wanted: Callable[[], bool] = lambda: True) -> PartedAnswer | None:
     """Run *steps*, and nap between and within them, so that other threads get the GIL at once.
 
     Returns:

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, quote
 
 from otel_obs.errors import NotSharedError
 from otel_obs.host.once import LogOnce
-from otel_obs.serving.body import Body, Parts
-from otel_obs.serving.crowd import BUSY, Crowd, Turn
+from otel_obs.serving.body import Body, BodyParts
+from otel_obs.serving.crowd import BUSY, Crowd, ScrapeTurn
 
 MAX_CHARACTERS = 4096
 """So much of a header is looked at."""
@@ -66,7 +66,7 @@ class PartedAnswer(NamedTuple):
         return sum(map(len, self.parts))
 
 
-Steps = Generator[float, None, PartedAnswer]
+ScrapeSteps = Generator[float, None, PartedAnswer]
 """Work in steps of about a millisecond: run it to its end, doing something else between the steps or not.
 
 What it yields is how long to rest, in seconds, before the next step has anything to do.
@@ -137,7 +137,7 @@ class Scrape:
             return _text(503, "too many scrapes at a time\n", ("Retry-After", "1"))
         return None
 
-    def steps(self, request: ScrapeRequest) -> Steps:
+    def steps(self, request: ScrapeRequest) -> ScrapeSteps:
         """Answer *request*, in steps."""
         refusal = self.refusal(request)
         if refusal is not None:
@@ -163,12 +163,12 @@ class Scrape:
 
     def _in_turn(
         self,
-        turn: Turn[PartedAnswer],
+        turn: ScrapeTurn[PartedAnswer],
         chunks: Iterator[bytes],
         headers: list[tuple[str, str]],
         may_compress: bool,
         deadline_s: float | None,
-    ) -> Steps:
+    ) -> ScrapeSteps:
         """Wait for the answer that somebody else makes too, or make it."""
         wait_until_s = self._clock() + PATIENCE_S if deadline_s is None else deadline_s
         while not turn.is_mine and turn.answer is None:
@@ -185,7 +185,7 @@ class Scrape:
             if deadline_s is not None and self._clock() > deadline_s:
                 return _text(503, "collecting took longer than the scraper waits\n")
             yield 0.0
-        answer = PartedAnswer(200, headers + body.headers, Parts(body.finish()))
+        answer = PartedAnswer(200, headers + body.headers, BodyParts(body.finish()))
         around = PartedAnswer(200, answer.headers, [])
         turn.done(answer, answer.parts, answer.size_bytes, lambda parts: around._replace(parts=parts))
         return answer
@@ -198,7 +198,7 @@ class Scrape:
         return self._clock() + seconds if 0 < seconds < 3600 else None
 
 
-def run(steps: Steps) -> PartedAnswer:
+def run_steps(steps: ScrapeSteps) -> PartedAnswer:
     """Run *steps* to their end."""
     while True:
         try:

@@ -20,7 +20,7 @@ from otel_obs.host.endings import at_end
 from otel_obs.host.threads import BackgroundThread
 from otel_obs.host.weak import weakly
 from otel_obs.rundir.directory import lock
-from otel_obs.serving.address import Address
+from otel_obs.serving.address import ListenAddress
 from otel_obs.serving.guards import certificate
 from otel_obs.serving.port import PortServer
 from otel_obs.serving.scrape import Scrape
@@ -48,7 +48,7 @@ class MetricsServer:
     def __init__(
         self,
         scrape: Scrape,
-        address: Address,
+        address: ListenAddress,
         service: Service,
         tls: tuple[str, str] | None = None,
         say: Callable[[str], object] = lambda address: None,

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T", covariant=True)
 
 Pairs = tuple[tuple[str, str], ...]
-Bounds = tuple[tuple[str, tuple[float, ...]], ...]
+BucketBounds = tuple[tuple[str, tuple[float, ...]], ...]
 
 
 class Parser(Generic[T]):
@@ -120,7 +120,7 @@ def _pairs(is_name: Callable[[str], bool]) -> Callable[[str], Pairs]:
     return read
 
 
-def _buckets(text: str) -> Bounds:
+def _buckets(text: str) -> BucketBounds:
     families: dict[str, tuple[float, ...]] = {}
     for part in _parts(text, ";"):
         family, _, numbers = (piece.strip() for piece in part.partition("="))

@@ -10,7 +10,7 @@ from otel_obs.settings import parsers as parse
 T = TypeVar("T")
 
 
-class Setting(NamedTuple):
+class SettingRow(NamedTuple):
     """One row of the table."""
 
     field: str
@@ -20,7 +20,7 @@ class Setting(NamedTuple):
     doc: str
 
 
-def setting(variable: str, parser: parse.Parser[T], default: T, doc: str, secret: bool = False) -> T:
+def variable(variable: str, parser: parse.Parser[T], default: T, doc: str, secret: bool = False) -> T:
     """A field of the table: its variable, how that is read, its default, and what it does."""
     value: T = field(default=default, repr=not secret, metadata={"row": (variable, parser, default, doc)})
     return value

@@ -9,7 +9,7 @@ from typing import Any
 from otel_obs.errors import SettingError, port_beside_socket, unknown_option, unknown_variable
 from otel_obs.settings import parsers as parse
 from otel_obs.settings.environment import process_environment
-from otel_obs.settings.row import Setting
+from otel_obs.settings.row import SettingRow
 from otel_obs.settings.table import BY_FIELD, BY_VARIABLE, PREFIX, SETTINGS, SettingsTable
 
 
@@ -140,7 +140,7 @@ def read_token(variable: str, path: str) -> str:
     return token
 
 
-def _parse(row: Setting, subject: str, text: str) -> Any:
+def _parse(row: SettingRow, subject: str, text: str) -> Any:
     if not text and row.parser.may_be_empty:
         return () if isinstance(row.default, tuple) else row.default
     try:

@@ -15,7 +15,7 @@ from otel_obs.usage.users import Used, User, used
 
 MADE_BY_PROMETHEUS = frozenset({"ALERTS", "ALERTS_FOR_STATE", "up"})
 _SUFFIXES = ("_bucket", "_sum", "_count", "_created")
-Labels = Mapping[str, frozenset[str]]
+LabelsByFamily = Mapping[str, frozenset[str]]
 
 
 class Unused(NamedTuple):
@@ -130,7 +130,7 @@ def _unused(counts: Mapping[str, int], users: Iterable[Used], recorded: set[str]
     yield from (Unused(family, count) for family, count in families.items() if family not in asked)
 
 
-def _lacking(each: Used, have: Labels, known: frozenset[str], job: str) -> Iterator[str]:
+def _lacking(each: Used, have: LabelsByFamily, known: frozenset[str], job: str) -> Iterator[str]:
     """What a user asks for that is not there."""
     said = dict[str, None]()
     for selector in each.selectors:

@@ -27,7 +27,7 @@ class SeriesPrice(NamedTuple):
         return self.amount / self.per * (series if self.unit == "series" else samples)
 
 
-class Share(NamedTuple):
+class FamilyShare(NamedTuple):
     """A family with its series, and the number of values of each of its labels."""
 
     family: str
@@ -61,19 +61,19 @@ def parse_price(text: str) -> SeriesPrice:
     return SeriesPrice(float(found[1]), per, found[4])
 
 
-def shares(page: ScrapedPage) -> list[Share]:
+def shares(page: ScrapedPage) -> list[FamilyShare]:
     """Every family, the one with most series first."""
     found = [_share(family) for family in page.families.values() if family.samples]
     return sorted(found, key=lambda share: (-share.series, share.family))
 
 
-def _share(family: ScrapedFamily) -> Share:
+def _share(family: ScrapedFamily) -> FamilyShare:
     values: dict[str, set[str]] = {}
     for sample in family.samples:
         for label, value in sample.labels.items():
             values.setdefault(label, set()).add(value)
     labels = {label: len(found) for label, found in sorted(values.items(), key=lambda each: -len(each[1]))}
-    return Share(family.name, family.type, len(family.samples), labels)
+    return FamilyShare(family.name, family.type, len(family.samples), labels)
 
 
 def savings(page: ScrapedPage) -> list[Saving]:

@@ -9,7 +9,7 @@ from otel_obs.usage.exposed import ExposedFamily
 from otel_obs.usage.expressions import Selector
 from otel_obs.usage.users import Used
 
-Families = Mapping[str, ExposedFamily]
+FamiliesByName = Mapping[str, ExposedFamily]
 
 
 class Change(NamedTuple):
@@ -29,7 +29,7 @@ class Break(NamedTuple):
     why: str
 
 
-def changes(old: Families, new: Families) -> list[Change]:
+def changes(old: FamiliesByName, new: FamiliesByName) -> list[Change]:
     """Every difference, by family."""
     return [
         change for name in sorted({*old, *new}) for change in _changes(name, old.get(name), new.get(name))
@@ -49,7 +49,7 @@ def _changes(name: str, old: ExposedFamily | None, new: ExposedFamily | None) ->
             yield from (Change(kind, "new", name, each) for each in sorted(after - before))
 
 
-def breaks(old: Families, new: Families, users: Iterable[Used]) -> list[Break]:
+def breaks(old: FamiliesByName, new: FamiliesByName, users: Iterable[Used]) -> list[Break]:
     """The users of what was there and is not there any more."""
     before, after = _by_sample(old), _by_sample(new)
     return [
@@ -61,11 +61,11 @@ def breaks(old: Families, new: Families, users: Iterable[Used]) -> list[Break]:
     ]
 
 
-def _by_sample(families: Families) -> dict[str, ExposedFamily]:
+def _by_sample(families: FamiliesByName) -> dict[str, ExposedFamily]:
     return {sample: family for family in families.values() for sample in family.samples}
 
 
-def _broken(selector: Selector, before: Families, after: Families) -> Iterator[str]:
+def _broken(selector: Selector, before: FamiliesByName, after: FamiliesByName) -> Iterator[str]:
     old, new = before.get(selector.name), after.get(selector.name)
     if old is None:
         return

@@ -19,9 +19,9 @@ from tests.catalog.conftest import Service
 
 @pytest.fixture(autouse=True)
 def _a_new_cache() -> Iterator[None]:
-    cache._totals = cache._Totals()
+    cache._totals = cache._CacheTotals()
     yield
-    cache._totals = cache._Totals()
+    cache._totals = cache._CacheTotals()
 
 
 def test_a_cache_is_shown_at_once(service: Service) -> None:

@@ -10,7 +10,7 @@ from tests.catalog.conftest import Service
 
 @pytest.fixture(autouse=True)
 def _no_sessions_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_sessions", pipeline._Sessions())
+    monkeypatch.setattr(pipeline, "_sessions", pipeline._SessionTable())
 
 
 def test_a_dialogue_is_counted_step_by_step(service: Service) -> None:

@@ -14,7 +14,7 @@ from tests.catalog.conftest import Service
 
 OUTCOME = http_naming.Outcome("GET", "http", "1.1", "", "/items/{id}", 200, 200)
 SOCKET = http_naming.Connection("ws", "", "/chat", "1000")
-NAMINGS = {"classic": http_naming.Classic(), "semconv": http_naming.SemconvProfile()}
+NAMINGS = {"classic": http_naming.ClassicProfile(), "semconv": http_naming.SemconvProfile()}
 
 
 def record_everything(instruments: HttpInstruments, names: http_naming.Profile) -> None:

@@ -106,7 +106,7 @@ def test_a_worker_that_still_loads_is_seen(workers: Workers) -> None:
 
 
 def test_caches_are_summed_averaged_and_shared(workers: Workers) -> None:
-    cache._totals = cache._Totals()
+    cache._totals = cache._CacheTotals()
     workers.start(lambda: update_cache_metrics(100, 90, 10, 1000))
     workers.start(lambda: update_cache_metrics(50, 0, 100, 500))
     assert workers.samples("cache") == [
@@ -161,14 +161,14 @@ def test_a_service_says_once_what_it_is(workers: Workers) -> None:
 
 
 def test_what_a_parent_recorded_is_not_its_childrens(workers: Workers) -> None:
-    cache._totals = cache._Totals()
+    cache._totals = cache._CacheTotals()
     record_prediction()
     update_cache_metrics(1, 10, 0, 100)
     workers.start(record_prediction)
     workers.start(lambda: update_cache_metrics(1, 12, 0, 100))
     assert workers.samples("predictions_total") == ['predictions_total{status="success"} 2.0']
     assert workers.samples("cache_hits_total") == ["cache_hits_total 12.0"]
-    cache._totals = cache._Totals()
+    cache._totals = cache._CacheTotals()
 
 
 def test_a_session_that_one_worker_ends_is_gone_in_all(workers: Workers) -> None:

@@ -15,10 +15,10 @@ from otel_obs.cells.attributes import canonical, decode_attributes, encode_attri
 from otel_obs.cells.layout import (
     Damage,
     ExemplarsRecord,
+    FileRecord,
     FoldedRecord,
     Header,
     Kind,
-    Record,
     RemovedRecord,
     Scope,
     SeriesRecord,
@@ -51,7 +51,7 @@ streams = st.builds(
     merge=st.sampled_from(["latest", "sum", "worst:2,0,1"]),
     part=st.integers(0, 3),
 )
-records: st.SearchStrategy[Record] = st.one_of(
+records: st.SearchStrategy[FileRecord] = st.one_of(
     st.builds(StreamRecord, streams, st.integers(1, 10**6)),
     st.builds(SeriesRecord, st.integers(0, 2**32 - 1), offsets, times, st.binary(max_size=40)),
     st.builds(RemovedRecord, offsets),
@@ -60,18 +60,18 @@ records: st.SearchStrategy[Record] = st.one_of(
 )
 
 
-def read(index: bytes) -> tuple[list[Record], str]:
+def read(index: bytes) -> tuple[list[FileRecord], str]:
     damage = Damage()
     return list(read_records(index, damage)), damage.reason
 
 
 @given(st.lists(records, max_size=8))
-def test_records_are_read_as_they_were_written(written: list[Record]) -> None:
+def test_records_are_read_as_they_were_written(written: list[FileRecord]) -> None:
     assert read(b"".join(map(pack_record, written))) == (written, "")
 
 
 @given(st.lists(records, min_size=1, max_size=5), st.data())
-def test_an_index_that_is_cut_gives_the_records_before_the_cut(written: list[Record], data: Any) -> None:
+def test_an_index_that_is_cut_gives_the_records_before_the_cut(written: list[FileRecord], data: Any) -> None:
     packed = [pack_record(record) for record in written]
     index = b"".join(packed)
     length = data.draw(st.integers(0, len(index) - 1))
@@ -88,7 +88,7 @@ def test_an_index_that_is_cut_gives_the_records_before_the_cut(written: list[Rec
 
 
 @given(st.lists(records, min_size=1, max_size=4), st.data())
-def test_a_flipped_bit_ends_the_index_before_its_record(written: list[Record], data: Any) -> None:
+def test_a_flipped_bit_ends_the_index_before_its_record(written: list[FileRecord], data: Any) -> None:
     index = bytearray(b"".join(map(pack_record, written)))
     bit = data.draw(st.integers(0, len(index) * 8 - 1))
     index[bit // 8] ^= 1 << bit % 8

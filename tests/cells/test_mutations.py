@@ -16,10 +16,10 @@ from otel_obs.cells.layout import (
     HEADER_BYTES,
     EndedRecord,
     ExemplarsRecord,
+    FileRecord,
     FoldedRecord,
     Header,
     Kind,
-    Record,
     RemovedRecord,
     Scope,
     SeriesRecord,
@@ -45,7 +45,7 @@ FORMATS = [
 INDEX_BYTES = CELLS_BYTES = 1 << 16
 MUTATIONS = 60_000 if os.environ.get("FAULTS") == "long" else 400
 
-_RECORDS: list[Record] = [
+_RECORDS: list[FileRecord] = [
     StreamRecord(Stream(Kind.COUNTER, "orders", "1", "Orders", Scope("shop", "1.0"))),
     SeriesRecord(0, 0, 5.0, b'[["country","NO"],["n",5]]'),
     StreamRecord(Stream(Kind.HISTOGRAM, "latency", "s", bounds=(0.1, 1.0))),

@@ -18,7 +18,7 @@ from otel_obs.errors import NotSharedError
 from otel_obs.rundir.apart import Apart, register, registered, slot_of
 from otel_obs.rundir.directory import user_path_of
 from otel_obs.sdk import MeterProvider
-from otel_obs.serving.scrape import Scrape, ScrapeRequest, run
+from otel_obs.serving.scrape import Scrape, ScrapeRequest, run_steps
 
 NONCE = "0123456789abcdef"
 
@@ -288,7 +288,7 @@ def test_a_scrape_is_answered_with_503_and_the_reason() -> None:
         def collect(self, accept: str, names: Any) -> Any:
             raise NotSharedError("because")
 
-    answer = run(Scrape(Split()).steps(ScrapeRequest("GET")))
+    answer = run_steps(Scrape(Split()).steps(ScrapeRequest("GET")))
     assert answer.status == 503
     assert answer.parts == [b"numbers of workers cannot be read together: because\n"]
 

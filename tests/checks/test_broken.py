@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otel_obs.checks.all_checks import CHECKS, Finding
-from otel_obs.checks.evidence import Evidence, Limits, Scraped
+from otel_obs.checks.evidence import Limits, PageEvidence, Scraped
 from otel_obs.checks.examination import check_source, judge
 from otel_obs.reading import addresses
 from otel_obs.reading.fetch import Fetched, Fetching
@@ -55,9 +55,9 @@ def test_an_endpoint_that_is_not_there_is_a_finding() -> None:
     ]
 
 
-def evidence(open_at: list[str], is_authorized: bool) -> Evidence:
+def evidence(open_at: list[str], is_authorized: bool) -> PageEvidence:
     answer = Fetched("http://a/metrics", 200, {"content-type": "text/plain"}, GOOD.encode(), 1, 0.1)
-    return Evidence(Scraped(answer, read_page(answer.body)), open_at=open_at, is_authorized=is_authorized)
+    return PageEvidence(Scraped(answer, read_page(answer.body)), open_at=open_at, is_authorized=is_authorized)
 
 
 def test_an_endpoint_that_everybody_can_read_is_found() -> None:

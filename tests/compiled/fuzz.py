@@ -29,7 +29,7 @@ from otel_obs import compiled
 from otel_obs.cells.membership import Service
 from otel_obs.cells.worker import Worker
 from otel_obs.sdk import MeterProvider
-from otel_obs.sdk.fused import beginning, ending
+from otel_obs.sdk.fused import beginning, end_of
 
 VERBS = ("add", "add", "set", "record")
 
@@ -66,7 +66,7 @@ class Scene:
         self.shared: dict[Any, Any] = {"a": "x", "b": 1}
         self.handles = [each.bind({"k": "v"}) for each in self.instruments]
         self.start = beginning(self.handles[1].add)
-        self.end = ending(self.handles[1].add, self.handles[0].add, self.handles[3].record)
+        self.end = end_of(self.handles[1].add, self.handles[0].add, self.handles[3].record)
 
 
 class Hostile(str):

@@ -220,7 +220,7 @@ def test_attributes_handles_and_instruments_are_not_kept_alive() -> None:
 def test_a_million_calls_keep_no_reference() -> None:
     provider = MeterProvider(shutdown_on_exit=False)
     counter, updown, gauge, histogram = instruments(provider)
-    from otel_obs.sdk.fused import beginning, ending
+    from otel_obs.sdk.fused import beginning, end_of
 
     key, value, number = "".join(["k", "ey"]), "".join(["v", "alue"]), 1234.5
     attributes = {key: value, "n": 70000}
@@ -230,7 +230,7 @@ def test_a_million_calls_keep_no_reference() -> None:
         gauge.bind(attributes),
         histogram.bind(attributes),
     ]
-    begin, end = beginning(bound[1].add), ending(bound[1].add, bound[0].add, bound[3].record)
+    begin, end = beginning(bound[1].add), end_of(bound[1].add, bound[0].add, bound[3].record)
 
     def calls(times: int) -> None:
         for _ in range(times):

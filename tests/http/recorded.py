@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_obs.http.observe import HttpInstruments, Observer
-from otel_obs.http.profiles import Classic, Profile, SemconvProfile
+from otel_obs.http.profiles import ClassicProfile, Profile, SemconvProfile
 from otel_obs.sdk import MeterProvider
 
 BOUNDS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30]
@@ -34,7 +34,7 @@ class Recorded:
     def __init__(self, naming: Profile | None = None, *, sizes: bool = False, **options: Any) -> None:
         self._reader = InMemoryMetricReader()
         self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
-        self.naming = naming or Classic()
+        self.naming = naming or ClassicProfile()
         self.observer = Observer(self._instruments(sizes), self.naming, **{"is_strict": True, **options})
 
     def _instruments(self, sizes: bool) -> HttpInstruments:

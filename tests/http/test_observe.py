@@ -9,7 +9,7 @@ import pytest
 from otel_obs.errors import DeclarationError
 from otel_obs.http import observe
 from otel_obs.http.observe import ExtraLabels
-from otel_obs.http.profiles import Classic, Outcome, SemconvProfile
+from otel_obs.http.profiles import ClassicProfile, Outcome, SemconvProfile
 from otel_obs.http.wsgi import WsgiMiddleware
 from tests.http import drive
 from tests.http.recorded import Recorded
@@ -74,7 +74,9 @@ def test_a_name_that_cannot_be_a_label_is_refused(names: Any, message: str) -> N
     assert str(raised.value) == message
 
 
-@pytest.mark.parametrize(("naming", "name"), [(Classic(), "status_code"), (SemconvProfile(), "error.type")])
+@pytest.mark.parametrize(
+    ("naming", "name"), [(ClassicProfile(), "status_code"), (SemconvProfile(), "error.type")]
+)
 def test_a_name_that_requests_have_already_is_refused(naming: Any, name: str) -> None:
     with pytest.raises(DeclarationError) as raised:
         Recorded(naming, extra=ExtraLabels((name,), lambda *_: {}))

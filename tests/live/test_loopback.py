@@ -10,8 +10,8 @@ from threading import Thread
 import pytest
 
 import otel_obs.live
-from otel_obs.live.files import ASSETS
 from otel_obs.live.loopback import LiveServer, short_names
+from otel_obs.live.served_files import ASSETS
 from otel_obs.reading.fetch import Fetching
 from tests.support.endpoints import OPENMETRICS, Endpoint, Reply, always
 from tests.support.processes import free_port

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from otel_obs.http.asgi_types import AsgiMessage
 from otel_obs.prometheus import (
     CollectorRegistry,
     Counter,
@@ -57,8 +58,8 @@ def ask(app: Any, path: str = "/", **headers: str) -> tuple[int, dict[str, str],
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
+    async def send(message: AsgiMessage) -> None:
+        sent.append(dict(message))
 
     asyncio.run(app(scope, receive, send))
     start, body = sent
@@ -103,7 +104,7 @@ def test_the_event_loop_goes_on_while_a_collection_takes_long(registry: Collecto
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: AsgiMessage) -> None:
         """Not looked at."""
 
     asyncio.run(serve())

@@ -14,7 +14,7 @@ from otel_obs.host import proc
 from otel_obs.rundir.aftercare import main
 from otel_obs.rundir.apart import Apart, workers_apart
 from otel_obs.rundir.directory import RunDir, id_mark, lock, open_run_dir, remove_tree, user_path_of
-from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, file_name, is_alive, recorded
+from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, file_name, is_alive, recorded_roots
 from otel_obs.rundir.tidying import DOUBT, DOUBTFUL_S, Left, leave, sweep
 
 NONCE = "0123456789abcdef"
@@ -100,7 +100,7 @@ def test_a_process_that_proc_hides_is_asked_for_by_its_inode(
     monkeypatch: pytest.MonkeyPatch, other: subprocess.Popen[bytes]
 ) -> None:
     monkeypatch.setattr(proc, "look_up", lambda pid: None)
-    (root,) = recorded([file_name(proc.unseen(other.pid), ROOT)], ROOT)
+    (root,) = recorded_roots([file_name(proc.hidden_process(other.pid), ROOT)], ROOT)
     assert is_alive(root) is True
     other.kill()
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
@@ -172,4 +172,4 @@ def test_who_leaves_as_the_one_that_tidies_up_is_about_to_go_is_not_forgotten(
 
 @pytest.mark.parametrize("name", ["x.root", "1-2-3.root", "a-1-2-3.root", "members", "1-2-3-4.leaving"])
 def test_names_that_say_nothing_of_a_root(name: str) -> None:
-    assert recorded([name], ROOT) == []
+    assert recorded_roots([name], ROOT) == []

@@ -9,7 +9,7 @@ from opentelemetry import context
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_obs.sdk import MeterProvider
-from otel_obs.sdk.fused import beginning, ending
+from otel_obs.sdk.fused import beginning, end_of
 
 BOUNDS = [0.1, 1.0, 10.0]
 AMOUNTS = [0.0, 0.05, 0.1, 0.2, 1.0, 5.0, 10.0, 99.0]
@@ -54,7 +54,7 @@ def one_by_one(work: Work) -> None:
 
 
 def together(work: Work) -> None:
-    begin, end = beginning(work.records[0]), ending(*work.records)
+    begin, end = beginning(work.records[0]), end_of(*work.records)
     for amount in AMOUNTS:
         begin(2.0)
         end(amount)
@@ -81,7 +81,7 @@ def test_it_is_the_same_within_a_context() -> None:
 
 def test_a_removed_series_begins_again() -> None:
     work = Work()
-    end = ending(*work.records)
+    end = end_of(*work.records)
     end(0.5)
     work.count.remove({"m": "x"})
     end(0.5)
@@ -96,5 +96,5 @@ def test_other_functions_are_called_one_by_one() -> None:
         return lambda amount: called.append((name, amount))
 
     beginning(note("active"))(1.0)
-    ending(note("active"), note("count"), note("duration"))(0.5)
+    end_of(note("active"), note("count"), note("duration"))(0.5)
     assert called == [("active", 1.0), ("active", -1.0), ("count", 1.0), ("duration", 0.5)]

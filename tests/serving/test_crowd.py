@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otel_obs.serving import crowd
-from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, Steps, run
+from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, ScrapeSteps, run_steps
 
 GET = ScrapeRequest("GET")
 
@@ -30,7 +30,7 @@ class Pages:
         yield b"x" * self.size_bytes
 
 
-def go_on(steps: Steps) -> PartedAnswer | None:
+def go_on(steps: ScrapeSteps) -> PartedAnswer | None:
     """One step; the answer at the end."""
     try:
         next(steps)
@@ -40,7 +40,7 @@ def go_on(steps: Steps) -> PartedAnswer | None:
     return None
 
 
-def finished(each: Sequence[Steps]) -> list[PartedAnswer]:
+def finished(each: Sequence[ScrapeSteps]) -> list[PartedAnswer]:
     """Do a step of each in turn until all have answered, as threads would."""
     answers: dict[int, PartedAnswer] = {}
     for _ in range(10_000):
@@ -74,31 +74,31 @@ def test_who_asks_meanwhile_shares_one_answer_that_is_begun_later() -> None:
 def test_who_asks_later_gets_a_later_answer() -> None:
     pages = Pages()
     scrape = Scrape(pages)
-    assert [run(scrape.steps(GET)).parts[0][:1] for _ in range(3)] == [b"1", b"2", b"3"]
+    assert [run_steps(scrape.steps(GET)).parts[0][:1] for _ in range(3)] == [b"1", b"2", b"3"]
 
 
 def test_slow_readers_of_a_large_page_hold_one_between_them() -> None:
     pages, now_s = Pages(2_000_000), [0.0]
     scrape = Scrape(pages, clock=lambda: now_s[0])
-    answers = [run(scrape.steps(GET)) for _ in range(50)]
+    answers = [run_steps(scrape.steps(GET)) for _ in range(50)]
     assert len({id(answer.parts) for answer in answers}) == pages.begun == 1
     for _ in range(100):
         now_s[0] += 0.2
-        answers.append(run(scrape.steps(GET)))
+        answers.append(run_steps(scrape.steps(GET)))
     assert len({id(answer.parts) for answer in answers}) <= crowd.HELD
     now_s[0] += crowd.STALE_S
-    assert run(scrape.steps(GET)).parts is not answers[-1].parts
+    assert run_steps(scrape.steps(GET)).parts is not answers[-1].parts
     answers.clear()
     gc.collect()
     begun = pages.begun
-    run(scrape.steps(GET))
+    run_steps(scrape.steps(GET))
     assert pages.begun == begun + 1
 
 
 def test_a_small_page_is_always_made_anew() -> None:
     pages = Pages()
     scrape = Scrape(pages)
-    answers = [run(scrape.steps(GET)) for _ in range(5)]
+    answers = [run_steps(scrape.steps(GET)) for _ in range(5)]
     assert len({id(answer.parts) for answer in answers}) == 5
 
 
@@ -118,10 +118,10 @@ def test_more_than_enough_are_refused_at_once() -> None:
     each = [scrape.steps(GET) for _ in range(crowd.PRESENT)]
     for steps in each:
         go_on(steps)
-    answer = run(scrape.steps(GET))
+    answer = run_steps(scrape.steps(GET))
     assert (answer.status, ("Retry-After", "1") in answer.headers) == (503, True)
     assert {answer.status for answer in finished(each)} == {200}
-    assert run(scrape.steps(GET)).status == 200
+    assert run_steps(scrape.steps(GET)).status == 200
 
 
 def test_who_leaves_or_fails_takes_nobody_along() -> None:
@@ -149,8 +149,8 @@ def test_waiting_ends_with_the_scrapers_patience() -> None:
     for steps in (first, first, second):
         go_on(steps)
     now_s[0] = 4.0
-    assert run(second).status == 503
-    assert run(first).status == 200
+    assert run_steps(second).status == 503
+    assert run_steps(first).status == 200
 
 
 def test_a_scrape_within_a_scrape_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +160,8 @@ def test_a_scrape_within_a_scrape_waits_for_nobody(monkeypatch: pytest.MonkeyPat
     outer = scrape.steps(GET)
     go_on(outer)
     go_on(outer)
-    assert run(scrape.steps(GET)).parts[0][:1] == b"2"
-    assert run(outer).parts[0][:1] == b"1"
+    assert run_steps(scrape.steps(GET)).parts[0][:1] == b"2"
+    assert run_steps(outer).parts[0][:1] == b"1"
 
 
 def test_a_child_has_nobody_of_the_parents_to_wait_for() -> None:
@@ -170,4 +170,4 @@ def test_a_child_has_nobody_of_the_parents_to_wait_for() -> None:
     go_on(abandoned)
     go_on(abandoned)
     crowd._start_over()
-    assert run(scrape.steps(GET)).status == 200
+    assert run_steps(scrape.steps(GET)).status == 200

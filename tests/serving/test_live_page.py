@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from otel_obs.live.files import ASSETS
+from otel_obs.live.served_files import ASSETS
 from tests.support.processes import Service, tool
 from tests.support.web import Response, request
 

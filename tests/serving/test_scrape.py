@@ -17,7 +17,7 @@ import pytest
 
 from otel_obs.http import asgi, wsgi
 from otel_obs.serving.body import PART_BYTES, WORTH_COMPRESSING_BYTES
-from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip, run
+from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip, run_steps
 from tests.http import drive
 from tests.http.recorded import Recorded
 
@@ -47,7 +47,9 @@ class Joined(NamedTuple):
 
 def ask(source: Any, method: str = "GET", *, token: str = "", clock: Any = None, **facts: str) -> Joined:
     options = {"clock": clock} if clock else {}
-    status, headers, parts = run(Scrape(source, token=token, **options).steps(ScrapeRequest(method, **facts)))
+    status, headers, parts = run_steps(
+        Scrape(source, token=token, **options).steps(ScrapeRequest(method, **facts))
+    )
     return Joined(status, headers, b"".join(parts))
 
 
@@ -324,9 +326,9 @@ def test_the_token_of_now_is_asked_for() -> None:
     tokens = ["first"]
     scrape = Scrape(Parts(b"a 1\n"), token=lambda: tokens[-1])
     first, second = (ScrapeRequest("GET", authorization=f"Bearer {name}") for name in ("first", "second"))
-    assert [run(scrape.steps(one)).status for one in (first, second)] == [200, 401]
+    assert [run_steps(scrape.steps(one)).status for one in (first, second)] == [200, 401]
     tokens.append("second")
-    assert [run(scrape.steps(one)).status for one in (first, second)] == [401, 200]
+    assert [run_steps(scrape.steps(one)).status for one in (first, second)] == [401, 200]
 
 
 def test_who_has_no_token_costs_no_thread_and_no_collection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,11 @@ _logger = logging.getLogger("otel_obs")
 
 MOST_HELD = 10_000
 
-Action = Callable[[], object]
+DeferredCall = Callable[[], object]
 
 
 class _Early:
-    held: ClassVar[deque[Action]] = deque()
+    held: ClassVar[deque[DeferredCall]] = deque()
     is_armed = False
     is_over = False
     """Whether there will be no set-up unless somebody asks for one: it has ended, or is refused."""
@@ -36,7 +36,7 @@ def arm() -> None:
     _Early.is_armed = True
 
 
-def hold_early(action: Action) -> None:
+def hold_early(action: DeferredCall) -> None:
     """Do *action* when the process is set up; never, where it is not to be."""
     forks.check()
     if _Early.is_over:

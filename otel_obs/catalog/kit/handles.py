@@ -16,8 +16,8 @@ from otel_obs.catalog.kit.functions import ask
 from otel_obs.sdk.context_managers import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.timing import Timer
 
-Record = Callable[..., None]
-Resolve = Callable[..., "Record | None"]
+RecordMethod = Callable[..., None]
+ResolveLabels = Callable[..., "RecordMethod | None"]
 
 
 class RecordsToHandle(Protocol):
@@ -38,7 +38,7 @@ class MetricHandle(ABC):
 
     __slots__ = ("__weakref__", "_record", "_resolve", "attributes")
 
-    def __init__(self, resolve: Resolve, attributes: dict[str, Any]) -> None:
+    def __init__(self, resolve: ResolveLabels, attributes: dict[str, Any]) -> None:
         self._resolve = resolve
         self.attributes = attributes
         self.reset()
@@ -62,7 +62,7 @@ class MetricHandle(ABC):
             way(amount)
 
     @abstractmethod
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         """Let the recording methods of this kind be *record*."""
 
 
@@ -72,7 +72,7 @@ class LevelHandle(MetricHandle):
     __slots__ = ("_function", "_ways")
 
     _function: Callable[[], float] | None
-    _ways: dict[str, Record]
+    _ways: dict[str, RecordMethod]
 
     def reset(self) -> None:
         """Resolve again, now or at the next use."""
@@ -151,7 +151,7 @@ class CounterHandle(MetricHandle):
         """Count what is raised, in a `with` or as a decorator."""
         return ExceptionCounting(lambda: self.inc(), exception)
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         self.add = self.inc = record
 
 
@@ -174,7 +174,7 @@ class UpDownCounterHandle(LevelHandle):
         """Set this worker's part."""
         self._move("set", amount)
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         self.add = _do_nothing if self._function is not None else record
 
 
@@ -190,7 +190,7 @@ class HistogramHandle(MetricHandle):
         """Time a block, in a `with` or an `async with`."""
         return Timer(self)
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         self.record = self.observe = record
 
 
@@ -201,5 +201,5 @@ class GaugeHandle(LevelHandle):
 
     set: RecordsToHandle
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         self.set = _do_nothing if self._function is not None else record

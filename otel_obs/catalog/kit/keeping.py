@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from otel_obs.catalog.kit.handles import MetricHandle
 from otel_obs.catalog.kit.naming import Named
+from otel_obs.cells.attributes import AttributeMapping
 from otel_obs.errors import undeclared_attributes
 from otel_obs.host.weak import WeakObjects
 
 HandleT = TypeVar("HandleT", bound=MetricHandle)
-Attributes = Mapping[str, Any]
 
 _MAX_HANDLES = 8192
 
@@ -41,7 +41,7 @@ class HandleKeeper(ABC, Generic[HandleT]):
         """The metric under the naming that holds."""
 
     @abstractmethod
-    def translate(self, attributes: Attributes) -> dict[str, Any]:
+    def translate(self, attributes: AttributeMapping) -> dict[str, Any]:
         """The attributes of the series that a caller means."""
 
     @abstractmethod
@@ -53,10 +53,10 @@ class HandleKeeper(ABC, Generic[HandleT]):
         """How to record to *attributes*, or to do what *verb* names."""
 
     @abstractmethod
-    def _remove(self, attributes: Attributes, remove: Callable[[Any], None]) -> None:
+    def _remove(self, attributes: AttributeMapping, remove: Callable[[Any], None]) -> None:
         """Remove series of the instrument."""
 
-    def bind(self, attributes: Attributes | None = None) -> HandleT:
+    def bind(self, attributes: AttributeMapping | None = None) -> HandleT:
         """Resolve *attributes* once; the handle outlives forks and later installations.
 
         Raises:
@@ -66,7 +66,7 @@ class HandleKeeper(ABC, Generic[HandleT]):
             self._note_hand()
         return self.bind_for_service(attributes)
 
-    def bind_for_service(self, attributes: Attributes | None = None) -> HandleT:
+    def bind_for_service(self, attributes: AttributeMapping | None = None) -> HandleT:
         """Bind for what measures the service, and not by an application's hand."""
         given = dict(attributes or {})
         self.translate(given)
@@ -127,7 +127,7 @@ class HandleKeeper(ABC, Generic[HandleT]):
         self._remove(given, lambda instrument: instrument.remove(given, until_s=until_s))
         self._let_go([(*given, *given.values())])
 
-    def remove_matching(self, attributes: Attributes) -> None:
+    def remove_matching(self, attributes: AttributeMapping) -> None:
         """Drop every series that has at least *attributes*, as `remove` drops one."""
         self._remove(attributes, lambda instrument: instrument.remove_matching(attributes))
         wanted = attributes.items()

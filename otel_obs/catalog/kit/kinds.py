@@ -11,6 +11,7 @@ from otel_obs.catalog.kit.handles import (
     HistogramHandle,
     LevelHandle,
     MetricHandle,
+    RecordMethod,
     UpDownCounterHandle,
 )
 from otel_obs.catalog.kit.keeping import HandleT
@@ -19,8 +20,6 @@ from otel_obs.cells.layout import Kind
 from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.context_managers import ExceptionCounting, InProgress, Timing
 from otel_obs.sdk.timing import Timer
-
-Record = Callable[..., None]
 
 
 class RecordsAmount(Protocol):
@@ -33,7 +32,8 @@ class RecordsAmount(Protocol):
 
 
 LevelT = TypeVar("LevelT", bound=LevelHandle)
-Callback = Callable[[], Iterable[tuple[float, Mapping[str, Any]]]]
+Measurements = Iterable[tuple[float, Mapping[str, Any]]]
+ObserveCallback = Callable[[], Measurements]
 
 
 class CounterMetric(Metric[CounterHandle]):
@@ -55,7 +55,7 @@ class CounterMetric(Metric[CounterHandle]):
         """Count what is raised to the series without labels, in a `with` or as a decorator."""
         return ExceptionCounting(self.inc, exception)
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         self.add = record
 
 
@@ -100,7 +100,7 @@ class UpDownCounterMetric(LevelMetric[UpDownCounterHandle]):
         """Set this worker's part of the series without labels."""
         self.bind().set(amount)
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         self.add = record
 
 
@@ -121,7 +121,7 @@ class HistogramMetric(Metric[HistogramHandle]):
         """Time a block to the series without labels, in a `with` or an `async with`."""
         return Timer(self)
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         self.record = record
 
 
@@ -134,7 +134,7 @@ class GaugeMetric(LevelMetric[GaugeHandle]):
     set: RecordsAmount
     """`set(amount, attributes=None)`: see `opentelemetry.metrics.Gauge.set`."""
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         self.set = record
 
 
@@ -147,7 +147,7 @@ class ObservableMetric(Metric[HandleT]):
         self._callbacks: list[_Observing] = []
         super().__init__(family, help, **options)
 
-    def observe(self, callback: Callback) -> None:
+    def observe(self, callback: ObserveCallback) -> None:
         """Ask *callback* for values at every reading: pairs of a number and its attributes."""
         if callback in [each.callback for each in self._callbacks]:
             return
@@ -157,7 +157,7 @@ class ObservableMetric(Metric[HandleT]):
         if instrument is not None and made is not None:
             instrument.ask(observing)
 
-    def unobserve(self, callback: Callback) -> None:
+    def unobserve(self, callback: ObserveCallback) -> None:
         """Ask *callback* no longer; its values go."""
         for each in [each for each in self._callbacks if each.callback == callback]:
             self._callbacks.remove(each)
@@ -175,7 +175,7 @@ class ObservableMetric(Metric[HandleT]):
         if self._callbacks:
             self._instrument()
 
-    def _delegate(self, record: Record) -> None:
+    def _delegate(self, record: RecordMethod) -> None:
         """Nothing is recorded by hand."""
 
     def _create(self, meter: Any) -> Any:
@@ -198,7 +198,7 @@ class ObservableMetric(Metric[HandleT]):
 class _Observing:
     """A callback in the manner of the catalog, as OpenTelemetry's instruments call theirs."""
 
-    def __init__(self, metric: ObservableMetric[Any], callback: Callback) -> None:
+    def __init__(self, metric: ObservableMetric[Any], callback: ObserveCallback) -> None:
         self._metric, self.callback = metric, callback
 
     def __call__(self, _options: object) -> Iterable[Any]:

@@ -16,8 +16,9 @@ from typing import Any, ClassVar, NamedTuple
 from otel_obs.catalog import metrics
 from otel_obs.catalog.kit.early import give_up, hold_early, pass_on
 from otel_obs.catalog.kit.functions import join
-from otel_obs.catalog.kit.keeping import Attributes, HandleKeeper, HandleT
+from otel_obs.catalog.kit.keeping import HandleKeeper, HandleT
 from otel_obs.catalog.kit.naming import ANY, Declaration, Named, Naming, Semconv
+from otel_obs.cells.attributes import AttributeMapping
 from otel_obs.cells.layout import Kind
 from otel_obs.errors import DeclarationError, SettingError
 from otel_obs.host.once import LogOnce
@@ -122,7 +123,7 @@ class _NoInstrument:
 
     add = record = set = remove = drop = refresh = ask = ask_no_longer = staticmethod(_nothing)
 
-    def bind(self, attributes: Attributes) -> _NoInstrument:
+    def bind(self, attributes: AttributeMapping) -> _NoInstrument:
         return self
 
 
@@ -217,7 +218,7 @@ class Metric(HandleKeeper[HandleT]):
         self.declaration = replace(self.declaration, attributes=attributes)
         self._named = None
 
-    def translate(self, attributes: Attributes) -> dict[str, Any]:
+    def translate(self, attributes: AttributeMapping) -> dict[str, Any]:
         """The attributes of the series that a caller means.
 
         Raises:
@@ -225,7 +226,7 @@ class Metric(HandleKeeper[HandleT]):
         """
         return self.named.translate(attributes)
 
-    def _remove(self, attributes: Attributes, remove: Callable[[Any], None]) -> None:
+    def _remove(self, attributes: AttributeMapping, remove: Callable[[Any], None]) -> None:
         instrument = self._instrument()
         if _installation is None:
             hold(partial(self._remove, dict(attributes), remove))
@@ -294,7 +295,9 @@ class Metric(HandleKeeper[HandleT]):
         self._delegate(self._first)
         self._reset_handles()
 
-    def _first(self, amount: float = 1, attributes: Attributes | None = None, context: Any = None) -> None:
+    def _first(
+        self, amount: float = 1, attributes: AttributeMapping | None = None, context: Any = None
+    ) -> None:
         """Record a first time, and let further calls go to the instrument itself."""
         if self.by_hand is not None:
             self._note_hand()

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any
 
 from otel_obs.catalog.kit import metric
-from otel_obs.catalog.kit.handles import GaugeHandle, Record
+from otel_obs.catalog.kit.handles import GaugeHandle, RecordMethod
 from otel_obs.catalog.kit.kinds import LevelMetric, ObservableMetric
 from otel_obs.cells.attributes import Attributes, canonical
 from otel_obs.cells.layout import Kind
@@ -79,7 +79,7 @@ class StatedGauge(LevelMetric[GaugeHandle], ObservableMetric[GaugeHandle]):
         if before is None or (value != before and not self.declaration.share):
             instrument.show(attributes, value)
 
-    def _bound(self, attributes: dict[str, Any], verb: str = "") -> Record | None:
+    def _bound(self, attributes: dict[str, Any], verb: str = "") -> RecordMethod | None:
         if not metric.is_installed():
             return None
         return partial(self._change, attributes, verb)

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from otel_obs.sdk.context_managers import AlsoAsync
 
-RunT = TypeVar("RunT", bound="Run")
+RunT = TypeVar("RunT", bound="TimedRun")
 
 SUCCESS = "success"
 ERROR = "error"
 
 
-class Run(ABC, AlsoAsync):
+class TimedRun(ABC, AlsoAsync):
     """A block that is counted when it ends, in a `with` or an `async with`.
 
     A generator that is closed in the block has not failed: whoever reads it has enough.

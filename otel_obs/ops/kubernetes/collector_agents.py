@@ -16,7 +16,7 @@ from otel_obs.ops.collector_config import (
     otlp_receiver,
 )
 from otel_obs.ops.kubernetes.monitors import SCRAPE_PROTOCOLS
-from otel_obs.ops.kubernetes.workload import NAME_LABEL, Manifest, named
+from otel_obs.ops.kubernetes.workload import NAME_LABEL, Manifest, named_object
 from otel_obs.ops.prometheus_config import kubernetes_jobs
 from otel_obs.ops.yaml_text import yaml_text
 
@@ -115,17 +115,17 @@ def agent_objects(job: str, interval: str) -> dict[str, list[Manifest]]:
     }
     return {
         "rbac.yaml": [
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named(AGENT)},
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named_object(AGENT)},
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "ClusterRole",
-                "metadata": named(AGENT),
+                "metadata": named_object(AGENT),
                 "rules": [pods],
             },
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "ClusterRoleBinding",
-                "metadata": named(AGENT),
+                "metadata": named_object(AGENT),
                 "roleRef": role,
                 "subjects": [subject],
             },
@@ -135,7 +135,7 @@ def agent_objects(job: str, interval: str) -> dict[str, list[Manifest]]:
             {
                 "apiVersion": "apps/v1",
                 "kind": "DaemonSet",
-                "metadata": named(AGENT),
+                "metadata": named_object(AGENT),
                 "spec": {
                     "selector": {"matchLabels": {NAME_LABEL: AGENT}},
                     "template": _template(AGENT, spec),
@@ -169,13 +169,13 @@ def gateway_objects() -> dict[str, list[Manifest]]:
             {
                 "apiVersion": "v1",
                 "kind": "Service",
-                "metadata": named(GATEWAY),
+                "metadata": named_object(GATEWAY),
                 "spec": {"selector": {NAME_LABEL: GATEWAY}, "ports": ports},
             },
             {
                 "apiVersion": "apps/v1",
                 "kind": "StatefulSet",
-                "metadata": named(GATEWAY),
+                "metadata": named_object(GATEWAY),
                 "spec": {
                     "serviceName": GATEWAY,
                     "replicas": 2,
@@ -197,7 +197,7 @@ def _config_map(name: str, config: Manifest) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": named(name),
+        "metadata": named_object(name),
         "data": {"config.yaml": yaml_text(config)},
     }
 

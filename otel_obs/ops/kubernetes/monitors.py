@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_obs.errors import OperationsError
 from otel_obs.ops.dashboards import BOARDS
-from otel_obs.ops.kubernetes.workload import NAME_LABEL, PORT_NAME, Manifest, named
+from otel_obs.ops.kubernetes.workload import NAME_LABEL, PORT_NAME, Manifest, named_object
 
 API = "monitoring.coreos.com/v1"
 SIDECAR_LABEL = {"grafana_dashboard": "1"}
@@ -31,7 +31,7 @@ def _monitor(kind: str, endpoints: str, name: str, interval: str, timeout: str) 
     return {
         "apiVersion": API,
         "kind": kind,
-        "metadata": named(name),
+        "metadata": named_object(name),
         "spec": {
             # The rules and dashboards speak of this job; otherwise it would be named after this object.
             "jobLabel": NAME_LABEL,
@@ -49,7 +49,7 @@ def prometheus_rule(name: str, groups: list[Any]) -> Manifest:
     return {
         "apiVersion": API,
         "kind": "PrometheusRule",
-        "metadata": named(name),
+        "metadata": named_object(name),
         "spec": {"groups": groups},
     }
 
@@ -81,7 +81,7 @@ def dashboard_maps(name: str, dashboards: Mapping[str, str]) -> Iterator[tuple[s
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": {
-                    **named(own, SIDECAR_LABEL, of=name),
+                    **named_object(own, SIDECAR_LABEL, of=name),
                     "annotations": {"grafana_folder": name},
                 },
                 "data": {file: text},

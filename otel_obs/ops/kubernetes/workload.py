@@ -55,7 +55,7 @@ class Workload:
         return {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": named(self.name),
+            "metadata": named_object(self.name),
             "spec": {
                 "replicas": self.replicas,
                 "selector": {"matchLabels": {NAME_LABEL: self.name}},
@@ -68,7 +68,7 @@ class Workload:
         return {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": named(self.name),
+            "metadata": named_object(self.name),
             "spec": {
                 "selector": {NAME_LABEL: self.name},
                 "ports": [{"name": PORT_NAME, "port": 80, "targetPort": PORT_NAME}],
@@ -140,7 +140,7 @@ class Workload:
         }
 
 
-def named(name: str, labels: Mapping[str, str] | None = None, of: str = "") -> Manifest:
+def named_object(name: str, labels: Mapping[str, str] | None = None, of: str = "") -> Manifest:
     """An object's name and labels.
 
     Args:

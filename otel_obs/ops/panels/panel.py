@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 GREEN, YELLOW, RED, BLUE = "green", "#EAB839", "red", "blue"
-Steps = tuple[tuple[float | None, str], ...]
+PanelSteps = tuple[tuple[float | None, str], ...]
 """From which value on a panel has which colour; None is the beginning."""
 
 
@@ -57,7 +57,7 @@ class Panel:
     en: Caption
     ko: Caption
     curves: tuple[Curve, ...]
-    steps: Steps = ()
+    steps: PanelSteps = ()
     width: int = 12
     low: float | None = 0
     high: float | None = None

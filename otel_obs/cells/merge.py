@@ -13,12 +13,12 @@ from typing import Any
 from otel_obs.cells.attributes import Attributes, decode_attributes
 from otel_obs.cells.exemplar import latest
 from otel_obs.cells.exponential import ExponentialValue, combine, decode
+from otel_obs.cells.gauge_rules import TimedValue, choice_of
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.retire import LASTING
 from otel_obs.cells.snapshot import Column, Exemplar, Rows, SeriesTable
 from otel_obs.cells.source import Series, Source
 from otel_obs.cells.summation import add_rows
-from otel_obs.cells.validity import GAUGE_RULES
 from otel_obs.host.pace import pieces
 
 _ABSENT = -1
@@ -236,22 +236,9 @@ def _merge_exponentials(stream: Stream, parts: SnapshotParts) -> list[Exponentia
 def _merge_gauges(stream: Stream, parts: SnapshotParts) -> list[float]:
     if len(parts) == 1:
         return _numbers(*parts[0])
-    choose = rule_of(stream.merge)
+    choose = choice_of(stream.merge)
     rows = zip(*(_readings(source, offsets) for source, offsets in parts), strict=True)
     return [choose([reading for reading in row if reading is not None]) for row in rows]
-
-
-TimedValue = tuple[float, float]
-"""When a gauge was set, and its value; the time is negative where it was only counted up and down since it
-was made, and 0 where nothing has happened."""
-
-Rule = Callable[[Sequence[TimedValue]], float]
-
-
-def rule_of(merge: str) -> Rule:
-    """What several readings of one gauge come to, by the rule that its stream names."""
-    rule, _, order = merge.partition(":")
-    return _worst([float(state) for state in order.split(",")]) if rule == "worst" else _RULES[rule]
 
 
 def _times(parts: Sequence[tuple[Sequence[float], list[int]]]) -> list[float]:
@@ -266,39 +253,12 @@ def _readings(source: Source, offsets: list[int]) -> list[TimedValue | None]:
     return [(cells[at + 1], cells[at]) if at >= 0 else None for at in offsets]
 
 
-def _worst(order: list[float]) -> Callable[[Sequence[TimedValue]], float]:
-    """Choose the state that comes first in *order*; a state that is not in it comes last."""
-    rank = {state: position for position, state in enumerate(order)}
-    return lambda readings: min(
-        (value for _, value in readings), key=lambda state: rank.get(state, len(rank))
-    )
-
-
-def _latest_or_sum(readings: Sequence[TimedValue]) -> float:
-    """What was set last; where a gauge was never set and only counted up and down, what all have counted."""
-    set_s, value = max(readings)
-    return value if set_s > 0.0 else sum(value for _, value in readings)
-
-
-_RULES: dict[str, Callable[[Sequence[TimedValue]], float]] = {
-    "latest": lambda readings: max(readings)[1],
-    "latest_or_sum": _latest_or_sum,
-    "sum": lambda readings: sum(value for _, value in readings),
-    "max": lambda readings: max(value for _, value in readings),
-    "min": lambda readings: min(value for _, value in readings),
-    "mean": lambda readings: sum(value for _, value in readings) / len(readings),
-    "per_worker": lambda readings: readings[0][1],
-    "share": lambda readings: max(readings)[1],  # computed from the merged counters instead
-}
-
 _MERGE: dict[Kind, Callable[[Stream, SnapshotParts], list[Any]]] = {
     Kind.COUNTER: _merge_sums,
     Kind.UPDOWN: _merge_sums,
     Kind.GAUGE: _merge_gauges,
     Kind.EXPONENTIAL: _merge_exponentials,
 }
-
-RULES = GAUGE_RULES
 
 
 def is_counted(stream: Stream, source: Source) -> bool:

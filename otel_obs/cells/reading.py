@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.foreign_file import SUFFIX
+from otel_obs.cells.gauge_rules import MergedCounters, split_rule
 from otel_obs.cells.merge import MergedStream, decoded_from, is_counted
 from otel_obs.cells.removals import StreamEnds
 from otel_obs.cells.shelf import Shelf
@@ -161,7 +162,7 @@ class Reading:
         live = sum(len(column.table.attributes) for column in columns)
         if len(self._decoded) > 2 * live + _SPARE_DECODED:
             self._forget_decoded()
-        return _with_shares(columns)
+        return _with_computed(columns)
 
     def _column(self, stream: Stream, holders: Holders) -> Column | None:
         """The merged stream, without those whose part of it cannot be merged."""
@@ -220,25 +221,26 @@ def _lives(source: Source) -> bool:
     return not source.is_dead
 
 
-def _with_shares(columns: list[Column]) -> list[Column]:
-    """Compute the gauges that are a share of merged counters: the first one's part of their sum."""
-    if not any(column.table.stream.merge.startswith("share:") for column in columns):
+def _with_computed(columns: list[Column]) -> list[Column]:
+    """Compute the gauges whose rule takes their values from the merged counters."""
+    if not any(_is_computed(column.table.stream) for column in columns):
         return columns
     counters = {
         column.table.stream.name: dict(zip(column.table.attributes, column.values, strict=True))
         for column in columns
         if column.table.stream.kind is Kind.COUNTER
     }
-    return [_share(column, counters) for column in columns]
+    return [_computed(column, counters) for column in columns]
 
 
-def _share(column: Column, counters: dict[str, dict[Attributes, float]]) -> Column:
-    rule, _, names = column.table.stream.merge.partition(":")
-    if rule != "share":
+def _is_computed(stream: Stream) -> bool:
+    return stream.kind is Kind.GAUGE and split_rule(stream.merge)[0].compute is not None
+
+
+def _computed(column: Column, counters: MergedCounters) -> Column:
+    if not _is_computed(column.table.stream):
         return column
-    parts = [counters.get(name, {}) for name in names.split(",")]
-    values = []
-    for attributes in column.table.attributes:
-        amounts = [part.get(attributes, 0.0) for part in parts]
-        values.append(amounts[0] / sum(amounts) if sum(amounts) else 0.0)
+    rule, told = split_rule(column.table.stream.merge)
+    assert rule.compute is not None
+    values = [rule.compute(told, attributes, counters) for attributes in column.table.attributes]
     return column._replace(values=values)

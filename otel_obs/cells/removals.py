@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from otel_obs.cells.attributes import Attributes, decode_attributes, encode_attributes
+from otel_obs.cells.gauge_rules import split_rule
 from otel_obs.cells.layout import Kind, Stream
 
 KEPT = 10_000
@@ -32,7 +33,7 @@ class Removal(NamedTuple):
 
 def can_end(stream: Stream) -> bool:
     """Whether a series of *stream* ends for all workers at once."""
-    return stream.kind is Kind.GAUGE and stream.merge in ("latest", "latest_or_sum")
+    return stream.kind is Kind.GAUGE and split_rule(stream.merge)[0].can_end
 
 
 def newest(ends: Iterable[Removal]) -> list[Removal]:

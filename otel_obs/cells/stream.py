@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from otel_obs.cells import exponential
 from otel_obs.cells.attributes import Attributes, decode_attributes, tagged
+from otel_obs.cells.gauge_rules import demand_rule
 from otel_obs.cells.validity import (
     demand,
     demand_ascending,
     demand_finite,
     demand_pairs,
-    demand_rule,
     demand_shallow,
     demand_size_and_scale,
     demand_texts,

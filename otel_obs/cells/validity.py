@@ -13,11 +13,6 @@ from typing import Any
 
 from otel_obs.cells.attributes import Attributes, decode_attributes
 
-GAUGE_RULES = frozenset(
-    ("latest", "latest_or_sum", "sum", "max", "min", "mean", "worst", "per_worker", "share")
-)
-"""How a gauge may be merged; what follows a colon is a rule's own."""
-
 MAX_DEPTH = 64
 """How deep an attribute's value may be nested: whoever reads it may have little stack left."""
 
@@ -123,23 +118,6 @@ def demand_size_and_scale(bounds: Sequence[float]) -> None:
         len(bounds) == 2 and 1 <= bounds[0] <= MAX_BUCKETS and -_MAX_INDEX < bounds[1] < _MAX_INDEX,
         "an exponential histogram has no such size and scale",
     )
-
-
-def demand_rule(rule: str) -> None:
-    """Refuse a rule that no gauge is merged by.
-
-    Raises:
-        InvalidError: There is none such.
-    """
-    name, _, rest = rule.partition(":")
-    demand(name in GAUGE_RULES, "a gauge has no such rule")
-    demand(name != "share" or all(rest.split(",")), "a share is of nothing")
-    if name == "worst":
-        try:
-            states = [float(state) for state in rest.split(",")]
-        except ValueError as error:
-            raise InvalidError("states are no numbers") from error
-        demand(all(map(math.isfinite, states)), "states are no numbers")
 
 
 def is_count(value: float) -> bool:

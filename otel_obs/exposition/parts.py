@@ -10,8 +10,8 @@ from math import inf
 from typing import Any, Generic, TypeVar
 
 from otel_obs.cells.exponential import combine
+from otel_obs.cells.gauge_rules import choice_of
 from otel_obs.cells.layout import Kind
-from otel_obs.cells.merge import rule_of
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.summation import add
 from otel_obs.exposition.classic import boundaries, classic_row
@@ -125,7 +125,7 @@ def _value(ones: Sequence[_One[T]], unit: str) -> tuple[Kind, tuple[float, ...],
         return first.kind, (), add(one.value for one in ones)
     if Kind.GAUGE in kinds:
         rule = next(one.part.merge for one in ones if one.part.kind is Kind.GAUGE)
-        return Kind.GAUGE, (), rule_of(rule)([(one.set_s, one.value) for one in ones])
+        return Kind.GAUGE, (), choice_of(rule)([(one.set_s, one.value) for one in ones])
     if kinds == {Kind.EXPONENTIAL}:
         size = int(min((one.part.bounds[0] for one in ones if one.part.bounds), default=_MAX_SIZE))
         value = ones[0].value

@@ -11,6 +11,7 @@ from types import ModuleType
 
 from otel_obs.catalog import metrics
 from otel_obs.catalog.kit.naming import Declaration, Naming
+from otel_obs.cells.gauge_rules import GAUGE_RULES
 from otel_obs.cells.layout import Kind
 from otel_obs.exposition.names import unit_word
 
@@ -72,14 +73,6 @@ _KINDS = {
     Kind.UPDOWN: "gauge (up and down)",
     Kind.GAUGE: "gauge",
     Kind.HISTOGRAM: "histogram",
-}
-_RULES = {
-    "latest": "the latest",
-    "sum": "the sum",
-    "max": "the largest",
-    "min": "the smallest",
-    "mean": "the mean",
-    "per_worker": "each, with the label `worker`",
 }
 _TITLES = {"http": "HTTP", "llm": "LLM", "api_keys": "API keys"}
 _CLASSIC, _SEMCONV = Naming(), Naming(profile="semconv")
@@ -158,4 +151,4 @@ def _rule(row: Declaration) -> str:
     rule, _, states = row.merge.partition(":")
     if rule == "worst":
         return f"the worst, in the order {', '.join(states.split(','))}"
-    return _RULES[rule]
+    return GAUGE_RULES[rule].says

@@ -19,6 +19,7 @@ from otel_obs.cells.attributes import (
     encode_attributes,
     has_too_long,
 )
+from otel_obs.cells.gauge_rules import worker_label_of
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.removals import Removal, can_end
 from otel_obs.cells.store import Store, StoreFullError
@@ -104,9 +105,8 @@ class Aggregator:
         self.worker = worker
         self._apply = _APPLY[plan.stream.kind]
         self.has_exemplars = plan.stream.exemplar_slots > 0
-        rule, _, key = plan.stream.merge.partition(":")
         self._has_said_cut = False
-        self._worker_key = key or "worker" if rule == "per_worker" else ""
+        self._worker_key = worker_label_of(plan.stream.merge)
 
     def identify(self, attributes: Mapping[str, Any] | None) -> bytes:
         """The identity of the series that *attributes* belong to."""

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackT
 
+from otel_obs.cells.gauge_rules import GAUGE_RULES
 from otel_obs.cells.layout import Scope
-from otel_obs.cells.merge import RULES
 from otel_obs.errors import DeclarationError
 from otel_obs.host.forgiving import is_forgiving
 from otel_obs.host.once import LogOnce
@@ -139,8 +139,10 @@ class Meter(metrics.Meter):
             raise DeclarationError(name, "is not a valid instrument name", _NAME_RULE)
         if checked["unit"] is None:
             raise DeclarationError(name, f"has unit {unit!r}", "a unit is at most 63 ASCII characters")
-        if options.get("merge", "latest").partition(":")[0] not in RULES:
-            raise DeclarationError(name, f"has merge rule {options['merge']!r}", f"known are {sorted(RULES)}")
+        if options.get("merge", "latest").partition(":")[0] not in GAUGE_RULES:
+            raise DeclarationError(
+                name, f"has merge rule {options['merge']!r}", f"known are {sorted(GAUGE_RULES)}"
+            )
         identity = ",".join((name.lower(), kind.__name__, unit, description))
         with self._making:
             made = self.made.get(identity)

@@ -86,7 +86,7 @@ def gather(
     evidence = PageEvidence(text, limits=limits, is_authorized=fetching.has_credentials)
     if not fetch.is_address(source):
         return evidence
-    asking = _Asking(source, fetching, again)
+    asking = _AskedSource(source, fetching, again)
     openmetrics = [Scraped.read(answer, reader) for answer in asking.ask(fetch.ACCEPT_OPENMETRICS, times=1)]
     protobuf = next(asking.ask(fetch.ACCEPT_PROTOBUF, times=1), None)
     later = [Scraped.read(answer, reader) for answer in asking.ask(fetch.ACCEPT_TEXT)]
@@ -106,7 +106,7 @@ def gather(
 
 
 @dataclass
-class _Asking:
+class _AskedSource:
     """Ask an address again and again, and note what comes to nothing."""
 
     source: str

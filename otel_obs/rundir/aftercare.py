@@ -31,7 +31,7 @@ _PACES = ((2.0, 0.003), (60.0, 0.05), (math.inf, 0.5))
 between that one's last act and its end."""
 _FOR_WORKERS_S, _LOOK_S = 900.0, 1.0
 
-Left = Literal["by the last", "beside others", "by the first"]
+WhoLeft = Literal["by the last", "beside others", "by the first"]
 _FOR_MASTER_S: Mapping[str, float] = {"by the last": 60.0, "beside others": 180.0, "by the first": math.inf}
 """How long to wait for the end of a master that lives, by who has begun to wait: servers kill workers that do
 not end within a minute or so, and it is not known beforehand whether the master is to end at all."""
@@ -74,7 +74,7 @@ def note_successors(run_dir: RunDir, shared: Shared) -> None:
                 run_dir.note([file_name(child, ROOT)])
 
 
-def leave_behind(run_dir: RunDir, shared: Shared, left: Left = "by the last") -> None:
+def leave_behind(run_dir: RunDir, shared: Shared, left: WhoLeft = "by the last") -> None:
     """Have somebody tidy up after the root, unless somebody is there for that; never raises.
 
     Args:
@@ -95,7 +95,7 @@ def leave_behind(run_dir: RunDir, shared: Shared, left: Left = "by the last") ->
             os.close(descriptor)  # its lock is the other process's now
 
 
-def _start(path: str, shared: Shared, descriptor: int, left: Left) -> None:
+def _start(path: str, shared: Shared, descriptor: int, left: WhoLeft) -> None:
     sockets = [f"{pid}:{','.join(map(str, inodes))}" for pid, inodes in shared.items()]
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     started = subprocess.Popen(

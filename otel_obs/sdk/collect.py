@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.asked_callbacks import AskedCallback, Observed, together
 from otel_obs.sdk.exemplars import ExemplarRules, reservoir_of
 from otel_obs.sdk.observables import Observable, total
+from otel_obs.sdk.previous import WITH_EXTREMES, PreviousCollection
 
 AskCallback = Callable[[Sequence[tuple[AskedCallback, Callable[[], object]]], float], None]
 
@@ -30,44 +30,6 @@ _DELTA = sdk.AggregationTemporality.DELTA
 _CALLBACK_MS = 10_000
 _claimed: WeakSet[Any] = WeakSet()
 _NO_EXTREMES = (math.inf, -math.inf)
-_WITH_EXTREMES = (Kind.HISTOGRAM, Kind.EXPONENTIAL)
-
-
-class _Previous:
-    """What one reader saw of one series at its last collection."""
-
-    __slots__ = ("collected_ns", "reservoir", "started_ns", "updates", "values")
-
-    def __init__(self, started_ns: int, values: list[float]) -> None:
-        self.started_ns = started_ns
-        self.collected_ns = started_ns
-        self.updates = 0
-        self.values = values
-        self.reservoir: Any = None
-
-    def is_changed(self, aggregator: Aggregator, series: AggregateSeries, values: list[float]) -> bool:
-        """Whether anything was recorded since: what leaves the cells as they are goes the slow way."""
-        updates, self.updates = self.updates, series.updates
-        counted = slice(-3) if aggregator.stream.kind in _WITH_EXTREMES else slice(None)
-        return updates != series.updates or (
-            not aggregator.plan.is_watched
-            and values[counted] != (self.values or [0.0] * len(values))[counted]
-        )
-
-    def advance(self, stream: Stream, values: list[float]) -> list[float]:
-        """What was recorded since."""
-        before, self.values = self.values or list(stream.initial_cells), values
-        if stream.kind is Kind.GAUGE:
-            return values
-        if stream.kind is Kind.EXPONENTIAL:
-            size = int(stream.bounds[0])
-            since = exponential.combine(
-                exponential.decode(values, size), exponential.decode(before, size), size, -1
-            )
-            return [*exponential.encode(exponential.trim(since), size)[:-2], *values[-2:]]
-        if stream.kind is Kind.HISTOGRAM:
-            return [*map(operator.sub, values[:-2], before[:-2]), *values[-2:]]
-        return list(map(operator.sub, values, before))
 
 
 class StreamCollector:
@@ -98,7 +60,7 @@ class StreamCollector:
 
     def forget(self) -> None:
         """Start over, as after a fork."""
-        self._previous: dict[tuple[int, bytes], _Previous] = {}
+        self._previous: dict[tuple[int, bytes], PreviousCollection] = {}
         self._collected_ns = 0
 
     def is_delta(self, instrument: Any) -> bool:
@@ -213,7 +175,7 @@ class StreamCollector:
         for series in list(aggregator.series.values()):
             values = series.cells[series.offset : series.offset + aggregator.stream.cells].tolist()
             started_ns = series.created_ns
-            if aggregator.stream.kind in _WITH_EXTREMES:
+            if aggregator.stream.kind in WITH_EXTREMES:
                 values[-2:] = self._extremes(aggregator, series, is_delta, readers)
             if is_delta:
                 previous = self._at(aggregator, series.key, series.created_ns, values)
@@ -226,10 +188,12 @@ class StreamCollector:
             points.append(_point(aggregator, attributes, started_ns, now_ns, values, exemplars))
         return points
 
-    def _at(self, aggregator: Aggregator, key: bytes, started_ns: int, values: list[float]) -> _Previous:
+    def _at(
+        self, aggregator: Aggregator, key: bytes, started_ns: int, values: list[float]
+    ) -> PreviousCollection:
         found = self._previous.get((id(aggregator), key))
         if found is None or found.started_ns != started_ns:
-            found = self._previous[id(aggregator), key] = _Previous(started_ns, [])
+            found = self._previous[id(aggregator), key] = PreviousCollection(started_ns, [])
         return found
 
     def _exemplars(self, series: AggregateSeries) -> list[Any]:
@@ -268,7 +232,7 @@ class StreamCollector:
         for key, value in total(aggregator, observed).items():
             previous = self._previous.get((id(aggregator), key))
             if previous is None:
-                previous = self._previous[id(aggregator), key] = _Previous(time.time_ns(), [0.0])
+                previous = self._previous[id(aggregator), key] = PreviousCollection(time.time_ns(), [0.0])
             started_ns, values = previous.started_ns, [value]
             if is_delta and aggregator.stream.kind is not Kind.GAUGE:
                 started_ns, values = previous.collected_ns, [value - previous.values[0]]

@@ -9,15 +9,15 @@ headers = {"Content-Type": format.content_type}
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from otel_obs.cells.snapshot import Snapshot
-from otel_obs.exposition import openmetrics, protobuf, text
+from otel_obs.exposition import openmetrics
 from otel_obs.exposition.claims import settle
-from otel_obs.exposition.from_client import ClientMetric, OtherFamily, load
+from otel_obs.exposition.from_client import ClientMetric, load
 from otel_obs.exposition.names import Spelling, family_name
-from otel_obs.exposition.negotiate import OPENMETRICS, PROTOBUF, TEXT, Format, Syntax, negotiate
-from otel_obs.exposition.plan import DEFAULT_OPTIONS, Family, Options, plan, restrict
+from otel_obs.exposition.negotiate import OPENMETRICS, PROTOBUF, TEXT, Format, negotiate
+from otel_obs.exposition.plan import DEFAULT_OPTIONS, Options, plan, restrict
 
 __all__ = [
     "DEFAULT_OPTIONS",
@@ -30,13 +30,6 @@ __all__ = [
     "negotiate",
     "render",
 ]
-
-_Encoder = Callable[[Iterable[Family], Iterable[OtherFamily], Spelling], Iterator[bytes]]
-_ENCODERS: dict[Syntax, _Encoder] = {
-    "text": text.encode,
-    "openmetrics": openmetrics.encode,
-    "protobuf": protobuf.encode,
-}
 
 
 def render(
@@ -61,11 +54,11 @@ def render(
         are empty**: skip these when writing to a socket, where an empty chunk can mean the end.
     """
     naming = Spelling(options.translation, format.escaping).normal()
-    is_openmetrics = format.syntax == "openmetrics"
+    is_openmetrics = format.wire is openmetrics.WIRE
     foreign = load(others, format.escaping)
     families = plan(snapshot, options, naming, {family.name for family in foreign})
     families, foreign = settle(families, foreign, is_openmetrics)
     if names is not None:
         families = restrict(families, names, is_openmetrics)
         foreign = restrict(foreign, names, is_openmetrics)
-    return _ENCODERS[format.syntax](families, foreign, naming)
+    return format.wire.encode(families, foreign, naming)

@@ -10,54 +10,46 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from otel_obs.exposition import openmetrics, protobuf, text
 from otel_obs.exposition.lexical import Escaping
+from otel_obs.exposition.wire_format import WireFormat
 
-Syntax = Literal["text", "openmetrics", "protobuf"]
+WIRE_FORMATS = {row.name: row for row in (text.WIRE, openmetrics.WIRE, protobuf.WIRE)}
+"""Every format that can be written; of equally wanted ones the earlier is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way to write an exposition."""
+    """One way to write an exposition: a row of `WIRE_FORMATS`, in a version, with an escaping."""
 
-    syntax: Syntax = "text"
-    version: str = "0.0.4"
+    syntax: str = text.WIRE.name
+    version: str = text.WIRE.versions[0]
     escaping: Escaping = "underscores"
+
+    @property
+    def wire(self) -> WireFormat:
+        """What the format says of itself."""
+        return WIRE_FORMATS[self.syntax]
 
     @property
     def media_type(self) -> str:
         """The `Content-Type` without `charset`, for frameworks that add it themselves."""
-        return self._content_type("")
+        return self.wire.content_type(self.version, "", self.escaping)
 
     @property
     def content_type(self) -> str:
         """The `Content-Type` to serve; texts announce `charset=utf-8`."""
-        return self._content_type("" if self.syntax == "protobuf" else "; charset=utf-8")
-
-    def _content_type(self, charset: str) -> str:
-        # 0.0.x knows no escaping: it is only named there when a scraper asked for another than the default.
-        has_escaping = self.version == "1.0.0" or self.escaping != "underscores"
-        escaping = f"; escaping={self.escaping}" if has_escaping else ""
-        version = f"; version={self.version}" if self.version else ""
-        return f"{_MEDIA_TYPES[self.syntax]}{version}{charset}{escaping}"
+        return self.wire.content_type(self.version, self.wire.charset, self.escaping)
 
 
-TEXT = Format()
-OPENMETRICS = Format("openmetrics", "1.0.0")
-PROTOBUF = Format("protobuf", "")
+def _default(wire: WireFormat) -> Format:
+    return Format(wire.name, wire.versions[0] if wire.versions else "")
 
-_PROTOBUF = "application/vnd.google.protobuf"
-_MESSAGE = "io.prometheus.client.MetricFamily"
-_MEDIA_TYPES: dict[Syntax, str] = {
-    "text": "text/plain",
-    "openmetrics": "application/openmetrics-text",
-    "protobuf": f"{_PROTOBUF}; proto={_MESSAGE}; encoding=delimited",
-}
-_VERSIONS: dict[Syntax, tuple[str, ...]] = {
-    "text": ("0.0.4", "1.0.0"),
-    "openmetrics": ("1.0.0", "0.0.1"),
-}
+
+TEXT, OPENMETRICS, PROTOBUF = map(_default, (text.WIRE, openmetrics.WIRE, protobuf.WIRE))
+
 _ESCAPINGS: dict[str, Escaping] = {
     "underscores": "underscores",
     "allow-utf-8": "allow-utf-8",
@@ -65,12 +57,6 @@ _ESCAPINGS: dict[str, Escaping] = {
     "dots": "dots",
     "values": "values",
 }
-_WILDCARDS = {
-    "*/*": (TEXT, OPENMETRICS, PROTOBUF),
-    "text/*": (TEXT,),
-    "application/*": (OPENMETRICS, PROTOBUF),
-}
-
 MAX_RANGES = 64
 """Scrapers name a handful of media types; what comes after so many is not looked at."""
 
@@ -117,12 +103,17 @@ def _candidates(accepted: _AcceptRange, others: list[_AcceptRange]) -> Iterator[
             yield candidate
 
 
-def _covered(accepted: _AcceptRange) -> tuple[Format, ...]:
-    wild = _WILDCARDS.get(accepted.media)
-    if wild is not None:
-        return wild
-    found = _format(accepted)
-    return (found,) if found else ()
+def _covered(accepted: _AcceptRange) -> Iterator[Format]:
+    """The formats that a media range names: one, or with `*` all of a kind, as they are by default."""
+    kind, _, subtype = accepted.media.partition("/")
+    escaping = _ESCAPINGS.get(accepted.parameters.get("escaping", ""), "underscores")
+    for wire in WIRE_FORMATS.values():
+        if accepted.media == wire.media:
+            version = wire.version_of(accepted.parameters)
+            if version is not None:
+                yield Format(wire.name, version, escaping)
+        elif subtype == "*" and kind in ("*", wire.media.partition("/")[0]):
+            yield _default(wire)
 
 
 def _specificity(accepted: _AcceptRange) -> int:
@@ -176,17 +167,3 @@ def _quality(text: str) -> float:
     except ValueError:
         return 0.0
     return quality if 0 <= quality <= 1 else 0.0
-
-
-def _format(accepted: _AcceptRange) -> Format | None:
-    """The format that a media range names, if otel_obs can write it."""
-    media, parameters, _ = accepted
-    escaping = _ESCAPINGS.get(parameters.get("escaping", ""), "underscores")
-    if media == _PROTOBUF:
-        is_ours = parameters.get("proto") == _MESSAGE and parameters.get("encoding") == "delimited"
-        return Format("protobuf", "", escaping) if is_ours else None
-    for syntax, versions in _VERSIONS.items():
-        if media == _MEDIA_TYPES[syntax]:
-            version = parameters.get("version") or versions[0]
-            return Format(syntax, version, escaping) if version in versions else None
-    return None

@@ -25,6 +25,7 @@ from otel_obs.exposition.plan import Family, FamilyType
 from otel_obs.exposition.readable import readable
 from otel_obs.exposition.series import parts, prepare
 from otel_obs.exposition.shown_exemplars import exemplar_labels, latest, latest_by_bucket
+from otel_obs.exposition.wire_format import WireFormat
 
 END = b"# EOF\n"
 
@@ -166,3 +167,13 @@ def _other_line(family: OtherFamily, sample: OtherSample, naming: Spelling) -> b
     when = "" if sample.unix_s is None else f" {sample.unix_s!r}"
     exemplar = exemplar_text(sample.exemplar, naming) if sample.exemplar else b""
     return b"%b%b%b\n" % (start, f"{number(sample.value)}{when}".encode(), exemplar)
+
+
+WIRE = WireFormat(
+    "openmetrics",
+    "application/openmetrics-text",
+    encode,
+    versions=("1.0.0", "0.0.1"),
+    escaped_versions=("1.0.0",),
+    charset="utf-8",
+)

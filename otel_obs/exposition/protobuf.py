@@ -21,6 +21,7 @@ from otel_obs.exposition.plan import Family, FamilyType, warn_once
 from otel_obs.exposition.readable import readable
 from otel_obs.exposition.series import parts, prepare
 from otel_obs.exposition.shown_exemplars import exemplar_labels, latest, latest_by_bucket
+from otel_obs.exposition.wire_format import WireFormat
 
 _COUNTER, _GAUGE, _SUMMARY, _UNTYPED, _HISTOGRAM, _GAUGE_HISTOGRAM = range(6)
 _TYPES: dict[FamilyType, int] = {
@@ -250,3 +251,11 @@ def _own_label(sample: OtherSample, name: str) -> float:
         return float(dict(sample.labels)[name])
     except (KeyError, ValueError):
         return float("nan")
+
+
+WIRE = WireFormat(
+    "protobuf",
+    "application/vnd.google.protobuf",
+    encode,
+    parameters={"proto": "io.prometheus.client.MetricFamily", "encoding": "delimited"},
+)

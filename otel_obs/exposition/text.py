@@ -22,6 +22,7 @@ from otel_obs.exposition.names import Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
 from otel_obs.exposition.series import parts, prepare
+from otel_obs.exposition.wire_format import WireFormat
 
 _TYPES: dict[FamilyType, str] = {
     "info": "gauge",
@@ -84,3 +85,8 @@ def _other_line(family: OtherFamily, sample: OtherSample) -> bytes:
     when = "" if sample.unix_s is None else f" {int(sample.unix_s * 1000)}"
     value = f"{number(sample.value)}{when}\n"
     return sample_start(family.stem + sample.suffix, label_block(sample.labels)) + value.encode()
+
+
+WIRE = WireFormat(
+    "text", "text/plain", encode, versions=("0.0.4", "1.0.0"), escaped_versions=("1.0.0",), charset="utf-8"
+)

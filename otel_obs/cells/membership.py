@@ -179,7 +179,7 @@ class Service(Sharing):
         service_id, base = self._nonce.rpartition(".")[0], os.path.dirname(os.path.dirname(run_dir.path))
         with tolerate(FileExistsError):
             os.mkdir(os.path.join(base, id_mark(self._nonce, str(os.geteuid()))), 0o700)
-        versions = other_versions([base], f"{service_id}.", self._nonce)
+        versions = other_versions([base], service_id, self._nonce)
         if versions and run_dir.claim("versions.said"):
             self._unsaid.append(id_of_another_version(service_id, versions))
         # A server that gives its workers another user is not another service.

@@ -67,22 +67,22 @@ def _own() -> Process:
 
 def workers_apart(bases: Sequence[str], nonce: str) -> list[int]:
     """The processes of the service, other than this one, whose numbers cannot be read here."""
-    found = [each for base in bases for each in _living(user_path_of(base), f"{_APART}{nonce}-")]
+    found = [each for base in bases for each in _living(user_path_of(base), nonce)]
     own = file_name(_own(), _ENDING)
     return sorted(each.pid for each in found if each.name != own)
 
 
 def sweep_marks(user_path: str) -> None:
     """Remove what workers that are known to be dead have left."""
-    _living(user_path, _APART)
+    _living(user_path)
 
 
-def _living(user_path: str, beginning: str) -> list[RecordedRoot]:
-    """The processes that have made marks and may live; the marks of others go."""
+def _living(user_path: str, nonce: str | None = None) -> list[RecordedRoot]:
+    """The processes that have made marks, of one service or any, and may live; the marks of others go."""
     found = []
     with tolerate(OSError):
         for name in os.listdir(user_path):
-            if name.startswith(beginning):
+            if name.startswith(_APART) and nonce in (None, name.removeprefix(_APART).rpartition("-")[0]):
                 path = os.path.join(user_path, name)
                 with tolerate(OSError):
                     made_by = recorded_roots([os.readlink(path)], _ENDING)

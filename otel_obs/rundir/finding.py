@@ -74,14 +74,16 @@ def _signature(user: int, path: str, first_word: str) -> int:
     return 0
 
 
-def other_versions(bases: Sequence[str], prefix: str, nonce: str) -> list[str]:
-    """The names of this user's run directories that begin with *prefix* and are not *nonce*."""
+def other_versions(bases: Sequence[str], service_id: str, nonce: str) -> list[str]:
+    """The names of this user's run directories that have the service id and are not *nonce*."""
     found = set()
     for base in bases:
         with tolerate(OSError, UnusableDirectoryError):
             user = open_private(user_path_of(base), None)
             try:
-                found |= {each for each in os.listdir(user) if each.startswith(prefix) and each != nonce}
+                # An id may have dots: a name that only begins like this one is another service's.
+                named = (each for each in os.listdir(user) if each.rpartition(".")[0] == service_id)
+                found |= {each for each in named if each != nonce}
             finally:
                 os.close(user)
     return sorted(found)

@@ -106,6 +106,17 @@ def test_siblings_with_one_id_are_one_service(base: Path) -> None:
         assert "OTEL_OBS_SERVICE_ID" not in "".join(map(end, workers))
 
 
+def test_an_id_that_begins_with_another_one_is_no_other_version_of_it(base: Path) -> None:
+    with beside(base, OTEL_OBS_SERVICE_ID="shop") as one:
+        with beside(base, OTEL_OBS_SERVICE_ID="shop.api") as other:
+            assert counted(one) == counted(other) == "['hits_total 1.0']"
+            with beside(base, OTEL_OBS_SERVICE_ID="shop") as another:
+                assert counted(one) == counted(another) == "['hits_total 2.0']"
+                assert "version" not in end(another)
+            assert "version" not in end(other)
+        assert "version" not in end(one)
+
+
 @pytest.mark.parametrize("difference", ["other version", "other user"])
 def test_one_id_of_processes_that_cannot_share_is_said_and_both_run(base: Path, difference: str) -> None:
     if difference == "other user" and os.geteuid() != 0:

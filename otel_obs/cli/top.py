@@ -59,9 +59,12 @@ class Screen:
         except UnreadableError as error:
             self.problem = str(error)
             return
-        self.problem = "" if answer.status == 200 else f"{self.url} answered {answer.status}"
-        if not self.problem:
-            self.rates.add(self._reader.read(answer.body, answer.format), time.monotonic())
+        if answer.status != 200:
+            self.problem = f"{self.url} answered {answer.status}"
+            return
+        page = self._reader.read(answer.body, answer.format)
+        self.problem = "" if page.families else f"{self.url} holds no metric; give the address of /metrics"
+        self.rates.add(page, time.monotonic())
 
     def rows(self) -> list[RateRow]:
         """The endpoints, as the user wants them sorted."""

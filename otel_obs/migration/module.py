@@ -195,7 +195,8 @@ def _parse(body: bytes) -> ast.Module:
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
-        raise NotPythonError(f"is no Python: line {error.lineno}: {error.msg}") from None
+        line = f"line {error.lineno}: " if error.lineno else ""
+        raise NotPythonError(f"is no Python: {line}{error.msg}") from None
     except (RecursionError, MemoryError):
         raise NotPythonError("is nested too deeply to be read") from None
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,12 +39,12 @@ def read_users(rules: Iterable[Path], dashboards: Iterable[Path]) -> list[Used]:
     Raises:
         UnreadableError: A file is not there, or is no YAML, no JSON, or neither rules nor a dashboard.
     """
-    users = [
-        user
-        for path in _files(rules, (".yml", ".yaml", ".rules"))
-        for user in rules_in(_yaml(path), str(path))
-    ]
-    users += [user for path in _files(dashboards, (".json",)) for user in panels_in(_json(path), str(path))]
+    users = _users_in(
+        rules, (".yml", ".yaml", ".rules"), lambda path: rules_in(_yaml(path), str(path)), "rule"
+    )
+    users += _users_in(
+        dashboards, (".json",), lambda path: panels_in(_json(path), str(path)), "query of a panel"
+    )
     return [used(user) for user in users]
 
 
@@ -54,6 +54,19 @@ def used(user: User) -> Used:
         return Used(user, tuple(selectors_of(user.expression)))
     except NotPromqlError as error:
         return Used(user, (), str(error))
+
+
+def _users_in(
+    paths: Iterable[Path], endings: Sequence[str], read: Callable[[Path], Iterator[User]], kind: str
+) -> list[User]:
+    """The users of files; a directory may hold other things, and what was named by itself may not."""
+    users: list[User] = []
+    for path in paths:
+        found = [user for file in _files([path], endings) for user in read(file)]
+        if not found:
+            raise UnreadableError(str(path), f"holds no {kind}", "give the file or the directory that does")
+        users += found
+    return users
 
 
 def _files(paths: Iterable[Path], endings: Sequence[str]) -> Iterator[Path]:
@@ -68,7 +81,7 @@ def _files(paths: Iterable[Path], endings: Sequence[str]) -> Iterator[Path]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UnreadableError(str(path), f"cannot be read: {error.strerror}") from None
     except ValueError:
@@ -95,12 +108,17 @@ def rules_in(documents: Iterable[Any], where: str) -> Iterator[User]:
     Other YAML that stands in the same directory has none.
     """
     for document in documents:
-        found = document if isinstance(document, dict) else {}
-        groups = found.get("groups") or (found.get("spec") or {}).get("groups")
+        groups = _under(document, "groups") or _under(_under(document, "spec"), "groups")
         for group in groups if isinstance(groups, list) else ():
-            for rule in (group.get("rules") or ()) if isinstance(group, dict) else ():
-                if isinstance(rule, dict) and rule.get("expr") is not None:
+            rules = _under(group, "rules")
+            for rule in rules if isinstance(rules, list) else ():
+                if _under(rule, "expr") is not None:
                     yield _rule(rule, where)
+
+
+def _under(node: Any, key: str) -> Any:
+    """What a mapping has under a key; None where it has not, or is none."""
+    return node.get(key) if isinstance(node, dict) else None
 
 
 def _rule(rule: dict[str, Any], where: str) -> User:

@@ -129,6 +129,30 @@ def test_a_file_that_cannot_be_read_is_named(name: str, text: str, said: str, tm
         read_users([tmp_path / "none"], [])
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yml", "spec: text\n"),
+        ("a.yml", "spec: {groups: 3}\n"),
+        ("a.yml", "groups: [{rules: 5}, 6, {rules: [7]}]\n"),
+        ("a.yml", "- a\n---\nb\n"),
+        ("a.yml", ""),
+        ("a.json", '{"panels": [{"targets": [{"expr": 5}]}]}'),
+        ("a.json", "[]"),
+    ],
+)
+def test_a_file_that_was_named_and_has_nothing_is_said_and_one_in_a_directory_is_not(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+
+    with pytest.raises(UnreadableError, match=r"holds no .*; give the file or the directory that does"):
+        read_users(*([tmp_path / name], []) if name.endswith("yml") else ([], [tmp_path / name]))
+    (tmp_path / "rule.yml").write_text("\ufeffgroups: [{rules: [{record: a, expr: up}]}]\n", encoding="utf-8")
+    (tmp_path / "board.json").write_text('\ufeff{"title": "b", "expr": "up"}', encoding="utf-8")
+    assert [each.user.expression for each in read_users([tmp_path], [tmp_path])] == ["up", "up"]
+
+
 def test_diff_as_a_command(tmp_path: Path) -> None:
     old, new, rules = tmp_path / "old.prom", tmp_path / "new.prom", tmp_path / "r.yml"
     old.write_text(OLD)

@@ -9,7 +9,7 @@ methods.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from otel_obs.settings import SETTINGS, process_environment
@@ -118,12 +118,6 @@ def _use(is_wanted: bool) -> None:
         for name in names:
             setattr(owner, name, compiled if is_wanted else python)
     is_used = is_wanted and recording is not None
-
-
-def python_functions() -> Iterator[tuple[type, str, Callable[..., Any]]]:
-    """The Python functions that compiled methods stand for: class, name, function."""
-    for owner, names, python, _ in _choices:
-        yield owner, names[0], python
 
 
 def new_offsets() -> Any:

@@ -41,16 +41,6 @@ counted up and down."""
 SdkInstrument = Counter | Gauge | Histogram
 
 
-class ClientHandle(Protocol):
-    """What knows the cells of one series."""
-
-    attributes: dict[str, Any]
-    _cells: Any
-
-    def detach(self) -> None:
-        """Forget the cells."""
-
-
 class ClientOwner(Protocol):
     """A metric: itself a series, or with one for each set of labels."""
 

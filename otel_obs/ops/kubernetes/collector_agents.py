@@ -23,7 +23,6 @@ from otel_obs.ops.yaml_text import yaml_text
 AGENT, GATEWAY, STORES = "collector-agent", "collector-gateway", "collector-stores"
 QUEUE = "/var/lib/otelcol/queue"
 SIGNALS = ("metrics", "traces", "logs")
-STORE_VARIABLES = ("METRICS_URL", "TRACES_URL", "LOGS_URL")
 COLLECTOR_USER = 10001
 
 

@@ -221,7 +221,8 @@ def trace_requests(tracer: RequestTracer, app: Any = None) -> Callable[[], objec
     if app is None:
         instrumentor().instrument(**options)
         return instrumentor().uninstrument  # type: ignore[no-any-return]
-    if getattr(app, "_is_instrumented_by_opentelemetry", False):
+    is_traced = getattr(app, "_is_instrumented_by_opentelemetry", False)
+    if is_traced or not hasattr(instrumentor, "instrument_app"):  # not each can have one application traced
         return lambda: None
     instrumentor.instrument_app(app, **options)
     reference = weakref.ref(app)
@@ -236,6 +237,8 @@ def trace_requests(tracer: RequestTracer, app: Any = None) -> Callable[[], objec
 
 def _note_span(span: Span, carrier: Any) -> None:
     """Tell what measures the request which span it is: it records when that span is no longer current."""
+    if not isinstance(carrier, Mapping):  # Falcon's request
+        carrier = carrier.env
     outer = carrier.get(MARK)
     if outer is not None and not outer.is_done:
         outer.note_span(span)

@@ -14,7 +14,7 @@ class Tracer(NamedTuple):
     Args:
         instrumentor: Its class, as `module:name`.
         imported: It changes what this module gives to whoever imports from it.
-        hook: The option that takes a function of the span and the request.
+        hook: The option that takes a function of the span and the request, where it has one.
         options: What it is given beside that.
     """
 
@@ -114,6 +114,7 @@ FRAMEWORKS = (
         instrumentor="falcon",
         rivals=("opentelemetry.instrumentation.falcon",),
         is_wsgi=True,
+        tracer=Tracer("opentelemetry.instrumentation.falcon:FalconInstrumentor", "falcon"),
     ),
     Framework("bottle", "frameworks.bottle", ("bottle",), ("bottle:Bottle",), is_wsgi=True),
     Framework(
@@ -123,6 +124,9 @@ FRAMEWORKS = (
         ("aiohttp.web_app:Application",),
         instrumentor="aiohttp-server",
         rivals=("opentelemetry.instrumentation.aiohttp_server",),
+        tracer=Tracer(
+            "opentelemetry.instrumentation.aiohttp_server:AioHttpServerInstrumentor", "aiohttp.web"
+        ),
     ),
 )
 """In the order in which an application is asked for."""

@@ -9,7 +9,7 @@ import functools
 import inspect
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
@@ -49,7 +49,7 @@ class RequestTracer(Protocol):
         """The option that takes a function of the span and the request."""
 
     @property
-    def options(self) -> AttributeMapping:
+    def options(self) -> Mapping[str, Any]:
         """What it is given beside that."""
 
 

@@ -34,9 +34,10 @@ def uninstall() -> None:
     """Measure no application any more."""
     while _faces:
         _faces.pop().restore()
-        from quart.signals import got_request_exception
+        from quart.signals import got_request_exception, got_websocket_exception
 
         got_request_exception.disconnect(_note_exception)
+        got_websocket_exception.disconnect(_note_exception)
     _changes.undo()
 
 
@@ -46,12 +47,13 @@ def watch() -> None:
         return
     from quart.app import Quart
     from quart.ctx import _BaseRequestWebsocketContext
-    from quart.signals import got_request_exception
+    from quart.signals import got_request_exception, got_websocket_exception
 
     _faces.append(AsgiFace(Quart, _declares))
     _faces[0].change()
     _changes.make(_BaseRequestWebsocketContext, "match_request", _telling)
     got_request_exception.connect(_note_exception)
+    got_websocket_exception.connect(_note_exception)
 
 
 def _telling(match: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,11 +69,11 @@ def _telling(match: Callable[..., Any]) -> Callable[..., Any]:
 
 
 async def _note_exception(sender: Any, exception: BaseException, **_: Any) -> None:
-    """Quart answers an exception with a 500 and says here what it was."""
-    from quart import request
+    """Quart answers an exception with a 500, or closes a websocket, and says here what it was."""
+    from quart import has_websocket_context, request, websocket
     from werkzeug.exceptions import HTTPException
 
-    scope: Any = request.scope
+    scope: Any = websocket.scope if has_websocket_context() else request.scope
     outer = scope.get(MARK)
     if outer is not None and not outer.is_done and not isinstance(exception, HTTPException):
         outer.note_error(exception)

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span
 from otel_obs.http.asgi_types import AsgiMessage, AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.http.nesting import MARK, Outer
 from otel_obs.http.prefixes import asgi_prefix
-from otel_obs.http.routes import asgi_route
+from otel_obs.http.routes import asgi_route, wsgi_sources
 
 ENVIRON = "wsgi_environ"
 """Where a2wsgi puts the environ into the scope that it makes of it."""
@@ -48,6 +48,7 @@ class InsideWsgi:
         self._outer, self._environ, self._send = outer, environ, send
         self._scope = self._routed = scope
         self._rule: str | None = None
+        self._has_wsgi = False
         self.receive = receive
         scope[MARK] = self
 
@@ -75,10 +76,15 @@ class InsideWsgi:
         self._outer.note_error(error)
 
     def enter(self, environ: Mapping[str, Any]) -> None:
-        """Do nothing."""
+        """A WSGI application serves the rest of the path."""
+        self._has_wsgi, self.environ = True, environ
 
     def look(self) -> None:
-        """Do nothing."""
+        """A WSGI application inside answers, and still knows what it has matched."""
+        for source in wsgi_sources:
+            served = source(self)
+            if served is not None:
+                self._rule = served[1]
 
     def match(self, carrier: Mapping[str, Any], template: str) -> None:
         """A framework has told what it matched."""
@@ -89,6 +95,6 @@ class InsideWsgi:
         self._outer.note_span(span)
 
     def _tell(self) -> None:
-        route = asgi_route(self._routed, False, self._rule)
+        route = asgi_route(self._routed, self._has_wsgi, self._rule)
         if route is not None:
             self._outer.match(self._environ, asgi_prefix(self._routed, self._scope).mount + route)

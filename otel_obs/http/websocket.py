@@ -92,6 +92,7 @@ class WebSocket:
 
     __slots__ = (
         "_code",
+        "_error",
         "_has_left",
         "_observer",
         "_receive",
@@ -115,6 +116,7 @@ class WebSocket:
         self._talk = Talk(observer, lambda: self._code)
         self._code = ""
         self._rule: str | None = None
+        self._error: BaseException | None = None
         self._has_left = False
         self.is_done = False
         scope[MARK] = self
@@ -149,6 +151,9 @@ class WebSocket:
     def returned(self) -> None:
         """The application has returned; the server closes what it left open."""
         self._end("1000" if self._talk.is_open else str(REJECTED))
+        error = self._error
+        if error is not None and not (comes_of_leaving(error) and self._has_left):
+            self._observer.count_error(error)
 
     def fail(self, error: BaseException) -> None:
         """The application raised; whether the client has left is asked of the connection."""
@@ -174,7 +179,8 @@ class WebSocket:
         self._routed = self._scope
 
     def note_error(self, error: BaseException) -> None:
-        """Do nothing."""
+        """A framework has caught what nobody handled, and closes the connection itself."""
+        self._error = error
 
     def enter(self, environ: Mapping[str, Any]) -> None:
         """Do nothing: no WSGI application serves a websocket of ASGI."""

@@ -35,7 +35,7 @@ def django_asgi() -> Any:
 
 
 def quart() -> Any:
-    from quart import Quart
+    from quart import Quart, websocket
 
     app = Quart("app")
 
@@ -51,15 +51,20 @@ def quart() -> Any:
     async def answer(error: Exception) -> tuple[str, int]:
         return "no", 409
 
+    async def talk(number: int) -> None:
+        await websocket.accept()
+        raise LookupError
+
     app.add_url_rule("/items/<int:number>", "item", item)
     app.add_url_rule("/boom", "boom", boom)
     app.add_url_rule("/refused", "refused", refused)
+    app.add_websocket("/talk/<int:number>", "talk", talk)
     app.register_error_handler(KeyError, answer)
     return app
 
 
 def litestar() -> Any:
-    from litestar import Litestar, Response, get
+    from litestar import Litestar, Response, WebSocket, get, websocket
 
     @get("/items/{number:int}")
     async def item(number: int) -> str:
@@ -73,10 +78,15 @@ def litestar() -> Any:
     async def refused() -> str:
         raise KeyError("answered below")
 
+    @websocket("/talk/{number:int}")
+    async def talk(socket: WebSocket[Any, Any, Any]) -> None:
+        await socket.accept()
+        raise LookupError
+
     def answer(request: Any, error: Exception) -> Response[str]:
         return Response("no", status_code=409)
 
-    return Litestar([item, boom, refused], exception_handlers={KeyError: answer})
+    return Litestar([item, boom, refused, talk], exception_handlers={KeyError: answer})
 
 
 class Item:

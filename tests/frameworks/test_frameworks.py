@@ -121,6 +121,20 @@ def test_an_exception_that_a_handler_answers_is_no_error(name: str) -> None:
     assert not samples.labels("errors_total")
 
 
+@pytest.mark.parametrize(("name", "code"), [("quart", "1000"), ("litestar", "4500")])
+def test_an_exception_in_a_websocket_is_an_error(name: str, code: str) -> None:
+    """Both close the connection themselves, each with a code of its own."""
+    app = otel_obs.instrument(getattr(apps, name)())
+    scope = drive.scope("/talk/7", kind="websocket", subprotocols=[], state={})
+    del scope["method"]
+    client = drive.Client({"type": "websocket.connect"})
+    asyncio.run(app(scope, client.receive, client.send))
+    samples = scrape()
+    endpoint = "/talk/{number}" if name == "litestar" else "/talk/<int:number>"
+    assert samples.value("websocket_connections_total", endpoint=endpoint, close_code=code) == 1
+    assert samples.value("errors_total", component="http", error_type="LookupError") == 1
+
+
 def test_what_django_matches() -> None:
     app = otel_obs.instrument(apps.django_wsgi())
     for path in ("/years/2020/", "/years/20/", "/api/later/1", "/api/old/7", "/slash"):

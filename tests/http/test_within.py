@@ -154,6 +154,17 @@ def test_both_behind_a_dispatcher() -> None:
     }
 
 
+def test_flask_within_fastapi_within_wsgi() -> None:
+    inside = FastAPI()
+    inside.mount("/in/{tenant}", WSGIMiddleware(flask_app()))
+    served = DispatcherMiddleware(Flask("root"), {"/api": ASGIMiddleware(inside)})
+    ask_wsgi(otel_obs.instrument(served), "/api/in/7/items/1", "/api/in/7/nope")
+    assert counted() == {
+        ("/api/in/{tenant}/items/<int:number>", "200"): 1,
+        ("__unmatched__", "404"): 1,
+    }
+
+
 async def ok(request: Any) -> PlainTextResponse:
     return PlainTextResponse("ok")
 

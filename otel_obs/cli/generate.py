@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -132,10 +134,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _number(key: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise OperationsError(f"--limit {key}={value}", "is no number") from None
+    with contextlib.suppress(ValueError):
+        number = float(value)
+        if math.isfinite(number):
+            return number
+    raise OperationsError(f"--limit {key}={value}", "is no number")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,6 +43,9 @@ COLLECTOR = "collector"
 """Stands for the families of an OpenTelemetry Collector that has the service's metrics on its way."""
 
 
+_MISREAD = re.compile(r"""["'`\\{}<>$]""")
+
+
 def _catalog() -> Iterable[tuple[str, Declaration]]:
     return ((group, metric.declaration) for group, metric in metrics())
 
@@ -61,6 +65,19 @@ class MonitoredService:
     families: frozenset[str]
     naming: Naming = field(default_factory=Naming)
     has_collector: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a name that PromQL or a template would take for something else; a page may give any.
+
+        Raises:
+            OperationsError: The name has such characters.
+        """
+        if _MISREAD.search(self.job) or not self.job.isprintable():
+            raise OperationsError(
+                f"service {self.job!r}",
+                "has a name that rules cannot quote",
+                "give --job another, without quotes, backslashes and braces",
+            )
 
     @classmethod
     def of_groups(cls, job: str, wanted: Iterable[str], naming: Naming | None = None) -> MonitoredService:

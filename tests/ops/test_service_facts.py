@@ -85,6 +85,21 @@ def test_a_page_without_requests_is_refused_with_the_remedy() -> None:
     )
 
 
+@pytest.mark.parametrize("job", ['a"b', "a\\b", "a\nb", "{{ $value }}", "a'b", "<value>"])
+def test_a_name_that_rules_would_misread_is_refused_also_where_a_page_gives_it(job: str) -> None:
+    said = f"service {job!r} has a name that rules cannot quote; give --job another, without quotes, backslashes and braces"
+    with pytest.raises(OperationsError) as raised:
+        MonitoredService.of_groups(job, ["http"])
+    assert str(raised.value) == said
+
+    escaped = job.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    told = f'# TYPE target_info gauge\ntarget_info{{service_name="{escaped}"}} 1\n'
+    with pytest.raises(OperationsError) as raised:
+        MonitoredService.of_page("", told + page("http_requests_total"))
+    assert str(raised.value) == said
+    assert MonitoredService.of_page("mine", told + page("http_requests_total")).job == "mine"
+
+
 def test_a_running_service_is_asked(tmp_path: Path) -> None:
     with classifier(tmp_path / "log", workers=1) as running:
         running.post("/predict", {"image": image(1)})

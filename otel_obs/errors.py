@@ -45,7 +45,8 @@ class MissingPackageError(OtelObsError, ImportError):
 
     def __init__(self, module: str, package: str, extra: str) -> None:
         self.module, self.package, self.extra = module, package, extra
-        super().__init__(f"{module} needs {package}; install it with: pip install 'otel-obs[{extra}]'")
+        wanted = f"'otel-obs[{extra}]'" if extra else package
+        super().__init__(f"{module} needs {package}; install it with: pip install {wanted}")
 
 
 class InstrumentationError(OtelObsError, TypeError):

@@ -45,6 +45,10 @@ class RequestTracer(Protocol):
         """What is to be installed."""
 
     @property
+    def extra(self) -> str:
+        """The extra of otel-obs that it comes with; "" for none."""
+
+    @property
     def hook(self) -> str:
         """The option that takes a function of the span and the request."""
 
@@ -216,7 +220,7 @@ def trace_requests(tracer: RequestTracer, app: Any = None) -> Callable[[], objec
     try:
         instrumentor = getattr(import_module(module), name)
     except ImportError as error:
-        raise MissingPackageError("tracing", tracer.package, "tracing") from error
+        raise MissingPackageError("tracing", tracer.package, tracer.extra) from error
     options = {"meter_provider": NoOpMeterProvider(), tracer.hook: _note_span, **tracer.options}
     if app is None:
         instrumentor().instrument(**options)

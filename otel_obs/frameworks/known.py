@@ -16,12 +16,14 @@ class Tracer(NamedTuple):
         imported: It changes what this module gives to whoever imports from it.
         hook: The option that takes a function of the span and the request, where it has one.
         options: What it is given beside that.
+        extra: The extra of otel-obs that it comes with; "" where whoever wants it installs it.
     """
 
     instrumentor: str
     imported: str
     hook: str = "request_hook"
     options: Mapping[str, Any] = MappingProxyType({})
+    extra: str = ""
 
     @property
     def package(self) -> str:
@@ -74,7 +76,7 @@ FRAMEWORKS = (
         instrumentor="flask",
         rivals=("opentelemetry.instrumentation.flask",),
         is_wsgi=True,
-        tracer=Tracer("opentelemetry.instrumentation.flask:FlaskInstrumentor", "flask"),
+        tracer=Tracer("opentelemetry.instrumentation.flask:FlaskInstrumentor", "flask", extra="tracing"),
     ),
     Framework(
         "fastapi",
@@ -94,6 +96,7 @@ FRAMEWORKS = (
             "server_request_hook",
             # One span for each message that is received or sent says nothing that the request's does not.
             {"exclude_spans": ["receive", "send"]},
+            "tracing",
         ),
     ),
     Framework(

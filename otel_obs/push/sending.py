@@ -106,7 +106,9 @@ class Sending:
         try:
             self._undo_later(trace_requests(tracer, app))
         except MissingPackageError as error:
-            _logger.warning("%s; requests are not traced", error)
+            # What comes with no extra is missing in most services, and its framework may be here as a library.
+            level = logging.WARNING if tracer.extra else logging.INFO
+            _logger.log(level, "%s; requests are not traced", error)
 
     def _describe(self) -> None:
         """Give the spans of a child the resource that its metrics have."""

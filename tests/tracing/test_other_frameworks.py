@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from otel_obs.errors import MissingPackageError
+from otel_obs.frameworks.known import FRAMEWORKS, Tracer
+from otel_obs.tracing import trace_requests
 from tests.support.otlp import OtlpReceiver
 from tests.support.processes import Service, tool
 from tests.tracing.test_requests import SERVER, spans_of, traceparent, wait_for_exemplar
@@ -43,3 +46,19 @@ def test_a_request_is_a_span(framework: str, receiver: OtlpReceiver, tmp_path: P
         if framework == "aiohttp":
             return  # its instrumentation calls nobody with the span, which is over when we record
         assert wait_for_exemplar(service, "/items/7", "http_request_duration_seconds", endpoint=route)
+
+
+@pytest.mark.parametrize(
+    ("extra", "remedy"), [("", "opentelemetry-instrumentation-absent"), ("tracing", "'otel-obs[tracing]'")]
+)
+def test_what_is_missing_is_named_with_its_remedy(extra: str, remedy: str) -> None:
+    tracer = Tracer("opentelemetry.instrumentation.absent:Absent", "absent", extra=extra)
+    with pytest.raises(MissingPackageError) as raised:
+        trace_requests(tracer)
+    needs = "tracing needs opentelemetry-instrumentation-absent"
+    assert str(raised.value) == f"{needs}; install it with: pip install {remedy}"
+
+
+def test_only_what_the_extra_brings_is_missed_aloud() -> None:
+    loud = {each.name for each in FRAMEWORKS if each.tracer is not None and each.tracer.extra}
+    assert loud == {"flask", "fastapi"}

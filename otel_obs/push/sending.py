@@ -106,7 +106,7 @@ class Sending:
         try:
             self._undo_later(trace_requests(tracer, app))
         except MissingPackageError as error:
-            # What comes with no extra is missing in most services, and its framework may be here as a library.
+            # What no extra brings is seldom installed, and its framework may be here as a mere library.
             level = logging.WARNING if tracer.extra else logging.INFO
             _logger.log(level, "%s; requests are not traced", error)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from otel_obs.errors import MissingPackageError
+from otel_obs.errors import MissingPackageError, OperationsError
 from otel_obs.ops.panels import agents, health, http, llm, model
 from otel_obs.ops.panels.panel import Panel, Section
 from otel_obs.ops.promql import Dialect
 from otel_obs.ops.service_facts import MonitoredService
 
+OLDEST_PYTHON = (3, 11)
 COLUMNS, STAT_HEIGHT, HEIGHT = 24, 4, 8
 MATCHERS = ('job=~"$job"', 'instance=~"$instance"')
 # Recorded rules and alerts are of a job; an instance is no label of theirs.
@@ -161,7 +163,8 @@ def dashboard(
         uid: Its uid; by default made from the job and the board.
 
     Raises:
-        MissingPackageError: Grafana's builder is not installed; it starts with Python 3.11.
+        MissingPackageError: Grafana's builder is not installed.
+        OperationsError: This Python is too old for it.
     """
     sections = sections_of(board, service, has_objectives)
     if not sections:
@@ -172,7 +175,13 @@ def dashboard(
             warnings.simplefilter("ignore", DeprecationWarning)
             from otel_obs.ops.grafana import build
     except ImportError:
-        raise MissingPackageError("otel_obs.ops", "grafana-foundation-sdk", "dashboards") from None
+        if sys.version_info < OLDEST_PYTHON:
+            raise OperationsError(
+                "dashboards",
+                "need Python 3.11 or later, where their builder begins",
+                "write the rest with: otel-obs generate prometheus, and alertmanager",
+            ) from None
+        raise MissingPackageError("otel-obs", "grafana-foundation-sdk for dashboards", "dashboards") from None
     built = build(
         uid or f"{service.job}-{board.slug}",
         f"{service.job}: {getattr(board, language)}",

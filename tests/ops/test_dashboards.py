@@ -7,6 +7,7 @@ import math
 import os
 import random
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ pytest.importorskip("grafana_foundation_sdk", reason="Grafana's builder starts w
 
 from otel_obs.catalog import GROUPS
 from otel_obs.catalog.kit.naming import Naming
+from otel_obs.errors import MissingPackageError, OperationsError
+from otel_obs.ops import dashboards
 from otel_obs.ops.bundle import Wish, grafana_files, prometheus_files
 from otel_obs.ops.dashboards import BOARDS, COLUMNS, DEMO, PLAIN, PRODUCTION, dashboard
 from otel_obs.ops.objectives import parse_objective
@@ -310,3 +313,21 @@ def save(prometheus: PrometheusServer, boards: list[dict[str, Any]], job: str, d
         }
         file = directory / f"{board['uid']}.json"
         file.write_text(json.dumps({"dashboard": board, "answers": answers, "from": start, "to": end}))
+
+
+def test_who_has_no_builder_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "otel_obs.ops.grafana", None)
+    board = BOARDS[0]
+
+    with pytest.raises(MissingPackageError) as missing:
+        dashboard(board, EVERYTHING)
+    assert str(missing.value) == (
+        "otel-obs needs grafana-foundation-sdk for dashboards; install it with: pip install 'otel-obs[dashboards]'"
+    )
+    monkeypatch.setattr(dashboards, "OLDEST_PYTHON", (4, 0))
+    with pytest.raises(OperationsError) as too_old:
+        dashboard(board, EVERYTHING)
+    assert str(too_old.value) == (
+        "dashboards need Python 3.11 or later, where their builder begins; "
+        "write the rest with: otel-obs generate prometheus, and alertmanager"
+    )

@@ -88,7 +88,7 @@ def test_openmetrics_is_what_prometheus_client_writes() -> None:
     registry = every_type()
     assert (
         rendered([], OPENMETRICS, others=registry.collect()).decode()
-        == generate_openmetrics(registry).decode()
+        == generate_openmetrics(registry).decode()  # type: ignore[no-untyped-call]
     )
 
 

@@ -123,7 +123,8 @@ def options(translations: list[str]) -> st.SearchStrategy[Options]:
 
 def check(families: Iterator[Any]) -> None:
     """No family and no series is there twice."""
-    names, series = [], []
+    names: list[Any] = []
+    series: list[Any] = []
     for family in families:
         names.append(family.name)
         series.extend((sample.name, frozenset(sample.labels.items())) for sample in family.samples)
@@ -137,7 +138,7 @@ def check(families: Iterator[Any]) -> None:
 )
 def test_no_input_makes_a_text_unparseable(found: list[Column], chosen: Options, escaping: Any) -> None:
     for _ in range(2):  # with cold labels, then with warm ones
-        check(parse_openmetrics(rendered(found, Format("openmetrics", "1.0.0", escaping), chosen).decode()))
+        check(parse_openmetrics(rendered(found, Format("openmetrics", "1.0.0", escaping), chosen).decode()))  # type: ignore[no-untyped-call]
         text = rendered(found, Format("text", "0.0.4", escaping), chosen).decode()
         list(parse_text(text))
         lines = [line.rpartition(" ")[0] for line in text.split("\n")[:-1]]
@@ -154,7 +155,7 @@ def test_no_input_makes_a_text_unparseable(found: list[Column], chosen: Options,
 def test_no_input_makes_a_text_with_utf8_names_unparseable(
     found: list[Column], chosen: Options, escaping: Any
 ) -> None:
-    check(parse_openmetrics(rendered(found, Format("openmetrics", "1.0.0", escaping), chosen).decode()))
+    check(parse_openmetrics(rendered(found, Format("openmetrics", "1.0.0", escaping), chosen).decode()))  # type: ignore[no-untyped-call]
     list(parse_text(rendered(found, Format("text", "1.0.0", escaping), chosen).decode()))
 
 

@@ -75,8 +75,8 @@ def test_its_text_is_ours() -> None:
 
 
 def test_its_openmetrics_is_ours() -> None:
-    theirs = list(parse_openmetrics(generate_openmetrics(registry_of(Ours(some()))).decode()))
-    ours = list(parse_openmetrics(b"".join(render(some(), OPENMETRICS, OPTIONS)).decode()))
+    theirs = list(parse_openmetrics(generate_openmetrics(registry_of(Ours(some()))).decode()))  # type: ignore[no-untyped-call]
+    ours = list(parse_openmetrics(b"".join(render(some(), OPENMETRICS, OPTIONS)).decode()))  # type: ignore[no-untyped-call]
     assert theirs == ours
     assert any(sample.exemplar for family in ours for sample in family.samples)
 

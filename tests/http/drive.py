@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
-Message = dict[str, Any]
+Message = MutableMapping[str, Any]
 
 
 class Answered(NamedTuple):
@@ -107,7 +107,8 @@ class Client:
     @property
     def status(self) -> int:
         """The status that was sent."""
-        return next(message["status"] for message in self.sent if message["type"] == "http.response.start")
+        started = (message for message in self.sent if message["type"] == "http.response.start")
+        return int(next(started)["status"])
 
     @property
     def body(self) -> bytes:

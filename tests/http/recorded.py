@@ -11,14 +11,14 @@ from otel_obs.http.observe import HttpInstruments, Observer
 from otel_obs.http.profiles import ClassicProfile, Profile, SemconvProfile
 from otel_obs.sdk import MeterProvider
 
-BOUNDS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30]
-SIZES = [100, 1000, 10_000]
+BOUNDS: list[float] = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30]
+SIZES: list[float] = [100, 1000, 10_000]
 
 
 class Distribution(NamedTuple):
     """A histogram's series."""
 
-    count: int
+    count: int  # type: ignore[assignment]
     sum: float
 
 
@@ -38,7 +38,7 @@ class Recorded:
         self.observer = Observer(self._instruments(sizes), self.naming, **{"is_strict": True, **options})
 
     def _instruments(self, sizes: bool) -> HttpInstruments:
-        meter = self.provider.get_meter("otel_obs")
+        meter: Any = self.provider.get_meter("otel_obs")
         is_semconv = isinstance(self.naming, SemconvProfile)
         names = self.naming.families
 
@@ -65,7 +65,8 @@ class Recorded:
         for resource in data.resource_metrics if data else ():
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
-                    for point in metric.data.data_points:
+                    points: list[Any] = list(metric.data.data_points)
+                    for point in points:
                         value: Any = getattr(point, "value", None)
                         if value is None:
                             value = Distribution(point.count, point.sum)
@@ -93,7 +94,7 @@ class Recorded:
 
     def in_progress(self) -> float:
         """The requests in progress, over all methods."""
-        return sum(value for _, value in self.of("in_progress"))
+        return float(sum(value for _, value in self.of("in_progress")))
 
     def errors(self) -> dict[str, float]:
         """Unhandled exceptions by type."""

@@ -229,7 +229,7 @@ def test_the_size_of_what_the_server_sends_of_a_file(kind: str, has_length: bool
     with file.open("rb") as opened:
         message = {"type": f"http.response.{kind}", "path": str(file)}
         if kind == "zerocopysend":
-            message = {"type": f"http.response.{kind}", "file": opened}
+            message: Message = {"type": f"http.response.{kind}", "file": opened}  # type: ignore[no-redef]
         drive.asgi(AsgiMiddleware(sending(start(headers=headers), message), recorded.observer))
     assert (recorded.requests(), recorded.in_progress()) == ({OK: 1}, 0)
     assert recorded.of("response_size")[0][1] == Distribution(1, 500)
@@ -266,7 +266,7 @@ def test_a_disconnect_that_is_told_after_the_whole_response_is_no_departure() ->
     assert recorded.errors() == {"ZeroDivisionError": 1}
 
 
-class ClientDisconnect(Exception):
+class ClientDisconnect(Exception):  # type: ignore[no-redef]
     """What Starlette raises where a body is read whose client has left."""
 
 

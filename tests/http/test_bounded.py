@@ -120,7 +120,7 @@ def test_what_only_a_proxy_or_a_server_says_adds_no_series_either(naming: Profil
     app = WsgiMiddleware(unmatched, recorded.observer)
     for _ in range(3000):
         environ = {"SCRIPT_NAME": "/" + noise(), "wsgi.url_scheme": random.choice(["http", noise()])}
-        drive.wsgi(app, noisy_path(), noisy_method(), **environ)
+        drive.wsgi(app, noisy_path(), noisy_method(), **environ)  # type: ignore[arg-type]
     assert len(list(recorded.series())) <= MOST_SERIES
 
 

@@ -109,8 +109,8 @@ def test_an_application_that_may_ask_something_is_told_from_one_that_does_not() 
     asking = Flask("asking")
     asking.before_request(lambda: None)
     wrapped = Flask("wrapped")
-    wrapped.wsgi_app = missing  # type: ignore[method-assign,assignment]
-    around = Starlette(middleware=[Middleware(BaseHTTPMiddleware, dispatch=lambda *_: None)])
+    wrapped.wsgi_app = missing  # type: ignore[method-assign]
+    around = Starlette(middleware=[Middleware(BaseHTTPMiddleware, dispatch=lambda *_: None)])  # type: ignore[arg-type]
     depending = FastAPI(dependencies=[Depends(dict)])
     assert all(map(may_check, (asking, wrapped, around, depending, missing, missing_too)))
     assert not any(map(may_check, (Flask("plain"), Starlette(), FastAPI())))

@@ -220,7 +220,7 @@ def buffering(app: Flask) -> None:
 
     def buffered(environ: Any, start_response: Any) -> Any:
         started: list[Any] = []
-        body = b"".join(inner(environ, lambda *given: started.append(given)))
+        body = b"".join(inner(environ, lambda *given: started.append(given)))  # type: ignore[arg-type]
         WerkzeugRequest(environ)
         start_response(*started[0])
         return [body]
@@ -230,7 +230,7 @@ def buffering(app: Flask) -> None:
 
 def copying(app: Flask) -> None:
     inner = app.wsgi_app
-    app.wsgi_app = lambda environ, start: inner(dict(environ), start)  # type: ignore[method-assign]
+    app.wsgi_app = lambda environ, start: inner(dict(environ), start)  # type: ignore[assignment,method-assign]
 
 
 @pytest.mark.parametrize("disturb", [in_a_thread, in_a_context, with_a_request, buffering, copying])
@@ -259,10 +259,10 @@ def test_an_interrupted_request_keeps_its_route_under_subdomains(is_wrapped: boo
     app.add_url_rule(RULE, "item", slow, subdomain="<tenant>")
     inner = app.wsgi_app
     if is_wrapped:
-        app.wsgi_app = lambda environ, start: inner(dict(environ), start)  # type: ignore[method-assign]
+        app.wsgi_app = lambda environ, start: inner(dict(environ), start)  # type: ignore[assignment,method-assign]
     otel_obs.instrument(app)
     with pytest.raises(Timeout):
-        app(EnvironBuilder("/items/1", "http://acme.example.test").get_environ(), lambda *_: None)
+        app(EnvironBuilder("/items/1", "http://acme.example.test").get_environ(), lambda *_: None)  # type: ignore[arg-type]
     assert counted() == {(RULE, "500"): 1}
 
 
@@ -270,8 +270,8 @@ def test_wsgi_in_asgi_and_asgi_in_wsgi_count_once() -> None:
     TestClient(otel_obs.instrument(WSGIMiddleware(flask_app()))).get("/items/1")  # type: ignore[arg-type]
     inner = otel_obs.instrument(fastapi_app())
     outer = otel_obs.instrument(ASGIMiddleware(inner))  # type: ignore[arg-type]
-    assert Client(outer).get("/items/1").status_code == 200
-    assert Client(outer).get("/nothing").status_code == 404
+    assert Client(outer).get("/items/1").status_code == 200  # type: ignore[arg-type]
+    assert Client(outer).get("/nothing").status_code == 404  # type: ignore[arg-type]
     assert counted() == {(RULE, "200"): 1, (ITEM, "200"): 1, ("__unmatched__", "404"): 1}
 
 

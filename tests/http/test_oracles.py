@@ -46,7 +46,7 @@ def flask_app() -> Flask:
     app.add_url_rule("/slash/", "slash", lambda: "")
     app.add_url_rule("/moved", "moved", lambda: redirect("/items/1"))
     app.add_url_rule("/abort/<int:code>", "abort", lambda code: abort(code))
-    app.add_url_rule("/broken", "broken", lambda: 1 / 0)
+    app.add_url_rule("/broken", "broken", lambda: 1 / 0)  # type: ignore[arg-type]
     app.add_url_rule("/stream", "stream", lambda: Response(iter(["a", "b"])))
     prefixed.add_url_rule("/<name>", "name", lambda name: name)
     app.register_blueprint(prefixed)

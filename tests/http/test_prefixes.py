@@ -32,7 +32,7 @@ def seen_by_wsgi(path: str, *, mount: str = "", **environ: str) -> Prefix:
         return []
 
     served = DispatcherMiddleware(app, {mount: app}) if mount else ProxyFix(app, x_prefix=1)
-    drive.wsgi(served, path, **environ)
+    drive.wsgi(served, path, **environ)  # type: ignore[arg-type]
     return found[0]
 
 

@@ -100,7 +100,8 @@ def wait_for(service: Service, expected: dict[tuple[str, str], float]) -> Sample
 @pytest.mark.parametrize("server", SIMPLE)
 def test_simple_websocket_and_flask_sock(server: str, tmp_path: Path) -> None:
     with serving(SIMPLE[server], tmp_path) as service:
-        echo, expected = "/rooms/<name>/echo", {}
+        echo = "/rooms/<name>/echo"
+        expected: dict[Any, Any] = {}
         with connect(f"ws://127.0.0.1:{service.port}/rooms/x/echo") as client:
             client.send("hello")
             assert client.recv() == "hello"

@@ -60,7 +60,8 @@ def test_a_conversation() -> None:
 
 
 def test_it_is_open_from_accept_to_end() -> None:
-    recorded, seen = Recorded(), []
+    recorded = Recorded()
+    seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(ACCEPT)

@@ -73,7 +73,7 @@ def ask_wsgi(app: Any, *paths: str) -> None:
 def flask_app() -> Flask:
     app = Flask(__name__)
     app.add_url_rule("/items/<int:number>", "item", lambda number: str(number))
-    app.add_url_rule("/boom", "boom", lambda: {}["missing"])
+    app.add_url_rule("/boom", "boom", lambda: {}["missing"])  # type: ignore[index]
     return app
 
 
@@ -92,7 +92,7 @@ def fastapi_app() -> FastAPI:
 
 
 FLASK_WITHIN: dict[str, Callable[[], Any]] = {
-    "a2wsgi": lambda: WSGIMiddleware(flask_app()),
+    "a2wsgi": lambda: WSGIMiddleware(flask_app()),  # type: ignore[arg-type]
     "starlette": lambda: StarlettesWsgi(flask_app()),
 }
 
@@ -114,7 +114,7 @@ def test_flask_within_fastapi(bridge: str) -> None:
 
 
 def test_fastapi_within_wsgi() -> None:
-    app = otel_obs.instrument(ASGIMiddleware(fastapi_app()))
+    app = otel_obs.instrument(ASGIMiddleware(fastapi_app()))  # type: ignore[arg-type]
     ask_wsgi(app, "/items/1", "/boom", "/nope")
     assert counted() == {
         ("/items/{number}", "200"): 1,
@@ -136,7 +136,7 @@ def test_others_within_wsgi(name: str) -> None:
 @pytest.mark.parametrize("name", ["django_wsgi", "bottle", "falcon_wsgi"])
 def test_others_within_asgi(name: str) -> None:
     inner = getattr(apps, name)()
-    app = otel_obs.instrument(Starlette(routes=[Mount("/old", app=WSGIMiddleware(inner))]))
+    app = otel_obs.instrument(Starlette(routes=[Mount("/old", app=WSGIMiddleware(inner))]))  # type: ignore[arg-type]
     ask_asgi(app, "/old/items/1", "/old/nope")
     found = {status: endpoint for endpoint, status in counted()}
     assert found["200"].startswith("/old/items/<int:number>".partition("<")[0])
@@ -144,7 +144,7 @@ def test_others_within_asgi(name: str) -> None:
 
 
 def test_both_behind_a_dispatcher() -> None:
-    served = DispatcherMiddleware(flask_app(), {"/api": ASGIMiddleware(fastapi_app())})
+    served = DispatcherMiddleware(flask_app(), {"/api": ASGIMiddleware(fastapi_app())})  # type: ignore[arg-type,dict-item]
     app = otel_obs.instrument(served)
     ask_wsgi(app, "/items/1", "/api/items/2", "/api/nope", "/nope")
     assert counted() == {
@@ -156,8 +156,8 @@ def test_both_behind_a_dispatcher() -> None:
 
 def test_flask_within_fastapi_within_wsgi() -> None:
     inside = FastAPI()
-    inside.mount("/in/{tenant}", WSGIMiddleware(flask_app()))
-    served = DispatcherMiddleware(Flask("root"), {"/api": ASGIMiddleware(inside)})
+    inside.mount("/in/{tenant}", WSGIMiddleware(flask_app()))  # type: ignore[arg-type]
+    served = DispatcherMiddleware(Flask("root"), {"/api": ASGIMiddleware(inside)})  # type: ignore[arg-type,dict-item]
     ask_wsgi(otel_obs.instrument(served), "/api/in/7/items/1", "/api/in/7/nope")
     assert counted() == {
         ("/api/in/{tenant}/items/<int:number>", "200"): 1,

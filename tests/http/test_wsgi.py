@@ -35,7 +35,7 @@ class Stream:
         chunk = next(self._chunks)
         if isinstance(chunk, BaseException):
             raise chunk
-        return chunk
+        return chunk  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self.closed += 1
@@ -227,7 +227,7 @@ def test_a_request_body_of_unknown_length_is_counted_as_it_is_read(length: str |
         start_response("204 No Content", [])
         return []
 
-    given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abc\nd\n"), "CONTENT_LENGTH": length})
+    given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abc\nd\n"), "CONTENT_LENGTH": length})  # type: ignore[arg-type]
     if length is None:
         del given["CONTENT_LENGTH"]
     WsgiMiddleware(app, recorded.observer)(given, lambda *_: print)
@@ -244,7 +244,7 @@ def test_a_request_body_that_is_read_into_a_buffer_is_counted() -> None:
         start_response("204 No Content", [])
         return []
 
-    given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abcd\ne")})
+    given = drive.environ(method="PUT", **{"wsgi.input": io.BytesIO(b"abcd\ne")})  # type: ignore[arg-type]
     WsgiMiddleware(app, recorded.observer)(given, lambda *_: print)
     assert recorded.of("request_size") == [({"method": "PUT", "endpoint": UNKNOWN}, Distribution(1, 6))]
 
@@ -264,7 +264,7 @@ def test_a_file_is_left_to_the_servers_sendfile() -> None:
     recorded, file = Recorded(sizes=True), io.BytesIO(b"x" * 10)
     given = FileWrapper(file)
     app = WsgiMiddleware(answering(given, "200 OK", ("Content-Length", "10")), recorded.observer)
-    result: Any = app(drive.environ(**{"wsgi.file_wrapper": FileWrapper}), lambda *_: print)
+    result: Any = app(drive.environ(**{"wsgi.file_wrapper": FileWrapper}), lambda *_: print)  # type: ignore[arg-type]
     assert result is given
     assert recorded.in_progress() == 1
     result.close()
@@ -277,7 +277,7 @@ def test_a_file_is_left_to_the_servers_sendfile() -> None:
 def test_a_file_whose_sending_broke_is_499() -> None:
     recorded = Recorded()
     app = WsgiMiddleware(answering(FileWrapper(io.BytesIO())), recorded.observer)
-    result: Any = app(drive.environ(**{"wsgi.file_wrapper": FileWrapper}), lambda *_: print)
+    result: Any = app(drive.environ(**{"wsgi.file_wrapper": FileWrapper}), lambda *_: print)  # type: ignore[arg-type]
 
     def send() -> None:
         try:
@@ -296,9 +296,9 @@ def test_a_client_that_left_while_the_application_worked_is_499(monkeypatch: pyt
     with ours, theirs:
         stays, leaves = Recorded(), Recorded()
         given = {"gunicorn.socket": ours}
-        drive.wsgi(WsgiMiddleware(answering(Stream([b"a"])), stays.observer), **given)
+        drive.wsgi(WsgiMiddleware(answering(Stream([b"a"])), stays.observer), **given)  # type: ignore[arg-type]
         theirs.close()
-        drive.wsgi(WsgiMiddleware(answering(Stream([b"a"])), leaves.observer), **given)
+        drive.wsgi(WsgiMiddleware(answering(Stream([b"a"])), leaves.observer), **given)  # type: ignore[arg-type]
         assert ours.fileno() > 0
     assert stays.requests() == {OK: 1}
     assert leaves.requests() == {("GET", UNKNOWN, "499"): 1}

@@ -20,7 +20,7 @@ class Work:
 
     def __init__(self, bounds: list[float] | None = None) -> None:
         self._reader = InMemoryMetricReader()
-        meter = MeterProvider([self._reader], shutdown_on_exit=False).get_meter("m")
+        meter: Any = MeterProvider([self._reader], shutdown_on_exit=False).get_meter("m")
         bounds = BOUNDS if bounds is None else bounds
         self.active = meter.create_up_down_counter("active")
         self.count = meter.create_counter("count")
@@ -36,7 +36,8 @@ class Work:
         assert data is not None
         found = {}
         for metric in data.resource_metrics[0].scope_metrics[0].metrics:
-            (point,) = metric.data.data_points
+            points: list[Any] = list(metric.data.data_points)
+            (point,) = points
             value = getattr(point, "value", None)
             if value is None:
                 value = point.count, point.sum, tuple(point.bucket_counts), point.min, point.max

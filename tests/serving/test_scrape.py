@@ -309,7 +309,7 @@ def test_only_the_exact_path_is_answered(target: str) -> None:
     app_too = asgi.AsgiMiddleware(missing_too, recorded.observer, scrape)
     path = unquote(target)
     for name in ("RAW_URI", "REQUEST_URI"):
-        assert drive.wsgi(app, path, **{name: target + "?a=/metrics"}).body == b"app"
+        assert drive.wsgi(app, path, **{name: target + "?a=/metrics"}).body == b"app"  # type: ignore[arg-type]
     assert drive.asgi(app_too, path, raw_path=target.encode()).body == b"app"
     assert drive.wsgi(app, "/metrics", RAW_URI="/metrics?x=1").body == b"a 1\n"
     assert drive.wsgi(app, "/metrics", RAW_URI="http://shop/metrics").body == b"a 1\n"

@@ -18,7 +18,7 @@ celery.conf.broker_transport_options = {
 celery.conf.worker_prefetch_multiplier = 1
 
 
-@celery.task(name="hit")
+@celery.task(name="hit")  # type: ignore[untyped-decorator]
 def hit() -> str:
     """Count one."""
     from tests.faults.apps import hurt
@@ -26,7 +26,7 @@ def hit() -> str:
     return hurt.hit()
 
 
-@celery.task(name="overrun", soft_time_limit=1, time_limit=20)
+@celery.task(name="overrun", soft_time_limit=1, time_limit=20)  # type: ignore[untyped-decorator]
 def overrun() -> str:
     """Record one new series after another until the time is over."""
     from opentelemetry import metrics
@@ -41,7 +41,7 @@ def overrun() -> str:
         return "in time"
 
 
-@celery.task(name="tell")
+@celery.task(name="tell")  # type: ignore[untyped-decorator]
 def tell() -> str:
     """What all workers have counted."""
     import otel_obs

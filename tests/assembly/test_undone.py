@@ -1,0 +1,177 @@
+"""By whatever way in: after `shutdown()` a process is as it was before, and all can begin anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import free_port
+from tests.support.programs import run
+
+# What a process is made of, and which functions and methods of others have been replaced.
+PREPARED = """
+import atexit, gc, json, logging, signal, sys, threading, types
+
+at_exit, register, unregister = [], atexit.register, atexit.unregister
+
+def counted_register(function, *args, **kwargs):
+    at_exit.append(function)
+    return register(function, *args, **kwargs)
+
+def counted_unregister(function):
+    at_exit[:] = [each for each in at_exit if each != function]
+    unregister(function)
+
+# The module's own count includes those that are unregistered.
+atexit.register, atexit.unregister = counted_register, counted_unregister
+
+import otel_obs, otel_obs.prometheus
+from otel_obs.host import forks
+
+def say(what):
+    print(json.dumps(what), flush=True)
+
+def is_others(name):
+    return not name.startswith(("otel_obs", "wrapt", "__main__"))
+
+def attributes():
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if not is_others(name) or not isinstance(module, types.ModuleType):
+            continue
+        for attribute, value in list(vars(module).items()):
+            if isinstance(value, types.FunctionType):
+                found[f"{name}.{attribute}"] = value
+            elif isinstance(value, type) and value.__module__ == name:
+                for each, inner in list(vars(value).items()):
+                    if isinstance(inner, (types.FunctionType, property, classmethod, staticmethod)):
+                        found[f"{name}.{attribute}.{each}"] = inner
+    return found
+
+def state():
+    gc.collect()
+    return {
+        "threads": sorted(each.name for each in threading.enumerate()),
+        "collector": [repr(each) for each in gc.callbacks],
+        "finders": [each for each in map(repr, sys.meta_path) if "otel_obs" in each],
+        # What a module needs in each child it says once, when it is imported.
+        "forks": [len(each.present()) for each in (forks._before, forks._in_parent, forks._in_child)],
+        "signals": [repr(signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)],
+        "atexit": list(map(repr, at_exit)),
+        "logging": [repr(each) for each in logging.getLogger().handlers],
+        "finalizers": repr(sys.unraisablehook) + repr(threading.excepthook),
+    }
+
+def difference(before, after):
+    return {name: [before[name], after[name]] for name in before if before[name] != after[name]}
+
+def check(live):
+    live()
+    otel_obs.shutdown()
+    patched, first = attributes(), state()
+    for _ in range(2):
+        live()
+        otel_obs.shutdown()
+    now = attributes()
+    say(difference(first, state()))
+    say(sorted(name for name in patched if name in now and now[name] is not patched[name]))
+
+# What stands in for the client's constructors stays: metrics that are made later may be set up once more.
+def check_first(prepare, live):
+    prepare()
+    patched = attributes()
+    live()
+    otel_obs.shutdown()
+    now = attributes()
+    others = (name for name in patched if name in now and now[name] is not patched[name])
+    say(sorted(name for name in others if not name.startswith("prometheus_client.")))
+    check(live)
+"""
+
+WAYS = {
+    "configure": """
+def prepare(): pass
+def live(): otel_obs.configure()
+""",
+    "flask": """
+def prepare():
+    import flask
+def live():
+    import flask
+    app = otel_obs.instrument(flask.Flask("app"))
+    assert app.test_client().get("/metrics").status_code == 200
+""",
+    "fastapi": """
+def prepare():
+    import fastapi, starlette.testclient
+def live():
+    import fastapi
+    from starlette.testclient import TestClient
+    app = otel_obs.instrument(fastapi.FastAPI())
+    with TestClient(app) as client:
+        assert client.get("/metrics").status_code == 200
+""",
+    "django": """
+def prepare():
+    import django
+    from django.conf import settings
+    settings.configure(ROOT_URLCONF="urls", ALLOWED_HOSTS=["*"])
+    urls = types.ModuleType("urls")
+    urls.urlpatterns = []
+    sys.modules["urls"] = urls
+    django.setup()
+    import django.core.wsgi
+def live():
+    from django.core.wsgi import get_wsgi_application
+    app = otel_obs.instrument(get_wsgi_application())
+""",
+    "client": """
+def prepare():
+    import prometheus_client
+def live():
+    counter = otel_obs.prometheus.Counter("kept", "Kept", registry=None)
+    otel_obs.configure()
+    counter.inc()
+""",
+    "live": """
+def prepare():
+    import flask
+def live():
+    import flask
+    app = otel_obs.instrument(flask.Flask("app"), live="/live")
+    assert app.test_client().get("/metrics").status_code == 200
+""",
+    "port": """
+def prepare(): import http.server
+def live(): otel_obs.configure(prometheus_port=PORT)
+""",
+    "tracing": """
+def prepare():
+    import opentelemetry.sdk.trace.export, opentelemetry.exporter.otlp.proto.http.trace_exporter
+def live():
+    otel_obs.configure()
+    otel_obs.traced()(len)("")
+""",
+    "push": """
+def prepare():
+    import opentelemetry.exporter.otlp.proto.http.metric_exporter
+def live():
+    otel_obs.configure()
+    otel_obs.record_prediction()
+""",
+}
+SETTINGS = {
+    "push": {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_end_leaves_the_process_as_it_was(way: str, tmp_path: Path) -> None:
+    port = free_port()
+    env = {
+        "OTEL_OBS_RUN_DIR": str(tmp_path),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+    }
+    code = f"{PREPARED}PORT = {port}\n{WAYS[way]}\ncheck_first(prepare, live)\n"
+    assert run(code, env={**env, **SETTINGS.get(way, {})}, timeout_s=60).results == [[], {}, []]

@@ -171,7 +171,7 @@ def fine(options):
     return [Observation(next(fresh), {"by": "fine"}), Observation(1, {"by": "both"})]
 meter.create_observable_counter("jobs", [hang, fine])
 every = ['jobs_total{by="hangs"}', 'jobs_total{by="both"}', 'jobs_total{by="fine"}']
-say(values(*every))
+say(values(*every[:2]))
 until(lambda: values(every[0]) == [None], "its value's end")
 before = float(values(every[2])[0])
 say(values(every[1]))  # a part of it would look like a reset
@@ -181,7 +181,7 @@ leave.set()
 until(lambda: values(every[0]) == ["1.0"], "its new value")
 say(values(every[1]))
 """
-    assert run(PREPARED + code).results == [["1.0", "2.0", "0.0"], [None], 2, ["2.0"]]
+    assert run(PREPARED + code).results == [["1.0", "2.0"], [None], 2, ["2.0"]]
 
 
 def test_a_reader_gets_what_the_other_callbacks_of_an_instrument_give() -> None:

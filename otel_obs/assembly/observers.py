@@ -35,7 +35,7 @@ class _Measuring:
 
 
 class _Own(NamedTuple):
-    """A metric of the catalog, as what measures requests uses it: that is nobody's hand."""
+    """A metric of the catalog as the request middleware records to it; that does not count as use by hand."""
 
     metric: Any
 
@@ -137,7 +137,7 @@ def _note_hand(family: str) -> None:
 
 
 def _end() -> None:
-    """Measure with nobody's observers any more."""
+    """Stop measuring: no application has an observer any more."""
     _Measuring.observer = None
     _Measuring.is_listening = _Measuring.has_wsgi = False
     _Measuring.observers.clear()

@@ -52,7 +52,7 @@ _SHELLS = frozenset(("ash", "bash", "busybox", "dash", "fish", "ksh", "sh", "zsh
 """Who starts a program twice from one of these means two."""
 
 _MOVED = "moved"
-"""Made by whoever says that the workers had to move here, so that the others need not."""
+"""The first worker that logs the move to this directory makes this file; others find it, and do not log."""
 
 
 class Service(Sharing):

@@ -37,7 +37,7 @@ class Shelf:
     def __init__(self, run_dir: RunDir, decoded: dict[bytes, Attributes]) -> None:
         self.run_dir = run_dir
         self.unsaid: list[tuple[str, str]] = []
-        """Files that cannot be read, or not whole, and why; whoever says it takes it out of here."""
+        """Files that cannot be read, or not whole, and why; an entry is removed when it is logged."""
         self._decoded = decoded
         self._files: dict[str, FileSource] = {}
         self._retired: FileSource | None = None

@@ -175,7 +175,7 @@ class Definition:
         return Stream(declared.kind._kind, declared.name, "", declared.help, bounds=declared.bounds or ())
 
     def blank(self) -> Any:
-        """Cells for a series of nobody's."""
+        """Cells that belong to no series: what is written to them is never read."""
         return memoryview(bytearray(CELL_BYTES * self.plain_stream().cells)).cast("d")
 
     def apply(self, cells: Any, value: float) -> None:

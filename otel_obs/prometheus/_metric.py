@@ -205,7 +205,7 @@ class Recorded(Arriving):
         return not self._is_removed
 
     def retire(self) -> None:
-        """Go on as a series of nobody's: whoever holds it may still record to it, and nobody reads that."""
+        """Let go of the cells: code that still holds this metric can record to it; nothing reads that."""
         if self._is_removed:
             return
         copy, known, offset = self._definition.blank(), self._cells, self._offset

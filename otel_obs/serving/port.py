@@ -262,7 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = _answer
 
     def version_string(self) -> str:
-        """What runs here is nobody's business."""
+        """The `Server` header: it does not reveal which program or version answers."""
         return "otel-obs"
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -30,7 +30,7 @@ class Kernel:
             "look_up": self.processes.get,
             "command_of": lambda pid: self.commands.get(pid, []),
             "sockets_of": lambda pid: self.sockets.get(pid),
-            "unseen": lambda pid: self.hidden.get(pid, Process(pid, start=f"i{pid}")),
+            "hidden_process": lambda pid: self.hidden.get(pid, Process(pid, start=f"i{pid}")),
             "boot": lambda: "boot",
             "pid_namespace": lambda: "namespace",
         }.items():

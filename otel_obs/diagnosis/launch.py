@@ -110,7 +110,8 @@ def _behind(name: str, words: list[str]) -> list[str]:
         at = words.index(_SUBCOMMANDS[name]) + 1
     while at < len(words) and words[at].startswith("-"):
         if words[at] == "--":
-            return words[at + 1 :]
+            at += 1
+            break
         at += 2 if words[at] in values else 1
     return words[at + 1 :] if name == "timeout" else words[at:]
 

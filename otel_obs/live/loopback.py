@@ -15,6 +15,7 @@ from otel_obs.reading.fetch import ACCEPT_OPENMETRICS, Fetching
 HOST = "127.0.0.1"
 SAME_SITE = ("", "none", "same-origin")
 TEXT = "text/plain; charset=utf-8"
+_MOST_DIGITS = 6
 
 
 class _Reply(NamedTuple):
@@ -62,7 +63,8 @@ class LiveServer(ThreadingHTTPServer):
         return _Reply(HTTPStatus.OK, document) if document is not None else _refusal(HTTPStatus.NOT_FOUND)
 
     def _scraped(self, index: str) -> _Reply:
-        if not index.isascii() or not index.isdecimal() or int(index[:6]) >= len(self.targets):
+        is_number = index.isascii() and index.isdecimal() and len(index) <= _MOST_DIGITS
+        if not is_number or int(index) >= len(self.targets):
             return _refusal(HTTPStatus.NOT_FOUND)
         try:
             fetched = self.fetching.fetch(self.targets[int(index)], ACCEPT_OPENMETRICS)

@@ -44,7 +44,7 @@ KEPT = {
     "http_requests_total": "Count",
     "http_request_duration_seconds": "Seconds",
     "predictions_total": "Count",
-    "llm_requests_total": "Count",
+    "llm_calls_total": "Count",
     "errors_total": "Count",
 }
 """CloudWatch bills each set of labels: what a service is watched by, and no more."""

@@ -26,6 +26,7 @@ from otel_obs.errors import UnreadableError
         ("python -m otel_obs.run -- uvicorn a:b", "uvicorn", ["a:b"], "python -m otel_obs.run"),
         ("env -u X A=1 nice -n 5 gunicorn a:b", "gunicorn", ["a:b"], ""),
         ("timeout -k 5 10 gunicorn a:b", "gunicorn", ["a:b"], ""),
+        ("timeout -k 5 -- 10 gunicorn a:b", "gunicorn", ["a:b"], ""),
         ("uv run --with x gunicorn a:b", "gunicorn", ["a:b"], ""),
         ("poetry run uvicorn a:b", "uvicorn", ["a:b"], ""),
         ("tini -- python -X dev -m gunicorn a:b", "gunicorn", ["a:b"], ""),

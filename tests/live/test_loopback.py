@@ -118,3 +118,10 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 
 def test_the_charts_come_with_their_licence() -> None:
     assert "MIT License" in (DIRECTORY / "uplot" / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("index", ["1", "0000001", "0" * 5000 + "1", "-0", "٣", "", "1e0"])
+def test_a_target_that_is_none_is_not_found(index: str) -> None:
+    server = LiveServer(["http://127.0.0.1:9/metrics"], Fetching({}))
+    assert server.reply(f"/scrape/{index}").status == 404
+    server.server_close()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from otel_obs.ops.clouds import KEPT, row_of
 from tests.ops.promtools import found
 from tests.support.programs import ROOT
 
@@ -80,3 +81,7 @@ def test_metrics_of_a_task_are_on_a_port_that_the_world_does_not_reach() -> None
     for path in ("ecs/collector.yaml", "cloudrun/collector.yaml"):
         (scraped,) = loaded(path)["receivers"]["prometheus"]["config"]["scrape_configs"]
         assert scraped["static_configs"] == [{"targets": ["127.0.0.1:9464"]}]
+
+
+def test_what_a_cloud_keeps_is_in_the_catalog() -> None:
+    assert [family for family in KEPT if row_of(family)[0] is None] == []

@@ -1,4 +1,4 @@
-"""How an application comes to be measured: by name, by wrapping, or as its framework is imported."""
+"""The ways to measure an application: `instrument` it, wrap it, or hook the import of its framework."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ AppT = TypeVar("AppT", bound=Callable[..., Any])
 
 
 _instrumented: Notes[tuple[Exclude | None, ExtraLabels | None]] = Notes()
-"""Applications of frameworks, with what each was instrumented with: a test measures them anew."""
+"""Framework applications and the arguments of their `instrument` call, so that tests can repeat the call.
+
+The applications are held weakly: instrumenting one does not keep it alive.
+"""
 
 
 def instrument_again() -> None:
@@ -51,7 +54,7 @@ def instrument_again() -> None:
 
 
 class _Watching:
-    """What is listened to, however many applications there are."""
+    """Which import hooks are installed: once per process, however many applications are measured."""
 
     websockets = frameworks = False
 
@@ -72,15 +75,16 @@ def instrument(
     Args:
         app: An application of Flask, FastAPI, Starlette, Django, Quart, Litestar, Falcon, Bottle or aiohttp,
             or any WSGI or ASGI callable, with middleware around it or without.
-        exclude: Given the WSGI environ or ASGI scope of a request; true leaves it out.
-        extra_labels: Labels of your own on each request, with names that are declared.
+        exclude: Called with the WSGI environ or ASGI scope of a request; true leaves the request out.
+        extra_labels: Labels of your own on each request, with declared names.
         options: As `configure` takes them.
 
     Returns:
-        An application of one of these frameworks itself; another callable wrapped: use what you get.
+        *app* itself where it is an application of these frameworks; otherwise a wrapper, to be served in
+        place of *app*.
 
     Raises:
-        InstrumentationError: *app* is none of these.
+        InstrumentationError: *app* is neither a known application nor a WSGI or ASGI callable.
         SettingError: One of *options* has a wrong value.
     """
     framework = framework_of(app)
@@ -113,7 +117,7 @@ def _file_of(framework: Framework) -> Any:
 
 
 def _wrap(app: Any, protocol: Protocol | None, observer: Observer, exclude: Exclude | None = None) -> Any:
-    """Put a layer around a callable, whatever is inside of it."""
+    """Put a middleware around a callable; a framework application may be inside other middleware."""
     within = framework_within(app)
     excluded = exclusion_for("" if within is None else within.name, exclude)
     if protocol is Protocol.ASGI:
@@ -128,7 +132,7 @@ def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
     from otel_obs.http.routes import declares
 
     class Measured(asgi.AsgiMiddleware):
-        """Is to whoever sets the application up what the application is."""
+        """Passes attribute access on, so that code which configures the application can use the wrapper."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(app, name)
@@ -139,7 +143,7 @@ def _asgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
 
 
 def _wsgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
-    """A framework may have a layer of its own, which knows the application inside and so its routes."""
+    """Wrap in the middleware of the framework inside, if it has one: that one knows the routes."""
     from otel_obs.http import wsgi
 
     within = framework_within(app)
@@ -150,11 +154,11 @@ def _wsgi_layer(app: Any, observer: Observer, exclude: Exclusion) -> Any:
 
 
 _layers: WeakObjects[Any] = WeakObjects()
-"""What was put around callables, which nobody can take off again."""
+"""Our middlewares. The server keeps its reference to one, so `shutdown` can only make it pass through."""
 
 
 def _ended_with_us(layer: Any) -> Any:
-    """The layer, through which all passes after the end."""
+    """Register *layer* to become a pass-through at `shutdown`, and return it."""
     _layers.add(layer)
     Running.undoing.once(_end_layers)
     return layer
@@ -167,7 +171,7 @@ def _end_layers() -> None:
 
 
 def _watch_frameworks() -> None:
-    """Learn what the frameworks make of a request, as they are imported: what is around does not see it."""
+    """Hook each framework at its import, to learn the route of a request: a middleware does not see it."""
     if _Watching.frameworks:
         return
     _Watching.frameworks = True
@@ -184,7 +188,7 @@ def _watch(framework: Framework, module: object) -> None:
 
 
 def _watch_websockets() -> None:
-    """Learn of the connections that WSGI applications make of requests, as their packages are imported."""
+    """Hook the packages with which WSGI applications turn a request into a WebSocket, at their import."""
     if _Watching.websockets:
         return
     _Watching.websockets = True
@@ -214,8 +218,9 @@ _WEBSOCKETS: tuple[tuple[str, ImportAction], ...] = (
 
 
 def _warn_when_dropped(wrapped: Any, app: Any, observer: Observer) -> None:
-    """Say so where what `instrument` returned was thrown away before anything was served."""
+    """Warn if the wrapper that `instrument` returned is freed before it has served a request."""
     name = getattr(app, "__qualname__", type(app).__qualname__)
+    # Not at exit, when every wrapper is freed. The finalizer must not keep the observer alive.
     weakref.finalize(wrapped, _say_that_dropped, weakref.ref(observer), name).atexit = False
 
 
@@ -247,15 +252,16 @@ class PrometheusMiddleware:
 
 
 def instrument_all() -> None:
-    """Measure every application of this process whose framework is known, as the frameworks are imported.
+    """Measure every application of a known framework, by hooks on the imports of the frameworks.
 
-    What a server serves that is none of these is measured by a layer around it.
+    Any other application is wrapped where its server (see `SERVERS`) loads it.
     """
     followed: list[tuple[str, ImportAction]] = [("otel_obs.catalog.kit.metric", _configure_for)]
     for framework in FRAMEWORKS:
         followed += [(module, partial(_install, framework)) for module in framework.imported]
     followed += [(module, partial(_say_unmeasured, name)) for name, module in UNMEASURED]
     followed += [(server.module, partial(server.change, wrap=_serve)) for server in SERVERS]
+    # Registered before the first hook: importing a server, which changes it, may happen at any time.
     Running.undoing.later(restore_servers)
     for module, action in followed:
         Running.undoing.later(when_imported(module, action))
@@ -264,7 +270,10 @@ def instrument_all() -> None:
 
 
 def _say_unmeasured(framework: str, module: object) -> None:
-    """A framework is here that serves by itself; beside one that is measured, it may be a mere library."""
+    """Log that a framework with a server of its own is not measured.
+
+    Only as INFO beside a measured framework: the application may use the other one as a library.
+    """
     known = any(name in sys.modules for each in FRAMEWORKS for name in each.imported)
     if _is_first_to_say(f"unmeasured-{framework}"):
         _logger.log(logging.INFO if known else logging.WARNING, "%s", framework_not_measured(framework))
@@ -276,14 +285,14 @@ def _is_first_to_say(what: str) -> bool:
 
 
 def trace_client(module: str, load: Callable[..., None]) -> None:
-    """Have *load* instrument an HTTP client's module once it is imported, where there is tracing."""
+    """Have *load* instrument an HTTP client once its module is imported, if traces are sent."""
     if Running.sending is not None:
         Running.sending.trace_client(module, load)
 
 
 def _configure_for(module: object) -> None:
-    """The application imports metrics of the catalog: it is going to record."""
-    if not Running.loaders:  # whoever imports them for a set-up does that next
+    """Set up when the application imports metrics of the catalog: it is going to record."""
+    if not Running.loaders:  # a set-up imports the catalog too, and configures as its next step
         configure()
 
 
@@ -296,7 +305,7 @@ def _install(framework: Framework, module: object) -> None:
 
 
 def _serve(app: Any) -> Any:
-    """What a server is to serve in place of *app*: itself where its framework is known and measured."""
+    """Return what a server is to serve for *app*: *app* itself where its framework's hook measures it."""
     try:
         protocol = protocol_of(app)
         if protocol is None or _is_known(app) or configure() is None:
@@ -310,7 +319,7 @@ def _serve(app: Any) -> Any:
 
 
 def _is_known(app: Any) -> bool:
-    """Whether a framework's own layer measures *app*, or one of ours is around it already, or it is none."""
+    """Whether *app* needs no wrapper: its framework is hooked, it has one already, or it serves metrics."""
     if getattr(app, "__module__", "").partition(".")[0] in _NO_APPLICATIONS:
         return True
     ours = any(type(layer).__module__.startswith("otel_obs.") for layer in layers(app))
@@ -318,7 +327,7 @@ def _is_known(app: Any) -> bool:
 
 
 _NO_APPLICATIONS = frozenset({"prometheus_client", "otel_obs"})
-"""What they have served is metrics."""
+"""Packages whose WSGI and ASGI callables serve metrics; a scrape is not measured as a request."""
 
 
 def leaves_http_upstream() -> bool:

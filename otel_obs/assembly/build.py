@@ -1,4 +1,4 @@
-"""What is put together where a process measures, each part with its undoing."""
+"""Builds the parts of a process that measures, and registers for each part how it is undone."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_obs")
 
 Later = Callable[[Callable[[], object]], object]
-"""Notes an undoing; those that were noted last come first."""
+"""Registers a function that undoes one step; `Undoing` calls the last registered one first."""
 
 
 class Wanted(NamedTuple):
-    """What code asks for beside the settings: arguments of `configure`."""
+    """The arguments of `configure` that are not settings."""
 
     readers: Sequence[Any] = ()
     views: Sequence[Any] = ()
@@ -45,7 +45,7 @@ class Wanted(NamedTuple):
 
 
 class Built(NamedTuple):
-    """What a process has that measures."""
+    """The parts of a process that measures."""
 
     pipeline: Pipeline
     scrape: Scrape | None
@@ -56,19 +56,20 @@ class Built(NamedTuple):
 def build(
     settings: Settings, identity: Identity, service: Service, wanted: Wanted, undo_later: Later
 ) -> Built:
-    """Put everything together.
+    """Build and start all parts.
 
     Args:
-        settings: What the environment and the code say.
+        settings: The settings of the environment and of the code.
         identity: Which process of the service this is.
         service: The service.
-        wanted: What code asks for.
-        undo_later: Gets the undoing of each part before the part is there: what is interrupted is undone.
+        wanted: The other arguments of `configure`.
+        undo_later: Called with a part's undoing before the part is installed, so that an interrupted
+            build, as by an exception of a signal handler, is undone completely.
 
     Raises:
         SettingError: A setting turns out wrong as it is used.
     """
-    # What may be refused is looked at before there is anything.
+    # Validate first: a wrong setting must raise before anything is opened or installed.
     naming = Naming.from_settings(settings)
     metric.check(naming)
     wanted = _with_declared(wanted, service)
@@ -86,6 +87,7 @@ def build(
         measures_itself=True,
         is_worker=identity.joined or (settings.sends and not is_first(identity)),
     )
+    # For a build that fails before the second `provider.close` below.
     undo_later(provider.close)
     undo_later(metric.uninstall)
     metric.install(provider, naming)
@@ -95,11 +97,12 @@ def build(
 
         undo_later(runtime.stop)
         runtime.start()
-        # Every child that becomes a worker is counted too, as soon as it has cells to count in.
+        # A forked child opens a store of its own at its first record; each opening counts one worker.
         worker.on_open.append(workers.otel_obs_workers_started_total.refresh)
     refresher = Refresher(provider)
     undo_later(refresher.stop)
-    undo_later(provider.close)  # before the others: what is sent last has all that is measured
+    # Undone before the parts above: the last push must still have the callbacks and the runtime metrics.
+    undo_later(provider.close)
     pipeline = Pipeline(settings, provider, service.run_dir)
     undo_later(pipeline.close)
     scrape = _scrape(pipeline, service, token)
@@ -116,7 +119,7 @@ def build(
 
 
 def _with_declared(wanted: Wanted, service: Service) -> Wanted:
-    """What the configuration file asks for, beside what code asks for, and before it."""
+    """Add the readers and views of the configuration file, and its resource unless code gives one."""
     declared = wanted.declared
     if declared is None:
         return wanted
@@ -135,7 +138,7 @@ def _with_declared(wanted: Wanted, service: Service) -> Wanted:
 
 
 def _token(settings: Settings) -> Callable[[], str]:
-    """Gives the token that scrapes must bring, of now where it is in a file.
+    """Return a function that gives the token which scrapes must send, read again when its file changes.
 
     Raises:
         SettingError: The file cannot be read, or holds no token.
@@ -148,7 +151,7 @@ def _token(settings: Settings) -> Callable[[], str]:
 
 
 def _scrape(pipeline: Pipeline, service: Service, token: Callable[[], str]) -> Scrape | None:
-    """What answers scrapes; None where `/metrics` is not wanted."""
+    """Make what answers scrapes; None where no `prometheus` exporter is chosen."""
     settings = pipeline.settings
     if "prometheus" not in settings.metrics_exporters:
         return None
@@ -171,7 +174,7 @@ def _scrape(pipeline: Pipeline, service: Service, token: Callable[[], str]) -> S
 
 
 class _ScrapeSource:
-    """What a scrape gets, and a word in the log at the first one about what it cannot show."""
+    """The pipeline for scrapes; the first scrape logs which processes it may not be able to show."""
 
     def __init__(self, pipeline: Pipeline, service: Service) -> None:
         self._pipeline, self._service = pipeline, service
@@ -229,7 +232,7 @@ def _exemplar_filter(name: str) -> Any:
 
 
 def _enter_registry(pipeline: Pipeline, undo_later: Later) -> None:
-    """Show our metrics in `prometheus_client`'s registry too, from when the application imports it."""
+    """Register our metrics with `prometheus_client` when, and only if, the application imports it."""
 
     def register(_: object) -> None:
         from otel_obs.assembly.client_registry import MergedCollector

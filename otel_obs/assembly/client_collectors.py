@@ -1,4 +1,7 @@
-"""Collectors of the default registry that run code of others: each is asked by itself, and none for long."""
+"""The application's own collectors in `prometheus_client`'s default registry.
+
+Each is collected on its own and with a time limit, so that a slow one cannot hold up a scrape.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,17 @@ from otel_obs.exposition.plan import warn_once
 from otel_obs.host.signals import raise_interruption
 
 CLIENT_SCOPE = "otel_obs.prometheus"
-"""The package, and the scope of the metrics that are made with it."""
+"""The package that stands in for `prometheus_client`, and the scope of the metrics made with it."""
 
 _STANDARD = ("ProcessCollector", "PlatformCollector", "GCCollector")
-"""Those of `prometheus_client` itself, which do not hang."""
+"""The collectors of `prometheus_client` itself, which do not block."""
 
 
 class AskedCollector:
-    """A collector of somebody else's, and what it yielded last.
+    """A collector of the application, and the families that it yielded last.
 
     Args:
-        collector: What is registered.
+        collector: The registered collector.
     """
 
     def __init__(self, collector: Any) -> None:
@@ -37,18 +40,19 @@ class AskedCollector:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is known not to hang."""
+        """Whether it is known not to block, and needs no time limit."""
         kind = type(self.collector)
         return kind.__name__ in _STANDARD and kind.__module__.startswith("prometheus_client.")
 
     def refresh(self) -> None:
-        """Ask it. What it has yielded before it raises is kept."""
+        """Collect. The families that it yields before it raises are kept."""
         began_s = time.monotonic()
+        # Assigned whole: a scrape that has stopped waiting exposes the earlier list meanwhile.
         self.families = list(self._yielded())
         self.observed_s = began_s
 
     def leave_out(self) -> None:
-        """Show nothing of it until it has returned."""
+        """Expose none of its families until its `collect` has returned."""
         self.families = []
 
     def _yielded(self) -> Iterator[Any]:
@@ -64,10 +68,10 @@ class AskedCollector:
 
 
 class ClientCollectors:
-    """All of them, as one pipeline asks them.
+    """All such collectors, as one pipeline collects them.
 
     Args:
-        refresh: Refreshes several beside each other, and gives up waiting for what hangs.
+        refresh: Refreshes several concurrently, and stops waiting for those that block.
     """
 
     def __init__(self, refresh: Callable[[Sequence[AskedCollector]], None]) -> None:
@@ -75,16 +79,17 @@ class ClientCollectors:
         self._asked: dict[int, AskedCollector] = {}
 
     def families(self) -> list[Any]:
-        """The families of every other collector of the default registry.
+        """Return the families of every collector of the default registry that is not ours.
 
-        They are asked before the cells are read, since they may set metrics that lie there.
+        Call it before the cells are read: a collector may set metrics that are stored there.
         """
         from prometheus_client import REGISTRY
 
         is_read = _reading_check()
+        # Only a copy under the registry's lock: a collector may register metrics while it is collected.
         with REGISTRY._lock:
             collectors = list(REGISTRY._collector_to_names)
-        before = self._asked
+        before = self._asked  # kept across scrapes, so that one that still blocks is not started again
         every = [
             known
             if (known := before.get(id(each))) is not None and known.collector is each
@@ -98,7 +103,7 @@ class ClientCollectors:
 
 
 def _reading_check() -> Callable[[object], bool]:
-    """How to tell a metric that says only what lies in the cells, which a snapshot has too."""
+    """Return the test for metrics of `otel_obs.prometheus`: the snapshot of the cells has them already."""
     if CLIENT_SCOPE not in sys.modules:
         return lambda collector: False
     from otel_obs.prometheus import _exposition

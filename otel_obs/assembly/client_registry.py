@@ -1,4 +1,4 @@
-"""The default registry of `prometheus_client`: what the application has in it, and what we put there."""
+"""The default registry of `prometheus_client`: the application's entries in it, and ours."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Any]]:
-    """Take out of *snapshot* what `otel_obs.prometheus` has in it and encoders would write otherwise.
+    """Split off the metrics of `otel_obs.prometheus` that the encoders would not write as the client does.
 
     Returns:
-        What is left, and the families of what is not and yet is to be exposed.
+        The rest of *snapshot*, and the families of the metrics that were split off and are to be exposed.
     """
     scopes = (column.table.stream.scope.name for column in snapshot.columns)
     if CLIENT_SCOPE not in sys.modules and CLIENT_SCOPE not in scopes:
@@ -31,7 +31,7 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Any]]:
 
 
 def stated_facts() -> dict[str, str]:
-    """What the application has told the default registry about itself, which is in `target_info`."""
+    """The labels that the application has given the default registry for `target_info`."""
     client = sys.modules.get("prometheus_client")
     facts: dict[str, str] | None = client.REGISTRY.get_target_info() if client is not None else None
     return facts or {}
@@ -42,13 +42,14 @@ _STANDARD_COLLECTORS = {
     "PLATFORM_COLLECTOR": "python_info",
     "GC_COLLECTOR": "python_gc_",
 }
-"""The collectors of `prometheus_client` that speak of one process only, and how their families begin."""
+"""The collectors of `prometheus_client` that cover one process only, and the prefix of their families."""
 
 
 class _Silent:
-    """Stands for a collector in the default registry, and says nothing.
+    """Replaces a collector in the default registry, and yields nothing.
 
-    It equals the collector, since applications take those of `prometheus_client` out by their names.
+    It equals and hashes like the collector, so that `REGISTRY.unregister(PROCESS_COLLECTOR)` of an
+    application still finds it.
     """
 
     def __init__(self, collector: Any) -> None:
@@ -66,7 +67,7 @@ class _Silent:
 
 
 def _exchange(old: Any, new: Any) -> bool:
-    """Put *new* in the place of *old* in the default registry, if that is there."""
+    """Replace *old* by *new* in the default registry; false where *old* is not registered."""
     from prometheus_client import REGISTRY
 
     with REGISTRY._lock:
@@ -79,10 +80,10 @@ def _exchange(old: Any, new: Any) -> bool:
 
 
 class MergedCollector:
-    """What `generate_latest(REGISTRY)`, `make_wsgi_app()` and `start_http_server()` show of ours.
+    """Our metrics for `generate_latest(REGISTRY)`, `make_wsgi_app()` and `start_http_server()`.
 
-    It takes the place of the collectors that speak of one process only, where the pipeline has the
-    same families merged over workers, and of readers that say the same of the same provider.
+    It replaces the collectors that cover one process only, where the pipeline has the same families merged
+    over workers, and the collectors of readers that show the same provider.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -110,7 +111,7 @@ class MergedCollector:
             self._silenced.append(silent)
 
     def _silence_readers(self, pipeline: Pipeline) -> None:
-        """Have a reader of the same provider that is a collector, too, say nothing a second time."""
+        """Replace the collectors of the provider's own readers, which would yield each family twice."""
         for reader in pipeline.provider.readers():
             collector = getattr(reader, "_collector", None)
             if collector is not None and collector not in [each.collector for each in self._silenced]:
@@ -132,11 +133,11 @@ class MergedCollector:
             return
 
     def describe(self) -> list[Any]:
-        """No names are claimed: an application's own definition of one wins."""
+        """Claim no names: if the application defines a family of the same name, its own is exposed."""
         return []
 
     def collect(self) -> Iterator[Any]:
-        """Every family of ours, merged over workers, but for those that the application defines itself."""
+        """Yield our families, merged over workers, except those that the application defines itself."""
         pipeline = self._pipeline()
         if pipeline is None:
             return
@@ -146,7 +147,7 @@ class MergedCollector:
         from otel_obs.exposition.plan import warn_of_owner
         from otel_obs.exposition.to_client import to_prometheus_client
 
-        self._silence_readers(pipeline)
+        self._silence_readers(pipeline)  # again: a reader may have been registered after us
         names = REGISTRY._names_to_collectors
         taken = {name for name, collector in list(names.items()) if not isinstance(collector, _Silent)}
         if stated_facts():
@@ -167,14 +168,14 @@ class MergedCollector:
 
 
 def client_writes_created() -> bool:
-    """Whether `prometheus_client` is set to say since when series count."""
+    """Whether `prometheus_client` is set to write `_created` samples."""
     from prometheus_client import metrics
 
     return metrics._use_created
 
 
 def _is_taken_out(name: str) -> bool:
-    """Whether the application has taken the collector of a family out of the registry."""
+    """Whether the application has unregistered the collector that yields the family *name*."""
     import prometheus_client
 
     registered = prometheus_client.REGISTRY._collector_to_names

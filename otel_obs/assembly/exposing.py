@@ -1,4 +1,4 @@
-"""`get_metrics`, for a route of one's own: who imports it is going to expose this process."""
+"""`get_metrics`, for a route of the application. Its import shows that this process will be exposed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ arm()
 
 
 def get_metrics(accept: str | None = None) -> tuple[bytes, str]:
-    """An exposition over all workers, for a route of one's own.
+    """Encode an exposition over all workers, for a route of the application.
 
     Args:
         accept: The request's Accept header; None is text 0.0.4.

@@ -1,4 +1,4 @@
-"""What records the requests of this process: one observer for all that ask for nothing of their own."""
+"""The observers that record requests: one shared by all applications without options of their own."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 class _Measuring:
-    """What measures the applications of this process."""
+    """The observers of this process, and which families they leave to the application."""
 
     observer: Observer | None = None
-    """Of those that ask for nothing of their own."""
+    """Shared by the applications that give neither `exclude` nor `extra_labels`."""
     observers: WeakObjects[Observer] = WeakObjects()
     is_listening = False
-    """Whether the names that the application defines are told here."""
+    """Whether `otel_obs.prometheus` reports the names that the application defines to `_note_owner`."""
     has_wsgi = False
-    """Whether a WSGI framework is here, whose applications may be behind a bridge."""
+    """Whether a WSGI framework is imported; its applications may run behind an ASGI bridge."""
     metrics: ClassVar[dict[str, Metric[Any]]] = {}
-    """Those of the catalog that requests are recorded with."""
+    """The metrics of the catalog that requests are recorded to, by field of `HttpInstruments`."""
     taken: ClassVar[set[str]] = set()
-    """The families that the application has defined by `otel_obs.prometheus`."""
+    """The families that the application defines with `otel_obs.prometheus`, or counts by hand."""
 
 
 class _Own(NamedTuple):
-    """A metric of the catalog as the request middleware records to it; that does not count as use by hand."""
+    """A metric of the catalog for the middleware, whose recording does not count as use by hand."""
 
     metric: Any
 
@@ -44,14 +44,14 @@ class _Own(NamedTuple):
 
 
 def shared_observer() -> Observer:
-    """What requests are recorded with; made when it is first needed."""
+    """Return the observer of all applications without options, made at its first use."""
     if _Measuring.observer is None:
         _Measuring.observer = make_observer(None, None)
     return _Measuring.observer
 
 
 def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observer:
-    """An observer of requests, with labels of the application's own where it gives some."""
+    """Make an observer of requests, with the application's `exclude` and extra labels."""
     from otel_obs.catalog import http
     from otel_obs.catalog.kit.naming import Naming
     from otel_obs.http.observe import HttpInstruments, Observer
@@ -66,7 +66,7 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
             metric.extend(*extra.names)
     _Measuring.metrics.update(recorded)
     for field, metric in recorded.items():
-        if field != "errors":  # of these, only HTTP's are ours alone
+        if field != "errors":  # an application counts its own errors with that one, beside ours
             metric.by_hand = _note_hand
     own = {field: _Own(metric) for field, metric in recorded.items()}
     families = http.families(naming)
@@ -84,7 +84,7 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
 
 
 def note_wsgi() -> None:
-    """A WSGI framework is here: its applications look for an ASGI layer around them."""
+    """Note a WSGI framework: its applications have to look for an ASGI middleware around a bridge."""
     _Measuring.has_wsgi = True
     for observer in _Measuring.observers.living():
         observer.has_wsgi = True
@@ -97,11 +97,15 @@ def _watch_loop() -> None:
 
 
 def _watch_none() -> None:
-    """Where no runtime metrics are wanted."""
+    """Do nothing: no runtime metrics are wanted."""
 
 
 def _give_way(observer: Observer) -> None:
-    """Record no family that the application defines by `otel_obs.prometheus`: both would be pushed."""
+    """Stop recording families that the application defines with `otel_obs.prometheus`.
+
+    A scrape could leave ours out; a push would send both.
+    """
+    # Added before `taken` is read: a family that is defined in between is disowned at least once.
     _Measuring.observers.add(observer)
     if not _Measuring.is_listening:
         _Measuring.is_listening = True
@@ -123,7 +127,7 @@ def _note_owner(family: str) -> None:
 
 
 def _note_hand(family: str) -> None:
-    """The application counts a family of ours by hand: one request is counted once, and by whom it chose."""
+    """Leave a family to the application, which counts it by hand: no request is to count twice."""
     _Measuring.taken.add(family)
     if [observer for observer in _Measuring.observers.living() if observer.disown(family)]:
         from otel_obs.exposition.plan import once
@@ -137,7 +141,7 @@ def _note_hand(family: str) -> None:
 
 
 def _end() -> None:
-    """Stop measuring: no application has an observer any more."""
+    """Forget all observers at `shutdown`, and reset the metrics of the catalog that they changed."""
     _Measuring.observer = None
     _Measuring.is_listening = _Measuring.has_wsgi = False
     _Measuring.observers.clear()
@@ -149,7 +153,7 @@ def _end() -> None:
 
 
 def exclusion_for(framework: str, matches: Exclude | None = None) -> Exclusion:
-    """What leaves a request of *framework* out: its variables' patterns, and *matches*."""
+    """Make the test that leaves requests out: the URL patterns set for *framework*, and *matches*."""
     from otel_obs.http.exclusion import Exclusion
 
     return Exclusion(_pipeline().settings.excluded_urls_for(framework), matches)

@@ -1,4 +1,4 @@
-"""One configured process: what records, what reads over all workers, and what a scrape gets."""
+"""The pipeline of one process: from the provider's cells, merged over all workers, to an exposition."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ ScopeLabels = Literal["auto", "on", "off"]
 _DURATION_BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _PROMETHEUS_SCOPES = frozenset((SCOPE, STANDARD_SCOPE, SELF_SCOPE, CLIENT_SCOPE))
 _OF_ONE_PROCESS = ("process.pid", "process.parent_pid")
-"""What differs between workers, where a process found it out about itself; all have the rest alike."""
+"""Resource attributes that differ between workers if a detector has set them to this process's own ids."""
 
 
 class Pipeline:
     """From instruments to expositions.
 
     Args:
-        settings: What the environment and the code have asked for.
+        settings: The settings of the environment and of the code.
         provider: Where instruments record.
-        run_dir: Gives the directory of the service's files, or None where this process is alone.
+        run_dir: Returns the run directory of the service, or None where this process is alone.
     """
 
     def __init__(self, settings: Settings, provider: MeterProvider, run_dir: Any = lambda: None) -> None:
@@ -52,7 +52,7 @@ class Pipeline:
         self._options: Options | None = None
         self._facts: dict[str, str] = {}
         self.is_taken_out: Callable[[str], bool] = lambda family: False
-        """Whether the application wants a standard family left out."""
+        """Whether the application has unregistered the collector of a standard family."""
         self._tables: dict[str, SeriesTable] = {}
         self._durations = provider.get_meter(SELF_SCOPE).create_histogram(
             "otel_obs_scrape_duration",
@@ -62,7 +62,7 @@ class Pipeline:
         )
 
     def close(self) -> None:
-        """Keep nothing open that a scrape has opened."""
+        """Close the files and memory maps that scrapes have opened."""
         self._view.close()
 
     def collect(self, accept: str | None, names: Sequence[str] = ()) -> tuple[str, Iterator[bytes]]:
@@ -70,7 +70,7 @@ class Pipeline:
 
         Args:
             accept: The Accept header; empty or None is text 0.0.4.
-            names: The families that are asked for; empty is all.
+            names: The families to expose; empty is all.
 
         Returns:
             The content type, and the body in parts of about a millisecond's work each.
@@ -79,6 +79,8 @@ class Pipeline:
         return syntax.media_type, self._timed(self._chunks(syntax, names))
 
     def _chunks(self, syntax: Any, names: Sequence[str]) -> Iterator[bytes]:
+        # Callbacks and collectors first: what they set must be in the cells when the snapshot reads them.
+        # The empty chunks give the caller, which may be an event loop, a turn between the steps.
         self.provider.refresh_observables(older_than_s=self.settings.callback_age_ms / 1e3)
         yield b""
         asked = self._client_collectors.families() if self._has_registered else []
@@ -92,7 +94,7 @@ class Pipeline:
 
     @property
     def _has_registered(self) -> bool:
-        """Whether to ask `prometheus_client`: where nobody imported it, it has only what ours replaces."""
+        """Whether to collect from `prometheus_client`: before its import it has only what ours replace."""
         return "prometheus_client" in sys.modules or not self.settings.runtime_metrics
 
     def _timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -101,29 +103,29 @@ class Pipeline:
         self._durations.record(time.perf_counter() - started_s)
 
     def metrics(self, accept: str | None = None) -> tuple[bytes, str]:
-        """A whole exposition, and its content type without a charset."""
+        """Encode a whole exposition; returns it and its content type without a charset."""
         media_type, chunks = self.collect(accept)
         return b"".join(chunks), media_type
 
     def count_workers(self) -> int:
-        """How many workers live.
+        """Count the live workers.
 
         Raises:
-            NotSharedError: Not all of them can be read.
+            NotSharedError: The files of some cannot be read.
         """
         return self._view.snapshot().workers
 
     def fresh_snapshot(self) -> Snapshot:
-        """The merged numbers, after this worker's callbacks were run."""
+        """Run this worker's callbacks, then merge the numbers of all workers."""
         self.provider.refresh_observables(older_than_s=self.settings.callback_age_ms / 1e3)
         return self.snapshot()
 
     def divided(self) -> tuple[Snapshot, list[Any]]:
-        """The merged numbers of now, and the families that no snapshot can hold."""
+        """A fresh snapshot, and the families of `otel_obs.prometheus` that a snapshot cannot hold."""
         return divide(self.fresh_snapshot())
 
     def snapshot(self) -> Snapshot:
-        """The merged numbers of all workers, and of what reads them."""
+        """The merged numbers of all workers, and the metrics of the scrape itself."""
         snapshot = self._view.snapshot()
         shown = [column for column in snapshot.columns if not self._is_taken_out(column.table.stream)]
         return snapshot._replace(columns=[*shown, *self._own_columns(snapshot)])
@@ -133,7 +135,7 @@ class Pipeline:
 
     @property
     def options(self) -> Options:
-        """How families are named and labelled; made at the first scrape, which needs the resource."""
+        """How families are named and labelled; made at the first scrape, as it detects the resource."""
         facts = stated_facts()
         if self._options is None or facts != self._facts:
             self._facts = dict(facts)
@@ -167,13 +169,13 @@ class Pipeline:
         table = self._tables.get(name)
         if table is None:
             stream = Stream(kind, name, "", help, Scope(SELF_SCOPE))
-            # When this worker first said so is no affair of the page: other workers began elsewhere.
+            # No start time: it would be that of the worker which happens to answer this scrape.
             table = self._tables[name] = SeriesTable(stream, [()], [inf])
         return Column(table, [float(value)], {})
 
 
 def _without_created(family: Any) -> Any:
-    """Plain text has no place for when a series began: no other family of ours says it there."""
+    """Leave out `_created` samples: as none of our own families has them in the text format."""
     created = f"{family.name}_created"
     if family.type in ("counter", "histogram", "summary"):
         family.samples = [sample for sample in family.samples if sample.name != created]
@@ -181,9 +183,9 @@ def _without_created(family: Any) -> Any:
 
 
 def _unmerged(families: list[Any], snapshot: Snapshot) -> Iterator[Any]:
-    """What other code has registered with `prometheus_client`, less what is here over all workers.
+    """The families of the application's collectors, except those that the snapshot has merged.
 
-    Its own process and interpreter metrics speak of one worker only; ours of these names are merged.
+    The process and interpreter metrics of `prometheus_client` cover one worker only; ours are merged.
     """
     merged = {
         family_name(column.table.stream).removesuffix("_total")
@@ -194,7 +196,7 @@ def _unmerged(families: list[Any], snapshot: Snapshot) -> Iterator[Any]:
 
 
 def _shared_resource(resource: Any, settings: Settings, facts: Mapping[str, str]) -> Attributes:
-    """The resource without what differs between the workers, so that every worker answers the same."""
+    """The resource without attributes that differ between workers, so that every worker answers the same."""
     chosen = settings.resource_attribute_names
     own = {str(os.getpid()), str(os.getppid())}
     shared = {

@@ -1,4 +1,4 @@
-"""The composition root: what is put together in a process, when, and how it ends."""
+"""The composition root: sets a process up, once, at the time it is needed, and shuts it down."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from otel_obs.serving.server import MetricsServer
     from otel_obs.settings.options import SettingOptions
 
-# The wrapper loads this module in every Python process that the application starts. What a process
-# needs only when it measures something is imported then.
+# The wrapper loads this module in every Python process that the application starts. What only a
+# measuring process needs is imported when it begins to measure.
 _logger = logging.getLogger("otel_obs")
 _once = LogOnce()
 
 PATIENCE_S = 30.0
-"""So long a thread waits for the set-up that another one has begun."""
+"""How long a thread waits for the set-up of another thread."""
 
 
 class Running:
@@ -55,22 +55,22 @@ class Running:
     server: MetricsServer | None = None
     sending: Sending | None = None
     undoing = Undoing()
-    """All that was installed since the last `shutdown`: whoever installs something adds its undoing."""
+    """How to undo all that was installed since the last `shutdown`; added before each installation."""
     is_refused = False
     is_over = False
     declared: Declared | None = None
-    """What the configuration file says, once it was read."""
+    """The configuration file, once it was read."""
     builder: int | None = None
-    """The thread that is setting up."""
+    """The id of the thread that is setting up."""
     loaders: ClassVar[set[int]] = set()
-    """The threads that import what a set-up needs; each of them sets up afterwards."""
+    """The ids of threads that are importing what a set-up needs; each of them sets up next."""
     lock = RLock()
-    """Held while something is set up or shut down. Nothing is imported under it for the first time: a thread
-    that imports our modules just now, and has come here from there, may be waiting for it."""
+    """Held during set-up and shutdown. Import our modules before taking it: another thread may hold the
+    import lock of one and wait for this lock, since an import can lead to `configure`."""
 
 
 def _start_over() -> None:
-    """In a child: the thread that was setting up, or had the lock, is not here."""
+    """Reset in a forked child: only the forking thread lives on, so another's lock is never released."""
     Running.lock = RLock()
     Running.loaders.intersection_update({get_ident()})
     if Running.builder is not None and Running.builder != get_ident():
@@ -81,12 +81,12 @@ forks.after_in_child(_start_over)
 
 
 def prepare() -> bool:
-    """Get ready to set up metrics as soon as this process turns out to measure something.
+    """Prepare for a set-up at the first measurement of this process.
 
-    Most Python processes never do: the helpers that an application starts, and the masters of servers.
+    Most Python processes never measure: the helpers that an application starts, and the masters of servers.
 
     Returns:
-        Whether otel_obs is on, and the environment's settings make sense.
+        Whether otel_obs is on, and the environment's settings are valid.
     """
     settings = settings_in_force()
     with Running.lock:
@@ -103,7 +103,7 @@ def prepare() -> bool:
 
 
 class DeferredProvider(metrics.MeterProvider):
-    """The global provider. Its meters record to the pipeline, whenever that is made, and however often."""
+    """The global provider. Its meters record to the current pipeline, also after it is made anew."""
 
     def get_meter(
         self,
@@ -112,13 +112,13 @@ class DeferredProvider(metrics.MeterProvider):
         schema_url: str | None = None,
         attributes: Any = None,
     ) -> metrics.Meter:
-        """A meter of the provider that `configure` makes, now where nobody has begun to."""
+        """Return a meter, after setting up if there was no set-up yet and none is under way."""
         if Running.pipeline is None and Running.builder is None and not Running.is_over:
             _configure_quietly()
         return _deferred_meters().get_meter(name, version, schema_url, attributes)
 
     def __getattr__(self, name: str) -> Any:
-        """What the SDK's provider has beside the API's, such as `force_flush`."""
+        """Look up methods that only the SDK's provider has, such as `force_flush`."""
         pipeline = Running.pipeline if name.startswith("_") or Running.is_over else configure()
         if pipeline is None:
             raise AttributeError(name)
@@ -152,13 +152,13 @@ def configure(
     Args:
         readers: Further metric readers of the SDK.
         views: Views of the SDK.
-        resource: The SDK's `Resource`; by default what the environment says.
-        exemplar_filter: The SDK's; by default what the environment says.
+        resource: The SDK's `Resource`; by default that of the environment.
+        exemplar_filter: The SDK's; by default that of the environment.
         options: Settings by their names, in place of the environment's: `namespace="shop"`.
 
     Returns:
-        The pipeline; None where otel_obs is switched off, or a variable has a wrong value, which is logged,
-        and where this thread is in the middle of setting it up.
+        The pipeline; None where otel_obs is switched off, where a variable has a wrong value (logged), and
+        where this thread is in the middle of a set-up.
 
     Raises:
         SettingError: One of *options* has a wrong value.
@@ -175,7 +175,7 @@ def configure(
     from otel_obs.assembly.build import Wanted
 
     wanted = Wanted(readers, views, resource, exemplar_filter, Running.declared)
-    # A fork that is noticed in the middle would have its hook put another lock in the place of the one held.
+    # Now, not under the lock: if this is a child whose fork ran no hooks, `_start_over` replaces the lock.
     forks.check()
     lock = Running.lock
     if not lock.acquire(timeout=PATIENCE_S):
@@ -190,7 +190,7 @@ def configure(
 
 
 def _load() -> bool:
-    """Import what a set-up needs, before the lock; false where this thread is in the middle of that."""
+    """Import what a set-up needs, before the lock; false where this thread is importing it already."""
     thread = get_ident()
     if thread in Running.loaders:
         return False
@@ -203,7 +203,7 @@ def _load() -> bool:
 
 
 def _warn_if_late(given: set[str], options: dict[str, Any]) -> None:
-    """Say what of a further call has no effect, as far as it differs from what is set up."""
+    """Warn of arguments of a later call that differ from those in force, and so have no effect."""
     pipeline = Running.pipeline
     if pipeline is None or not (given or options):
         return
@@ -230,7 +230,7 @@ def _set_up(settings: Settings, wanted: Wanted) -> None:
     Running.builder, Running.is_over = get_ident(), False
     try:
         life.later(_forget)
-        # Undone after the provider: what is pushed last has what these meters have recorded.
+        # Registered before `build`, so undone after the provider: its last push has these meters' series.
         life.later(deferred.release)
         built = build(settings, *joined, wanted, life.later)
         Running.pipeline, Running.scrape, Running.server, Running.sending = built
@@ -256,7 +256,7 @@ def _forget() -> None:
 
 
 def settings_in_force(**options: Any) -> Settings | None:
-    """What the environment and *options* say; None where otel_obs is to do nothing."""
+    """Read the settings of the environment and *options*; None where otel_obs is off or refused."""
     if Running.is_refused:
         return None
     try:
@@ -276,7 +276,7 @@ def settings_in_force(**options: Any) -> Settings | None:
 
 
 def _with_file(settings: Settings) -> Settings:
-    """What the configuration file says in place of the environment."""
+    """Apply the configuration file, which takes precedence over the environment."""
     if not settings.config_file or not settings.is_on:
         return settings
     from otel_obs.push import declared
@@ -287,7 +287,7 @@ def _with_file(settings: Settings) -> Settings:
 
 
 def _join(settings: Settings) -> tuple[Identity, Service] | None:
-    """This process's place among the service's workers; None for a helper of multiprocessing."""
+    """Find this process's service and its identity in it; None for a helper of multiprocessing."""
     if Running.service is None:
         environ = process_environment()
         identity = identify(environ, sys.orig_argv, settings.service_id, FILES_VERSION)
@@ -303,16 +303,16 @@ def _join(settings: Settings) -> tuple[Identity, Service] | None:
 
 
 def _refuse(error: SettingError) -> None:
-    """Say once why there are no metrics; the application goes on without."""
+    """Log once why there are no metrics; the application runs without them."""
     Running.is_refused = True
     _logger.error("%s; this process runs without metrics", error)
 
 
 def _become_global() -> None:
-    """Let what is made through the API record here, unless the application has set a provider itself."""
+    """Set our provider as OpenTelemetry's global one, unless the application has set one."""
     if isinstance(metrics.get_meter_provider(), DeferredProvider):
         return
-    # This makes every meter and instrument that was asked for before; a wrong one must not hinder the others.
+    # The API now creates all instruments that were requested before; an invalid one must only be logged.
     with forgiving():
         metrics.set_meter_provider(DeferredProvider())
     if not isinstance(metrics.get_meter_provider(), DeferredProvider):
@@ -322,14 +322,14 @@ def _become_global() -> None:
 
 
 def is_under_way() -> bool:
-    """Whether a thread is setting up just now, or is about to."""
+    """Whether a thread is setting up, or importing what it needs for that."""
     return Running.builder is not None or bool(Running.loaders)
 
 
 def shutdown() -> None:
-    """Flush and stop what was set up, and leave the process as it was, so that all can be set up again.
+    """Flush, stop, and restore the process to its state before the set-up; `configure` may follow.
 
-    Instruments live on: what they record from the next `configure` on is seen again.
+    Instruments stay valid: after the next `configure` they record again.
     """
     with Running.lock:
         undoing, Running.undoing = Running.undoing, Undoing()
@@ -340,7 +340,7 @@ def shutdown() -> None:
 
 
 def _leave() -> None:
-    """Be no worker of the service any more."""
+    """Leave the service."""
     joined, Running.service = Running.service, None
     if joined is not None:
         joined[1].close()

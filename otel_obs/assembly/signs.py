@@ -1,4 +1,4 @@
-"""A sign of life: one line of a service that says where its metrics are served, and of how many workers."""
+"""The start-up line: where a service serves its metrics, and for how many workers. Logged once a service."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _logger = logging.getLogger("otel_obs")
 
 
 class SignOfLife:
-    """Says it, once for each service.
+    """Logs the line, unless another worker of the service has.
 
     Args:
-        pipeline: What is served.
-        service: Knows whether another worker has said it.
+        pipeline: The pipeline that is served.
+        service: Decides which worker logs.
     """
 
     def __init__(self, pipeline: Pipeline, service: Service) -> None:
         self._pipeline, self._service = pipeline, service
 
     def say_for_server(self, address: str) -> None:
-        """Metrics have an address of their own."""
+        """Log the address of the metrics' own server."""
         self._say([address])
 
     def say_for_application(self) -> None:
-        """They are on the application's port, as far as that can be known."""
+        """Log the addresses that this process listens on, as far as they can be found out."""
         self._say(listening())
 
     def _say(self, addresses: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ class SignOfLife:
         try:
             workers = self._pipeline.count_workers()
         except NotSharedError:
-            return  # each scrape says so
+            return  # each scrape reports this itself
         path = self._pipeline.settings.metrics_path
         is_tls = self._pipeline.settings.tls_files is not None
         _logger.info("%s", metrics_are_served(path, addresses, workers, is_tls))

@@ -1,4 +1,4 @@
-"""When `prometheus_client` is stood in for: as the application imports it, before its first metric."""
+"""Replaces the metrics of `prometheus_client` by ours when it is imported, before its first metric."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from otel_obs.host.imports import when_imported
 
 
 def stand_in_when_imported(undo_later: Callable[[Callable[[], object]], object]) -> None:
-    """Have what is counted with `prometheus_client` be added up over all workers.
+    """Merge metrics that are made with `prometheus_client` over all workers.
 
     Args:
-        undo_later: Gets what leaves alone what is made from then on.
+        undo_later: Called with the undoing: metrics made after it are the client's own again.
     """
     undo_later(_stand_aside)
     undo_later(when_imported("prometheus_client", _stand_in))
 
 
 def _stand_in(_: object) -> None:
-    # Not the name of the package: its own import may be what imports the client, and it is not complete then.
+    # The submodule, not `otel_obs.prometheus`: that imports the client, and may be half imported here.
     from otel_obs.prometheus._standing_in import stand_in
 
     stand_in()

@@ -1,4 +1,4 @@
-"""`PrometheusReader`: our numbers, merged over all workers, in the place of OpenTelemetry's stock reader."""
+"""`PrometheusReader`: a replacement of OpenTelemetry's `PrometheusMetricReader` that merges all workers."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _TARGET = "target"
 class PrometheusReader(PrometheusMetricReader):  # type: ignore[misc,unused-ignore]
     """Shows a provider's metrics in a registry of `prometheus_client`, as the stock reader does.
 
-    On a provider of otel_obs, as of `otel_obs.configure(readers=[PrometheusReader()])`, they are merged over
-    all workers, and named and typed as on `/metrics`. On the SDK's `MeterProvider` it is the stock reader,
-    which knows this process alone, and says so.
+    With `otel_obs.configure(readers=[PrometheusReader()])`, they are merged over all workers, and named and
+    typed as on `/metrics`. On the SDK's `MeterProvider` it works as the stock reader, which shows this
+    process only; a warning says so.
 
     Args:
         disable_target_info: Whether `target_info` is left out.
-        prefix: Goes before every name but that one, with an underscore.
-        scope_info_enabled: Whether series have labels of their scope; None leaves it to the settings.
-        resource_attribute_filter: Given the key of an attribute of the resource; true makes it a label.
-        registry: Where to register.
+        prefix: Put before every name except `target_info`, with an underscore.
+        scope_info_enabled: Whether series have labels of their scope; None follows the settings.
+        resource_attribute_filter: Called with the key of a resource attribute; true makes it a label.
+        registry: The registry to register with.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class PrometheusReader(PrometheusMetricReader):  # type: ignore[misc,unused-igno
             disable_target_info, prefix, scope_info_enabled, resource_attribute_filter, registry is REGISTRY
         )
         super().__init__(**self._chosen.for_stock(PrometheusMetricReader), registry=registry)
+        # The stock constructor has registered its collector; ours takes its place.
         self._registry.unregister(self._collector)
         self._shown = _EitherCollector(self._collector, self._chosen)
         self._collector: Any = self._shown
@@ -69,7 +70,7 @@ class PrometheusReader(PrometheusMetricReader):  # type: ignore[misc,unused-igno
             _logger.warning("%s", reader_of_one_process(type(self).__name__))
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Leave the registry; a second time does nothing."""
+        """Unregister; a second call does nothing."""
         try:
             super().shutdown(timeout_millis=timeout_millis, **kwargs)
         except KeyError:
@@ -77,7 +78,7 @@ class PrometheusReader(PrometheusMetricReader):  # type: ignore[misc,unused-igno
 
 
 class _ChosenPlace:
-    """What a reader was asked for."""
+    """The options of a `PrometheusReader`."""
 
     def __init__(
         self,
@@ -96,12 +97,12 @@ class _ChosenPlace:
         self.prefix, self._is_default_registry = prefix, is_default_registry
 
     def for_stock(self, stock: type) -> dict[str, Any]:
-        """Those that the installed stock reader knows, and that are not left to it."""
+        """The options that are given and that the installed version of the stock reader accepts."""
         known = signature(stock).parameters
         return {name: value for name, value in self._given.items() if value is not None and name in known}
 
     def shown(self, present: Options) -> Options:
-        """How the provider's families are shown."""
+        """Apply the options to *present*, the provider's options."""
         is_scoped, chooses = self._given["scope_info_enabled"], self._given["resource_attribute_filter"]
         labels = [key for key, _ in present.resource if chooses(key)] if chooses is not None else []
         return replace(
@@ -112,14 +113,14 @@ class _ChosenPlace:
         )
 
     def say_what_is_in_vain(self) -> None:
-        """In the default registry, all of otel_obs' families stand already, by the settings."""
+        """Warn of options without effect: in the default registry, `MergedCollector` shows the families."""
         given = [name for name, value in self._given.items() if value]
         if self._is_default_registry and given:
             _logger.warning("%s", options_without_effect(given))
 
 
 class _EitherCollector:
-    """What the registry asks: merged numbers for a provider of ours, the stock collector for another."""
+    """The registered collector: merged families of our provider, or the stock collector of the SDK's."""
 
     def __init__(self, stock: Any, chosen: _ChosenPlace) -> None:
         self._stock, self._chosen = stock, chosen
@@ -127,27 +128,27 @@ class _EitherCollector:
         self._view: MergedView | None = None
 
     def use(self, provider: MeterProvider | None) -> None:
-        """Show this provider from now on; None leaves it to the stock collector."""
+        """Collect from *provider* from now on; None is the stock collector."""
         self._provider = None if provider is None else weakref.ref(provider)
         self._view = None if provider is None else MergedView(provider.worker)
-        # A page of ours that asks the registry has these families already.
+        # Marked so that our own exposition, which collects from the registry, does not write them twice.
         setattr(self, IS_OURS, provider is not None)
 
     def describe(self) -> list[Any]:
-        """No names are claimed: they are known when there are numbers."""
+        """Claim no names: they are known only once something is recorded."""
         return []
 
     def add_metrics_data(self, metrics_data: Any) -> None:
-        """As the stock collector does it."""
+        """Pass the SDK's data on to the stock collector, if that is in use."""
         if self._provider is None:
             self._stock.add_metrics_data(metrics_data)
 
     def say_what_is_in_vain(self) -> None:
-        """Tell what was asked for and has no effect beside otel_obs' own collector."""
+        """Warn of options that have no effect because `MergedCollector` replaces this collector."""
         self._chosen.say_what_is_in_vain()
 
     def collect(self) -> Iterator[Any]:
-        """Every family."""
+        """Yield every family."""
         if self._provider is None:
             yield from self._stock.collect()
             return

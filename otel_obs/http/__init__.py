@@ -1,1 +1,1 @@
-"""What one HTTP request records, whatever framework or server carried it."""
+"""Records HTTP requests and websockets, for every framework and server."""

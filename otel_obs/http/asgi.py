@@ -1,4 +1,4 @@
-"""Measure an ASGI application."""
+"""The middleware that measures an ASGI application."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest
 App = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 SEND_BYTES = 256 * 1024
+"""The largest piece of an exposition in one message."""
 
 _SKIPPED = Skipped()
 
@@ -32,7 +33,7 @@ class AsgiMiddleware:
         observer: Records the requests.
         scrape: Answers scrapes; None serves none.
         exclude: Requests that are not measured; None takes the observer's.
-        owns: A path that the application has itself is left to it, and is not measured.
+        owns: Called with a path of the scrape; true leaves the request to the application, unmeasured.
     """
 
     def __init__(
@@ -54,12 +55,12 @@ class AsgiMiddleware:
         observer.has_asgi = True
 
     def end(self) -> None:
-        """Let every request pass: what has recorded and answered is no more, and the layer stays around."""
+        """Pass every request through from now on: after `shutdown`, the server still calls the middleware."""
         self.scrape, self._scrape_paths = None, frozenset()
         self._exclude, self._has_exclusions = Exclusion((), lambda carrier: True), True
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
-        """Serve one request, websocket or lifespan; measure it, unless a layer around does already."""
+        """Serve one request, websocket or lifespan; measure it, unless an outer middleware does."""
         exchange = self.begin(scope, receive, send)
         if exchange is None:
             outer = scope.get(MARK)
@@ -82,10 +83,11 @@ class AsgiMiddleware:
 
         Returns:
             None where nothing is measured here; the middleware itself where it is to `serve` a scrape;
-            otherwise an exchange: call the application with its `receive` and `send`, and say at the end if
-            it has `returned`, unless it `is_done`, or how it did `fail`.
+            otherwise an exchange: call the application with its `receive` and `send`. Then call `fail` if the
+            application raised, or else `returned` unless the exchange `is_done`.
         """
         try:
+            # The usual request, without a further call: nothing encloses, excludes or prefixes it.
             if (
                 scope["type"] == "http"
                 and MARK not in scope
@@ -139,7 +141,7 @@ class AsgiMiddleware:
         return self._has_exclusions and self._exclude.covers(scope, scope["path"], lambda: _url(scope))
 
     async def serve(self, scope: AsgiScope, send: AsgiSend) -> None:
-        """Answer a scrape."""
+        """Send the answer to a scrape."""
         assert self.scrape is not None
         say_where(self.scrape, self.app)
         answer = await answer_to(self.scrape, scope)
@@ -147,7 +149,7 @@ class AsgiMiddleware:
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": raw})
         for part in answer.parts:
-            # In slices, so that the server may wait for the client between them.
+            # In pieces: a server applies backpressure between messages, and buffers each one whole.
             for start in range(0, len(part), SEND_BYTES):
                 piece = part[start : start + SEND_BYTES]
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -155,10 +157,10 @@ class AsgiMiddleware:
 
 
 async def answer_to(scrape: Scrape, scope: AsgiScope) -> PartedAnswer:
-    """What *scrape* answers to a request, with the length of its body."""
+    """Have *scrape* answer a request, and add the Content-Length."""
     given: dict[bytes, str] = {}
     for name, value in scope["headers"]:
-        # A header that comes twice is one list.
+        # A repeated header is one list (RFC 9110, 5.3).
         before, text = given.get(name.lower()), value.decode("latin-1")
         given[name.lower()] = text if before is None else f"{before}, {text}"
     answer = await answer_aside(
@@ -179,7 +181,7 @@ async def answer_to(scrape: Scrape, scope: AsgiScope) -> PartedAnswer:
 
 
 def _path(scope: AsgiScope) -> str:
-    """The path behind the root path: servers differ in whether they leave that in."""
+    """The path after the root path, which some servers leave in `path` and others remove."""
     path: str = scope["path"]
     root = scope.get("root_path")
     return path[len(root) :] if root and path.startswith(root) else path

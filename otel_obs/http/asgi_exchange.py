@@ -1,4 +1,4 @@
-"""One ASGI request and its response."""
+"""Measures one ASGI request and its response."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from otel_obs.http.sizes import body_bytes, declared_bytes_raw
 
 _NOT_STARTED: AsgiMessage = {"status": 0}
 _GONE: AsgiScope = {}
-"""Takes the scope's place when a request is over: in a cycle with it, only the collector could free it."""
+"""Replaces the scope when a request is over. The scope refers to the exchange (`MARK`): without breaking the
+cycle, only the garbage collector could free both."""
 
 
 class AsgiExchange:
     """One request and its response."""
 
-    # Defaults of the class: what only some requests set.
+    # Class attributes are the defaults of fields that few requests set: `begin` is on the hot path.
     is_done = False
     environ: Any = None
     _error: BaseException | None = None
@@ -40,7 +41,7 @@ class AsgiExchange:
     _waiting: list[AsgiMessage] | None = None
 
     def begin(self, observer: Observer, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
-        """Begin to measure: not in `__init__`, which C would call, and that costs more."""
+        """Begin to measure. A method, not `__init__`: calling that through `type.__call__` is slower."""
         self._observer = observer
         self._scope = self._routed = scope
         self._receive = receive
@@ -63,32 +64,32 @@ class AsgiExchange:
 
     @property
     def path(self) -> str:
-        """The path of its scope."""
+        """The path of the scope."""
         path: str = self._scope["path"]
         return path
 
     def route_in(self, scope: AsgiScope) -> None:
-        """A router inside matches in this scope, which may be a copy."""
+        """Note the scope, possibly a copy, in which a router inside matches."""
         if not self.is_done:
             self._routed = scope
             if scope is not self._scope:
                 self.is_special = True
 
     async def receive(self) -> AsgiMessage:
-        """Pass the client's messages on."""
+        """Return the client's next message to the application."""
         message = self._waiting.pop(0) if self._waiting else await self._receive()
         if message["type"] == "http.disconnect":
-            if not self._stopped_s:  # after a whole response, servers say so of every client
+            if not self._stopped_s:  # after a whole response, servers send this to every application
                 self._has_left = self.is_special = True
         else:
             self._received_bytes += len(message.get("body", b""))
         return message
 
     def send(self, message: AsgiMessage) -> Awaitable[None]:
-        """Pass the application's messages on.
+        """Forward a message to the server.
 
-        The last is recorded before the client can know that it is complete: who has an answer finds it
-        counted, on any worker.
+        The request is recorded before its last message is sent, so that a client that has the whole answer
+        finds it counted in the next scrape, of any worker.
         """
         kind = message["type"]
         if kind == "http.response.body":
@@ -124,7 +125,10 @@ class AsgiExchange:
         return body_bytes(message, declared_bytes_raw(self._start.get("headers", ())))
 
     def _end_with(self, message: AsgiMessage) -> None:
-        """Record what most requests are, the short way: nothing special, the outcome known by its route."""
+        """Record a usual request the short way: nothing special, and its outcome is in the cache.
+
+        The key is the route object's id, so the route's template need not be computed.
+        """
         elapsed_s = perf_counter() - self._started_s
         scope = self._routed
         included = scope.get("fastapi")
@@ -151,7 +155,7 @@ class AsgiExchange:
         return status
 
     def _look_for_client(self) -> None:
-        """A client that has all the declared bytes may go before the end is sent."""
+        """See whether the client has disconnected; one that has all the declared bytes may do so."""
         if not self._has_left:
             self._waiting = self._waiting or []
             if asgi_has_left(self._receive, self._waiting):
@@ -161,7 +165,7 @@ class AsgiExchange:
                 self._has_left = self.is_special = not has_all
 
     def _complete(self, message: AsgiMessage, elapsed_s: float) -> None:
-        """The last byte is about to be sent: background tasks do not count."""
+        """Record the request, whose last byte is about to be sent; background tasks do not count."""
         if elapsed_s > PATIENCE_S:
             self._look_for_client()
         self._sent_bytes += self._size_of(message)
@@ -169,41 +173,41 @@ class AsgiExchange:
             self._end(CLIENT_CLOSED_REQUEST)
         elif self._status >= SERVER_ERROR and self._observer.names_errors:
             if not self._stopped_s:
-                # Starlette answers 500 first and raises the exception then; it tells what went wrong.
+                # Starlette sends the 500 first and raises the exception after it: wait for its type.
                 self._stopped_s = perf_counter()
                 self._active(-1.0)
         else:
             self._end(0)
 
     def note_error(self, error: BaseException) -> None:
-        """Note what will be counted with the request."""
+        """Note an exception, to be counted when the request ends."""
         self._error = error
         self.is_special = True
 
     def enter(self, environ: Mapping[str, Any]) -> None:
-        """A WSGI application serves the rest of the path."""
+        """Note that a WSGI application serves the rest of the path."""
         if not self.is_done:
             self._has_wsgi = self.is_special = True
             self.environ = environ
 
     def look(self) -> None:
-        """A WSGI application inside answers, and still knows what it has matched."""
+        """Read the route of a WSGI application inside, which it forgets after its answer."""
         for source in wsgi_sources:
             served = source(self)
             if served is not None:
                 self._rule = served[1]
 
     def match(self, carrier: Mapping[str, Any], template: str) -> None:
-        """A framework has told what it matched: it leaves nothing in the scope."""
+        """Note the route template that a framework reports, as it leaves none in the scope."""
         self._rule = template
         self.is_special = True
 
     def note_span(self, span: Span) -> None:
-        """Note the request's span, which may be over before the request is."""
+        """Note the request's span, for exemplars: it may end before the request is recorded."""
         self._span = span
 
     def returned(self) -> None:
-        """The application has returned."""
+        """Note that the application has returned, with or without a complete response."""
         if self._stopped_s:
             self._end(0)
         elif self._has_left or asgi_has_left(self._receive, []):
@@ -212,13 +216,13 @@ class AsgiExchange:
             self._end(SERVER_ERROR, "RuntimeError")
 
     def fail(self, error: BaseException) -> None:
-        """The application raised."""
+        """Note that the application raised."""
         if self.is_done:
             if self._status >= SERVER_ERROR:
-                # Starlette answers first and raises then; who has left got no answer.
+                # Starlette raises after its 500; a client that had disconnected got no answer.
                 is_error = not self._has_left
             else:
-                # A last message that could not be sent is nobody's fault.
+                # The last message could not be sent to a client that has gone: no error.
                 is_error = not self._comes_of_leaving(error)
             if is_error:
                 self._observer.count_error(error)
@@ -229,7 +233,7 @@ class AsgiExchange:
             self._end(SERVER_ERROR, type_name(error))
 
     def _comes_of_leaving(self, error: BaseException) -> bool:
-        """Whether the client has left, and *error* is nothing else: asked of the connection."""
+        """Whether *error* is only the consequence of a disconnect, which the connection must confirm."""
         if not comes_of_leaving(error):
             return False
         if self._has_left or failed_in(self._send, error):
@@ -240,7 +244,7 @@ class AsgiExchange:
         return was_cancelled() if isinstance(error, CancelledError) else not isinstance(error, Exception)
 
     def _end(self, status: int, error_type: str = "") -> None:
-        """Record the request, once. *status* is what it came to, 0 for what was sent."""
+        """Record the request, once. *status* is its outcome (499, 500), or 0 for the status that was sent."""
         if self.is_done:
             return
         self.is_done = True
@@ -274,7 +278,7 @@ class AsgiExchange:
                 detach(token)
 
     def _place(self, status: int) -> tuple[str | None, str]:
-        """The route, after what the process mounts; and the root before it, where that is wanted."""
+        """The route template, including mounts of this process; and the root, if the profile names it."""
         scope = self._routed
         route = asgi_route(scope, self._has_wsgi, self._rule)
         if route is None and status < REDIRECTION:
@@ -315,8 +319,8 @@ class AsgiExchange:
         if status == CLIENT_CLOSED_REQUEST:
             error_type = error_type or "ConnectionError"
         elif status == SERVER_ERROR:
-            # An exception before any response makes the server answer 500; an error handler may have
-            # answered with another status.
+            # After an exception before any response, the server answers 500; an error handler may have sent
+            # another status.
             sent = sent or SERVER_ERROR
             came_to = max(sent, SERVER_ERROR)
         extra = observer.extra_values(self._scope, came_to, self._start.get("headers", ()))

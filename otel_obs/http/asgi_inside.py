@@ -1,4 +1,4 @@
-"""An ASGI application that serves a request of a WSGI server: the WSGI layer around has counted it."""
+"""An ASGI application behind a WSGI server: the outer WSGI middleware measures the request."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from otel_obs.http.prefixes import asgi_prefix
 from otel_obs.http.routes import asgi_route, wsgi_sources
 
 ENVIRON = "wsgi_environ"
-"""Where a2wsgi puts the environ into the scope that it makes of it."""
+"""The key under which a2wsgi puts the environ into the scope that it makes from it."""
 
 
 def begin_inside(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> InsideWsgi | None:
-    """Tell a layer around that an application is reached which is not measured by itself.
+    """Tell an outer middleware, if any, that the request has reached an application inside.
 
     Returns:
-        What tells the WSGI layer around; None where the layer is ASGI's, or there is none.
+        An exchange that reports to an outer WSGI middleware; None where the outer one is an ASGI middleware,
+        or there is none.
     """
     outer = scope.get(MARK)
     if outer is not None:
@@ -30,14 +31,14 @@ def begin_inside(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> Insi
 
 
 def inside_wsgi(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> InsideWsgi | None:
-    """What tells the WSGI layer around; None where there is none that measures."""
+    """Make an exchange that reports to the outer WSGI middleware; None where none measures."""
     environ = scope.get(ENVIRON)
     outer: Outer | None = environ.get(MARK) if environ else None
     return None if outer is None or environ is None else InsideWsgi(outer, environ, scope, receive, send)
 
 
 class InsideWsgi:
-    """Tells the outer request what was matched, as soon as the response begins, and what went wrong."""
+    """Reports the matched route to the outer request when the response begins, and exceptions."""
 
     is_done = False
     environ: Any = None
@@ -53,45 +54,45 @@ class InsideWsgi:
         scope[MARK] = self
 
     async def send(self, message: AsgiMessage) -> None:
-        """Pass the application's messages on."""
+        """Forward a message to the server."""
         if message["type"] == "http.response.start":
             self._tell()
         await self._send(message)
 
     def fail(self, error: BaseException) -> None:
-        """The application raised."""
+        """Note that the application raised."""
         self._tell()
         if isinstance(error, Exception):
             self._outer.note_error(error)
 
     def returned(self) -> None:
-        """Do nothing: the WSGI side sees what was answered."""
+        """Do nothing: the outer WSGI middleware sees the answer itself."""
 
     def route_in(self, scope: Any) -> None:
-        """A router inside matches in this scope, which may be a copy."""
+        """Note the scope, possibly a copy, in which a router inside matches."""
         self._routed = scope
 
     def note_error(self, error: BaseException) -> None:
-        """Tell the outer request."""
+        """Pass it to the outer request."""
         self._outer.note_error(error)
 
     def enter(self, environ: Mapping[str, Any]) -> None:
-        """A WSGI application serves the rest of the path."""
+        """Note that a WSGI application serves the rest of the path."""
         self._has_wsgi, self.environ = True, environ
 
     def look(self) -> None:
-        """A WSGI application inside answers, and still knows what it has matched."""
+        """Read the route of a WSGI application inside, which it forgets after its answer."""
         for source in wsgi_sources:
             served = source(self)
             if served is not None:
                 self._rule = served[1]
 
     def match(self, carrier: Mapping[str, Any], template: str) -> None:
-        """A framework has told what it matched."""
+        """Note the route template that a framework reports."""
         self._rule = template
 
     def note_span(self, span: Span) -> None:
-        """Tell the outer request."""
+        """Pass it to the outer request."""
         self._outer.note_span(span)
 
     def _tell(self) -> None:

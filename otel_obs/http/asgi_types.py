@@ -1,4 +1,4 @@
-"""The types of ASGI: what a server calls an application with."""
+"""The types of ASGI: the arguments with which a server calls an application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the HTTP layer needs of instruments, and the bound instruments of one outcome."""
+"""The instruments of the HTTP layer, and those of one outcome with their attributes bound."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Recordable(Protocol):
 
 
 class HttpInstruments(NamedTuple):
-    """The instruments of HTTP; those that are None are not recorded.
+    """The instruments of HTTP; None is not recorded.
 
     Durations are in seconds, sizes in bytes.
     """
@@ -58,8 +58,9 @@ class HttpInstruments(NamedTuple):
 class Handles:
     """The bound instruments of one outcome.
 
-    `end` records one less in progress, one more request, and its duration; it goes with `active`, the `add`
-    that the request began with. `pinned` keeps alive what the key tells by its identity.
+    `end` records all of a usual request in one call: one less in progress, one more request, its duration. It
+    fits only a request that began with the same `active`. `pinned` keeps the route object alive whose `id`
+    is part of the key in `Entry.handles`: otherwise a new object could get the same id.
     """
 
     __slots__ = (
@@ -88,7 +89,7 @@ class Handles:
         self.duration = bound_record(instruments.duration, measured)
         self.active = active
         self.end = end_of(active, self.count, self.duration)
-        # Bound when they are first needed: binding may make a series.
+        # Bound at first use: binding creates a series, and most outcomes never record these.
         self.first_byte: RecordAmount = self._bind_first_byte
         self.request_size: RecordAmount = self._bind_request_size
         self.response_size: RecordAmount = self._bind_response_size

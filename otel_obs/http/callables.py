@@ -1,4 +1,4 @@
-"""Tell a WSGI application from an ASGI one by what it is, not by where its class comes from."""
+"""Distinguishes WSGI from ASGI applications by the signature of their call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Protocol(Enum):
     WSGI = "wsgi"
     ASGI = "asgi"
     EITHER = "either"
-    """It takes whatever it is given; the server's call will tell."""
+    """The signature accepts both; the number of arguments in the server's call decides."""
 
 
 def protocol_of(app: Any) -> Protocol | None:
@@ -29,7 +29,7 @@ def protocol_of(app: Any) -> Protocol | None:
     except (TypeError, ValueError):
         return Protocol.ASGI if is_coroutine else Protocol.EITHER
     if is_coroutine:
-        # One without arguments makes an application, as aiohttp's have it.
+        # A coroutine function without parameters is a factory of an application, as of aiohttp.
         return Protocol.ASGI if parameters else None
     positional = [each for each in parameters if each.kind in _POSITIONAL]
     needed = sum(each.default is each.empty for each in positional)
@@ -46,11 +46,11 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 class Either:
-    """An application whose protocol the server's call tells.
+    """An application that chooses its protocol by the number of arguments in each call.
 
     Args:
-        wsgi: What answers a call with two arguments.
-        asgi: What answers one with three, or with a scope alone, as ASGI 2 had it.
+        wsgi: Answers calls with two arguments.
+        asgi: Answers calls with three, and with the scope alone (ASGI 2).
     """
 
     def __init__(self, wsgi: Callable[..., Any], asgi: Callable[..., Any]) -> None:

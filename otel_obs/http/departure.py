@@ -1,7 +1,6 @@
-"""Tell what an exception has to do with a client that left.
+"""Decides whether an exception is the consequence of a client that disconnected.
 
-Whether a client left is asked of its connection. Only when it has, the exception's kind tells whether it
-comes of that.
+These functions judge the exception only. Whether the client has in fact gone, `peer` asks the connection.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _CONSEQUENCES = frozenset(
 
 
 def comes_of_leaving(error: BaseException) -> bool:
-    """Whether *error*, or all of a group of exceptions, comes of a client that is known to have left.
+    """Whether *error*, or every exception of a group, can be the consequence of a disconnect.
 
-    A failing system call does. Other classes are known by their names, since none of the libraries that
-    define them need be installed.
+    Every `OSError` can. Other classes are compared by name, since the libraries that define them may not be
+    installed.
     """
     inside = _inside(error)
     if inside:
@@ -41,7 +40,7 @@ def comes_of_leaving(error: BaseException) -> bool:
 
 
 def was_cancelled() -> bool:
-    """Whether this task is being cancelled: a `CancelledError` that leaked from elsewhere does not say so."""
+    """Whether this task itself is being cancelled: a `CancelledError` may come from another task."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -51,7 +50,7 @@ def was_cancelled() -> bool:
 
 
 def failed_in(function: Callable[..., Any], error: BaseException) -> bool:
-    """Whether *error*, or all of a group of exceptions, was raised within *function*."""
+    """Whether *error*, or every exception of a group, was raised within *function*, by its traceback."""
     inside = _inside(error)
     if inside:
         return all(failed_in(function, each) for each in inside)

@@ -1,4 +1,4 @@
-"""Which requests are not measured."""
+"""Decides which requests are not measured."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Carrier = Mapping[str, Any]
 
 
 class Exclusion:
-    """Regular expressions searched for in a request's path, and a function asked about the request.
+    """Regular expressions that are searched in a request's path, and a function that is given the request.
 
-    An expression that contains `://` is searched for in the whole URL, as OpenTelemetry's instrumentations do
-    with every one. Verdicts on paths are remembered, up to a bound.
+    An expression that contains `://` is searched in the whole URL, as OpenTelemetry's instrumentations do
+    with every expression. Results for up to `REMEMBERED` paths are cached.
 
     Args:
         patterns: As in `OTEL_PYTHON_EXCLUDED_URLS`, already split at the commas.
-        matches: Given the WSGI environ or ASGI scope; true excludes the request.
+        matches: Called with the WSGI environ or ASGI scope; true excludes the request.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Exclusion:
 
         Args:
             carrier: The WSGI environ or ASGI scope.
-            path: Its path.
-            url: Makes its whole URL; called only where an expression needs it.
+            path: The request's path.
+            url: Returns its whole URL; called only where an expression needs it.
         """
         if self._path and self._covers_path(path):
             return True
@@ -59,7 +59,7 @@ class Exclusion:
 
 
 def _compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    """Each by itself: joined, flags, groups and references of one would reach into the others."""
+    """Compile each pattern on its own: in one joined pattern, flags and group numbers would interfere."""
     return tuple(map(re.compile, patterns))
 
 

@@ -1,4 +1,4 @@
-"""Attributes of a team's own on each request, with names that are declared."""
+"""An application's own attributes of each request, with declared names."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from otel_obs.http.profiles import Outcome, Profile
 from otel_obs.settings.parsers import is_label_name
 
 RESERVED = frozenset({"le", "quantile"})
-"""Prometheus' own, of histograms and summaries."""
+"""Labels that Prometheus uses for histograms and summaries."""
 
 
 @dataclass(frozen=True)
 class ExtraLabels:
-    """Attributes of a team's own on each request.
+    """An application's own attributes of each request.
 
     Args:
-        names: Every name that `of` may give; what is not declared is dropped, what is missing is "".
-        of: Given the WSGI environ or ASGI scope, the status, and the response's headers as the server gets
-            them, gives the values. Keep their number small: each new value is a new series.
+        names: All names that `of` may return; an undeclared one is dropped, a missing one is "".
+        of: Called with the WSGI environ or ASGI scope, the status, and the response's headers as the server
+            gets them; returns the values by name. Keep their number small: each new value is a new series.
 
     Raises:
         DeclarationError: One of *names* cannot be a label.
@@ -32,7 +32,7 @@ class ExtraLabels:
     of: Callable[[Carrier, int, Iterable[tuple[Any, Any]]], Mapping[str, object]]
 
     def __post_init__(self) -> None:
-        given = vars(self)["names"]  # who does not check types forgets a comma
+        given = vars(self)["names"]  # `("team")` without a comma is a str
         if isinstance(given, str):
             raise DeclarationError(given, "is one text and no tuple of names", f"write ({given!r},)")
         for name in self.names:
@@ -47,10 +47,10 @@ class ExtraLabels:
 
 
 def check_apart(extra: ExtraLabels, naming: Profile) -> None:
-    """Refuse a name that requests have anyway.
+    """Refuse names that requests of the profile *naming* have already.
 
     Raises:
-        DeclarationError: There is one.
+        DeclarationError: *extra* has such a name.
     """
     whole = Outcome("GET", "http", "1.1", "", "/", 500, 500, "Error")
     for name in extra.names:

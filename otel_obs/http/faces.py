@@ -1,4 +1,4 @@
-"""Measure every application of one class: its `__call__` is changed once, however many there are."""
+"""Measures all applications of a framework by replacing the `__call__` of their class, once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from otel_obs.http.observe import Observer
 from otel_obs.serving.scrape import Scrape
 
 OwnsPath = Callable[[Any, str], bool]
-"""Given an application and a path, tells whether it has a route of exactly that path."""
+"""Called with an application and a path; true if the application has a route of exactly that path."""
 
 
 class MeasuredWith(NamedTuple):
-    """What applications are measured with."""
+    """The parts with which applications are measured."""
 
     observer: Observer
     scrape: Scrape | None = None
@@ -28,19 +28,20 @@ class MeasuredWith(NamedTuple):
 
 
 class Face(ABC):
-    """The side of a class of applications that servers call.
+    """The entry point, `__call__`, of a framework's application class.
 
-    `__call__` is looked up at each request, so it is never too late, and it is the outermost layer.
+    The interpreter looks `__call__` up on the class at each request, so that replacing it also works for an
+    application that a server has already; and it is outside of all of the application's middleware.
 
     Args:
         kind: The class.
-        owns: Tells what paths an application has itself: they are left to it.
-        prepare: Is called once for each application that begins to be measured.
+        owns: Whether an application has a route of its own at a path; the path is then left to it.
+        prepare: Called once for each application, before its first measured request.
     """
 
     middleware: Callable[..., Any]
     method = "__call__"
-    """What a server calls of an application."""
+    """The name of the method that servers call."""
 
     def __init__(
         self, kind: Any, owns: OwnsPath | None = None, prepare: Callable[[Any], None] = lambda app: None
@@ -48,7 +49,8 @@ class Face(ABC):
         self._kind, self._owns, self._prepare = kind, owns, prepare
         self._default: MeasuredWith | None = None
         self._original: Any = None
-        # Applications last as long as their process; those with slots could not be referred to weakly.
+        # Strong references: applications live as long as their process, and one whose class has __slots__
+        # cannot be referenced weakly. So no other application can get the same id.
         self._measured: dict[int, tuple[Any, Any]] = {}
 
     def serves(self, app: object) -> bool:
@@ -56,7 +58,7 @@ class Face(ABC):
         return isinstance(app, self._kind)
 
     def measure(self, app: Any, measured_with: MeasuredWith) -> bool:
-        """Measure one application, from its next request on; False where it is measured already."""
+        """Measure one application from its next request on; false where it is measured already."""
         if id(app) in self._measured:
             return False
         self._begin(app, measured_with)
@@ -64,18 +66,18 @@ class Face(ABC):
         return True
 
     def measure_all(self, measured_with: MeasuredWith) -> None:
-        """Measure every application of the class, those that are there and those to come."""
+        """Measure every application of the class, present and future ones."""
         self._default = measured_with
         self.change()
 
     def change(self) -> None:
-        """Change the class, once: what measures a request learns what is inside of it."""
+        """Replace the method, once. Unmeasured applications then report their route to an outer middleware."""
         if self._original is None:
             self._original = getattr(self._kind, self.method)
             setattr(self._kind, self.method, self._measured_call(self._original))
 
     def restore(self) -> None:
-        """Measure no application of the class any more."""
+        """Put the original method back, and forget all applications."""
         self._default = None
         self._measured.clear()
         if self._original is not None:
@@ -83,7 +85,7 @@ class Face(ABC):
             self._original = None
 
     def of(self, app: Any) -> Any:
-        """The middleware that measures *app*; None where nothing does."""
+        """Return the middleware that measures *app*; None where it is not measured."""
         known = self._measured.get(id(app))
         if known is not None:
             return known[1]
@@ -99,11 +101,11 @@ class Face(ABC):
 
     @abstractmethod
     def _measured_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The class's own *call* with the measuring around it."""
+        """Wrap the class's own *call* in the measurement."""
 
 
 class AsgiFace(Face):
-    """Of an ASGI framework."""
+    """The face of an ASGI framework."""
 
     middleware = asgi.AsgiMiddleware
 
@@ -131,7 +133,7 @@ class AsgiFace(Face):
 
 
 class WsgiFace(Face):
-    """Of a WSGI framework."""
+    """The face of a WSGI framework."""
 
     middleware = wsgi.WsgiMiddleware
 

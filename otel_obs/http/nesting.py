@@ -1,4 +1,4 @@
-"""How one layer finds out that another already measures the request, so that it is counted once."""
+"""How a middleware finds out that an outer one measures the request, so that it is counted once."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from typing import Any, Protocol
 from opentelemetry.trace import Span
 
 MARK = "otel_obs.exchange"
-"""The key in a WSGI environ or ASGI scope under which the outermost layer puts its `Outer`."""
+"""The key in a WSGI environ or ASGI scope under which the outermost middleware puts its `Outer`."""
 
 
 class Outer(Protocol):
-    """A request that an outer layer measures."""
+    """A request that an outer middleware measures; inner ones report to it."""
 
     is_done: bool
-    """Whether it has been recorded."""
+    """Whether the request has been recorded."""
     environ: Any
-    """The environ that the innermost WSGI layer got, so far as this one knows; None in ASGI."""
+    """The environ that the innermost known WSGI middleware got; None in ASGI."""
 
     def note_error(self, error: BaseException) -> None:
-        """Note what a framework caught and answered with a 500, where it says so."""
+        """Note an exception that a framework caught and answered with a 500."""
 
     def enter(self, environ: Mapping[str, Any]) -> None:
-        """A WSGI layer inside has been reached, with this environ."""
+        """Note the environ with which a WSGI middleware inside was called."""
 
     def look(self) -> None:
-        """Note the route that a WSGI application inside has matched: it answers now, and still knows."""
+        """Read the route of a WSGI application inside now, as it begins its answer: it forgets it later."""
 
     def match(self, carrier: Mapping[str, Any], template: str) -> None:
         """Note the route that an application inside has matched in the environ or scope that it got."""
 
     def route_in(self, scope: Any) -> None:
-        """An ASGI layer inside matches its routes in this scope, which may be a copy of the server's."""
+        """Note the scope in which an ASGI application inside matches its routes; it may be a copy."""
 
     def note_span(self, span: Span) -> None:
-        """Note the request's span: what is recorded at the end is recorded in it."""
+        """Note the request's span, in whose context the request is recorded (exemplars)."""
 
 
 class AsgiOuter(Outer, Protocol):
-    """An ASGI request that an outer layer measures."""
+    """An ASGI request that an outer middleware measures."""
 
     @property
     def path(self) -> str:
-        """The path of its scope."""
+        """The path of the scope."""
 
 
 class Skipped:
-    """Stands for a request that is not measured, so that no layer inside measures it either."""
+    """Marks a request that is not measured, so that no inner middleware measures it either."""
 
     is_done = True
     environ: Any = None
@@ -77,7 +77,11 @@ CURRENT: ContextVar[AsgiOuter | None] = ContextVar("otel_obs_exchange", default=
 
 
 def enclosing(environ: Mapping[str, Any]) -> Outer | None:
-    """The request of an ASGI layer that this WSGI request is a part of: WSGI inside ASGI."""
+    """Find the ASGI request that a bridge has turned into this WSGI request, if it is measured.
+
+    Only some bridges put the scope into the environ. For the others, `CURRENT` has the request, and the paths
+    are compared: the context may have been copied to work on another request.
+    """
     scope = environ.get("asgi.scope")
     if scope is not None:
         outer: Outer | None = scope.get(MARK)
@@ -86,4 +90,5 @@ def enclosing(environ: Mapping[str, Any]) -> Outer | None:
     if current is None or current.is_done:
         return None
     path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    # PEP 3333: an environ has the path's UTF-8 bytes, decoded as latin-1.
     return current if current.path.encode().decode("latin-1") == path else None

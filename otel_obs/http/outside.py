@@ -1,4 +1,4 @@
-"""Where the application's port answers scrapes: outside the application, whose own checks are not asked."""
+"""Announces that scrapes on the application's port are answered outside the application and its checks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _logger = logging.getLogger("otel_obs")
 
 
 def say_where(scrape: Scrape, app: object) -> None:
-    """Say once where *scrape* answers; as a warning where that may open what *app* keeps closed.
+    """Log once where *scrape* answers; as a warning where *app* may have checks that are bypassed.
 
-    It is said at the first scrape, when all that the application puts around itself is there.
+    It is logged at the first scrape: by then the application has added all of its middleware.
     """
     if scrape.is_announced:
         return
@@ -29,7 +29,7 @@ def say_where(scrape: Scrape, app: object) -> None:
 
 
 def may_check(app: Any) -> bool:
-    """Whether an application may ask something of every request; one that is closed to us may."""
+    """Whether an application may check every request; true for one that cannot be inspected."""
     before = getattr(app, "before_request_funcs", None)
     if before is not None:  # Flask's
         return any(before.values()) or "wsgi_app" in vars(app)

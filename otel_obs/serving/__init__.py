@@ -1,1 +1,1 @@
-"""A port of its own for `/metrics`, and the files that guard a page."""
+"""Answers scrapes: on the application's routes, or by a server of its own on a port or Unix socket."""

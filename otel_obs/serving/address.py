@@ -1,4 +1,4 @@
-"""Where `/metrics` is served by itself: a port of a host, or a Unix socket, which is a file."""
+"""The address of the metrics server: a port of a host, or a Unix socket, which is a file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from otel_obs.errors import UnusableSocketError
 SCHEME = "unix:"
 
 MODE = 0o660
-"""Who may scrape a Unix socket: its owner and its group, as far as the directory lets them."""
+"""Permissions of a Unix socket: its owner and group may scrape, if they have access to the directory."""
 
 
 class BoundSocket(NamedTuple):
-    """A socket that is bound, and which file it has made, by device and inode; None where it is a port's."""
+    """A bound socket, and the device and inode of its file; None for a port."""
 
     socket: socket.socket
     file: tuple[int, int] | None = None
@@ -35,19 +35,19 @@ class PortAddress(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """One word that says which address it is, to whoever finds it taken."""
+        """The address as one word, for the lock file: another service that finds it taken looks for that."""
         return str(self.port)
 
     @property
     def settings(self) -> str:
-        """What the user has set."""
+        """The setting that names the address, for log messages."""
         return f"OTEL_EXPORTER_PROMETHEUS_PORT={self.port} on {self.host}"
 
     def bound(self) -> BoundSocket:
-        """A socket that is bound to it.
+        """Bind a socket to the address.
 
         Raises:
-            OSError: It cannot be had.
+            OSError: The address is in use or not allowed.
         """
         family = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][0]
         made = socket.socket(family, socket.SOCK_STREAM)
@@ -60,11 +60,11 @@ class PortAddress(NamedTuple):
         return BoundSocket(made)
 
     def is_held_by(self, made: BoundSocket) -> bool:
-        """Whether *made* is still what answers there: nobody can take a port away."""
+        """Whether *made* still has the address; always, since a bound port cannot be taken over."""
         return True
 
     def leave(self, made: BoundSocket) -> None:
-        """Nothing stays behind."""
+        """Do nothing: a port needs no cleaning up."""
 
 
 class SocketFile(NamedTuple):
@@ -77,26 +77,26 @@ class SocketFile(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """One word that says which address it is, to whoever finds it taken."""
+        """The address as one word, for the lock file: another service that finds it taken looks for that."""
         return str(self).replace(" ", "%20")
 
     @property
     def settings(self) -> str:
-        """What the user has set."""
+        """The setting that names the address, for log messages."""
         return f"OTEL_EXPORTER_PROMETHEUS_HOST={self}"
 
     def bound(self) -> BoundSocket:
-        """A socket that is bound to it; a file that a killed process has left is replaced.
+        """Bind a socket to the path, replacing a socket file that a killed process has left.
 
         Raises:
-            OSError: It cannot be had.
+            OSError: The path is in use or not writable.
         """
         self._clear()
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            os.fchmod(made.fileno(), MODE)  # from the first moment no more than that
+            os.fchmod(made.fileno(), MODE)  # before `bind`: the file never has more permissions
             made.bind(self.path)
-            os.chmod(self.path, MODE)  # whatever the umask takes away
+            os.chmod(self.path, MODE)  # the umask may have removed some of them
             found = os.lstat(self.path)
         except BaseException:
             made.close()
@@ -104,10 +104,10 @@ class SocketFile(NamedTuple):
         return BoundSocket(made, (found.st_dev, found.st_ino))
 
     def _clear(self) -> None:
-        """Take away a socket that nobody listens at.
+        """Remove a socket file on which no process listens.
 
         Raises:
-            UnusableSocketError: There is a file that is no socket, or somebody listens.
+            UnusableSocketError: The file is no socket, or a process listens on it.
         """
         try:
             found = os.lstat(self.path)
@@ -126,7 +126,7 @@ class SocketFile(NamedTuple):
                     os.unlink(self.path)
                 return
             except TimeoutError:
-                pass  # somebody listens, and is slow
+                pass  # a process listens, and is slow
         raise UnusableSocketError(
             self.path,
             "is served by another process",
@@ -134,7 +134,7 @@ class SocketFile(NamedTuple):
         )
 
     def is_held_by(self, made: BoundSocket) -> bool:
-        """Whether *made* is still what answers there: anybody may remove a file, or put another there."""
+        """Whether the file is still that of *made*: other processes can remove or replace it."""
         try:
             found = os.lstat(self.path)
         except OSError:
@@ -142,7 +142,7 @@ class SocketFile(NamedTuple):
         return (found.st_dev, found.st_ino) == made.file
 
     def leave(self, made: BoundSocket) -> None:
-        """Take the file away, if it is still the one of *made*."""
+        """Remove the file, if it is still that of *made*."""
         if self.is_held_by(made):
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
@@ -152,14 +152,17 @@ ListenAddress = PortAddress | SocketFile
 
 
 def address_of(host: str, port: int | None) -> ListenAddress:
-    """The address that settings name; of a Unix socket, *host* is `unix:` and its path."""
+    """Return the configured address; for a Unix socket, *host* is `unix:` and its path."""
     if host.startswith(SCHEME):
         return SocketFile(host.removeprefix(SCHEME))
     return PortAddress(host, port or 0)
 
 
 def listening() -> list[str]:
-    """Where this process listens, as far as the kernel tells: `127.0.0.1:8000`, `unix:/run/shop.sock`."""
+    """List the addresses on which this process listens: `127.0.0.1:8000`, `unix:/run/shop.sock`.
+
+    Empty where there is no `/proc`.
+    """
     found: dict[str, None] = {}
     try:
         descriptors = os.listdir("/proc/self/fd")
@@ -167,7 +170,8 @@ def listening() -> list[str]:
         return []
     for descriptor in map(int, descriptors):
         with contextlib.suppress(OSError, ValueError):
-            # Never a copy of it: what is no socket would stay open, and locks of the run directory with it.
+            # Look at the descriptor itself, not at a `dup`: a duplicate inherited by a fork in between would
+            # keep a file open, and with it a lock of the run directory.
             if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 continue
             view = socket.socket(fileno=descriptor)
@@ -177,5 +181,5 @@ def listening() -> list[str]:
                     is_port = view.family in (socket.AF_INET, socket.AF_INET6)
                     found[str(PortAddress(*name[:2]) if is_port else SocketFile(os.fsdecode(name)))] = None
             finally:
-                view.detach()
+                view.detach()  # the descriptor is not ours to close
     return sorted(found)

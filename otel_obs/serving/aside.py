@@ -1,4 +1,4 @@
-"""Answer a scrape beside an event loop, which goes on turning meanwhile."""
+"""Answers a scrape on a thread beside an event loop, which must not be blocked."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, ScrapeS
 
 
 async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
-    """Answer *request* on a thread of its own, so that neither the loop nor a busy thread pool waits."""
+    """Answer *request* on a new thread: it blocks neither the loop nor waits for a busy thread pool."""
     refusal = scrape.refusal(request)
     if refusal is not None:
-        return refusal  # a thread is not begun for who has no token
+        return refusal  # no thread for a request without the token
     steps = scrape.steps(request)
     try:
         loop = asyncio.get_running_loop()
@@ -25,6 +25,7 @@ async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
     def work() -> None:
         answer = run_politely(steps, lambda: not done.cancelled())
         if answer is not None:
+            # A future belongs to its loop's thread; only this call may be made from another one.
             loop.call_soon_threadsafe(_resolve, done, answer)
 
     threading.Thread(target=work, name="otel-obs-scrape", daemon=True).start()
@@ -35,7 +36,7 @@ async def _beside_trio(steps: ScrapeSteps) -> PartedAnswer:
     trio = sys.modules.get("trio")
     if trio is None:
         return run_steps(steps)
-    limiter = trio.CapacityLimiter(1)  # the default one may be used up by the application
+    limiter = trio.CapacityLimiter(1)  # not the default one, whose threads the application may all use
     answer: PartedAnswer = await trio.to_thread.run_sync(
         run_politely, steps, limiter=limiter, abandon_on_cancel=True
     )

@@ -1,4 +1,4 @@
-"""The body of an answer, gathered in parts and compressed as they come."""
+"""The body of an answer, collected in parts and compressed part by part."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import zlib
 from collections.abc import Iterator
 
 WORTH_COMPRESSING_BYTES = 1400
+"""A smaller body is sent as it is: it fits into one network packet."""
 SLICE_BYTES = 64 * 1024
+"""How much is compressed in one step, between which other threads run."""
 PART_BYTES = 128 * 1024
+"""Small chunks are joined until they have this size: one part is one write to the client."""
 GZIP = 31
 """zlib's window for a gzip header."""
 
 
 class BodyParts(list[bytes]):
-    """The parts of a body; a weak reference tells whether anybody still holds them."""
+    """The parts of a body, in a list that weak references can be made to: they tell whether it is in use."""
 
     __slots__ = ("__weakref__",)
 
 
 class Body:
-    """Gathers the parts of a body, compressed as they come where that is allowed and worth it."""
+    """Collects a body in parts, and compresses it if the client allows that and the body is not small."""
 
     def __init__(self, may_compress: bool) -> None:
         self._may_compress = may_compress
@@ -29,7 +32,7 @@ class Body:
         self._gzip: zlib._Compress | None = None
 
     def append(self, chunk: bytes) -> Iterator[None]:
-        """Take one more part; what it yields is a chance to do something else."""
+        """Add a chunk; yields after each slice that was compressed, so that the caller can rest."""
         if self._gzip is not None:
             yield from self._compress(chunk)
             return
@@ -59,11 +62,11 @@ class Body:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """What is to be said of the body."""
+        """The headers that describe the body's encoding."""
         return [("Content-Encoding", "gzip")] if self._gzip is not None else []
 
     def finish(self) -> list[bytes]:
-        """The parts of the body; none of them is empty."""
+        """Complete the body, and return its parts, none of which is empty."""
         if self._gzip is not None:
             self._add(self._gzip.flush())
         self._gather()

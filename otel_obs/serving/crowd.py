@@ -1,8 +1,8 @@
-"""Many scrapes at once: they share one answer where they can, and are kept waiting or refused beyond that.
+"""Concurrent scrapes: equal ones share one answer; others wait for a turn, and too many are refused.
 
-An answer is shared by those who asked before it was begun, so that whoever has one finds everything counted
-that was counted before it asked. Only where slow readers hold a large page already is it given to others as
-well, as long as it is fresh: otherwise each of them would hold a page of its own.
+An answer is shared only by requests that arrived before its collection began, so that each request gets
+everything that was counted before it. Exception: while slow clients still hold a large body in memory, later
+requests get that body too if it is fresh; otherwise each slow client would hold a body of its own.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from otel_obs.host.weak import WeakObjects
 T = TypeVar("T")
 
 BUSY = 0.005
-"""Seconds between two looks at whether it is one's turn."""
+"""Seconds between two checks by a waiting scrape whether its turn has come."""
 
 AT_A_TIME = 4
-"""So many answers are made at a time, of different formats or families; of the same, one."""
+"""How many answers, of different formats or families, are made at a time; of the same ones, one."""
 
 PRESENT = 64
-"""So many scrapes are made or wait; more are refused."""
+"""How many scrapes may run or wait; more are refused."""
 
 LARGE_BYTES = 1_000_000
-"""What is smaller may be there once for each reader."""
+"""Smaller bodies are not shared with later requests."""
 
 FRESH_S = 1.0
+"""How long a large body that a client still holds is given to later requests."""
 HELD = 4
 STALE_S = 30.0
-"""Where readers hold so many large answers already, the newest of them is given to others for so long."""
+"""The same, where clients hold at least `HELD` large bodies already: memory matters more than age."""
 
 
 class _HeldAnswer(NamedTuple, Generic[T]):
-    """A large answer that readers may still hold."""
+    """A large answer whose body clients may still hold; weakly, so that only they keep it in memory."""
 
     at_s: float
     body: weakref.ref[list[bytes]]
@@ -45,7 +46,7 @@ class _HeldAnswer(NamedTuple, Generic[T]):
 
 
 class ScrapeTurn(Generic[T]):
-    """One scrape's place: it makes the answer, or waits for that of the one that does."""
+    """One scrape: it makes the answer itself, or waits for another scrape that makes it."""
 
     def __init__(self, crowd: Crowd[T], key: Hashable) -> None:
         self._crowd, self._key = crowd, key
@@ -54,14 +55,15 @@ class ScrapeTurn(Generic[T]):
 
     @property
     def answer(self) -> T | None:
-        """The answer, where somebody has made it."""
+        """The answer, once a scrape has made it."""
         return self._flight.answer if self._flight is not None else None
 
     @property
     def is_mine(self) -> bool:
-        """Whether this one is to make the answer now."""
+        """Whether this scrape is to make the answer now."""
         flight = self._flight
-        if self._is_alone or self._crowd._is_within():  # a scrape within a scrape, of a signal handler
+        # A signal handler that scrapes while its own thread makes an answer would wait for itself.
+        if self._is_alone or self._crowd._is_within():
             self._is_alone = True
             return True
         if flight is None or (flight.is_over and flight.answer is None):
@@ -72,13 +74,13 @@ class ScrapeTurn(Generic[T]):
         return flight.answer is None and self._crowd._begin(self._key, flight)
 
     def done(self, answer: T, body: list[bytes], size_bytes: int, around: Callable[[list[bytes]], T]) -> None:
-        """Give the answer to all who wait for it.
+        """Give the answer to all scrapes that wait for it.
 
         Args:
-            answer: Whole.
-            body: What is large of it.
-            size_bytes: Of the body.
-            around: Makes the same answer around a body.
+            answer: The complete answer.
+            body: The parts of its body.
+            size_bytes: The size of the body.
+            around: Makes the same answer from a body; must not hold *body* itself.
         """
         if self._flight is not None and not self._is_alone:
             self._flight.answer = answer
@@ -86,7 +88,7 @@ class ScrapeTurn(Generic[T]):
             self._crowd._note(self._key, _HeldAnswer(self._crowd._clock(), weakref.ref(body), around))
 
     def leave(self) -> None:
-        """Be there no more; who waits for an answer that was not made makes it."""
+        """End this scrape; if it has made no answer, one of the waiting scrapes makes it."""
         flight = self._flight
         if flight is not None and flight.runner is self and not self._is_alone:
             flight.is_over = True
@@ -94,7 +96,7 @@ class ScrapeTurn(Generic[T]):
 
 
 class _Flight(Generic[T]):
-    """One answer, from when somebody asks for it until it is made or given up."""
+    """One answer, from its first request until it is made or given up."""
 
     def __init__(self, runner: ScrapeTurn[T]) -> None:
         self.runner = runner
@@ -104,10 +106,13 @@ class _Flight(Generic[T]):
 
 
 class Crowd(Generic[T]):
-    """All scrapes of one page. A step is one look at a dictionary: no lock that a handler could meet.
+    """All scrapes of one page.
+
+    There is no lock, since a signal handler that scrapes could interrupt its holder and wait for ever. Each
+    step is one operation of a dictionary, such as `setdefault` or `pop`, which the interpreter makes atomic.
 
     Args:
-        clock: Seconds.
+        clock: Returns seconds, monotonic.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -116,7 +121,7 @@ class Crowd(Generic[T]):
         self.start_over()
 
     def start_over(self) -> None:
-        """Forget everybody, who are threads of the parent process."""
+        """Forget all scrapes in a forked child: they are on threads of the parent."""
         self._present: dict[ScrapeTurn[T], None] = {}
         self._waiting: dict[Hashable, _Flight[T]] = {}
         self._running: dict[Hashable, _Flight[T]] = {}
@@ -124,12 +129,12 @@ class Crowd(Generic[T]):
 
     @property
     def is_full(self) -> bool:
-        """Whether one more is too many."""
+        """Whether a further scrape is to be refused."""
         return len(self._present) >= PRESENT
 
     @contextmanager
     def enter(self, key: Hashable) -> Iterator[ScrapeTurn[T]]:
-        """Be one of those who want the answer that *key* names."""
+        """Take part, for the duration of the block, as a scrape that wants the answer named by *key*."""
         turn: ScrapeTurn[T] = ScrapeTurn(self, key)
         self._present[turn] = None
         try:
@@ -154,7 +159,7 @@ class Crowd(Generic[T]):
             return False
         flight.thread = get_ident()
         if self._waiting.get(key) is flight:
-            self._waiting.pop(key, None)  # who comes from here on wants a later one
+            self._waiting.pop(key, None)  # requests from now on need an answer that is begun later
         return True
 
     def _end(self, key: Hashable, flight: _Flight[T]) -> None:
@@ -163,7 +168,8 @@ class Crowd(Generic[T]):
                 table.pop(key, None)
 
     def _note(self, key: Hashable, held: _HeldAnswer[T]) -> None:
-        """Remember a large answer for as long as somebody holds it."""
+        """Remember a large answer for as long as a client holds its body."""
+        # A new dictionary, assigned whole: other threads may be reading the present one.
         kept = {other: [one for one in some if one.body() is not None] for other, some in self._held.items()}
         self._held = {other: some for other, some in kept.items() if some}
         self._held.setdefault(key, []).append(held)

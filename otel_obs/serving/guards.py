@@ -1,4 +1,4 @@
-"""Files that guard a page, such as a token or a certificate: one that is replaced is used from then on."""
+"""The token, certificate and key files of a page: a replaced file is used without a restart."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ _Signature = tuple[tuple[int, int, int], ...]
 
 
 class Watched(Generic[T]):
-    """What is made from files, made again once one of them is another.
+    """A value that is loaded from files, and loaded again when one of them changes.
 
-    What cannot be read is said once, and what was there before goes on: in the middle of a replacement a file
-    may be absent, or hold half of what it will.
+    If loading fails, that is logged once and the previous value stays in use: while files are being replaced,
+    one may be absent or half written.
 
     Args:
         paths: The files.
-        load: Makes it.
+        load: Reads the files and makes the value.
     """
 
     def __init__(self, paths: Sequence[str], load: Callable[[], T]) -> None:
         self._paths, self._load = tuple(paths), load
         self._once = LogOnce()
+        # In this order: a file that changes while it is read is loaded again at the next call.
         self._signature = self._sign()
         self._value = load()
 
     def __call__(self) -> T:
-        """What the files make now."""
+        """Return the value, after loading it again if a file has changed."""
         signature = self._sign()
         if signature != self._signature:
             try:
@@ -48,7 +49,7 @@ class Watched(Generic[T]):
         return self._value
 
     def _sign(self) -> _Signature | None:
-        """What changes when a file is replaced or written to; None where one cannot be looked at."""
+        """Inode, modification time and size of each file; None where one cannot be read."""
         try:
             found = [os.stat(path) for path in self._paths]
         except OSError:
@@ -57,10 +58,13 @@ class Watched(Generic[T]):
 
 
 def certificate(paths: tuple[str, str]) -> Watched[ssl.SSLContext]:
-    """The TLS context of a certificate's and a key's file.
+    """Load a TLS context, again whenever its files change.
+
+    Args:
+        paths: The certificate's file and the key's file.
 
     Raises:
-        OSError, ssl.SSLError: They cannot be read, or do not belong together.
+        OSError, ssl.SSLError: The files cannot be read, or do not belong together.
     """
 
     def load() -> ssl.SSLContext:
@@ -72,5 +76,8 @@ def certificate(paths: tuple[str, str]) -> Watched[ssl.SSLContext]:
 
 
 def wrapped(connection: Any, context: ssl.SSLContext) -> Any:
-    """A connection that speaks TLS; the handshake is its own thread's, so that a silent client is alone."""
+    """Wrap a connection in TLS. The handshake happens at the first read, on the connection's own thread.
+
+    During `accept`, a silent client would block the clients after it.
+    """
     return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)

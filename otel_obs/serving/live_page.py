@@ -1,4 +1,4 @@
-"""The live page beside a service's own `/metrics`, behind the same token."""
+"""The live page that a service serves beside its `/metrics`, protected by the same token."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ INTERVAL_S = 2.0
 class LiveScrape(Scrape):
     """Serves `/metrics`, and the page that shows it.
 
-    A browser cannot send a bearer token of its own accord, but asks for a password: on the page's paths the
-    token may come as one, with any user name.
+    A browser does not ask its user for a bearer token, but for a password (HTTP basic authentication). So on
+    the page's paths the password is compared with the token; the user name is ignored.
 
     Args:
         source: Where the metrics come from.
         live_path: The path of the page.
-        options: As of a scrape.
+        options: The other arguments of `Scrape`.
     """
 
     def __init__(self, source: ExpositionSource, *, live_path: str, **options: Any) -> None:
@@ -32,7 +32,7 @@ class LiveScrape(Scrape):
         self.also_answer(self._pages)
 
     def refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
-        """What to answer without any work, if anything."""
+        """Return the answer to a request that must not be served; None where it may be."""
         if request.path not in self._pages:
             return super().refusal(request)
         refusal = super().refusal(request._replace(authorization=_as_bearer(request.authorization)))
@@ -53,7 +53,7 @@ class LiveScrape(Scrape):
 
     def _document(self, request: ScrapeRequest) -> PartedAnswer:
         if request.path == self._base:
-            # Relative, so that it is right wherever the application is mounted.
+            # Relative: the application may be mounted under a prefix that is unknown here.
             return PartedAnswer(307, [("Location", self._base.rpartition("/")[2] + "/")], [])
         name = request.path[len(self._base) + 1 :]
         found = (
@@ -61,13 +61,13 @@ class LiveScrape(Scrape):
             if name == served_files.TARGETS
             else served_files.read_asset(name)
         )
-        assert found is not None  # every path of `paths` is a file
+        assert found is not None  # every other path of `_pages` is a file
         headers = [("Content-Type", found.content_type)]
         return PartedAnswer(200, headers, [] if request.method == "HEAD" else [found.body])
 
 
 def _as_bearer(authorization: str) -> str:
-    """A password as the token that it is."""
+    """Translate basic authentication into a bearer token; other schemes stay as they are."""
     scheme, _, given = authorization.strip().partition(" ")
     if scheme.lower() != "basic":
         return authorization

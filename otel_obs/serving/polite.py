@@ -1,4 +1,4 @@
-"""Do a scrape's work on a thread beside others, which go on meanwhile."""
+"""Runs a scrape on a thread in small steps, so that the application's threads are not held up."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from otel_obs.host.pace import resting
 from otel_obs.serving.scrape import PartedAnswer, ScrapeSteps
 
 NAP_S = 0.0002
+"""How long the scrape sleeps between two steps: a sleep releases the GIL."""
 SWITCH_S = 0.0005
+"""The interpreter's switch interval during a scrape."""
 
 
 def run_politely(steps: ScrapeSteps, is_wanted: Callable[[], bool] = lambda: True) -> PartedAnswer | None:
-    """Run *steps*, and nap between and within them, so that other threads get the GIL at once.
+    """Run *steps*, and sleep between and within them, so that waiting threads get the GIL at once.
 
     Returns:
-        None where the answer was no longer wanted.
+        None where *is_wanted* became false, as when the client has gone.
     """
     with _switching, resting(_nap_within):
         while is_wanted():
@@ -35,13 +37,18 @@ def run_politely(steps: ScrapeSteps, is_wanted: Callable[[], bool] = lambda: Tru
 
 
 def _nap_within() -> None:
-    # What gevent or eventlet has put in its place runs greenlets, which must not be met under a lock.
+    # `time.sleep` of gevent or eventlet switches greenlets. This may be called under a lock, for which the
+    # next greenlet would then wait for ever, since it is on the same thread.
     if isinstance(time.sleep, BuiltinFunctionType):
         time.sleep(NAP_S)
 
 
 class _Switching:
-    """Within a long step the loop gets the GIL after 5 ms by default, and wants it several times a turn."""
+    """Lowers the switch interval while scrapes run.
+
+    By default a thread keeps the GIL for 5 ms while others wait, and an event loop needs it several times
+    per turn. The interval is global, so the last scrape to end restores it.
+    """
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -62,7 +69,7 @@ class _Switching:
                 sys.setswitchinterval(self._before_s)
 
     def start_over(self) -> None:
-        """Forget the users, who are threads of the parent process."""
+        """Reset in a forked child: the scrapes, and the holder of the lock, are threads of the parent."""
         if self._users:
             sys.setswitchinterval(self._before_s)
         self._lock, self._users = RLock(), 0

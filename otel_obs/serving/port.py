@@ -1,4 +1,4 @@
-"""The HTTP of a port that serves `/metrics` alone: GET and HEAD without a body, from not too many clients."""
+"""The HTTP server of a port for `/metrics` alone: GET and HEAD without a body, few clients at a time."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from otel_obs.serving.scrape import Scrape, ScrapeRequest
 _logger = logging.getLogger("otel_obs")
 
 CONNECTIONS = 64
-"""So many clients at a time; for one more, the one that has said nothing for longest has to go."""
+"""How many clients may be connected; for one more, the connection that was idle for longest is closed."""
 
 IDLE_S = 75.0
-"""How long a client may say nothing between two requests."""
+"""How long a connection may be idle between two requests."""
 
 REQUEST_S = 10.0
-"""How long a request may take to arrive, all of it."""
+"""How long a whole request may take to arrive."""
 
 SEND_S = 60.0
-"""How long a client may take to read an answer, all of it."""
+"""How long a client may take to read a whole answer."""
 
 _LINGER_S = 0.5
 _LINGER_BYTES = 64 * 1024
@@ -41,15 +41,15 @@ Context = Callable[[], ssl.SSLContext]
 
 
 class PortServer(ThreadingHTTPServer):
-    """Serves scrapes on a port, a thread for each connection.
+    """Serves scrapes on a port, with one thread per connection.
 
     Args:
         address: Host and port, or a Unix socket.
         scrape: Answers requests.
-        context: Gives the TLS context of now; None serves plain HTTP.
+        context: Returns the current TLS context; None serves plain HTTP.
 
     Raises:
-        OSError: The address cannot be had.
+        OSError: The address is in use or not allowed.
     """
 
     daemon_threads = True
@@ -64,10 +64,10 @@ class PortServer(ThreadingHTTPServer):
         self.address_family = bound.family
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self.idle: dict[Any, None] = {}
-        """The connections that wait for a request, the longest first."""
+        """The connections that wait for a request; the one that has waited longest is first."""
         self.is_over = False
         super().__init__(bound.getsockname(), _Handler, bind_and_activate=False)
-        self.socket.close()
+        self.socket.close()  # the unbound one that the base class has made
         self.socket = bound
         try:
             self.server_activate()
@@ -76,14 +76,15 @@ class PortServer(ThreadingHTTPServer):
             raise
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; with TLS, by the certificate of now."""
+        """Accept a connection; with TLS, using the current certificate."""
         connection, address = self.socket.accept()
         if self._context is not None:
             connection = wrapped(connection, self._context())
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin a thread for a connection, if there are not too many."""
+        """Serve a connection on a new thread, or refuse it with 503 where there are too many."""
+        # If all slots are taken, close the longest idle connection, and wait until its thread has ended.
         if self._slots.acquire(blocking=False) or (
             self._dismiss_longest() and self._slots.acquire(timeout=2 * _LINGER_S)
         ):
@@ -109,7 +110,10 @@ class PortServer(ThreadingHTTPServer):
         return True
 
     def dismiss_all(self) -> None:
-        """End every connection after the answer that is under way; not for a child, which shares them."""
+        """Close idle connections now, and the others after their current answer.
+
+        Never in a forked child: `shutdown` acts on the connection, which the parent shares.
+        """
         self.is_over = True
         while self._dismiss_longest():
             pass
@@ -123,7 +127,10 @@ class PortServer(ThreadingHTTPServer):
             self._slots.release()
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection after the client has had a moment to read: what is unread would reset it."""
+        """Close a connection once the client has read the answer, or after half a second.
+
+        Closing a socket with unread input sends a reset, on which the client may lose the answer.
+        """
         with suppress(OSError, ValueError):
             request.shutdown(socket.SHUT_WR)
             left, until_s = _LINGER_BYTES, time.monotonic() + _LINGER_S
@@ -141,12 +148,15 @@ class PortServer(ThreadingHTTPServer):
             request.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no news."""
+        """Log a client that disconnects at debug level only."""
         _logger.debug("a scrape of %s ended early", client_address)
 
 
 class _Incoming(io.RawIOBase):
-    """What a client sends, in its own time between requests and in not too much within one."""
+    """Reads from a connection: `IDLE_S` until a request begins, then `REQUEST_S` for the whole request.
+
+    A timeout per read would not stop a client that sends one byte at a time.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -180,6 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         self._incoming.until_s = None
+        # First idle, then the flag: `dismiss_all` sets the flag first, so one of the two sees the other.
         self.server.idle[self.connection] = None
         if self.server.is_over:
             self.close_connection = True
@@ -197,19 +208,19 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer with an error; also who speaks no HTTP gets a head."""
+        """Answer with an error, with headers also where the request line is no HTTP/1."""
         if self.request_version == "HTTP/0.9":
             self.request_version = "HTTP/1.0"
         super().send_error(code, message, explain)
 
     def handle_expect_100(self) -> bool:
-        """Nobody is asked for a body."""
+        """Send no `100 Continue`: a scrape has no body."""
         return True
 
     def _answer(self) -> None:
         has_body = self._has_body()
         if has_body:
-            self.close_connection = True  # what follows is no request
+            self.close_connection = True  # the next bytes are the body, which is not read
         try:
             parts = urlsplit(self.path)
         except ValueError:
@@ -240,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
                 urlsplit(self.path).path,
             )
         )
-        answer = run_politely(steps)  # beside an event loop, perhaps
+        answer = run_politely(steps)  # the application may run an event loop in this process
         if answer is not None:
             self._send(answer.status, answer.headers, answer.parts)
 
@@ -266,4 +277,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "otel-obs"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Scrapes are no news."""
+        """Log nothing for a scrape."""

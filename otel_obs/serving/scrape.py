@@ -1,4 +1,4 @@
-"""Answer a scrape: the facts of a request in, status, headers and body out. No I/O happens here."""
+"""Answers a scrape: from a request's fields to status, headers and body. No I/O happens here."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from otel_obs.serving.body import Body, BodyParts
 from otel_obs.serving.crowd import BUSY, Crowd, ScrapeTurn
 
 MAX_CHARACTERS = 4096
-"""So much of a header is looked at."""
+"""How much of a header is parsed."""
 
 PATIENCE_S = 10.0
-"""How long a scrape waits for its turn, where its header does not say how long the scraper waits."""
+"""How long a scrape waits for its turn if the scraper has sent no timeout header."""
 
 _once = LogOnce()
 
 
 class ExpositionSource(Protocol):
-    """Where expositions come from."""
+    """Makes expositions."""
 
     def collect(self, accept: str, names: Sequence[str]) -> tuple[str, Iterator[bytes]]:
         """Begin one exposition.
 
         Args:
             accept: The Accept header, "" where there is none.
-            names: The families that were asked for; empty for all.
+            names: The families to expose; empty for all.
 
         Returns:
             The content type, and the body in parts. Making one part should take about a millisecond at most;
-            a part may be empty, to say only that time has passed.
+            a part may be empty, to give the caller a turn.
         """
 
 
 class ScrapeRequest(NamedTuple):
-    """What matters of a scrape's request; a missing header is ""."""
+    """The fields of a request that a scrape depends on; a missing header is ""."""
 
     method: str
     query: str = ""
@@ -51,9 +51,9 @@ class ScrapeRequest(NamedTuple):
 
 
 class PartedAnswer(NamedTuple):
-    """What to send, as it was made: to join a large body takes milliseconds in which nothing else runs.
+    """An answer with its body in parts: joining a large body would hold the GIL for milliseconds.
 
-    Several requests may hold the same parts; nobody changes them.
+    Several requests may share the list of parts; it must not be changed.
     """
 
     status: int
@@ -67,9 +67,9 @@ class PartedAnswer(NamedTuple):
 
 
 ScrapeSteps = Generator[float, None, PartedAnswer]
-"""Work in steps of about a millisecond: run it to its end, doing something else between the steps or not.
+"""A scrape as a generator, in steps of about a millisecond; its return value is the answer.
 
-What it yields is how long to rest, in seconds, before the next step has anything to do.
+The driver may do other work between the steps. Each step yields the seconds to wait before the next one.
 """
 
 
@@ -77,12 +77,12 @@ class Scrape:
     """Serves one path.
 
     Args:
-        source: Where the body comes from.
+        source: Makes the body.
         path: The path; only exactly this one is answered.
-        token: The bearer token that a request must bring, "" for none; or what gives the one of now.
-        clock: Seconds, for the scraper's timeout.
-        has_slash: Whether the path answers with a slash at its end too.
-        is_inside: Whether frameworks serve it as a route of their own, behind the application's checks.
+        token: The bearer token that a request must send, "" for none; or a function that returns it.
+        clock: Returns seconds, for the scraper's timeout.
+        has_slash: Whether the path with a slash at its end is answered too.
+        is_inside: Whether frameworks serve the path as a route, behind the application's own checks.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Scrape:
         self.path = "/" + path.strip("/")
         self.paths = frozenset({self.path, self.path.rstrip("/") + "/"} if has_slash else {self.path})
         self.reserved = frozenset({self.path, self.path.rstrip("/") + "/"})
-        """Where applications have a page of their own, which is left to them and not measured."""
+        """Paths that the middlewares do not measure; an application's own page there is served by it."""
         self.is_inside = is_inside
         self.is_announced = False
         self._raw_paths = tuple({*self.paths, *map(quote, self.paths)})
@@ -115,19 +115,19 @@ class Scrape:
 
     @property
     def has_token(self) -> bool:
-        """Whether a request must bring a token."""
+        """Whether a request must send a token."""
         return bool(self._token())
 
     def is_exact(self, target: str | None) -> bool:
-        """Whether a request that was decoded to one of `paths` named it so, not as `/%6detrics`.
+        """Whether a request for one of `paths` spelled it literally, not percent-encoded as `/%6detrics`.
 
         Args:
-            target: The request's target as it came; None where the server does not say.
+            target: The undecoded request target; None where the server does not give it.
         """
         return not target or target.partition("?")[0].endswith(self._raw_paths)
 
     def refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
-        """What to answer without any work, if anything."""
+        """Return the answer to a request that must not be served; None where it may be."""
         if request.method not in ("GET", "HEAD"):
             return _text(405, "a scrape is a GET\n", ("Allow", "GET, HEAD"))
         token = self._token()
@@ -154,6 +154,7 @@ class Scrape:
             with self._crowd.enter(key) as turn:
                 answer = yield from self._in_turn(turn, chunks, headers, may_compress, deadline_s)
             _once.forget("failed")
+            # A copy: the answer is shared with other requests, and a middleware may add headers to it.
             return answer._replace(headers=list(answer.headers))
         except NotSharedError as error:
             return _text(503, f"{error}\n")
@@ -169,7 +170,7 @@ class Scrape:
         may_compress: bool,
         deadline_s: float | None,
     ) -> ScrapeSteps:
-        """Wait for the answer that somebody else makes too, or make it."""
+        """Wait for another scrape that makes the same answer, or make it."""
         wait_until_s = self._clock() + PATIENCE_S if deadline_s is None else deadline_s
         while not turn.is_mine and turn.answer is None:
             if self._clock() > wait_until_s:
@@ -186,6 +187,7 @@ class Scrape:
                 return _text(503, "collecting took longer than the scraper waits\n")
             yield 0.0
         answer = PartedAnswer(200, headers + body.headers, BodyParts(body.finish()))
+        # Without the body: the crowd keeps `around`, but must hold the body only weakly.
         around = PartedAnswer(200, answer.headers, [])
         turn.done(answer, answer.parts, answer.size_bytes, lambda parts: around._replace(parts=parts))
         return answer
@@ -234,7 +236,7 @@ def _is_wanted(parameters: str) -> bool:
 
 
 def _with_charset(content_type: str) -> str:
-    """Text says its charset: some readers refuse it otherwise."""
+    """Add the charset to text types: some clients refuse text without one."""
     is_text = content_type.startswith(("text/plain", "application/openmetrics-text"))
     return f"{content_type}; charset=utf-8" if is_text and "charset" not in content_type else content_type
 

@@ -1,4 +1,4 @@
-"""A `/metrics` server of its own: one process of the service holds the port, another takes over."""
+"""The `/metrics` server on a port: one process of the service holds it; when it ends, another takes over."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ RETRY_S = 1.0
 
 
 class MetricsServer:
-    """Serves scrapes on a port, as long as this process is the one of the service that may.
+    """Serves scrapes on a port, while this process is the one of the service that holds the lock.
 
-    Every process of the service tries: a lock in the run directory says which one binds, and goes with
-    its process. A port that somebody else holds is said once and tried again; it is never an error.
+    Every process of the service tries to lock a file in the run directory; its holder binds the port. The
+    kernel releases the lock when the holder ends. If another program holds the port, that is logged once,
+    and binding is tried again; it is never an error.
 
     Args:
         scrape: Answers requests.
         address: The port, or the Unix socket.
-        service: Has the run directory with the lock.
+        service: Gives the run directory with the lock.
         tls: The certificate's and the key's file; None serves plain HTTP.
-        say: Told the address when it is served, and workers have had a moment to join.
+        say: Called with the address about `RETRY_S` after it is served: workers have had time to join.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class MetricsServer:
         forks.after_in_child(self._start_over)
 
     def start(self) -> None:
-        """Begin to try for the port, on a thread of its own; connections wait while the process forks."""
+        """Start the thread that tries to bind the port and accepts connections; it pauses during a fork."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -76,11 +77,13 @@ class MetricsServer:
         self._end()
 
     def _start_over(self) -> None:
-        """In a child: leave port and lock to the parent, and try for them when it is gone.
+        """In a forked child: leave port and lock to the parent, and try for them when it has ended.
 
-        The first try is put off: a server may change this process's user right after the fork.
+        The first try is delayed: a server may change this process's user right after the fork.
         """
-        self._close()  # and its file, if it is one, stays: the parent listens
+        # Only the child's descriptors are closed. The lock (flock) belongs to the open file, which the parent
+        # still has, and a Unix socket's file stays, since the parent listens on it.
+        self._close()
         self._close_wakes()
         self._delay_s = RETRY_S
         self.start()
@@ -93,10 +96,10 @@ class MetricsServer:
             if time.monotonic() - looked_s > RETRY_S:
                 looked_s = time.monotonic()
                 if self._service.has_other_users():
-                    self._end()  # the workers' numbers are not for this process to see
+                    self._end()  # this process cannot read the files of workers with another user
                     continue
                 if self._server is not None and not self._address.is_held_by(self._server.held):
-                    self._close()  # somebody has removed the file
+                    self._close()  # the socket file was removed or replaced
                 if self._server is None and self._take_lock():
                     self._open()
                 elif self._server is not None and not self._has_told:
@@ -110,7 +113,7 @@ class MetricsServer:
 
     @staticmethod
     def _serve(server: PortServer, wake: socket.socket) -> None:
-        """Wait for a connection, or for the end: a fork must not wait for a time to pass."""
+        """Wait for a connection, or for `_wake`: a fork ends the thread, and must not wait for a timeout."""
         with selectors.DefaultSelector() as selector:
             selector.register(server.socket, selectors.EVENT_READ)
             selector.register(wake, selectors.EVENT_READ)
@@ -120,7 +123,7 @@ class MetricsServer:
     def _wake(self) -> None:
         wakes = self._wakes
         if wakes is not None:
-            with contextlib.suppress(OSError):  # the thread has ended
+            with contextlib.suppress(OSError):  # the thread has ended, and closed the pair
                 wakes[1].send(b"x")
 
     def _close_wakes(self) -> None:
@@ -145,11 +148,11 @@ class MetricsServer:
         self._give_lock()
 
     def _end(self) -> None:
-        """Close, and leave no file behind, which would look as if somebody listened."""
+        """Close, and remove the socket file, which would look as if a process listened."""
         if self._server is not None:
             self._address.leave(self._server.held)
             self._server.dismiss_all()
-        self._close()
+        self._close()  # last: with the lock, another process may bind
 
     def _take_lock(self) -> bool:
         run_dir = self._service.run_dir()
@@ -166,7 +169,7 @@ class MetricsServer:
         return True
 
     def _sign(self) -> None:
-        """Write into the lock's file who serves which port, for those who find it taken."""
+        """Write address and process id into the lock file, for other services that find the port taken."""
         if self._lock >= 0:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._lock, 0)

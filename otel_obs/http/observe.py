@@ -1,4 +1,4 @@
-"""What one HTTP request records: the one observer that WSGI and ASGI both drive."""
+"""Records HTTP requests: the observer that the WSGI and the ASGI side share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from otel_obs.sdk.fused import RecordAmount, beginning
 __all__ = ["Entry", "ExtraLabels", "HttpInstruments", "Observer", "type_name"]
 
 REMEMBERED = 10_000
+"""How many `Handles` are cached before the cache is emptied: routes and statuses have no fixed bound."""
 MOST_ROOTS = 16
+"""How many root paths become labels: a client can forge the header that sets one."""
 SCHEMES = frozenset({"http", "https", "ws", "wss"})
 VERSIONS = frozenset({"0.9", "1.0", "1.1", "2", "2.0", "3", "3.0"})
 REDIRECTION = 300
@@ -34,9 +36,10 @@ _logger = logging.getLogger("otel_obs")
 
 
 class Entry:
-    """What requests of one method, scheme and protocol version have in common.
+    """The shared state of requests of one method, scheme and protocol version.
 
-    `begin` is called with 1.0 when a request begins; `active`, as it is then, with -1.0 when it ends.
+    `begin` is called with 1.0 when a request begins. The request keeps the `active` of that moment and calls
+    it with -1.0 at its end: `active` may be bound to another series meanwhile.
     """
 
     __slots__ = ("active", "begin", "handles", "method", "scheme", "served", "version")
@@ -53,13 +56,13 @@ class Observer:
     """Records requests; one for each set of instruments.
 
     Args:
-        instruments: What to record into.
-        naming: The names of the attributes: `Classic()` or `Semconv()`.
+        instruments: The instruments to record to.
+        naming: The names of the attributes: `ClassicProfile()` or `SemconvProfile()`.
         exclude: Requests that are not measured.
-        extra: Attributes of a team's own.
+        extra: The application's own attributes.
         known_methods: Any other method is `_OTHER`.
-        is_strict: Errors of ours are raised, for tests; otherwise they are logged once and swallowed.
-        meets_loop: Is called in event loops that serve; in each of them at least once, seldom often.
+        is_strict: Raise our own errors, for tests; otherwise they are logged once and swallowed.
+        meets_loop: Called in each event loop that serves, at least once; it may be called again.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class Observer:
         self.meets_loop = meets_loop
         self.naming: Profile = naming or ClassicProfile()
         self.has_root = self.naming.has_root
-        """Whether `root` is wanted."""
+        """Whether routes are named with the root path before them."""
         self.exclude = exclude or Exclusion()
         if extra is not None:
             check_apart(extra, self.naming)
@@ -86,18 +89,18 @@ class Observer:
         self.names_errors = self.naming.names_errors
         """Whether the exception that ended a request is an attribute of it."""
         self.names_connection = self.naming.names_connection
-        """Whether scheme and protocol version tell requests apart, or the method alone."""
+        """Whether the key of `entries` has scheme and protocol version, or the method alone."""
         self.entries: dict[object, Entry] = {}
-        """What `entry` gave, by the method, or where `names_connection` by method, scheme and protocol."""
+        """The entries, by method; where `names_connection`, by method, scheme and protocol."""
         self.has_wsgi = self.has_asgi = False
-        """Which kinds of layers record here: one looks for the other only where there is one."""
+        """Which kinds of middleware record here: each looks for an outer one of the other kind only then."""
         self._known_methods = known_methods
         self._remembered = 0
         self._roots: dict[str, str] = {}
         self._logged: set[str] = set()
 
     def root(self, path: str) -> str:
-        """An application's root as a label: a forwarded header may have set it, so only a few are known."""
+        """Return a root path as a label; "" beyond `MOST_ROOTS` different ones."""
         if not path:
             return path
         if len(self._roots) < MOST_ROOTS:
@@ -105,11 +108,11 @@ class Observer:
         return self._roots.get(path, "")
 
     def entry(self, method: str, scheme: str = "http", protocol: str = "") -> Entry:
-        """The entry of requests like this one, made where `entries` has none.
+        """Return the entry of such requests; made at the first one.
 
         Args:
             method: As the client sent it; an unknown one is `_OTHER`.
-            scheme: `http` or `https`; anything else is `http`, since a forwarded header can say anything.
+            scheme: `http` or `https`; anything else is `http`, since a client can forge the header.
             protocol: `HTTP/1.1` or `1.1`; an unknown version is left out.
         """
         upper = method.upper()
@@ -125,19 +128,20 @@ class Observer:
             self._bind_active(entry)
             self.meets_loop()
         if self.names_connection and (method, scheme, version) == known:
-            # The key as the server spells it: the next request finds it at once, and there are few of them.
+            # Also under the server's spelling of the protocol, so that the next request finds it directly.
+            # All three values are known ones, so a client cannot add any number of keys.
             self.entries[method, scheme, protocol] = entry
         return entry
 
     def finish(
         self, entry: Entry, key: tuple[Any, ...], root: str, route: str | None, status: int, elapsed_s: float
     ) -> Handles:
-        """Record a request whose response was sent whole.
+        """Record a request whose response was sent completely.
 
         Args:
-            entry: What `entry` gave when the request began.
-            key: What a transport finds the same outcome by in `entry.handles`, without asking for the route.
-            root: What `root` gave.
+            entry: The request's entry, from its begin.
+            key: The key in `entry.handles`, by which the exchange finds the same outcome without its route.
+            root: The root, as returned by `root`.
             route: The template that matched.
             status: The status that was sent.
             elapsed_s: Seconds from its begin to its end.
@@ -153,11 +157,11 @@ class Observer:
     def finish_as(
         self, entry: Entry, outcome: Outcome, elapsed_s: float, extra: tuple[str, ...] = ()
     ) -> Handles:
-        """Record a request that ended in some other way, or with attributes of a team's own.
+        """Record a request that ended in another way, or has attributes of the application's own.
 
         Args:
-            entry: What `entry` gave when the request began.
-            outcome: What became of it.
+            entry: The request's entry, from its begin.
+            outcome: How the request ended.
             elapsed_s: Seconds from its begin to its end.
             extra: The values of the declared extra attributes, in their order.
         """
@@ -186,27 +190,29 @@ class Observer:
             return ("",) * len(self.extra.names)
 
     def count_error(self, error: BaseException) -> None:
-        """Count an exception that nobody handled, unless the application has counted it."""
+        """Count an unhandled exception, unless the application has counted it."""
         if self.instruments.errors is not None and not was_counted(error):
             labels = self.naming.error(type(error).__qualname__, "http")
             self.instruments.errors.bind(labels).add(1)
 
     def websocket(self, name: str, connection: Connection) -> RecordAmount:
-        """A bound websocket instrument: `websocket_open`, `_connections` or `_duration`."""
+        """Bind a websocket instrument: `websocket_open`, `_connections` or `_duration`."""
         return bound_method(getattr(self.instruments, name), self.naming.connection(connection))
 
     def messages(self, connection: Connection, direction: str) -> RecordAmount:
-        """The bound counter of a websocket's messages."""
+        """Bind the counter of a websocket's messages."""
         return bound_method(self.instruments.websocket_messages, self.naming.message(connection, direction))
 
     def disown(self, family: str) -> bool:
-        """Stop recording a family that somebody else defines.
+        """Stop recording a family that the application defines.
+
+        Requests in progress still end on the series with which they began.
 
         Args:
             family: Its exposed name, as in `naming.families`.
 
         Returns:
-            Whether it was ours and recorded.
+            Whether the family was recorded here.
         """
         names = [name for name, ours in self.naming.families.items() if ours == family]
         recorded = [name for name in names if getattr(self.instruments, name) is not None]
@@ -218,7 +224,7 @@ class Observer:
         return bool(recorded)
 
     def failed(self, where: str, error: Exception) -> None:
-        """Log an error once, or raise it where it is not ours or the observer is strict."""
+        """Log an error once; raise it if the observer is strict, or if a signal handler has raised it."""
         raise_interruption(error)
         if self.is_strict:
             raise error
@@ -237,6 +243,7 @@ class Observer:
             own = dict(zip(self.extra.names, extra, strict=True))
             total, measured = own | total, own | measured
         if outcome.route is not None and not entry.served:
+            # A route answers this method: from now on, requests in progress have its name, not `_OTHER`.
             entry.served = True
             self._bind_active(entry)
         if self._remembered >= REMEMBERED:

@@ -1,6 +1,6 @@
-"""Tell whether the client has gone, where the server lets us look.
+"""Asks a request's connection whether the client has disconnected, where the server gives access to it.
 
-A response that nobody waits for is still produced, and most servers throw it away without a word.
+An application still answers a request whose client has gone; most servers discard the response silently.
 """
 
 from __future__ import annotations
@@ -14,35 +14,37 @@ from enum import Enum
 from typing import Any
 
 PATIENCE_S = 0.05
-"""A client is not looked after that waited for a shorter time: looking costs microseconds."""
+"""Only requests that take longer are checked: a check costs system calls, and few clients leave sooner."""
 
 _FLAGS = ("disconnected", "_closed")
-"""What uvicorn's and gunicorn's owners of `receive` call it; hypercorn's is a queue, or trio's channel."""
+"""The attributes of the object that owns `receive`, in uvicorn and gunicorn; hypercorn's is a queue (asyncio)
+or a channel (trio)."""
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 _DISCONNECTS = frozenset({"http.disconnect", "websocket.disconnect"})
 _SIOCOUTQ = 0x5411
+"""Linux' request for the number of bytes that are not yet acknowledged, which `socket` has no name for."""
 _QUIETLY = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
 _PEEK = socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)
 
 
 class Peer(Enum):
-    """What a WSGI request's connection says of its client."""
+    """The state of a client, as its connection shows it."""
 
     UNSEEN = 0
-    """The server does not let us look."""
+    """The server gives no access to the connection."""
     THERE = 1
     SILENT = 2
-    """It will send no more: it has gone, or it only waits for its answer. The answer will tell."""
+    """It has shut down its sending side: it has gone, or only waits for the answer. Sending that decides."""
     GONE = 3
 
 
 def peer_of(environ: Mapping[str, Any], is_answered: bool = False) -> Peer:
-    """Look at the client of a WSGI request.
+    """Check the client of a WSGI request.
 
     Args:
-        environ: The request's.
-        is_answered: Whether all of the response was sent: then a client that is silent has acknowledged it,
-            or it is gone.
+        environ: The environ of the request.
+        is_answered: Whether the whole response was sent. Then a client that has shut down its sending side
+            counts as gone unless it has acknowledged the response.
     """
     for key in _SOCKETS:
         connection = environ.get(key)
@@ -55,8 +57,9 @@ def asgi_has_left(receive: Any, waiting: list[MutableMapping[str, Any]]) -> bool
     """Whether the client of an ASGI request has gone; None where that cannot be seen.
 
     Args:
-        receive: The server's callable: its owner knows.
-        waiting: Takes what had to be received to find out; give it to the application before anything else.
+        receive: The server's callable; the object that it is bound to has the state.
+        waiting: Gets messages that had to be taken from the server's queue; the application must receive
+            them before any other.
     """
     owner = getattr(receive, "__self__", None)
     for flag in _FLAGS:
@@ -66,14 +69,17 @@ def asgi_has_left(receive: Any, waiting: list[MutableMapping[str, Any]]) -> bool
     take = getattr(owner, "get_nowait", None) or getattr(owner, "receive_nowait", None)
     if take is None:
         return None
-    with suppress(Exception):  # each has an exception of its own for "nothing there"
+    with suppress(Exception):  # each library has its own exception for an empty queue
         while True:
             waiting.append(take())
     return any(message["type"] in _DISCONNECTS for message in waiting)
 
 
 def _look(connection: Any, is_answered: bool) -> Peer:
-    """Peek through a socket of our own on the same descriptor: gevent's would wait, TLS's would refuse."""
+    """Peek at the connection, through a plain socket object on the same file descriptor.
+
+    The server's own object may be gevent's, whose `recv` waits, or TLS's, which refuses to peek.
+    """
     if _PEEK == socket.MSG_PEEK:
         return Peer.UNSEEN
     try:
@@ -95,11 +101,11 @@ def _look(connection: Any, is_answered: bool) -> Peer:
     except OSError:
         return Peer.UNSEEN
     finally:
-        view.detach()
+        view.detach()  # the descriptor is the server's
 
 
 def _is_reset(view: _socket.socket) -> bool:
-    """Send nothing: the system refuses even that where the other side will not read."""
+    """Whether the client has reset the connection: the kernel then refuses even to send no bytes."""
     try:
         view.send(b"", _QUIETLY)
     except BlockingIOError:
@@ -110,7 +116,7 @@ def _is_reset(view: _socket.socket) -> bool:
 
 
 def _has_unacknowledged(view: _socket.socket) -> bool:
-    """Whether bytes of the answer wait to be acknowledged; nothing tells where the system is not Linux."""
+    """Whether bytes of the answer are not acknowledged yet; false where the system is not Linux."""
     if sys.platform != "linux":
         return False
     import fcntl

@@ -1,8 +1,8 @@
-"""What stands before an application's own path: WSGI's SCRIPT_NAME and ASGI's root_path mean the same.
+"""Splits the prefix of an application's path: WSGI's SCRIPT_NAME or ASGI's root_path.
 
-Of a prefix, the part that the process itself mounts (a dispatcher, a `Mount`) belongs to the endpoint. What
-comes from outside (the server's setting, a proxy's header, `FastAPI(root_path=…)`) is the root: the
-conventions name a route with it, the classic profile without it.
+The part that the process itself mounts (a dispatcher, a `Mount`) belongs to the endpoint. The part from
+outside (the server's setting, a proxy's header, `FastAPI(root_path=…)`) is the root: the semantic conventions
+name a route with it, the classic profile without it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from urllib.parse import unquote
 from otel_obs.settings import process_environment
 
 MOUNT = "/{mount}"
-"""Stands for a path prefix that is no template and may be anything."""
+"""The label for a prefix that has no template and no bounded set of values."""
 
 MOST_MOUNTS = 32
-"""Applications are mounted at a few places; a dispatcher that has one for each customer has no bound."""
+"""How many mounts keep their own name: a dispatcher with a mount for each customer has no bound."""
 
 _mounts: dict[str, str] = {}
 
 
 class Prefix(NamedTuple):
-    """A prefix in its two parts."""
+    """The two parts of a prefix."""
 
     root: str = ""
     mount: str = ""
@@ -37,7 +37,7 @@ def wsgi_prefix(environ: Mapping[str, Any]) -> Prefix:
     """The prefix of a WSGI application.
 
     Args:
-        environ: The environ that the application got.
+        environ: The environ with which the application was called.
     """
     script: str = environ.get("SCRIPT_NAME", "")
     if not script:
@@ -49,11 +49,11 @@ def wsgi_prefix(environ: Mapping[str, Any]) -> Prefix:
 
 
 def asgi_prefix(scope: Mapping[str, Any], given: Mapping[str, Any]) -> Prefix:
-    """The prefix of an ASGI application, before the mounts that Starlette tells of.
+    """The prefix of an ASGI application, without the mounts that Starlette's routes have.
 
     Args:
-        scope: The scope that the application's router got.
-        given: The scope that came from the server; often the same.
+        scope: The scope with which the application's router was called.
+        given: The scope from the server; often the same object.
     """
     base: str = scope.get("app_root_path", scope.get("root_path", ""))
     if scope is given or not base:
@@ -61,7 +61,7 @@ def asgi_prefix(scope: Mapping[str, Any], given: Mapping[str, Any]) -> Prefix:
     root: str = given.get("app_root_path", given.get("root_path", ""))
     if base == root or not base.startswith(root):
         return Prefix(base)
-    # A layer in between has put something there: a dispatcher, a header, or the application's setting.
+    # A middleware in between has extended it: a dispatcher, a proxy's header, or the application's setting.
     is_setting = getattr(scope.get("app"), "root_path", None) == base
     is_received = given.get("path", "").startswith(base)
     return Prefix(base) if is_setting or not is_received else Prefix(root, _known(base[len(root) :]))
@@ -77,12 +77,12 @@ def _known(mount: str) -> str:
 
 @cache
 def _server_prefix() -> str:
-    """Where gunicorn and CGI are told what the application's prefix is."""
+    """The prefix from the environment variable of gunicorn and CGI."""
     return process_environment().get("SCRIPT_NAME", "").rstrip("/")
 
 
 def _is_received(environ: Mapping[str, Any], script: str) -> bool:
-    """Whether *script* is part of the path that the server got, or a proxy's header brought it."""
+    """Whether *script* is part of the path that the server received; else a proxy's header has set it."""
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw is None:
         return "werkzeug.proxy_fix.orig" not in environ

@@ -1,4 +1,4 @@
-"""What a request's facts are called: the classic profile, and OpenTelemetry's semantic conventions."""
+"""The attribute names of requests: the classic profile, and OpenTelemetry's semantic conventions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 OTHER = "_OTHER"
 UNMATCHED = "__unmatched__"
-"""The endpoint of what no route matched."""
+"""The endpoint of a request that no route matched: it was refused with a 3xx or 4xx status."""
 UNKNOWN = "__unknown__"
-"""The endpoint of what was answered, by a route that nobody tells, or by none."""
+"""The endpoint of a request that was answered otherwise, where the framework tells no route."""
 USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 KNOWN_METHODS = USUAL_METHODS | {"CONNECT", "QUERY", "TRACE"}
 
@@ -18,10 +18,10 @@ ProfileLabels = dict[str, Any]
 
 
 class Outcome(NamedTuple):
-    """What became of one request.
+    """How one request ended.
 
-    `route` is the template that matched, None where none did; `root` is what stands before it (the server's
-    root path). `status` is what the request came to, 499 for a client that left and 500 for an exception;
+    `route` is the template that matched, None where none did; `root` is the root path before it. `status` is
+    the outcome: 499 for a client that disconnected, 500 for an exception, else the status that was sent.
     `sent` is the status that was sent, None where none was. `error_type` is set where an exception or a
     disconnect ended the request.
     """
@@ -65,22 +65,22 @@ class Profile(Protocol):
         """Whether the exception that ended a request is an attribute of it."""
 
     def active(self, method: str, scheme: str, served: bool) -> ProfileLabels:
-        """Of a request in progress; *served* tells whether a route has ever answered that method."""
+        """Attributes of a request in progress; *served*: whether a route has ever answered that method."""
 
     def total(self, outcome: Outcome) -> ProfileLabels:
-        """Of the counter."""
+        """Attributes of the counter of requests."""
 
     def measured(self, outcome: Outcome) -> ProfileLabels:
-        """Of durations and sizes."""
+        """Attributes of durations and sizes."""
 
     def connection(self, connection: Connection) -> ProfileLabels:
-        """Of a websocket."""
+        """Attributes of a websocket."""
 
     def message(self, connection: Connection, direction: str) -> ProfileLabels:
-        """Of a websocket's messages; *direction* is `in` or `out`."""
+        """Attributes of a websocket's messages; *direction* is `in` or `out`."""
 
     def error(self, error_type: str, component: str) -> ProfileLabels:
-        """Of an exception that nobody handled."""
+        """Attributes of an unhandled exception."""
 
 
 CLASSIC_FAMILIES: Mapping[str, str] = {
@@ -107,7 +107,7 @@ SEMCONV_FAMILIES: Mapping[str, str] = {
 
 
 def _is_refusal(status: int) -> bool:
-    """Whether a status can tell that nothing is here: a success or a failure cannot."""
+    """Whether a status can mean that no route matched: a redirect or a client error, but not 499."""
     return 300 <= status < 499
 
 
@@ -115,8 +115,8 @@ def _is_refusal(status: int) -> bool:
 class ClassicProfile:
     """`method`, `endpoint`, `status_code`.
 
-    A method that web applications seldom serve is `_OTHER` unless a route answered it: a scanner that tries
-    them all must not make a series of each.
+    An unusual method is `_OTHER` unless a route has answered it, so that a scanner which tries all methods
+    does not create a series for each.
     """
 
     families: Mapping[str, str] = field(default_factory=lambda: CLASSIC_FAMILIES)
@@ -125,15 +125,15 @@ class ClassicProfile:
     names_errors: bool = False
 
     def active(self, method: str, scheme: str, served: bool) -> ProfileLabels:
-        """Of a request in progress."""
+        """Attributes of a request in progress."""
         return {"method": method if served or method in ("GET", "POST") else OTHER}
 
     def total(self, outcome: Outcome) -> ProfileLabels:
-        """Of the counter."""
+        """Attributes of the counter of requests."""
         return {**self.measured(outcome), "status_code": str(outcome.status)}
 
     def measured(self, outcome: Outcome) -> ProfileLabels:
-        """Of durations and sizes."""
+        """Attributes of durations and sizes."""
         route = outcome.route
         if route is None:
             method = outcome.method if outcome.method in USUAL_METHODS else OTHER
@@ -141,24 +141,24 @@ class ClassicProfile:
         return {"method": outcome.method, "endpoint": route}
 
     def connection(self, connection: Connection) -> ProfileLabels:
-        """Of a websocket."""
+        """Attributes of a websocket."""
         route, code = connection.route, connection.close_code
         is_refused = len(code) == 3 and _is_refusal(int(code))
         labels = {"endpoint": (UNMATCHED if is_refused else UNKNOWN) if route is None else route}
         return {**labels, "close_code": connection.close_code} if connection.close_code else labels
 
     def message(self, connection: Connection, direction: str) -> ProfileLabels:
-        """Of a websocket's messages."""
+        """Attributes of a websocket's messages."""
         return {**self.connection(connection), "direction": direction}
 
     def error(self, error_type: str, component: str) -> ProfileLabels:
-        """Of an exception that nobody handled."""
+        """Attributes of an unhandled exception."""
         return {"error_type": error_type, "component": component}
 
 
 @dataclass(frozen=True)
 class SemconvProfile(ClassicProfile):
-    """The attributes of OpenTelemetry's stable HTTP conventions; only what was sent is a status.
+    """The attributes of OpenTelemetry's stable HTTP conventions; the status is the one that was sent.
 
     Source: OpenTelemetry semantic conventions, HTTP metrics, `http.server.request.duration`.
     """
@@ -169,15 +169,15 @@ class SemconvProfile(ClassicProfile):
     names_errors: bool = True
 
     def active(self, method: str, scheme: str, served: bool) -> ProfileLabels:
-        """Of a request in progress."""
+        """Attributes of a request in progress."""
         return {"http.request.method": method, "url.scheme": scheme}
 
     def total(self, outcome: Outcome) -> ProfileLabels:
-        """Of the counter: a count of the durations."""
+        """Attributes of the counter: those of the durations, as it counts them."""
         return self.measured(outcome)
 
     def measured(self, outcome: Outcome) -> ProfileLabels:
-        """Of durations and sizes."""
+        """Attributes of durations and sizes."""
         labels: ProfileLabels = {"http.request.method": outcome.method, "url.scheme": outcome.scheme}
         if outcome.version:
             labels["network.protocol.version"] = outcome.version
@@ -189,12 +189,12 @@ class SemconvProfile(ClassicProfile):
         return {**labels, "error.type": error_type} if error_type else labels
 
     def connection(self, connection: Connection) -> ProfileLabels:
-        """Of a websocket; the conventions have none, so these are named by their rules."""
+        """Attributes of a websocket: the conventions define none, so these follow their rules."""
         labels: ProfileLabels = {"url.scheme": connection.scheme}
         if connection.route is not None:
             labels["http.route"] = connection.root + connection.route
         return {**labels, "websocket.close_code": connection.close_code} if connection.close_code else labels
 
     def message(self, connection: Connection, direction: str) -> ProfileLabels:
-        """Of a websocket's messages."""
+        """Attributes of a websocket's messages."""
         return {**self.connection(connection), "websocket.direction": direction}

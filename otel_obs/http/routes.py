@@ -1,7 +1,7 @@
-"""The template of the route that a framework matched, read from where the framework left it.
+"""Reads the template of the matched route from the scope or environ, where the framework has left it.
 
-Nothing is matched again, so that the cost does not grow with the number of routes. Frameworks are known by
-the shape of what they leave behind; none is imported.
+Routes are not matched a second time, so the cost does not grow with their number. Frameworks are recognised
+by the keys and attributes that they leave; none is imported.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from otel_obs.http.prefixes import MOUNT
 
 REMEMBERED = 1024
 ALONE = "otel_obs.route"
-"""The key of the scope that holds the route which is the application by itself, in a tuple."""
+"""The key of the scope for a route object that serves as the whole application; the value is a tuple."""
 
+# Caches. An entry holds the list of routes, so that its id is not reused, and the list's length at that time:
+# another length means that routes were added since.
 _mounts: dict[tuple[int, str], tuple[Sequence[Any], int, Mounted]] = {}
 _by_endpoint: dict[int, tuple[Sequence[Any], int, dict[int, list[Any]]]] = {}
 
 Served = tuple[Mapping[str, Any], str]
-"""The environ that a WSGI application got, and the rule that it matched there."""
+"""The environ with which a WSGI application was called, and the rule that it matched."""
 
 wsgi_sources: list[Callable[[object], Served | None]] = []
-"""Of each WSGI framework: tells what it serves right now, given the request's `Outer`; None for nothing."""
+"""A function for each WSGI framework: given the request's `Outer`, it returns the route in use, or None."""
 
 
 class Mounted(NamedTuple):
-    """Where the mounts of a path lead: their templates joined, and the innermost one."""
+    """The mounts of a path: their templates joined, and the innermost mount."""
 
     prefix: str = ""
     innermost: Any = None
@@ -36,9 +38,9 @@ def asgi_route(scope: Mapping[str, Any], has_wsgi: bool = False, rule: str | Non
     """The path format of the route that Starlette, FastAPI or Litestar matched, after its mounts.
 
     Args:
-        scope: The scope that the innermost router got, after the request.
-        has_wsgi: Whether a WSGI application inside has matched the rest.
-        rule: What it matched, or what a framework told that leaves nothing in the scope.
+        scope: The scope with which the innermost router was called, after the request.
+        has_wsgi: Whether a WSGI application inside has matched the rest of the path.
+        rule: The rule of that application, or of a framework that leaves none in the scope.
     """
     endpoint = scope.get("endpoint")
     if endpoint is None:
@@ -57,7 +59,7 @@ def asgi_route(scope: Mapping[str, Any], has_wsgi: bool = False, rule: str | Non
 
 
 def _without_endpoint(scope: Mapping[str, Any]) -> str | None:
-    """What a routing object leaves that names no endpoint."""
+    """The template from a routing object that sets no `endpoint` in the scope."""
     template: str | None = scope.get("path_template") or _frontend(scope)
     if template is None and "path_template" not in scope:
         template = _path_format(scope.get("route")) or None
@@ -65,7 +67,7 @@ def _without_endpoint(scope: Mapping[str, Any]) -> str | None:
 
 
 def _frontend(scope: Mapping[str, Any]) -> str | None:
-    """FastAPI's `frontend()`: it leaves how much of the path lies below where it serves its files."""
+    """The template of FastAPI's `frontend()`, which leaves the part of the path below its mount point."""
     below = (scope.get("fastapi") or {}).get("frontend_path")
     if below is None:
         return None
@@ -76,9 +78,9 @@ def _frontend(scope: Mapping[str, Any]) -> str | None:
 
 
 def match_again(scope: Mapping[str, Any]) -> str | None:
-    """The path format of the route that matches: for a routing object that has answered and left nothing.
+    """Match the path again, for a routing object that has answered and left nothing in the scope.
 
-    The cost grows with the number of routes, so ask only about a request that some route has answered.
+    The cost grows with the number of routes, so call it only for a request that a route has answered.
     """
     if "endpoint" in scope or "router" not in scope:
         return None
@@ -92,7 +94,7 @@ def match_again(scope: Mapping[str, Any]) -> str | None:
 def declares(owner: Any, path: str) -> bool:
     """Tell whether a Starlette application has a route or a mount of exactly *path*.
 
-    A route with parameters that *path* happens to match is none: a catch-all is not about it.
+    A route with parameters, such as a catch-all, does not count, although it matches *path*.
     """
     wanted = path.rstrip("/")
     return any(str(getattr(route, "path", None)).rstrip("/") == wanted for route in _flat(_routes(owner)))
@@ -111,7 +113,7 @@ def _matched(scope: Mapping[str, Any], endpoint: Any, mounted: Mounted) -> str |
     route = scope.get("route")
     included = scope.get("fastapi")
     if included:
-        # Since FastAPI 0.137 a route that was included under a prefix does not know its prefix.
+        # Since FastAPI 0.137, the path of an included route lacks the prefix; this context has it.
         context = included.get("effective_route_context")
         if context is not None and (context.original_route is route or context.endpoint is endpoint):
             return _path_format(context.starlette_route or context)
@@ -130,7 +132,7 @@ def _matched(scope: Mapping[str, Any], endpoint: Any, mounted: Mounted) -> str |
 
 
 def _find(routes: Sequence[Any], endpoint: Any, scope: Mapping[str, Any]) -> Any:
-    """The route of *endpoint*; Starlette before 1.0 tells only the endpoint."""
+    """Find the route of *endpoint*: before Starlette 1.0, the scope has the endpoint only."""
     known = _by_endpoint.get(id(routes))
     if known is None or known[0] is not routes or known[1] != len(routes):
         if len(_by_endpoint) >= REMEMBERED:
@@ -148,10 +150,9 @@ def _find(routes: Sequence[Any], endpoint: Any, scope: Mapping[str, Any]) -> Any
 
 
 def _mounted(routes: Sequence[Any], consumed: str) -> Mounted:
-    """The mounts that *consumed*, the part of the path before the innermost one's, went through."""
+    """The mounts of *consumed*, the part of the path that the mounts have taken."""
     key = id(routes), consumed
     known = _mounts.get(key)
-    # Another application's routes may have taken the place of those that were here; and routes are added.
     if known is None or known[0] is not routes or known[1] != len(routes):
         if len(_mounts) >= REMEMBERED:
             _mounts.clear()
@@ -181,7 +182,7 @@ def _is_mount(route: Any) -> bool:
 
 
 def _flat(routes: Sequence[Any], through_hosts: bool = True) -> Iterator[Any]:
-    """Every route, those of included routers with their prefix; a host takes nothing from the path."""
+    """Every route, with those of included routers and, as a `Host` does not change the path, of hosts."""
     for route in routes:
         if hasattr(route, "effective_route_contexts"):
             yield from (context.starlette_route or context for context in route.effective_route_contexts())
@@ -192,7 +193,7 @@ def _flat(routes: Sequence[Any], through_hosts: bool = True) -> Iterator[Any]:
 
 
 def _routes(owner: Any) -> Sequence[Any]:
-    """The routes of an application, also of one that middleware wraps."""
+    """The routes of an application, also if middleware wraps it."""
     for _ in range(20):
         routes: Sequence[Any] | None = getattr(owner, "routes", None)
         if routes:
@@ -202,7 +203,7 @@ def _routes(owner: Any) -> Sequence[Any]:
 
 
 def _outermost(scope: Mapping[str, Any]) -> Sequence[Any]:
-    """The routes of the outermost router, or the route that is the application by itself."""
+    """The routes of the outermost router, or the one route that serves as the whole application."""
     alone: Sequence[Any] | None = scope.get(ALONE)
     return _routes(scope.get("router")) if alone is None else alone
 

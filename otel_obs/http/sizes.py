@@ -1,4 +1,4 @@
-"""How many bytes a body has: declared in a header, or counted on its way."""
+"""The size of a body in bytes: declared in a header, or counted as it is read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def declared_bytes_raw(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
 
 
 def body_bytes(message: Mapping[str, Any], declared: int | None) -> int:
-    """The size of what a server sends of a file by itself, as `pathsend` and `zerocopysend` have it.
+    """The size of a file, or of its part, that the server sends itself: `pathsend` and `zerocopysend`.
 
     Args:
         message: The ASGI message.
         declared: The response's Content-Length.
 
     Returns:
-        Bytes; 0 where nothing tells.
+        Bytes; 0 where the size cannot be found out.
     """
     size: int
     count: int | None = message.get("count")
@@ -59,7 +59,7 @@ def _length(value: str | bytes) -> int | None:
 
 
 class CountingInput:
-    """A WSGI request's body whose length nobody declared, counted as the application reads it."""
+    """Counts the bytes of a WSGI request's body without Content-Length, as the application reads them."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -81,7 +81,7 @@ class CountingInput:
         return map(self._counted, self._stream)
 
     def __getattr__(self, name: str) -> Any:
-        """What only some servers' streams have, counted where it reads."""
+        """Look up methods that only some servers' streams have, and count in those that read."""
         attribute = getattr(self._stream, name)
         if name == "read1":
             return lambda *size: self._counted(attribute(*size))

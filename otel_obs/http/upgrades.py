@@ -1,6 +1,6 @@
-"""Websockets of WSGI applications: the packages that upgrade a request tell of it, and when it is over.
+"""Websockets of WSGI applications, measured by replacing methods of the packages that upgrade a request.
 
-Each is changed where a connection is accepted, so that a request becomes a connection then, not at its end.
+The method that accepts a connection is replaced, so that an open connection is counted as one while it lasts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _changes = Replacements()
 
 
 def watch_simple_websocket(module: Any) -> None:
-    """Of simple-websocket, on which flask-sock and Flask-SocketIO are built.
+    """Measure simple-websocket, on which flask-sock and Flask-SocketIO are built.
 
     Args:
         module: `simple_websocket.ws`.
@@ -26,7 +26,7 @@ def watch_simple_websocket(module: Any) -> None:
 
 
 def watch_gevent_websocket(module: Any) -> None:
-    """Of gevent-websocket, which has accepted before the application is called.
+    """Measure gevent-websocket, which accepts a connection before the application is called.
 
     Args:
         module: `geventwebsocket.websocket`.
@@ -39,14 +39,14 @@ def watch_gevent_websocket(module: Any) -> None:
 
 
 def restore() -> None:
-    """Leave the packages as they were."""
+    """Put the original methods back."""
     _changes.undo()
 
 
 def note_acceptance(exchange: WsgiExchange, environ: Any) -> None:
     """Note that the server has accepted a connection before it called the application.
 
-    It becomes one when it is first used: by then it is known which route serves it.
+    The request counts as a websocket from its first use on: only then is its route known.
     """
     exchange.is_special = True
     exchange.upgraded = environ[_ENDING] = _GeventEnding(environ["wsgi.websocket"])
@@ -72,17 +72,17 @@ def _accepting(init: Callable[..., None]) -> Callable[..., None]:
 
 
 class _SimpleEnding:
-    """Knows how a connection of simple-websocket ends."""
+    """Finds out how a connection of simple-websocket ends."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
         self._ours = ""
         self.is_broken = False
-        """Whether something could not be sent."""
+        """Whether a message could not be sent."""
 
     def closing(self, close: Callable[..., None]) -> Callable[..., None]:
         def closing(reason: Any = None, message: Any = None) -> None:
-            close(reason, message)  # raises where the other side was first
+            close(reason, message)  # raises if the client has closed first; then its code counts
             self._ours = self._ours or str(int(reason or 1000))
 
         return closing
@@ -98,7 +98,7 @@ class _SimpleEnding:
         state = getattr(getattr(server.ws, "state", None), "name", "")
         if state == "OPEN":
             return str(ABNORMAL)
-        # Of its own accord the package closes only for a message that is too long.
+        # The application did not close (`_ours`); the package itself does so only after too long a message.
         return str(TOO_BIG) if state == "LOCAL_CLOSING" else client_code(int(server.close_reason))
 
 
@@ -126,7 +126,7 @@ def _counting_received(receive: Callable[..., Any], talk: Talk) -> Callable[...,
 
 
 class _GeventEnding:
-    """Knows how a connection of gevent-websocket ends."""
+    """Finds out how a connection of gevent-websocket ends."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -134,22 +134,22 @@ class _GeventEnding:
         self.reader: object = None
         """The greenlet that waits for a message."""
         self.is_broken = False
-        """Whether something could not be sent."""
+        """Whether a message could not be sent."""
 
     def note(self, code: str) -> None:
-        """Note a close code; the first is the one that counts."""
+        """Note a close code; the first one counts."""
         self._code = self._code or code
 
     def is_over(self) -> bool:
         return self.is_broken or bool(self._connection.closed)
 
     def close_code(self) -> str:
-        # What is open at the end is closed by the server, in the ordinary way.
+        # The server closes a connection that is still open, with the code 1000.
         return self._code or str(ABNORMAL if self.is_over() else 1000)
 
 
 def _used(connection: Any) -> tuple[_GeventEnding | None, Talk | None]:
-    """What watches a connection that is used now; None where nothing does, and when it is closed."""
+    """The ending and the talk of a connection that is being used; None where it is not measured or closed."""
     environ = connection.environ or {}
     exchange, ending = environ.get(MARK), environ.get(_ENDING)
     if ending is None or type(exchange) is not WsgiExchange:
@@ -195,7 +195,7 @@ def _receiving(receive: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _learning(handle_close: Callable[..., Any]) -> Callable[..., Any]:
-    """The client has sent a close frame: two bytes of its payload are the code."""
+    """Note the code of the client's close frame: the first two bytes of its payload."""
 
     def learning(self: Any, header: Any, payload: Any) -> Any:
         ending = (self.environ or {}).get(_ENDING)
@@ -212,7 +212,8 @@ def _closing(close: Callable[..., Any]) -> Callable[..., Any]:
     def closing(self: Any, code: int = 1000, message: Any = b"") -> Any:
         ending = None if self.closed else (self.environ or {}).get(_ENDING)
         if ending is not None:
-            # A connection that broke while a message was waited for is closed with the ordinary code.
+            # Called by the greenlet that is waiting for a message: the package closes a broken connection,
+            # also with the code 1000.
             is_broken = code == 1000 and ending.reader is getcurrent()
             ending.note(str(ABNORMAL if is_broken else code))
         return close(self, code, message)

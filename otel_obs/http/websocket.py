@@ -1,4 +1,4 @@
-"""Measure a websocket: a connection, not a request."""
+"""Measures websockets of ASGI applications, as connections and not as requests."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from otel_obs.sdk.fused import RecordAmount
 
 NO_STATUS, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1005, 1006, 1009, 1011
 REJECTED = 403
-"""What a server answers to a handshake that the application closes."""
+"""The status with which a server answers a handshake that the application closes."""
 
 
 class Talk:
-    """Records one websocket that is open.
+    """Records one websocket.
 
-    Its close code is the one that was sent first, by either side.
+    Its close code is the first one that either side sent.
 
     Args:
         observer: Records it.
-        close_code: Tells the code at the end; "" where it does not know.
+        close_code: Returns the code at the end; "" where it is unknown.
     """
 
     __slots__ = ("_accepted_s", "_close_code", "_observer", "_open", "received", "sent")
@@ -52,7 +52,7 @@ class Talk:
         return self._accepted_s > 0
 
     def open(self, connection: Callable[[], Connection]) -> None:
-        """The handshake is accepted."""
+        """Record that the handshake was accepted."""
         try:
             opened = connection()
             self.received = self._observer.messages(opened, "in")
@@ -64,11 +64,11 @@ class Talk:
         self._accepted_s = perf_counter()
 
     def end(self, connection: Callable[[str], Connection], code: str = "") -> None:
-        """The connection is over, or was refused.
+        """Record that the connection has ended, or was refused.
 
         Args:
             connection: Describes it, given the close code.
-            code: What it ended with, if that is not what was sent.
+            code: The close code, if it differs from the one that was sent.
         """
         try:
             if self._accepted_s:
@@ -84,8 +84,8 @@ class Talk:
 class WebSocket:
     """One websocket of an ASGI application.
 
-    For a handshake that was refused, the close code is the HTTP status. A code that only the client chose is
-    `_OTHER` unless the protocol defines it.
+    The close code of a refused handshake is the HTTP status. A code from the client is `_OTHER` unless the
+    protocol defines it, so that clients cannot create any number of series.
     """
 
     environ: Any = None
@@ -122,7 +122,7 @@ class WebSocket:
         scope[MARK] = self
 
     async def receive(self) -> AsgiMessage:
-        """Pass the client's messages on."""
+        """Return the client's next message to the application."""
         message = await self._receive()
         kind = message["type"]
         if kind == "websocket.receive":
@@ -133,7 +133,7 @@ class WebSocket:
         return message
 
     async def send(self, message: AsgiMessage) -> None:
-        """Pass the application's messages on."""
+        """Forward a message to the server."""
         kind = message["type"]
         if kind == "websocket.send":
             await self._send(message)
@@ -149,14 +149,14 @@ class WebSocket:
             self._talk.open(self._connection)
 
     def returned(self) -> None:
-        """The application has returned; the server closes what it left open."""
+        """Record that the application has returned; the server closes a connection that is still open."""
         self._end("1000" if self._talk.is_open else str(REJECTED))
         error = self._error
         if error is not None and not (comes_of_leaving(error) and self._has_left):
             self._observer.count_error(error)
 
     def fail(self, error: BaseException) -> None:
-        """The application raised; whether the client has left is asked of the connection."""
+        """Record that the application raised, perhaps only as the client has disconnected."""
         if comes_of_leaving(error) and self._is_left(error):
             self._end(str(ABNORMAL))
             return
@@ -179,7 +179,7 @@ class WebSocket:
         self._routed = self._scope
 
     def note_error(self, error: BaseException) -> None:
-        """A framework has caught what nobody handled, and closes the connection itself."""
+        """Note an unhandled exception that the framework caught, before it closes the connection."""
         self._error = error
 
     def enter(self, environ: Mapping[str, Any]) -> None:
@@ -189,15 +189,15 @@ class WebSocket:
         """Do nothing: no WSGI application serves a websocket of ASGI."""
 
     def match(self, carrier: Mapping[str, Any], template: str) -> None:
-        """A framework has told what it matched: it leaves nothing in the scope."""
+        """Note the route template that a framework reports, as it leaves none in the scope."""
         self._rule = template
 
     def route_in(self, scope: Any) -> None:
-        """A router inside matches in this scope, which may be a copy."""
+        """Note the scope, possibly a copy, in which a router inside matches."""
         self._routed = scope
 
     def note_span(self, span: Span) -> None:
-        """Do nothing: the span of a connection is still the current one when it ends."""
+        """Do nothing: a connection's span is still current when the connection is recorded."""
 
     def _connection(self, code: str = "") -> Connection:
         observer, scope = self._observer, self._routed

@@ -1,4 +1,4 @@
-"""Measure a WSGI application."""
+"""The middleware that measures a WSGI application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REASONS = {
 
 
 def answer_to(scrape: Scrape, environ: WSGIEnvironment) -> PartedAnswer:
-    """What *scrape* answers to a request, with the length of its body."""
+    """Have *scrape* answer a request, and add the Content-Length."""
     steps = scrape.steps(
         ScrapeRequest(
             environ["REQUEST_METHOD"],
@@ -48,13 +48,16 @@ def answer_to(scrape: Scrape, environ: WSGIEnvironment) -> PartedAnswer:
 
 
 IsOwnPath = Callable[[str], bool]
-"""Tells whether the application itself has a route of that path."""
+"""Called with a path; true if the application itself has a route of exactly that path."""
 
 
 def serve_inside(
     outer: Outer, environ: WSGIEnvironment, start_response: StartResponse, app: WSGIApplication
 ) -> Iterable[bytes]:
-    """Serve a request that a layer around measures: when it is answered, what was matched is still known."""
+    """Serve a request that an outer middleware measures, and have it read the route at `start_response`.
+
+    After its answer, the framework has forgotten the route.
+    """
     if outer.is_done:
         return app(environ, start_response)
     outer.enter(environ)
@@ -74,9 +77,8 @@ class WsgiMiddleware:
         observer: Records the requests.
         scrape: Answers scrapes; None serves none.
         exclude: Requests that are not measured; None takes the observer's.
-        owns: A path that the application has itself is left to it, and is not measured.
-        match: Finds the route of a request again: asked only where an exception has made the framework
-            forget it.
+        owns: Called with a path of the scrape; true leaves the request to the application, unmeasured.
+        match: Matches a request again; called only if an exception has made the framework forget the route.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class WsgiMiddleware:
         observer.has_wsgi = True
 
     def end(self) -> None:
-        """Let every request pass: what has recorded and answered is no more, and the layer stays around."""
+        """Pass every request through from now on: after `shutdown`, the server still calls the middleware."""
         self.scrape, self._scrape_paths = None, frozenset()
         self._exclude, self._has_exclusions = Exclusion((), lambda carrier: True), True
 
@@ -110,12 +112,12 @@ class WsgiMiddleware:
         start_response: StartResponse,
         app: WSGIApplication | None = None,
     ) -> Iterable[bytes]:
-        """Serve one request; measure it, unless a layer around does already.
+        """Serve one request; measure it, unless an outer middleware does.
 
         Args:
             environ: The server's.
             start_response: The server's.
-            app: What to call in place of the middleware's application.
+            app: A callable to serve instead of the middleware's application.
         """
         exchange = self.begin(environ, start_response)
         if exchange is None:
@@ -131,14 +133,14 @@ class WsgiMiddleware:
         """Begin to measure.
 
         Returns:
-            None where nothing is measured here; then `pass_by` goes on. Otherwise an exchange: call the
-            application with its `start_response`, have it `attach` the result unless it can
-            `finish_in_memory`, or `fail`.
+            None where nothing is measured here; then call `pass_by`. Otherwise an exchange: call the
+            application with its `start_response`. If that raises, call `fail`; else return the result itself
+            if `finish_in_memory` is true, or what `attach` returns.
         """
         if MARK in environ:
             return None
         try:
-            # uWSGI forks without Python's hooks, unless it is told otherwise.
+            # uWSGI forks without running Python's fork hooks by default; this runs ours in the child.
             check_fork()
             path = environ.get("PATH_INFO", "")
             if self.observer.has_asgi or self._has_exclusions or path in self._scrape_paths:
@@ -159,7 +161,7 @@ class WsgiMiddleware:
             return None
 
     def fail(self, exchange: WsgiExchange, environ: WSGIEnvironment, error: BaseException) -> None:
-        """The application raised before it had answered."""
+        """Record that the application raised before it returned a response."""
         if exchange.route is None and self._match is not None:
             rule = self._match(environ)
             if rule is not None:
@@ -176,7 +178,7 @@ class WsgiMiddleware:
         return serve_inside(outer, environ, start_response, app)
 
     def _outer(self, environ: WSGIEnvironment, path: str) -> Outer | None:
-        """What measures the request, or stands for none doing so, if it is not we."""
+        """The outer request that measures this one, or `_SKIPPED` if it is not measured; else None."""
         outer = enclosing(environ) if self.observer.has_asgi else None
         if outer is not None:
             return outer

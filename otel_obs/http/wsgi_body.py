@@ -1,4 +1,4 @@
-"""What is asked of a WSGI application, and what it answers with: memory, a file, or a stream."""
+"""Inspects WSGI requests, and response bodies: in memory, a file, or a stream."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from otel_obs.http.observe import SERVER_ERROR
 
 CODES: dict[str, int] = {}
-"""The numbers of statuses: to parse one costs more than to look it up."""
+"""Status lines and their numbers: a lookup is cheaper than parsing."""
 
 _MOST_CODES = 500
 
 
 def status_code(status: str) -> int:
-    """The number of a WSGI status, which `CODES` has from then on."""
+    """Parse a WSGI status line, and add it to `CODES`."""
     try:
         code = int(status[:3])
     except (TypeError, ValueError):
@@ -26,9 +26,9 @@ def status_code(status: str) -> int:
 
 
 def in_memory(result: Any) -> Sequence[bytes] | None:
-    """The body, if all of it is there already: nothing need be put around it to see its end.
+    """The body, if it is complete in memory: then its iterator need not be wrapped to see its end.
 
-    Werkzeug hands out an iterator whose last callback is the response's `close`.
+    Werkzeug returns an iterator whose last callback is the `close` of the response object.
     """
     kind = type(result)
     if kind is not list and kind is not tuple:
@@ -46,10 +46,10 @@ def is_file(result: object, file_wrapper: Any) -> bool:
 
 
 def ended_with(file: Any, end: Callable[[BaseException | None], None]) -> bool:
-    """Have a file's `close` call *end*, with what kept the server from sending it.
+    """Have a file's `close` call *end*, with the exception that kept the server from sending it, if any.
 
     Returns:
-        False where it lets nobody know.
+        False where the object's `close` cannot be replaced.
     """
     close = getattr(file, "close", None)
 
@@ -69,11 +69,11 @@ def ended_with(file: Any, end: Callable[[BaseException | None], None]) -> bool:
 
 
 def declared_request_bytes(environ: Mapping[str, Any]) -> int | None:
-    """The size that a request's body is said to have."""
+    """The request's Content-Length; None where there is none or it is no number."""
     length = environ.get("CONTENT_LENGTH") or ""
     return int(length) if length.isdecimal() else None
 
 
 def asks_for_websocket(environ: Mapping[str, Any]) -> bool:
-    """Whether the client wants the connection to become a websocket."""
+    """Whether the client asks to upgrade the connection to a websocket."""
     return bool(environ.get("HTTP_UPGRADE", "").lower() == "websocket")

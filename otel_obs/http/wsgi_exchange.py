@@ -1,4 +1,4 @@
-"""One WSGI request and its response."""
+"""Measures one WSGI request and its response."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _GONE: WSGIEnvironment = {}
-"""Takes the environ's place when a request is over: in a cycle with it, only the collector could free it."""
+"""Replaces the environ when a request is over. The environ refers to the exchange (`MARK`): without breaking
+the cycle, only the garbage collector could free both."""
 _WITHOUT_BODY = frozenset({204, 304})
 
 
 class WsgiExchange:
-    """One request and its response; the server gets it as the response's body."""
+    """One request and its response; the server may get it as the response's iterable (`attach`)."""
 
-    # Defaults of the class: what only some requests set.
+    # Class attributes are the defaults of fields that few requests set: `begin` is on the hot path.
     is_done = is_special = False
     _is_silent = _is_whole = False
     upgraded: Ending | None = None
-    """How a websocket ends that the server has accepted before it called the application."""
+    """The ending of a websocket that the server has accepted before it called the application."""
     talk: WsgiTalk | None = None
-    """The websocket that the request has become."""
+    """The websocket that the request has become, if any."""
     _span: Span | None = None
     _error: BaseException | None = None
     route: str | None = None
@@ -51,7 +52,7 @@ class WsgiExchange:
     _result: Iterable[bytes] = ()
 
     def begin(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
-        """Begin to measure: not in `__init__`, which C would call, and that costs more."""
+        """Begin to measure. A method, not `__init__`: calling that through `type.__call__` is slower."""
         self._observer = observer
         self.environ = environ
         self._start_response = start_response
@@ -74,7 +75,7 @@ class WsgiExchange:
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        """Note the status on its way to the server."""
+        """Note the status, the headers and the route, and call the server's `start_response`."""
         self._status = body.CODES.get(status) or body.status_code(status)
         self._headers = headers
         for source in wsgi_sources:
@@ -97,10 +98,10 @@ class WsgiExchange:
         return counting
 
     def accept(self, ending: Ending) -> WsgiTalk | None:
-        """The request has become a websocket: it is no HTTP request any more.
+        """Turn the request into a websocket; it is not counted as an HTTP request.
 
         Returns:
-            The connection; None where the request is over or a websocket already.
+            The websocket; None where the request is over or a websocket already.
         """
         if self.is_done or self.talk is not None:
             return None
@@ -117,14 +118,14 @@ class WsgiExchange:
         return Connection(scheme, self._root, self.route, code)
 
     def note_error(self, error: BaseException) -> None:
-        """Note what will be counted with the request; ASGI applications answer with a 500 and raise then."""
+        """Note an exception, to be counted at the end; ASGI applications raise it after their 500."""
         if self.is_done and self._status >= SERVER_ERROR:
             self._observer.count_error(error)
         self._error = error
         self.is_special = True
 
     def enter(self, environ: Any) -> None:
-        """A layer inside may have got another environ."""
+        """Note the environ, possibly a copy, with which a middleware inside was called."""
         if not self.is_done:
             self.environ = environ
 
@@ -136,7 +137,7 @@ class WsgiExchange:
                 self.match(*served)
 
     def match(self, carrier: Mapping[str, Any], template: str) -> None:
-        """Note the route that an application inside has matched in the environ that it got."""
+        """Note the route that an application inside has matched in its environ *carrier*."""
         if self.is_done:
             return
         prefix = wsgi_prefix(carrier)
@@ -146,17 +147,17 @@ class WsgiExchange:
             self.is_special = True
 
     def route_in(self, scope: Any) -> None:
-        """Do nothing: an ASGI application inside tells what it has matched."""
+        """Do nothing: an ASGI application inside reports its route by `match`."""
 
     def note_span(self, span: Span) -> None:
-        """Note the request's span, which is over before the request is."""
+        """Note the request's span, for exemplars: it ends before the request is recorded."""
         self._span = span
 
     def finish_in_memory(self, result: Any) -> bool:
-        """Record what most requests are, the short way: all is there, nothing is special, all is known.
+        """Record a usual request the short way: body in memory, nothing special, outcome in the cache.
 
         Returns:
-            False where something is special; then nothing was recorded.
+            False for any other request; then nothing was recorded.
         """
         elapsed_s = perf_counter() - self._started_s
         try:
@@ -176,7 +177,7 @@ class WsgiExchange:
         return True
 
     def attach(self, result: Iterable[bytes]) -> Iterable[bytes]:
-        """Give the server what it needs to send *result*: as little as possible around it."""
+        """Return the iterable for the server: *result* itself where its end need not be seen."""
         try:
             is_open = self.talk is not None or self.upgraded is not None or not self._status
             if is_open or self._is_waited_for_in_silence():
@@ -200,13 +201,13 @@ class WsgiExchange:
         return self
 
     def _is_waited_for_in_silence(self) -> bool:
-        """Whether only the answer will tell if the client is there: then it is recorded after that."""
+        """Whether only sending the answer shows if the client is there; then it is recorded after that."""
         is_long = perf_counter() - self._started_s > PATIENCE_S
         self._is_silent = is_long and peer_of(self.environ) is Peer.SILENT
         return self._is_silent
 
     def _attach_file(self, file: Any) -> Iterable[bytes]:
-        """Leave a file as it is, for the server's sendfile, and learn of its end by its `close`."""
+        """Return the file itself, so that the server can use sendfile; its `close` marks the end."""
         self._sent_bytes = declared_bytes(self._headers) or 0
         self._first_byte_s = perf_counter()
         if not body.ended_with(file, self._end_answered):
@@ -225,7 +226,7 @@ class WsgiExchange:
                         self._first_byte_s = perf_counter()
                 self._sent_bytes += size
                 if self._sent_bytes == declared and not self._is_waited_for_in_silence():
-                    # Not every server asks for more than was declared, and test clients read no further.
+                    # Complete: servers and test clients may not read on beyond the declared length.
                     self._end(0)
                 yield chunk
         except GeneratorExit:
@@ -239,9 +240,9 @@ class WsgiExchange:
             self._end(0)
 
     def close(self) -> None:
-        """Close the response; what was not sent by now will not be."""
+        """Close the response, and record it if it was not: its rest will not be sent."""
         if not self._status and self.talk is None and body.asks_for_websocket(self.environ):
-            # Nothing was answered: what talks to the client is nothing that we know.
+            # An upgrade without a response: an unknown package talks to the client.
             self.accept(UNSEEN)
         try:
             close = getattr(self._result, "close", None)
@@ -254,7 +255,7 @@ class WsgiExchange:
                 self._end(CLIENT_CLOSED_REQUEST)
 
     def _end_answered(self, failure: BaseException | None) -> None:
-        """The server has sent everything, unless *failure* kept it from that: the connection tells."""
+        """Record a response that the server has sent, or tried to: the connection shows if it arrived."""
         if self.is_done:
             return
         peer = peer_of(self.environ, is_answered=True)
@@ -262,9 +263,9 @@ class WsgiExchange:
         self._end(CLIENT_CLOSED_REQUEST if has_failed or peer is Peer.GONE else 0)
 
     def fail(self, error: BaseException) -> None:
-        """The application raised; whether the client has left is asked of the connection."""
+        """Record that the application raised, perhaps only as the client has disconnected."""
         if isinstance(error, StopIteration) and not self._status and body.asks_for_websocket(self.environ):
-            # How gunicorn is told that it has nothing to answer.
+            # An upgraded connection: raising StopIteration tells gunicorn not to answer.
             self.accept(UNSEEN)
         if self.talk is not None or self.upgraded is not None:
             if isinstance(error, Exception) and not isinstance(error, StopIteration):
@@ -278,12 +279,12 @@ class WsgiExchange:
         self._end(SERVER_ERROR, type_name(error))
 
     def _has_left(self, error: BaseException) -> bool:
-        """A client that is silent may still wait; one that nobody sees is gone when the request is ended."""
+        """Whether the client has gone; if that cannot be seen, whether the server ended the request."""
         peer = peer_of(self.environ)
         return peer is Peer.GONE or (peer is not Peer.THERE and not isinstance(error, Exception))
 
     def _end(self, status: int, error_type: str = "") -> None:
-        """Record the request, once. *status* is what it came to, 0 for what was sent."""
+        """Record the request, once. *status* is its outcome (499, 500), or 0 for the status that was sent."""
         if self.is_done:
             return
         if self.upgraded is not None:
@@ -303,7 +304,7 @@ class WsgiExchange:
             if status or observer.extra is not None:
                 handles = self._end_as(status, error_type, route, elapsed_s)
             else:
-                # Only what needs nothing more is found under the short key.
+                # `finish_in_memory` looks up the short key only: no root, sizes or extra labels.
                 is_short = observer.is_plain and not self._root
                 key = (route, self._status) if is_short else (self._root, route, self._status)
                 handles = observer.finish(self._entry, key, self._root, route, self._status, elapsed_s)

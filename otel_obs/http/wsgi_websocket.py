@@ -13,24 +13,24 @@ from otel_obs.http.websocket import ABNORMAL, INTERNAL_ERROR, Talk
 
 
 class Ending(Protocol):
-    """Knows how the connection of one package ends."""
+    """Finds out how a connection ends; one class for each package."""
 
     def close_code(self) -> str:
-        """The code of the close frame that was sent first, by either side; "" where nothing tells."""
+        """The first close code that either side sent; "" where it is unknown."""
 
     def is_over(self) -> bool:
-        """Whether either side has closed it, or it broke."""
+        """Whether either side has closed the connection, or it broke."""
 
 
 class _Unseen:
-    """Of a package that is not known."""
+    """The ending for an unknown package."""
 
     def close_code(self) -> str:
-        """Nothing tells."""
+        """Return "": it is unknown."""
         return ""
 
     def is_over(self) -> bool:
-        """Whoever fails on it has probably lost it."""
+        """Return true: an exception probably means that the connection is lost."""
         return True
 
 
@@ -42,7 +42,7 @@ class WsgiTalk(Talk):
 
     Args:
         observer: Records it.
-        ending: Knows how it ends.
+        ending: Finds out how it ends.
         connection: Describes it, given the close code.
     """
 
@@ -53,12 +53,13 @@ class WsgiTalk(Talk):
         self._ending, self.connection = ending, connection
 
     def finish(self, environ: Mapping[str, Any], error: BaseException | None, status: int) -> None:
-        """The application is done.
+        """Record the end, when the application has returned or raised.
 
         Args:
-            environ: The request's.
-            error: What the application raised, if anything.
-            status: What it answered, which reaches nobody; of a connection that it never used, a refusal.
+            environ: The environ of the request.
+            error: The exception that the application raised, if any.
+            status: The status that the application set. It is not sent; for a connection that was never used,
+                an error status is a refusal.
         """
         try:
             code = ""

@@ -71,7 +71,7 @@ class Face(ABC):
         self.change()
 
     def change(self) -> None:
-        """Replace the method, once. An unmeasured application then reports its route to an outer middleware."""
+        """Replace the method, once. Unmeasured applications then report routes to an outer middleware."""
         if self._original is None:
             self._original = getattr(self._kind, self.method)
             setattr(self._kind, self.method, self._measured_call(self._original))

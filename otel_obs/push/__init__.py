@@ -1,1 +1,1 @@
-"""What a process sends of its own accord: metrics by its readers, and spans."""
+"""Pushes metrics, spans and log records to exporters."""

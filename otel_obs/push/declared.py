@@ -1,7 +1,7 @@
-"""`OTEL_CONFIG_FILE`: what OpenTelemetry's declarative configuration says of metrics and the resource.
+"""`OTEL_CONFIG_FILE`: metrics and the resource of OpenTelemetry's declarative configuration.
 
-The file is read, checked against its schema and turned into objects by `opentelemetry-configuration`, which
-is also handed what it says of the rest: spans, log records, propagators and instrumentations.
+The package `opentelemetry-configuration` reads the file, validates it against its schema and makes objects of
+it. It also sets up the other parts: spans, log records, propagators and instrumentations.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ _UNSUPPORTED = frozenset(
         "up_down_counter",
     }
 )
-"""Keys below `meter_provider` that have no effect here, wherever they stand outside of an exporter."""
+"""Keys at any depth of `meter_provider` that have no effect here; those of an exporter are not checked."""
 
 
 class Declared(NamedTuple):
-    """What a file says.
+    """The contents of a file.
 
     Attributes:
-        is_disabled: Whether nothing is to be done at all.
-        options: Settings that it says otherwise than the environment, by field.
+        is_disabled: Whether the file switches everything off.
+        options: Settings that replace those of the environment, by field.
         views: Views of the SDK.
         resource: The SDK's resource; None where the file has none.
-        unsupported: A line for each key that has no effect, and for what else is odd.
+        unsupported: A line for each key without effect, and for each warning of the package.
         make_readers: Makes the readers that push.
-        hand_over: Has the package set up what is not ours.
+        hand_over: Has the package set up the parts that are not metrics.
     """
 
     is_disabled: bool
@@ -68,7 +68,7 @@ def read(path: str) -> Declared:
     """Read a file.
 
     Raises:
-        SettingError: It cannot be read, or is not what its schema asks for; the message names the key.
+        SettingError: It cannot be read, or violates its schema; the message names the key.
     """
     try:
         package = import_module(_PACKAGE)
@@ -76,6 +76,7 @@ def read(path: str) -> Declared:
     except ImportError:
         remedy = "needs a package that is not installed; install it with: pip install 'otel-obs[config]'"
         raise SettingError(VARIABLE, path, remedy) from None
+    # Collect the package's log messages in place of emitting them: only one worker is to log them (`claims`).
     heard, logger = _Heard(), logging.getLogger(_PACKAGE)
     was_passed_on, logger.propagate = logger.propagate, False
     logger.addHandler(heard)
@@ -85,7 +86,7 @@ def read(path: str) -> Declared:
         views = [meters._create_view(view) for view in (metrics and metrics.views) or ()]
         resource = None if config.resource is None else resources.create_resource(config.resource)
         options = {} if metrics is None else dict(_options(metrics))
-    except Exception as error:  # whatever a package that is not final yet makes of a bad file
+    except Exception as error:  # the package is not stable yet, and documents no exceptions
         raise SettingError(VARIABLE, path, f"cannot be used: {error}") from None
     finally:
         logger.removeHandler(heard)
@@ -108,7 +109,7 @@ def read(path: str) -> Declared:
 
 
 class _Heard(logging.Handler):
-    """What the package says as it reads. What goes wrong is raised as well; the rest is kept."""
+    """Keeps the package's warnings. Its errors are raised as well, and unsupported keys we list ourselves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +159,7 @@ def _exposition(pull: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _push_reader(meters: Any, config: Any) -> PushReader:
-    """A reader that makes its exporter in the worker that uses it."""
+    """Make a reader; each worker makes its own exporter."""
     chosen = next(
         (getattr(config.exporter, each.name) for each in fields(config.exporter) if _is_chosen(config, each)),
         None,
@@ -176,7 +177,7 @@ def _is_chosen(config: Any, each: Any) -> bool:
 
 
 def _unsupported(value: Any, path: str) -> Iterator[str]:
-    """The paths of the keys that have no effect; what an exporter is told is the exporter's."""
+    """Yield the paths of the keys that have no effect, except below an exporter."""
     if isinstance(value, list):
         for at, item in enumerate(value):
             yield from _unsupported(item, f"{path}[{at}]")
@@ -193,7 +194,7 @@ def _unsupported(value: Any, path: str) -> Iterator[str]:
 
 
 def _hand_over(config: Any, resource: Any) -> None:
-    """Have the package set up spans, log records, propagators and instrumentations, where there are any."""
+    """Have the package set up spans, log records, propagators and instrumentations, if the file has any."""
     for name, part in (("_tracer_provider", "tracer_provider"), ("_logger_provider", "logger_provider")):
         given = getattr(config, part)
         if given is not None:
@@ -207,10 +208,10 @@ def _hand_over(config: Any, resource: Any) -> None:
 
 
 def applied(settings: Settings, declared: Declared) -> Settings:
-    """The settings that hold: the file's, where it says any.
+    """Replace settings of the environment by those of the file.
 
     Raises:
-        SettingError: The file says something that cannot be.
+        SettingError: The file has an invalid value.
     """
     if declared.is_disabled:
         return settings.with_options(enabled=False)

@@ -1,7 +1,7 @@
-"""What pushes to somewhere, by the names of `OTEL_METRICS_EXPORTER` and its like.
+"""Makes exporters and push readers by the names in `OTEL_METRICS_EXPORTER` and its counterparts.
 
-Every worker has exporters of its own, made when it first has something to send: a connection that a fork
-has copied answers to two processes.
+Every worker makes its own exporters, when it first has something to send: two processes would share a
+connection that was opened before a fork, and mix their data in it.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _DELTAS: dict[str, tuple[type, ...]] = {
 _SUMS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
 Claims = Callable[[str], bool]
-"""Whether this worker is the one that says something, which all of them would say."""
+"""Called with a name; true in the one worker that is to log a message which all workers would log."""
 
 Make = Callable[[], Any]
 """Makes an exporter."""
 
 
 def readers_named(settings: Settings, claims: Claims) -> list[Any]:
-    """The readers for every exporter of metrics that is installed, but `prometheus`, which is `/metrics`."""
+    """Make the readers for the named exporters of metrics, except `prometheus`, which is `/metrics`."""
     names = [name for name in settings.metrics_exporters if name != "prometheus"]
     return _installed(names, lambda name: _reader(name, settings), "metrics are not pushed there", claims)
 
@@ -72,7 +72,7 @@ def _reader(name: str, settings: Settings) -> Any:
 
 
 def span_exporters(settings: Settings, claims: Claims) -> list[Any]:
-    """The exporters of spans that are installed."""
+    """Make the named exporters of spans."""
     protocol = settings.otlp_traces_protocol or settings.otlp_protocol
     return _installed(
         settings.traces_exporters,
@@ -83,7 +83,7 @@ def span_exporters(settings: Settings, claims: Claims) -> list[Any]:
 
 
 def log_exporters(settings: Settings, claims: Claims) -> list[Any]:
-    """The exporters of log records that are installed."""
+    """Make the named exporters of log records."""
     protocol = settings.otlp_logs_protocol or settings.otlp_protocol
     return _installed(
         settings.logs_exporters,
@@ -94,7 +94,7 @@ def log_exporters(settings: Settings, claims: Claims) -> list[Any]:
 
 
 def _installed(names: Iterable[str], make: Callable[[str], Any], otherwise: str, claims: Claims) -> list[Any]:
-    """What *make* makes of each name; what cannot be had is logged once, and the rest goes on without it."""
+    """Make each named exporter; one that is not installed is logged once a service, and left out."""
     made = []
     for name in names:
         try:
@@ -106,7 +106,7 @@ def _installed(names: Iterable[str], make: Callable[[str], Any], otherwise: str,
 
 
 def _find(signal: str, name: str, protocol: str) -> Make:
-    """The class of an exporter: imported here, since a process that is ending can import no more."""
+    """Import the class of an exporter, in advance: a process that is ending can no longer import."""
     entry_name = _PROTOCOLS[protocol] if name == "otlp" else name
     found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=entry_name))
     try:
@@ -119,7 +119,7 @@ def _find(signal: str, name: str, protocol: str) -> Make:
 
 
 def _hint(signal: str, name: str) -> str:
-    """What to do about the name of an exporter that nobody has."""
+    """The remedy for the name of an exporter that is not installed."""
     group = f"opentelemetry_{signal}_exporter"
     known = {"console", "none", "otlp", *(entry.name for entry in entry_points(group=group))}
     if signal == "metrics":
@@ -145,10 +145,10 @@ def _aggregation(settings: Settings) -> dict[type, Any]:
 
 
 class WorkerExporter:
-    """An exporter of spans or log records that each worker makes for itself, with the first of them.
+    """An exporter of spans or log records that each process makes for itself at its first batch.
 
     Args:
-        make: Makes the exporter, in the worker that uses it.
+        make: Makes the exporter; called in the process that uses it.
     """
 
     def __init__(self, make: Make) -> None:
@@ -156,10 +156,11 @@ class WorkerExporter:
         self._exporters: dict[int, Any] = {}
 
     def export(self, batch: Any, timeout_s: float = 0.0) -> Any:
-        """Send a batch; at the end of a process within a time, which those of OTLP keep."""
+        """Send a batch. *timeout_s*, for the end of a process, is kept by the OTLP exporters; 0 is theirs."""
         pid = os.getpid()
         exporter = self._exporters.get(pid)
         if exporter is None:
+            # Another thread may still be importing what the exporter needs.
             finish_imports_of(getattr(self._make, "__module__", ""))
             exporter = self._exporters[pid] = self._make()
         if timeout_s and hasattr(exporter, "_timeout"):
@@ -167,11 +168,11 @@ class WorkerExporter:
         return exporter.export(batch)
 
     def shutdown(self) -> None:
-        """Close what this worker has made; its parent's exporter is its parent's."""
+        """Shut down this process's exporter, and leave the one inherited from the parent alone."""
         exporter = self._exporters.pop(os.getpid(), None)
         if exporter is not None:
             exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is kept back here."""
+        """Do nothing: batches are exported at once."""
         return True

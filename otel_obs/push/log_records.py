@@ -1,4 +1,4 @@
-"""The log records of this process: what takes them, and where they go."""
+"""Sends the log records of this process to OpenTelemetry exporters."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("otel_obs")
 _OWN = "opentelemetry"
-"""Loggers that speak of the sending itself: to send that would make more of it."""
+"""The root of loggers that log about sending: sending their records would create further ones."""
 
 PATIENCE_S = 2.0
+"""How long a process keeps its records before it sends them, if it does not fork; see `LogBatches`."""
 KEPT = 2_000
-"""How many records a first process keeps, the latest."""
+"""How many records a process keeps at most; the oldest are dropped."""
 
 PAUSE_MS = 500
-"""How long a fork may wait for what is being sent."""
+"""How long a fork waits for records that are being sent."""
 
 _TEXTS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _SEVERITIES = ((50, 21), (40, 17), (30, 13), (20, 9), (10, 5))
-"""The least level, and OpenTelemetry's number for it."""
+"""The lower bound of each level, and OpenTelemetry's severity number for it."""
 
 
 class LogSending:
-    """Sends what is logged in this process, beside what the application does with it.
+    """Sends the log records of this process; the application's own handlers are not affected.
 
-    No handler is added to a logger: `logging.basicConfig` does nothing where there is one, and `dictConfig`
-    removes it. Records are taken where they are given to handlers, so those of loggers that do not propagate
-    are among them.
+    No handler is added to a logger: `logging.basicConfig` does nothing if there is one, and `dictConfig`
+    removes it. Instead, `Logger.callHandlers` is replaced, which also sees loggers that do not propagate.
 
     Args:
-        exporters: Where records go.
-        resource: What they describe.
-        is_worker: Whether this process measures something.
+        exporters: The exporters of log records.
+        resource: The resource of the records.
+        is_worker: Whether this process has recorded a measurement.
     """
 
     def __init__(self, exporters: Sequence[Any], resource: Resource, is_worker: Callable[[], bool]) -> None:
@@ -59,27 +59,27 @@ class LogSending:
         self._provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
         for batches in self._batches:
             self._provider.add_log_record_processor(_described(batches, self))
-        # What is emitted through OpenTelemetry's own interface goes the same way.
+        # Records that are emitted through OpenTelemetry's logs API go to the same exporters.
         if type(get_logger_provider()).__name__ == "ProxyLoggerProvider":
             set_logger_provider(self._provider)
         self._give_back = _take_records(self._emit)
 
     @property
     def resource(self) -> Resource:
-        """What the records of this process describe."""
+        """The resource of this process's records."""
         return self._resource
 
     def describe(self, resource: Resource) -> None:
-        """Say what the records of this process describe, in a child that has been forked."""
+        """Set the resource, in a forked child."""
         self._resource = resource
 
     def begin(self) -> None:
-        """Send from now on: this process measures something."""
+        """Start sending: this process has recorded a measurement."""
         for batches in self._batches:
             batches.begin()
 
     def shutdown(self, timeout_ms: float) -> None:
-        """Send what there is, and stop, once."""
+        """Send the remaining records, and stop; a second call does nothing."""
         if self._is_over:
             return
         self._is_over = True
@@ -90,6 +90,7 @@ class LogSending:
     def _emit(self, record: logging.LogRecord) -> None:
         if self._is_over or getattr(self._in_use, "is_on", False) or _is_own(record.name):
             return
+        # Per thread: a record that is logged while one is being translated must not recurse.
         self._in_use.is_on = True
         try:
             made = _translated(record, self._resource)
@@ -100,12 +101,12 @@ class LogSending:
 
 
 def _is_own(name: str) -> bool:
-    """Whether a record is of the sending: by its logger, or made while something is sent."""
+    """Whether a record is about sending: by its logger, or as this thread is exporting."""
     return name.partition(".")[0] == _OWN or bool(get_value(_SUPPRESS_INSTRUMENTATION_KEY))
 
 
 def _take_records(emit: Callable[[logging.LogRecord], None]) -> Callable[[], None]:
-    """Have *emit* called with every record that a logger gives to its handlers; the result takes it back."""
+    """Call *emit* with every record that a logger passes to its handlers; returns the undoing."""
     before = logging.Logger.callHandlers
     taking, told = [emit], [False]
 
@@ -120,7 +121,7 @@ def _take_records(emit: Callable[[logging.LogRecord], None]) -> Callable[[], Non
         before(self, record)
 
     def give_back() -> None:
-        taking.clear()
+        taking.clear()  # enough, if other code has replaced `callHandlers` after us
         if logging.Logger.callHandlers is call_handlers:
             logging.Logger.callHandlers = before  # type: ignore[method-assign]
 
@@ -134,7 +135,7 @@ def _trouble(error: Exception) -> logging.LogRecord:
 
 
 def _translated(record: logging.LogRecord, resource: Resource) -> Any:
-    """A record in OpenTelemetry's form."""
+    """Translate a record to OpenTelemetry's form."""
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -153,12 +154,12 @@ def _translated(record: logging.LogRecord, resource: Resource) -> Any:
 
 
 def _context() -> Any:
-    """The current context; outside of a span, one that says so."""
+    """The current context; where that is empty, one with an invalid span."""
     return get_current() or set_span_in_context(NonRecordingSpan(INVALID_SPAN_CONTEXT))
 
 
 def _attributes(record: logging.LogRecord) -> dict[str, Any]:
-    """What `extra` holds, where the record was made, and what was raised; names are OpenTelemetry's."""
+    """The fields of `extra`, the code location and the exception, by OpenTelemetry's attribute names."""
     found: dict[str, Any] = dict(logs.extras_of(record))
     found |= {
         "code.file.path": record.pathname,
@@ -175,7 +176,7 @@ def _attributes(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _described(batches: LogBatches, sending: LogSending) -> Any:
-    """What takes records of OpenTelemetry's own interface, which has the resource of before a fork."""
+    """Make a processor for OpenTelemetry's logs API that replaces the resource, which a fork leaves stale."""
     from opentelemetry.sdk._logs import LogRecordProcessor
 
     class Described(LogRecordProcessor):
@@ -193,15 +194,15 @@ def _described(batches: LogBatches, sending: LogSending) -> Any:
 
 
 class LogBatches:
-    """Sends records in batches, from a thread that a process has once it is known to be no first process.
+    """Sends records in batches from a thread, which the master process of a server must not have.
 
-    The first process of a server logs, and forks workers: a thread of its own may hold locks, such as that of
-    the resolver, which nobody releases in the child. So a process keeps what it logs until it measures
-    something, or has logged for `PATIENCE_S` without a fork; one that forks keeps it until its end.
+    A master logs, then forks workers. If a sending thread held a lock at the fork, such as that of the
+    resolver, it would stay locked in the child for ever. So a process keeps its records until it measures
+    something, or until `PATIENCE_S` after its start; one that has forked keeps them until its end.
 
     Args:
-        exporter: Where records go.
-        is_worker: Whether this process measures something.
+        exporter: The exporter of log records.
+        is_worker: Whether this process has recorded a measurement.
     """
 
     def __init__(self, exporter: Any, is_worker: Callable[[], bool]) -> None:
@@ -213,6 +214,7 @@ class LogBatches:
         forks.after_in_child(self._start_over)
 
     def _start_over(self) -> None:
+        # Also in a forked child: the kept records are the parent's to send, and the lock may be held there.
         self._sender: Any = None
         self._beginning = threading.Lock()
         self._kept: deque[Any] = deque(maxlen=KEPT)
@@ -220,7 +222,7 @@ class LogBatches:
         self._has_forked = False
 
     def on_emit(self, log_record: Any) -> None:
-        """Take a record."""
+        """Keep or send a record."""
         if self._is_over:
             return
         forks.check()
@@ -232,7 +234,7 @@ class LogBatches:
         self._sender.on_emit(log_record)
 
     def begin(self) -> None:
-        """Send from now on, if this is no first process of others; what was kept goes first."""
+        """Start sending, unless this process has forked without measuring; kept records go first."""
         from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
         with self._beginning:
@@ -241,10 +243,10 @@ class LogBatches:
             sender = BatchLogRecordProcessor(self._exporter)
             while self._kept:
                 sender.on_emit(self._kept.popleft())
-            self._sender = sender
+            self._sender = sender  # last: a record that is logged before goes to `_kept`
 
     def end(self, timeout_ms: float) -> None:
-        """Send what there is within that time, and stop."""
+        """Send the remaining records within *timeout_ms*, and stop."""
         self._is_over = True
         if self._sender is not None:
             _shut_down(self._sender, timeout_ms)
@@ -253,15 +255,15 @@ class LogBatches:
             self._kept.clear()
 
     def shutdown(self) -> None:
-        """As `end`, with the SDK's patience."""
+        """Call `end` with the SDK's default timeout."""
         self.end(30_000)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what there is."""
+        """Send the records of the current batch."""
         return self._sender is None or bool(self._sender.force_flush(timeout_millis))
 
     def _pause(self) -> None:
-        """Before a fork: have no thread in the first process of others, which may hold a lock now."""
+        """Before a fork: end the sending thread of a process that does not measure; it may hold a lock."""
         if self._sender is not None and not self._is_worker():
             sender, self._sender = self._sender, None
             _shut_down(sender, PAUSE_MS)
@@ -271,7 +273,7 @@ class LogBatches:
 
 
 def _shut_down(sender: Any, timeout_ms: float) -> None:
-    # The public method waits for half a minute, in which a container is killed.
+    # The public method waits for up to 30 s; a container is killed before that.
     inner: Any = getattr(sender, "_batch_processor", sender)
     inner.shutdown(timeout_millis=timeout_ms)
 

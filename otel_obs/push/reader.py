@@ -1,4 +1,4 @@
-"""The readers that push: each worker has one for each exporter, and pushes a last time at its end."""
+"""The push reader: each worker has one per exporter, and pushes a last time when it ends."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ EXIT_MS = 5_000
 class PushReader(MetricReader):
     """Collects this worker's numbers at intervals and when it ends, and pushes them.
 
-    A process pushes from its first record on, and without one unless it has started others: the first process
-    of a server with workers measures nothing itself.
+    A process that has recorded nothing pushes too, unless it has forked or spawned others: then it is taken
+    for the master of a server, which measures nothing itself.
 
     Args:
-        make: Makes the exporter, in the worker that uses it.
-        temporality: What the exporter prefers, by class of instrument.
-        aggregation: What the exporter prefers, by class of instrument.
+        make: Makes the exporter; called in the process that uses it.
+        temporality: The temporality that the exporter prefers, by class of instrument.
+        aggregation: The aggregation that the exporter prefers, by class of instrument.
         interval_s: Seconds between two pushes.
     """
 
@@ -67,7 +67,7 @@ class PushReader(MetricReader):
         self.start()
 
     def start(self) -> None:
-        """Begin to push, if that has not begun."""
+        """Start the thread that pushes, if it does not run."""
         if not self._is_last:
             self._thread.start()
 
@@ -85,10 +85,11 @@ class PushReader(MetricReader):
             self.collect()
             self._once.forget("failed")
         except Exception as error:
-            # The exporters log what an endpoint answers; this is something else, and goes on like it began.
+            # Exporters log failures of the endpoint themselves. After any other error, the next push is tried.
             self._once.warning("failed", "metrics could not be pushed: %r", error)
 
     def _receive_metrics(self, metrics_data: Any, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        # Requests of the exporter itself are not traced, nor are their log records sent.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
             with self._pushing:
@@ -100,17 +101,17 @@ class PushReader(MetricReader):
             detach(token)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Push what there is now."""
+        """Collect and push now."""
         self.collect(timeout_millis=timeout_millis)
         return True
 
     def finish(self) -> None:
-        """Begin the last push, and do not wait for it."""
+        """Start the last push, without waiting for it."""
         self._is_last = True
         self._thread.stop()
 
     def shutdown(self, timeout_millis: float = EXIT_MS, **kwargs: Any) -> None:
-        """Push once more, waiting no longer than a container's end allows, and stop."""
+        """Push a last time, waiting for `EXIT_MS` at most, and stop; a second call does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -124,13 +125,16 @@ class PushReader(MetricReader):
             self._exporter.shutdown()
 
     def _note_fork(self) -> None:
-        """In the parent: the first process of a server measures nothing itself."""
+        """After a fork, in the parent: stop if it has recorded nothing, as the master of a server."""
         self._has_forked = True
         if self._worker is not None and self._worker.opened is None:
             self._thread.stop()
 
     def _start_over(self) -> None:
-        """Begin anew, in a child; the parent's exporter is kept: closing it could disturb the parent."""
+        """Reset, in a forked child. The parent's exporter is kept referenced, never closed or finalized here.
+
+        Closing it could end the connection that the parent shares.
+        """
         if self._exporter is not None:
             self._inherited.append(self._exporter)
         self._reset()
@@ -138,12 +142,12 @@ class PushReader(MetricReader):
 
 
 def _has_spawned() -> bool:
-    """Whether multiprocessing has executed workers for this process."""
+    """Whether this process has started others by multiprocessing, without a fork."""
     return any(f"multiprocessing.popen_{how}" in sys.modules for how in ("spawn_posix", "forkserver"))
 
 
 def begin_last_pushes() -> None:
-    """Have every reader of this process begin its last push."""
+    """Start the last push of every reader, so that they run concurrently."""
     for reader in _readers.living():
         reader.finish()
 

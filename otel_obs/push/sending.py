@@ -1,4 +1,4 @@
-"""What a process sends of its own accord: pushed metrics, spans, logs; nothing is left when it ends."""
+"""Pushes metrics, spans and log records, and flushes all of them when the process ends."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ UndoLater = Callable[[], object]
 
 
 class Sending:
-    """The sending of one configured process.
+    """All that one configured process pushes.
 
     Args:
-        settings: What is to be sent.
-        provider: Where its metrics are, and what they describe.
-        undo_later: Gets the undoing of all that is installed.
-        claims: Whether this worker is the one that says something.
+        settings: The exporters to use.
+        provider: The meter provider, with the resource.
+        undo_later: Called with the undoing of each part.
+        claims: Whether this worker is to log a message that all workers would log.
     """
 
     def __init__(
@@ -45,14 +45,15 @@ class Sending:
     ) -> None:
         self._provider, self._undo_later = provider, undo_later
         self._tracing: Any = None
-        # Detected now, for this process and its children: an ending process can no longer.
+        # Detected now, for this process and its children: detectors may import, or start threads, which fails
+        # in a process that is ending.
         resource = provider.resource
         if settings.traces_exporters:
             self._tracing = _tracing(settings, resource, claims)
         self._logs = _log_sending(settings, provider, claims) if settings.logs_exporters else None
         if self._tracing is not None or self._logs is not None:
             undo_later(forks.after_in_child(self._describe))
-        # Left to OpenTelemetry's own instrumentations, requests have spans from these already.
+        # With `upstream`, OpenTelemetry's own instrumentations make the spans of requests.
         self._traces_requests = self._tracing is not None and settings.http != "upstream"
         self._clients: list[tuple[str, Callable[..., None]]] = []
         self._is_loading = False
@@ -61,7 +62,7 @@ class Sending:
         undo_later(at_sigterm(self._end))
 
     def trace_frameworks(self) -> None:
-        """Have the applications of this process traced, as their frameworks are imported."""
+        """Trace all applications of this process, from the import of their frameworks on."""
         if self._traces_requests:
             for framework in FRAMEWORKS:
                 if framework.tracer is not None:
@@ -71,7 +72,7 @@ class Sending:
         self._undo_later(when_imported(tracer.imported, lambda _: self._trace(tracer)))
 
     def trace_client(self, module: str, load: Callable[..., None]) -> None:
-        """Have *load* instrument an HTTP client's module once it is imported; its metrics stay off."""
+        """Have *load* instrument an HTTP client once its module is imported, without metrics."""
         if self._traces_requests:
 
             def instrument(_: object) -> None:
@@ -82,7 +83,7 @@ class Sending:
             self._undo_later(when_imported(module, instrument))
 
     def _load_clients(self) -> None:
-        """Load what is to be loaded; to load one instrumentation may import the client of another."""
+        """Load all waiting instrumentations, in a loop: loading one may import the client of another."""
         from opentelemetry.metrics import NoOpMeterProvider
 
         self._is_loading = True
@@ -95,7 +96,7 @@ class Sending:
         self._is_loading = False
 
     def trace(self, app: object) -> None:
-        """Have an application traced, if its framework has an instrumentation for a single one."""
+        """Trace one application, if the instrumentation of its framework can do that."""
         framework = framework_of(app)
         if self._traces_requests and framework is not None and framework.tracer is not None:
             self._trace(framework.tracer, app)
@@ -106,19 +107,20 @@ class Sending:
         try:
             self._undo_later(trace_requests(tracer, app))
         except MissingPackageError as error:
-            # What no extra brings is seldom installed, and its framework may be here as a mere library.
+            # An instrumentation that no extra installs is rarely there, and its framework may be imported
+            # as a library only.
             level = logging.WARNING if tracer.extra else logging.INFO
             _logger.log(level, "%s; requests are not traced", error)
 
     def _describe(self) -> None:
-        """Give the spans of a child the resource that its metrics have."""
+        """Give the spans and log records of a forked child the resource of its metrics."""
         if self._tracing is not None:
             self._tracing.describe(self._provider.resource)
         if self._logs is not None:
             self._logs.describe(self._provider.resource)
 
     def _shut_down(self) -> None:
-        """Send the spans and log records that are left; metrics are their provider's."""
+        """Send the remaining spans and log records; the provider's own undoing pushes the metrics."""
         atexit.unregister(self._end)
         self._end_batches()
 
@@ -129,7 +131,7 @@ class Sending:
                 sending.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
 
     def _end(self) -> None:
-        """Send what is left, all at once: together no longer than a container's end allows."""
+        """Send all that remains, metrics concurrently with the rest, within `EXIT_MS` in total."""
         deadline_s = time.monotonic() + EXIT_MS / 1e3
         begin_last_pushes()
         self._end_batches()
@@ -157,13 +159,13 @@ def _tracing(settings: Settings, resource: Any, claims: Claims) -> Any:
 
 
 def at_sigterm(flush: Callable[[], None]) -> Callable[[], None]:
-    """Have *flush* called when SIGTERM ends the process, which runs no exit handlers.
+    """Call *flush* when SIGTERM ends the process, since the default action runs no exit handlers.
 
-    Servers handle SIGTERM themselves and put this in no one's way; uvicorn raises the signal again when it
-    has stopped, and means what was there before it.
+    Servers replace this handler by their own. Uvicorn restores it when it has stopped, and raises the signal
+    again. A handler that the application has set already is left alone.
 
     Returns:
-        Takes it back, where it is the handler still, or makes it do nothing.
+        Restores the previous handler; if ours has been replaced, only makes it do nothing.
     """
     flushes, present = [flush], signal.getsignal(signal.SIGTERM)
 
@@ -185,5 +187,5 @@ def at_sigterm(flush: Callable[[], None]) -> Callable[[], None]:
 
 
 def _is_main_thread() -> bool:
-    """Only the main thread may change handlers."""
+    """Whether this thread may set signal handlers, which Python allows the main thread only."""
     return threading.current_thread() is threading.main_thread()

@@ -1,4 +1,4 @@
-"""The spans of this process: what makes them, and where they go."""
+"""Makes the spans of this process, and sends them to exporters."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _logger = logging.getLogger("otel_obs")
 
 
 class Tracing:
-    """The spans of this process: what makes them, and where they go.
+    """The tracer provider of this process, and the sending of its spans.
 
     Args:
-        exporters: Where spans go.
-        resource: What they describe.
+        exporters: The exporters of spans.
+        resource: The resource of the spans.
     """
 
     def __init__(self, exporters: Sequence[Any], resource: Resource) -> None:
@@ -42,13 +42,13 @@ class Tracing:
             )
 
     def describe(self, resource: Resource) -> None:
-        """Say what the spans of this process describe, in a child that has been forked."""
-        # A thread of the parent may have held the SDK's lock; what the SDK does about that, it does later.
+        """Set the resource, in a forked child."""
+        # Another thread of the parent may have held the SDK's lock. The SDK's own fork hook runs after this.
         self._provider._tracers_lock = threading.Lock()
         _describe(self._provider, resource)
 
     def shutdown(self, timeout_ms: int) -> None:
-        """Send what there is, and stop, once."""
+        """Send the remaining spans, and stop; a second call does nothing."""
         if self._is_shut_down:
             return
         self._is_shut_down = True
@@ -58,7 +58,8 @@ class Tracing:
 
 
 _made: list[Any] = []
-"""The tracer provider of ours, once there is one. It is the global one for good: tracers keep to it."""
+"""Our tracer provider, once it is made. It is kept for the next set-up: the global provider can be set only
+once, and tracers keep a reference to it."""
 
 
 def _provider(resource: Resource) -> Any:
@@ -72,10 +73,10 @@ def _make_provider(resource: Resource) -> Any:
     from opentelemetry.sdk.trace import TracerProvider
 
     class LoyalTracerProvider(TracerProvider):
-        """Describes, after a fork, what it was told to describe.
+        """Keeps its resource after a fork.
 
-        The SDK gives each child a random instance. Python calls hooks of forks in the order of their
-        registration, and the SDK's comes after our only one: it has the last word, and is answered here.
+        The SDK's fork hook gives each child a random instance id. Python calls fork hooks in the order of
+        registration, and the SDK's is registered after ours. So the resource is restored after the SDK's.
         """
 
         def _handle_fork(self) -> None:
@@ -97,9 +98,9 @@ def _batches(exporter: Any) -> Any:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     class Batches(SpanProcessor):
-        """Sends spans in batches, from a thread that a process has from its first span on.
+        """Sends spans in batches from a thread, which a process starts at its first span.
 
-        The first process of a server with workers has no spans, and forks without a thread.
+        The master process of a server makes no spans, so that it forks without that thread.
         """
 
         def __init__(self) -> None:
@@ -111,6 +112,7 @@ def _batches(exporter: Any) -> Any:
                 return
             forks.check()
             pid = os.getpid()
+            # By process: the processor of the parent has no thread in a child, and may have a held lock.
             found = self._by_process.get(pid)
             if found is None:
                 found = self._by_process.setdefault(pid, BatchSpanProcessor(exporter))
@@ -120,7 +122,7 @@ def _batches(exporter: Any) -> Any:
             self._is_over = True
             found = self._by_process.get(os.getpid())
             if found is not None:
-                # The public method waits for half a minute, in which a container is killed.
+                # The public method waits for up to 30 s; a container is killed before that.
                 inner: Any = getattr(found, "_batch_processor", found)
                 inner.shutdown(timeout_millis=timeout_ms)
 
@@ -132,7 +134,7 @@ def _batches(exporter: Any) -> Any:
 
 
 def _name_spans_in_logs(service_name: str) -> Callable[[], None]:
-    """Give every log record the attributes that OpenTelemetry's instrumentation of logging gives it."""
+    """Add to every log record the attributes that OpenTelemetry's logging instrumentation adds."""
     before = logging.getLogRecordFactory()
 
     def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:

@@ -1,1 +1,1 @@
-"""Web frameworks beside Flask and FastAPI: one file each, and one row each in `table`."""
+"""Web frameworks besides Flask and FastAPI: one file each, and one row each in `known.FRAMEWORKS`."""

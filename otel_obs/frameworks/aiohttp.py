@@ -1,7 +1,7 @@
-"""Measure aiohttp's own server by the resources of its router.
+"""Measures aiohttp's own server, by the resources of its router.
 
-It speaks neither WSGI nor ASGI. What it serves is told in the messages of ASGI, so that one and the same code
-measures it and answers its scrapes.
+The server uses neither WSGI nor ASGI. Its requests are translated into ASGI scopes and messages, so that the
+ASGI middleware measures them and answers scrapes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from otel_obs.http.observe import Observer
 from otel_obs.serving.scrape import Scrape
 
 _TALK = "otel_obs.talk"
-"""The key of a request under which its exchange lies until the answer has begun."""
+"""The key under which a request keeps its `AiohttpTalk`."""
 
 _faces: list[AiohttpFace] = []
 _changes = Replacements()
@@ -28,7 +28,7 @@ _changes = Replacements()
 def instrument_app(
     app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
 ) -> bool:
-    """Measure one application, from its next request on; False where it is measured already."""
+    """Measure one application from its next request on; false where it is measured already."""
     watch()
     return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
 
@@ -40,14 +40,14 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 
 
 def uninstall() -> None:
-    """Measure no application any more."""
+    """Stop measuring, and put the original methods back."""
     while _faces:
         _faces.pop().restore()
     _changes.undo()
 
 
 def watch() -> None:
-    """Change the class of applications, and that of requests, which know when an answer begins."""
+    """Replace methods of applications, of requests (the start of an answer) and of websockets."""
     if not _faces:
         from aiohttp.web_app import Application
         from aiohttp.web_request import Request
@@ -63,7 +63,7 @@ def watch() -> None:
 
 
 class AiohttpFace(AsgiFace):
-    """Of aiohttp: its server calls `_handle` of the outermost application, once for each request."""
+    """The face of aiohttp, whose server calls `_handle` of the outermost application for each request."""
 
     method = "_handle"
 
@@ -84,7 +84,7 @@ class AiohttpFace(AsgiFace):
 
 
 class AiohttpTalk:
-    """One request, and what is answered to it, in the messages of ASGI."""
+    """One request and its response, translated into the messages of ASGI."""
 
     def __init__(self, request: Any) -> None:
         self._request = request
@@ -113,7 +113,7 @@ class AiohttpTalk:
         return transport is None or transport.is_closing()
 
     async def receive(self) -> AsgiMessage:
-        """A message of a websocket; of a request nothing, as the application reads it itself."""
+        """Return a message for a websocket. For a request, wait for ever: the application reads it itself."""
         if self.scope["type"] == "websocket":
             return {"type": "websocket.receive"}
         if not self.disconnected:
@@ -121,12 +121,12 @@ class AiohttpTalk:
         return {"type": "http.disconnect"}
 
     async def send(self, message: AsgiMessage) -> None:
-        """Keep what is said; the application has sent it itself."""
+        """Keep a message for `answer`; a response of the application is sent by aiohttp itself."""
         if self._sent or message["type"] == "http.response.start":
             self._sent.append(message)
 
     def answer(self) -> Any:
-        """A response of what was sent."""
+        """Make an aiohttp response from the messages of a scrape."""
         from aiohttp.web import Response
         from multidict import CIMultiDict
 
@@ -139,11 +139,11 @@ class AiohttpTalk:
         return Response(status=start["status"], headers=headers, body=body)
 
     async def measure(self, exchange: Any, handle: Callable[[], Any]) -> Any:
-        """Let the application answer, and tell how that went."""
+        """Have the application answer, and report the response or the exception to *exchange*."""
         from aiohttp.web import HTTPException
 
         self._exchange = exchange
-        self._request._state[_TALK] = self  # by a key of its own it would be warned of
+        self._request._state[_TALK] = self  # not `request[_TALK]`, for which aiohttp would warn
         try:
             response = await handle()
         except HTTPException as answer:
@@ -157,22 +157,22 @@ class AiohttpTalk:
         return response
 
     async def begin(self, response: Any) -> None:
-        """The answer is about to begin: a websocket is open from then on."""
+        """Report the start of the response; a websocket is open from then on."""
         if not self._has_begun:
             self._has_begun = True
             self._match()
             await self._exchange.send(self._start(response))
 
     def close(self, code: int) -> None:
-        """The application closes the websocket, unless the client has done so."""
+        """Note the code with which the application closes the websocket; the first code counts."""
         self._code = self._code or code
 
     async def sent(self) -> None:
-        """The application has sent a message."""
+        """Count a message to the client."""
         await self._exchange.send({"type": "websocket.send"})
 
     async def received(self) -> None:
-        """The application has received a message."""
+        """Count a message from the client."""
         await self._exchange.receive()
 
     async def _end(self, response: Any) -> None:
@@ -203,7 +203,7 @@ class AiohttpTalk:
         return {"type": f"{kind}.response.start", "status": getattr(response, "status", 500), "headers": raw}
 
     def _match(self) -> None:
-        """Tell the template of the resource that was matched, if one was."""
+        """Report the template of the matched resource, if any."""
         info = self._request._match_info
         resource = getattr(getattr(info, "route", None), "resource", None)
         if resource is not None:

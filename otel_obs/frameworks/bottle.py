@@ -1,4 +1,4 @@
-"""Measure Bottle: it leaves its routes in the environ."""
+"""Measures Bottle, which leaves the matched route in the environ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _faces: list[WsgiFace] = []
 def instrument_app(
     app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
 ) -> bool:
-    """Measure one application, from its next request on; False where it is measured already."""
+    """Measure one application from its next request on; false where it is measured already."""
     watch()
     return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
 
@@ -31,14 +31,14 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 
 
 def uninstall() -> None:
-    """Measure no application any more."""
+    """Stop measuring, and put the original method back."""
     while _faces:
         _faces.pop().restore()
         wsgi_sources.remove(_served)
 
 
 def watch() -> None:
-    """Tell whatever measures a request what Bottle makes of it."""
+    """Report the routes that Bottle matches to the request's middleware, of whichever framework."""
     if not _faces:
         from bottle import Bottle
 
@@ -55,7 +55,8 @@ def _served(outer: Any) -> Served | None:
         return None
     known = environ.get(_SERVED)
     if known is None or known[0] is not route:
-        # What is mounted leaves its route behind when the prefix has been taken back already.
+        # Keep the present paths: a mounted application's route stays in the environ, while Bottle takes its
+        # prefix out of SCRIPT_NAME again.
         place = {name: environ[name] for name in _PLACE if name in environ}
         known = environ[_SERVED] = route, (place, route.rule)
     served: Served = known[1]

@@ -1,4 +1,4 @@
-"""Measure Django: its handlers of WSGI and ASGI, by the templates of `urlpatterns`."""
+"""Measures Django's WSGI and ASGI handlers, by the templates of `urlpatterns`."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _changes = Replacements()
 def instrument_app(
     app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
 ) -> bool:
-    """Measure one handler, from its next request on; False where it is measured already."""
+    """Measure one handler from its next request on; false where it is measured already."""
     watch()
     face = next(face for face in _faces.values() if face.serves(app))
     return face.measure(app, MeasuredWith(observer, scrape, exclude))
 
 
 def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every handler; call it again when the other one is imported."""
+    """Measure every handler; call it again when the handler of the other protocol is imported."""
     watch()
     for face in _faces.values():
         face.measure_all(MeasuredWith(observer, scrape, exclude))
 
 
 def uninstall() -> None:
-    """Measure no handler any more."""
+    """Stop measuring, and put the original methods back."""
     for face in _faces.values():
         face.restore()
     _faces.clear()
@@ -48,7 +48,7 @@ def uninstall() -> None:
 
 
 def watch() -> None:
-    """Tell whatever measures a request what Django makes of it."""
+    """Report routes and exceptions of Django to the request's middleware, of whichever framework."""
     wsgi, asgi = (sys.modules.get(f"django.core.handlers.{name}") for name in ("wsgi", "asgi"))
     if wsgi is not None and "wsgi" not in _faces:
         _faces["wsgi"] = WsgiFace(wsgi.WSGIHandler, _declares)
@@ -77,7 +77,7 @@ def _telling(resolve: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _note_exception(sender: Any, request: Any = None, **_: Any) -> None:
-    """Django answers an exception with a 500 and says so here, while it handles it."""
+    """Note the exception of a 500: Django sends this signal while it is being handled."""
     outer = _carrier(request).get(MARK)
     error = sys.exc_info()[1]
     if outer is not None and not outer.is_done and error is not None:
@@ -85,7 +85,7 @@ def _note_exception(sender: Any, request: Any = None, **_: Any) -> None:
 
 
 def _carrier(request: Any) -> Any:
-    """The environ or scope of a request; a test's own request has neither."""
+    """The environ or scope of a request; a request made by a test may have neither."""
     return getattr(request, "environ", None) or getattr(request, "scope", None) or {}
 
 

@@ -1,4 +1,4 @@
-"""Measure Falcon, on WSGI and ASGI, by the templates of its routes."""
+"""Measures Falcon, on WSGI and ASGI, by the templates of its routes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _changes = Replacements()
 def instrument_app(
     app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
 ) -> bool:
-    """Measure one application, from its next request on; False where it is measured already."""
+    """Measure one application from its next request on; false where it is measured already."""
     watch()
-    # The class for ASGI is one for WSGI too, by its base.
+    # `asgi` first: its class is a subclass of that for WSGI.
     face = next(_faces[name] for name in ("asgi", "wsgi") if name in _faces and _faces[name].serves(app))
     return face.measure(app, MeasuredWith(observer, scrape, exclude))
 
 
 def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every application; call it again when the side for ASGI is imported."""
+    """Measure every application; call it again when `falcon.asgi` is imported."""
     watch()
     for face in _faces.values():
         face.measure_all(MeasuredWith(observer, scrape, exclude))
 
 
 def uninstall() -> None:
-    """Measure no application any more."""
+    """Stop measuring, and put the original methods back."""
     for face in _faces.values():
         face.restore()
     _faces.clear()
@@ -43,7 +43,7 @@ def uninstall() -> None:
 
 
 def watch() -> None:
-    """Tell whatever measures a request what Falcon makes of it."""
+    """Report routes and exceptions of Falcon to the request's middleware, of whichever framework."""
     wsgi, asgi = sys.modules.get("falcon.app"), sys.modules.get("falcon.asgi.app")
     if wsgi is not None and "wsgi" not in _faces:
         _faces["wsgi"] = WsgiFace(wsgi.App, _declares)
@@ -57,7 +57,7 @@ def watch() -> None:
 
 
 def _carrier(request: Any) -> Any:
-    """The scope or environ of a request; those for ASGI have no environ to speak of."""
+    """The scope of an ASGI request, whose environ is no real one; else the environ."""
     return getattr(request, "scope", None) or getattr(request, "env", None) or {}
 
 
@@ -74,7 +74,7 @@ def _telling(get_responder: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _noting(handle: Callable[..., Any]) -> Callable[..., Any]:
-    """Both kinds: what is awaited is given back as it is."""
+    """Wrap the method of either class; the coroutine of the ASGI one is returned to be awaited."""
 
     def noting(self: Any, req: Any, resp: Any, ex: BaseException, params: Any, **options: Any) -> Any:
         from falcon import HTTPError, HTTPStatus

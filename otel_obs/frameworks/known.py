@@ -1,4 +1,4 @@
-"""Every framework whose applications are known: one row each, which imports nothing."""
+"""The table of known frameworks: one row each. No framework is imported for it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Tracer(NamedTuple):
 
     Args:
         instrumentor: Its class, as `module:name`.
-        imported: It changes what this module gives to whoever imports from it.
-        hook: The option that takes a function of the span and the request, where it has one.
-        options: What it is given beside that.
-        extra: The extra of otel-obs that it comes with; "" where whoever wants it installs it.
+        imported: The module that it changes, so it must run before names are imported from that.
+        hook: The option for a function that gets the span and the request.
+        options: Its further options.
+        extra: The extra of otel-obs that installs it; "" where the user installs it.
     """
 
     instrumentor: str
@@ -27,22 +27,22 @@ class Tracer(NamedTuple):
 
     @property
     def package(self) -> str:
-        """What is to be installed."""
+        """The distribution to install."""
         return self.instrumentor.partition(":")[0].replace(".", "-").replace("_", "-")
 
 
 class Framework(NamedTuple):
-    """What is to be known of a framework before it is imported.
+    """The facts about a framework that are needed before it is imported.
 
     Args:
         name: Its name, by which `Settings.excluded_urls_for` finds its variable.
         file: The module that measures it, below `otel_obs`.
-        imported: It is here as soon as one of these modules is.
-        applications: The classes of its applications, as `module:name`. An instance is recognised by them.
+        imported: The modules whose import shows that the framework is in use.
+        applications: The classes of its applications, as `module:name`.
         instrumentor: OpenTelemetry's instrumentation of it, by the name of its entry point.
         rivals: Instrumentation scopes that measure the same requests.
-        is_wsgi: Whether its applications are WSGI's, or some of them: one may be behind a bridge.
-        tracer: What has its requests traced.
+        is_wsgi: Whether some of its applications are WSGI, which may run behind an ASGI bridge.
+        tracer: The instrumentation that traces its requests.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Framework(NamedTuple):
     tracer: Tracer | None = None
 
     def recognises(self, app: object) -> bool:
-        """Whether *app* is an application of this framework; none is imported for the answer."""
+        """Whether *app* is an application of this framework, which is not imported to find out."""
         return any(isinstance(app, kind) for kind in map(_loaded, self.applications) if kind is not None)
 
 
 FRAMEWORKS = (
-    # Quart's application is Flask's too, by a base that both have; what it is to a server is its own.
+    # Quart and Flask share a base class; each is recognised by its own class, and Quart is looked for first.
     Framework(
         "quart",
         "frameworks.quart",
@@ -94,7 +94,7 @@ FRAMEWORKS = (
             "opentelemetry.instrumentation.fastapi:FastAPIInstrumentor",
             "fastapi",
             "server_request_hook",
-            # One span for each message that is received or sent says nothing that the request's does not.
+            # A span for each ASGI message adds nothing to the span of the request.
             {"exclude_spans": ["receive", "send"]},
             "tracing",
         ),
@@ -132,7 +132,7 @@ FRAMEWORKS = (
         ),
     ),
 )
-"""In the order in which an application is asked for."""
+"""In the order in which applications are compared with them."""
 
 UNMEASURED = (
     ("CherryPy", "cherrypy._cpserver"),
@@ -141,7 +141,7 @@ UNMEASURED = (
     ("Tornado", "tornado.web"),
     ("Twisted", "twisted.web.server"),
 )
-"""Frameworks that serve by themselves, in a way that nobody here knows, and a module of each."""
+"""Frameworks with a server of their own that cannot be measured, and a module of each."""
 
 RIVAL_SCOPES = frozenset(
     {
@@ -150,15 +150,16 @@ RIVAL_SCOPES = frozenset(
         *(scope for framework in FRAMEWORKS for scope in framework.rivals),
     }
 )
-"""Instrumentation scopes that measure the same requests as we do.
+"""Instrumentation scopes that measure the same requests as otel_obs.
 
-Their meters must be no-ops on a provider that has our HTTP metrics, or every request is there twice.
+Their meters must be no-ops on a provider with our HTTP metrics, or every request would count twice.
 """
 
 INSTRUMENTORS = frozenset(
     {"asgi", "wsgi", "starlette", *(each.instrumentor for each in FRAMEWORKS if each.instrumentor)}
 )
-"""OpenTelemetry's instrumentations whose requests are measured here: loading one imports its framework."""
+"""OpenTelemetry's instrumentations that are not loaded: their requests are measured here, and loading one
+would import its framework."""
 
 
 def framework_of(app: object) -> Framework | None:
@@ -167,7 +168,7 @@ def framework_of(app: object) -> Framework | None:
 
 
 def framework_within(app: object) -> Framework | None:
-    """The framework of *app*, or of what its middleware wraps, by the names that middleware gives it."""
+    """The framework of *app*, or of the application that its middleware wraps."""
     for layer in layers(app):
         found = framework_of(layer) or framework_of(getattr(layer, "__self__", None))
         if found is not None:
@@ -176,7 +177,7 @@ def framework_within(app: object) -> Framework | None:
 
 
 def layers(app: object) -> Iterator[object]:
-    """A callable and what its middleware wraps, by the names that middleware gives it."""
+    """Yield a callable and, from outside to inside, what it wraps, found by the usual attribute names."""
     layer: Any = app
     for _ in range(50):
         if layer is None:

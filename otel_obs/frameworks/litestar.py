@@ -1,4 +1,4 @@
-"""Measure Litestar by its ASGI side: it leaves its templates in the scope."""
+"""Measures Litestar on ASGI; it leaves the matched template in the scope."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _faces: list[AsgiFace] = []
 def instrument_app(
     app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
 ) -> bool:
-    """Measure one application, from its next request on; False where it is measured already."""
+    """Measure one application from its next request on; false where it is measured already."""
     watch()
     return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
 
@@ -28,13 +28,13 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 
 
 def uninstall() -> None:
-    """Measure no application any more."""
+    """Stop measuring, and put the original method back."""
     while _faces:
         _faces.pop().restore()
 
 
 def watch() -> None:
-    """Tell whatever measures a request in which scope Litestar matches it."""
+    """Report the scope in which Litestar matches to the request's middleware, of whichever framework."""
     if not _faces:
         from litestar.app import Litestar
 
@@ -43,7 +43,7 @@ def watch() -> None:
 
 
 def _listen(app: Any) -> None:
-    """Litestar answers an exception with a 500 and says so to these hooks."""
+    """Add a hook that Litestar calls with an exception before it answers with a 500."""
     app.after_exception.append(_note_exception)
 
 

@@ -1,4 +1,4 @@
-"""Measure Quart by its ASGI side, by the rules of its routes."""
+"""Measures Quart on ASGI, by the rules of its routes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _changes = Replacements()
 def instrument_app(
     app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
 ) -> bool:
-    """Measure one application, from its next request on; False where it is measured already."""
+    """Measure one application from its next request on; false where it is measured already."""
     watch()
     return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
 
@@ -31,7 +31,7 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 
 
 def uninstall() -> None:
-    """Measure no application any more."""
+    """Stop measuring, and put the original methods back."""
     while _faces:
         _faces.pop().restore()
         from quart.signals import got_request_exception, got_websocket_exception
@@ -42,7 +42,7 @@ def uninstall() -> None:
 
 
 def watch() -> None:
-    """Tell whatever measures a request what Quart makes of it."""
+    """Report routes and exceptions of Quart to the request's middleware, of whichever framework."""
     if _faces:
         return
     from quart.app import Quart
@@ -69,7 +69,7 @@ def _telling(match: Callable[..., Any]) -> Callable[..., Any]:
 
 
 async def _note_exception(sender: Any, exception: BaseException, **_: Any) -> None:
-    """Quart answers an exception with a 500, or closes a websocket, and says here what it was."""
+    """Note the exception for which Quart answers with a 500 or closes a websocket."""
     from quart import has_websocket_context, request, websocket
     from werkzeug.exceptions import HTTPException
 

@@ -1,6 +1,6 @@
-"""Where servers take the application that they serve: what is of no known framework is measured there.
+"""The functions through which servers get their application, to wrap one of no known framework there.
 
-One row each. A server that is not here (uWSGI, mod_wsgi) serves such an application unmeasured, unless
+One row per server. With a server that has no row (uWSGI, mod_wsgi), such an application is measured only if
 `otel_obs.instrument` is called for it.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from otel_obs.host.changes import Replacements
 
 WrapApplication = Callable[[Any], Any]
-"""Given an application, gives what is to be served in its place."""
+"""Called with an application; returns the one to serve in its place."""
 
 _changes = Replacements()
 
@@ -22,9 +22,9 @@ class Server(NamedTuple):
 
     Args:
         module: The module that is changed when it is imported.
-        owner: The class in it that takes the application; "" for the module itself.
-        function: What takes it.
-        take: Given that function and what wraps applications, gives what is called in its place.
+        owner: The class in it that has the function; "" for the module itself.
+        function: The function or method that gets or loads the application.
+        take: Called with that function and the wrapper of applications; returns the replacement.
     """
 
     module: str
@@ -33,20 +33,20 @@ class Server(NamedTuple):
     take: Callable[[Callable[..., Any], WrapApplication], Callable[..., Any]]
 
     def change(self, module: Any, wrap: WrapApplication) -> None:
-        """Change the server, once."""
+        """Replace the server's function, once."""
         owner = getattr(module, self.owner) if self.owner else module
         _changes.make(owner, self.function, lambda original: self.take(original, wrap))
 
 
 def restore() -> None:
-    """Leave all servers as they were."""
+    """Put the original functions of all servers back."""
     _changes.undo()
 
 
 def _argument(
     position: int, name: str
 ) -> Callable[[Callable[..., Any], WrapApplication], Callable[..., Any]]:
-    """Of a function that is given the application."""
+    """Make the `take` of a function that gets the application as an argument."""
 
     def take(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..., Any]:
         def measured(*args: Any, **options: Any) -> Any:
@@ -62,7 +62,7 @@ def _argument(
 
 
 def _result(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..., Any]:
-    """Of a function that loads the application."""
+    """The `take` of a function that returns the application."""
 
     def measured(*args: Any, **options: Any) -> Any:
         return wrap(original(*args, **options))
@@ -114,4 +114,4 @@ PACKAGES = {
     "uwsgi": "uwsgi",
     "waitress-serve": "waitress",
 }
-"""Commands that start services, and what to install for them."""
+"""Commands that start services, and the distributions that install them."""

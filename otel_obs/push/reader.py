@@ -85,7 +85,7 @@ class PushReader(MetricReader):
             self.collect()
             self._once.forget("failed")
         except Exception as error:
-            # Exporters log failures of the endpoint themselves. After any other error, the next push is tried.
+            # Exporters log failures of the endpoint themselves. After any other error, the next push follows.
             self._once.warning("failed", "metrics could not be pushed: %r", error)
 
     def _receive_metrics(self, metrics_data: Any, timeout_millis: float = 10_000, **kwargs: Any) -> None:

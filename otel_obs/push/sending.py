@@ -45,8 +45,8 @@ class Sending:
     ) -> None:
         self._provider, self._undo_later = provider, undo_later
         self._tracing: Any = None
-        # Detected now, for this process and its children: detectors may import, or start threads, which fails
-        # in a process that is ending.
+        # Detected now, for this process and its children: the SDK runs detectors on threads, which a process
+        # that is ending can no longer start.
         resource = provider.resource
         if settings.traces_exporters:
             self._tracing = _tracing(settings, resource, claims)

@@ -4,10 +4,10 @@ Three ways in:
 
 - by the wrapper, without a changed line: `opentelemetry-instrument gunicorn app:app`;
 - in one line: `app = otel_obs.instrument(app)`, for Flask, FastAPI, and any other WSGI or ASGI application;
-- with a route of one's own: `otel_obs.configure()` when the application starts, and
+- with a route of the application: `otel_obs.configure()` when it starts, and
   `body, content_type = otel_obs.get_metrics()` in the route.
 
-What an application records by hand is in `otel_obs.catalog`; what can go wrong, in `otel_obs.errors`.
+Metrics that an application records by hand are in `otel_obs.catalog`; exceptions, in `otel_obs.errors`.
 """
 
 from importlib import import_module
@@ -74,7 +74,7 @@ _MODULES = {
 }
 
 
-if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+if not TYPE_CHECKING:  # or type checkers would accept any misspelt name, as Any
 
     def __getattr__(name: str) -> Any:
         """Import a public name when it is first used: the wrapper loads this package in every process."""

@@ -1,4 +1,4 @@
-"""What `opentelemetry-instrument` loads: the distro, the configurator, and a word on which one was chosen."""
+"""The entry points that `opentelemetry-instrument` loads: distro, configurator, and which was chosen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLIENTS = {
     "urllib": "urllib.request",
     "urllib3": "urllib3",
 }
-"""Instrumentors that carry a trace on to other services, and the modules that they instrument."""
+"""Instrumentors of HTTP clients, which pass a trace on to other services, and the modules they instrument."""
 
 
 _LOADER = "opentelemetry.instrumentation.auto_instrumentation._load"
@@ -35,13 +35,13 @@ class Distro(BaseDistro):  # type: ignore[misc]
     """Chooses which of the installed instrumentors are loaded."""
 
     def _configure(self, **kwargs: Any) -> None:
-        """Keep the loader quiet about the other distribution: it is not used on purpose."""
+        """Filter the loader's message that it skips the other distribution: that is intended."""
         logging.getLogger(_LOADER).addFilter(_is_news)
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         """Load an instrumentor, unless otel_obs measures the same requests.
 
-        Those of HTTP clients are loaded for their spans: where there is tracing, when the client is imported.
+        Those of HTTP clients are loaded for their spans, if traces are sent, when the client is imported.
         """
         name, load = entry_point.name, super().load_instrumentor
         if name not in (*INSTRUMENTORS, *CLIENTS) or applications.leaves_http_upstream():
@@ -66,7 +66,7 @@ class Configurator:
 
 
 def announce_choice() -> None:
-    """Say how to choose otel_obs where another distribution was loaded in its place."""
+    """Log how to choose otel_obs, if another distribution was loaded in its place."""
     if not Configurator.is_chosen and not _is_helper():
         _logger.warning(
             "another OpenTelemetry distribution was loaded; to use otel_obs set "

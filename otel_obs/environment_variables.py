@@ -11,14 +11,14 @@ from otel_obs import settings
 _names = sorted(row.variable for row in settings.SETTINGS if row.variable.startswith(settings.PREFIX))
 globals().update({name: name for name in _names})
 
-# `opentelemetry-instrument` loads this module before it executes the program. Where another distribution
-# is installed too, whichever comes first would be loaded, by chance; a choice of the user's stays.
+# `opentelemetry-instrument` loads this module before it executes the program. If another distribution is
+# installed too, it would load the one that happens to come first. A choice of the user is not changed.
 for _variable in ("OTEL_PYTHON_DISTRO", "OTEL_PYTHON_CONFIGURATOR"):
     settings.process_environment().setdefault(_variable, "otel_obs")
 
 
 def _name_missing_command(wrapper: Any) -> None:
-    """Have the wrapper say which command is not installed: by itself it fails with a `TypeError`."""
+    """Have the wrapper print which command is not installed, where it would raise a `TypeError`."""
     which = wrapper.which
 
     def found(command: str, *args: Any, **options: Any) -> str:

@@ -7,10 +7,10 @@ OtelObsError
 ├── MissingPackageError   an optional package is not installed          (also an ImportError)
 ├── InstrumentationError  an application cannot be instrumented         (also a TypeError)
 ├── UnreadableError       an address, file or answer cannot be read     (also an OSError)
-├── UnusableSocketError   a Unix socket cannot be had                   (also an OSError)
-├── UnsayableError        a naming has no words for an expression
-├── MeasuringError        in a test, what is only logged elsewhere      (also an AssertionError)
-├── OperationsError       what is to be generated or run cannot be      (also a ValueError)
+├── UnusableSocketError   a Unix socket cannot be bound                 (also an OSError)
+├── UnsayableError        an expression needs a label that the naming leaves out
+├── MeasuringError        under test, an error that is otherwise logged (also an AssertionError)
+├── OperationsError       a file or stack cannot be generated or run    (also a ValueError)
 └── NotSharedError        numbers of other workers cannot be read; answer a scrape with 503
 ```
 """
@@ -21,11 +21,11 @@ from collections.abc import Iterable
 
 
 class OtelObsError(Exception):
-    """The root of what otel_obs raises."""
+    """The base class of all exceptions of otel_obs."""
 
 
 class SettingError(OtelObsError, ValueError):
-    """A setting has a value that it cannot have."""
+    """A setting has an invalid value."""
 
     def __init__(self, variable: str, value: str, expected: str) -> None:
         self.variable, self.value, self.expected = variable, value, expected
@@ -33,7 +33,7 @@ class SettingError(OtelObsError, ValueError):
 
 
 class DeclarationError(OtelObsError, ValueError):
-    """An instrument, a view or a metric is declared in a way that cannot work."""
+    """An instrument, a view or a metric has an invalid declaration."""
 
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
         self.subject, self.problem, self.remedy = subject, problem, remedy
@@ -41,7 +41,7 @@ class DeclarationError(OtelObsError, ValueError):
 
 
 class MissingPackageError(OtelObsError, ImportError):
-    """Something asks for an optional package that is not installed."""
+    """An optional package is needed and not installed."""
 
     def __init__(self, module: str, package: str, extra: str) -> None:
         self.module, self.package, self.extra = module, package, extra
@@ -50,7 +50,7 @@ class MissingPackageError(OtelObsError, ImportError):
 
 
 class InstrumentationError(OtelObsError, TypeError):
-    """What was given to `instrument` is no application that otel_obs knows."""
+    """`instrument` got an object that is no known application, and no WSGI or ASGI callable."""
 
     def __init__(self, given: object) -> None:
         self.given = given
@@ -61,7 +61,7 @@ class InstrumentationError(OtelObsError, TypeError):
 
 
 class MeasuringError(OtelObsError, AssertionError):
-    """Something went wrong in a test that a service only logs."""
+    """An error was logged in a test; a service goes on after it."""
 
     def __init__(self, messages: Iterable[str]) -> None:
         self.messages = tuple(messages)
@@ -69,7 +69,7 @@ class MeasuringError(OtelObsError, AssertionError):
 
 
 class UnreadableError(OtelObsError, OSError):
-    """An address or a file did not give what was asked of it."""
+    """An address, a file or an answer cannot be read."""
 
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
         self.subject, self.problem, self.remedy = subject, problem, remedy
@@ -77,11 +77,11 @@ class UnreadableError(OtelObsError, OSError):
 
 
 class CutOffError(UnreadableError):
-    """An answer ended before its announced end."""
+    """An answer ended before its declared length."""
 
 
 class UnusableSocketError(OtelObsError, OSError):
-    """The file of a Unix socket is another's."""
+    """The path of a Unix socket has a file that is no socket, or is served by another process."""
 
     def __init__(self, path: str, problem: str, remedy: str) -> None:
         self.path, self.problem, self.remedy = path, problem, remedy
@@ -97,7 +97,7 @@ class UnsayableError(OtelObsError):
 
 
 class OperationsError(OtelObsError, ValueError):
-    """Something is to be generated, or a stack is to be run, that cannot be."""
+    """A file cannot be generated, or a stack cannot be run."""
 
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
         self.subject, self.problem, self.remedy = subject, problem, remedy
@@ -105,7 +105,7 @@ class OperationsError(OtelObsError, ValueError):
 
 
 class NotSharedError(OtelObsError):
-    """The numbers of other workers cannot be read: what this one knows is not the service's truth."""
+    """The numbers of other workers cannot be read, so that an exposition would be incomplete."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -113,7 +113,7 @@ class NotSharedError(OtelObsError):
 
 
 def dropped_application(name: str) -> str:
-    """What `instrument` returned was not used."""
+    """The wrapper that `instrument` returned was not used."""
     return (
         f"what instrument() returned for {name} was thrown away, so its requests are not measured; "
         "use what it returns: app = otel_obs.instrument(app)"
@@ -121,19 +121,19 @@ def dropped_application(name: str) -> str:
 
 
 def unwritable_run_dir(variable: str, path: str) -> SettingError:
-    """The directory that a user chose cannot be used."""
+    """The run directory that the user chose is not writable."""
     return SettingError(
         variable, path, "is not a writable directory; create it, or unset it to let otel_obs choose one"
     )
 
 
 def unknown_service(reason: str, remedy: str) -> str:
-    """Nobody can tell which service a process belongs to."""
+    """The rules cannot decide which service a process belongs to."""
     return f"{reason}; it is a service of its own; {remedy}"
 
 
 def split_service(alike: Iterable[int]) -> str:
-    """A scrape of this process shows this process alone, and others look as if they were of its service."""
+    """A scrape shows this process only, although similar processes may be workers of the same service."""
     pids = ", ".join(map(str, alike))
     return (
         f"processes {pids} run the same program under the same parent, and are services of their own; "
@@ -142,7 +142,7 @@ def split_service(alike: Iterable[int]) -> str:
 
 
 def id_of_another_version(service_id: str, others: Iterable[str]) -> str:
-    """The same id is used by processes whose files cannot be read."""
+    """Processes with another version of otel_obs, and so another file format, use the same service id."""
     return (
         f"OTEL_OBS_SERVICE_ID={service_id!r} is also used by another version of otel_obs: "
         f"{', '.join(others)}; the two do not see each other's numbers; use one version, or an id for each"
@@ -150,7 +150,7 @@ def id_of_another_version(service_id: str, others: Iterable[str]) -> str:
 
 
 def id_of_another_user(service_id: str, users: Iterable[str]) -> str:
-    """The same id is used by processes of another user."""
+    """Processes of another user use the same service id."""
     return (
         f"OTEL_OBS_SERVICE_ID={service_id!r} is also used by user {', '.join(users)}; processes of different "
         "users do not see each other's numbers; run them as one user, or use an id for each"
@@ -158,7 +158,7 @@ def id_of_another_user(service_id: str, users: Iterable[str]) -> str:
 
 
 def port_of_own_service(settings: str, pid: int, directory: str) -> str:
-    """The address of the metrics is held by another service of the same user, and not by a stranger."""
+    """Another service of the same user holds the address of the metrics server."""
     return (
         f"{settings} is served by process {pid} for another service of "
         f"this user, in {directory}, whose numbers are there; if both are one service, set "
@@ -167,17 +167,17 @@ def port_of_own_service(settings: str, pid: int, directory: str) -> str:
 
 
 def undeclared_attributes(instrument: str, got: Iterable[str], declared: Iterable[str]) -> DeclarationError:
-    """Attributes were given that the metric does not declare."""
+    """A measurement has attributes that the metric does not declare."""
     return DeclarationError(instrument, f"got attributes {sorted(got)}; it declares {list(declared)}")
 
 
 def unknown_variable(variable: str, nearest: str) -> str:
-    """A variable with our prefix that is none of ours."""
+    """A variable with the prefix of otel_obs is unknown."""
     return f"{variable} is not a variable of otel_obs" + (f"; did you mean {nearest}?" if nearest else "")
 
 
 def unknown_option(option: str, nearest: str) -> TypeError:
-    """An option was given in code that does not exist."""
+    """Code gives an unknown option."""
     hint = f"; did you mean {nearest!r}?" if nearest else ""
     return TypeError(f"{option!r} is not an option of otel_obs{hint}")
 
@@ -188,12 +188,12 @@ def forbidden_value(instrument: str, key: str, value: object, allowed: Iterable[
 
 
 def secret_value(key: str) -> DeclarationError:
-    """The id of a secret looks like the secret itself, which the message does not show."""
+    """The value given as a secret's id looks like the secret itself; the message does not show it."""
     return DeclarationError(key, "looks like a key", "give an id of the key, such as a number")
 
 
 def not_a_timer(instrument: object) -> DeclarationError:
-    """Something is to take durations that cannot."""
+    """An object that is to record durations is no histogram or gauge."""
     return DeclarationError(
         getattr(instrument, "name", "") or type(instrument).__name__,
         "cannot take a duration",
@@ -202,19 +202,19 @@ def not_a_timer(instrument: object) -> DeclarationError:
 
 
 def not_a_function(given: object) -> DeclarationError:
-    """Something is to be decorated that cannot be called."""
+    """A decorator is applied to an object that cannot be called."""
     return DeclarationError(type(given).__name__, "cannot be measured", "decorate a function or a method")
 
 
 def not_a_text(parameter: str, value: object) -> DeclarationError:
-    """A label has a value that is no text."""
+    """The value of a label is not a str."""
     return DeclarationError(
         parameter, f"is {value!r}", "give a text, or a function that makes one from the call"
     )
 
 
 def name_without_effect(variable: str, name: str, what: str, likely: str) -> str:
-    """A setting speaks of something that no ready metric has."""
+    """A setting names a family or label that no metric of the catalog has."""
     hint = f" (did you mean {likely}?)" if likely else ""
     return (
         f"{variable} names {name!r}, but no ready metric has such a {what}{hint}: it has no effect, "
@@ -223,7 +223,7 @@ def name_without_effect(variable: str, name: str, what: str, likely: str) -> str
 
 
 def reader_of_one_process(reader: str) -> str:
-    """A reader shows less than its user may expect."""
+    """A reader on the SDK's own provider shows one process, not all workers."""
     return (
         f"{reader} is on a MeterProvider of opentelemetry.sdk: it shows what this process has recorded, and "
         f"no other worker; for all workers, use otel_obs.configure(readers=[{reader}()]) and the meters of "
@@ -232,7 +232,7 @@ def reader_of_one_process(reader: str) -> str:
 
 
 def options_without_effect(options: Iterable[str]) -> str:
-    """A reader stands where everything that it shows stands already."""
+    """A reader's options have no effect in a registry that has the same families already."""
     return (
         f"PrometheusReader got {', '.join(options)}: without effect in prometheus_client's default registry, "
         "which has these families by the settings of otel_obs; give it a registry of its own, or use "
@@ -241,12 +241,12 @@ def options_without_effect(options: Iterable[str]) -> str:
 
 
 def port_beside_socket(port: int, host: str) -> str:
-    """A port is set where there is none."""
+    """A port is set beside a Unix socket, which has none."""
     return f"OTEL_EXPORTER_PROMETHEUS_PORT={port} has no effect beside OTEL_EXPORTER_PROMETHEUS_HOST={host}"
 
 
 def metrics_are_served(path: str, addresses: Iterable[str], workers: int, is_tls: bool) -> str:
-    """Where the metrics of a service are, and of how many workers they are."""
+    """The addresses of a service's metrics, and its number of workers."""
     scheme = "https" if is_tls else "http"
     places = [
         f"{each}, path {path}" if each.startswith("unix:") else f"{scheme}://{each}{path}"
@@ -257,7 +257,7 @@ def metrics_are_served(path: str, addresses: Iterable[str], workers: int, is_tls
 
 
 def framework_not_measured(framework: str) -> str:
-    """The wrapper has found what it cannot measure."""
+    """A framework is imported that otel_obs does not measure."""
     return (
         f"{framework} is imported, and otel_obs does not measure it: where it serves requests, they are not "
         "counted, and it answers no /metrics; OTEL_EXPORTER_PROMETHEUS_PORT serves a page beside it, for "
@@ -266,7 +266,7 @@ def framework_not_measured(framework: str) -> str:
 
 
 def program_not_found(name: str, package: str) -> str:
-    """A command cannot be executed."""
+    """A command is not installed, or not on PATH."""
     if package:
         return f"{name!r} is not installed here; install it with: pip install {package}"
     return f"{name!r} is no command that can be executed; check PATH"

@@ -1,4 +1,4 @@
-"""Measure FastAPI and Starlette applications: translate only, `otel_obs.http` does the work."""
+"""Measures FastAPI and Starlette applications: finds the route here; `otel_obs.http` records."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ except ImportError as error:
     raise MissingPackageError("otel_obs.fastapi", "FastAPI or Starlette", "fastapi") from error
 
 KEY = "_otel_obs"
-"""The attribute of an application that holds what measures it."""
+"""The attribute of an application that holds its middleware."""
 
 _AsgiCall = Callable[[Any, AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 
 class FastapiMeasuring(NamedTuple):
-    """What an application is measured with."""
+    """The parts with which an application is measured."""
 
     observer: Observer
     scrape: Scrape | None
@@ -43,9 +43,10 @@ class FastapiMeasuring(NamedTuple):
 
 
 class _FastapiPatch:
-    """The classes are changed once: `__call__` is looked up at each request, so it is never too late.
+    """The state of the change to the classes, whose `__call__` is replaced once.
 
-    Middleware could only be added before an application's first request, and would not be the outermost.
+    The interpreter looks `__call__` up on the class at each request, so that this also works after a server
+    has got the application. Middleware can only be added before the first request, and may not be outermost.
     """
 
     default: FastapiMeasuring | None = None
@@ -76,7 +77,7 @@ def uninstrument_app(app: Starlette) -> None:
 
 
 def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every FastAPI and Starlette application of this process, also those to come.
+    """Measure every FastAPI and Starlette application of this process, present and future ones.
 
     Call it again when `fastapi` is imported after `starlette`.
     """
@@ -86,7 +87,7 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 
 
 def uninstall() -> None:
-    """Measure no FastAPI or Starlette application any more."""
+    """Stop measuring, and put the original methods back."""
     _FastapiPatch.default = None
     _FastapiPatch.changes.undo()
     if _FastapiPatch.init is not None:
@@ -112,7 +113,7 @@ def _measure(app: Starlette, measuring: FastapiMeasuring) -> AsgiMiddleware:
 
 
 def _serve_inside(app: Starlette, scrape: Scrape) -> None:
-    """Make what *scrape* answers a route of the application, whose own checks come before it."""
+    """Add a route of the application that answers scrapes, after the application's own checks."""
     if declares(app, scrape.path):
         return
 
@@ -122,13 +123,13 @@ def _serve_inside(app: Starlette, scrape: Scrape) -> None:
 
     metrics.__annotations__ = {"request": Request}
     router: Any = app.router
-    if hasattr(router, "add_api_route"):  # FastAPI's: what every route depends on is asked of this one
+    if hasattr(router, "add_api_route"):  # FastAPI's: the application's dependencies apply to this route too
         router.add_api_route(
             scrape.path, metrics, methods=["GET", "HEAD"], include_in_schema=False, response_model=None
         )
     else:
         router.add_route(scrape.path, metrics, methods=["GET", "HEAD"], include_in_schema=False)
-    router.routes.insert(0, router.routes.pop())  # before a route that takes every path
+    router.routes.insert(0, router.routes.pop())  # first: a catch-all may be among the others
 
 
 async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
@@ -142,7 +143,7 @@ def _change_classes() -> None:
 
 
 def watch() -> None:
-    """Tell whatever measures a request which scope its routes are matched in: middleware may copy it."""
+    """Report the scope in which routes are matched to the request's middleware: it may be a copy."""
     changes = _FastapiPatch.changes
     changes.make(Starlette, "__call__", _measured)
     changes.make(Router, "__call__", _watched)
@@ -162,7 +163,7 @@ def _watched(route: _AsgiCall) -> _AsgiCall:
 
 
 def _alone(call: _AsgiCall) -> _AsgiCall:
-    """A route that is an application by itself has no router to be found by."""
+    """Note a route that serves as the whole application, since there is no router in the scope."""
 
     async def called_alone(self: Any, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         outer: Outer | None = scope.get(MARK)
@@ -175,7 +176,7 @@ def _alone(call: _AsgiCall) -> _AsgiCall:
 
 
 def _reach_behind_middleware(router: Any) -> None:
-    """A router's own middleware may copy the scope too: watch the innermost call."""
+    """Hook the innermost call of a router, since its own middleware may copy the scope."""
     layer = router.middleware_stack
     for _ in range(50):
         inner = getattr(layer, "app", None)
@@ -188,7 +189,7 @@ def _reach_behind_middleware(router: Any) -> None:
 
 
 class _Innermost:
-    """Calls a router's matching, and tells in which scope."""
+    """Calls a router's matching, after reporting the scope."""
 
     def __init__(self, match: Any) -> None:
         self._match = match
@@ -201,7 +202,10 @@ class _Innermost:
 
 
 def _quieten_from_the_start() -> None:
-    """FastAPI looks at its telemetry before it comes to Starlette's `__call__`: its first request is late."""
+    """Quieten each FastAPI application when it is made.
+
+    At the first request it would be too late: FastAPI records before it calls Starlette's `__call__`.
+    """
     kind: Any = getattr(sys.modules.get("fastapi.applications"), "FastAPI", None)
     if kind is None or _FastapiPatch.init is not None:
         return
@@ -243,15 +247,15 @@ def _measured(call: _AsgiCall) -> _AsgiCall:
 
 
 def _adopt(app: Starlette) -> AsgiMiddleware | None:
-    """Begin to measure an application that nobody asked for by name."""
+    """Begin to measure an application at its first request, after `install`."""
     return None if _FastapiPatch.default is None else _measure(app, _FastapiPatch.default)
 
 
 def _quieten(app: Any) -> None:
-    """Switch off FastAPI's own metrics, which begin by themselves as soon as there is a global provider.
+    """Switch off FastAPI's own metrics, which are on as soon as there is a global meter provider.
 
-    A no-op meter would keep them from being counted, not from costing ten times what ours do. An application
-    that was given a meter provider of its own keeps its metrics: they go elsewhere.
+    With a no-op meter they would not be counted, but would still cost ten times as much as ours. An
+    application with a meter provider of its own keeps its metrics, since they go elsewhere.
     """
     telemetry = app.__dict__.get("_telemetry")
     if telemetry and telemetry.get("metrics") and telemetry.get("meter_provider") is None:

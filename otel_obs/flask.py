@@ -1,4 +1,4 @@
-"""Measure Flask applications: translate only, `otel_obs.http` does the work."""
+"""Measures Flask applications: finds the route here; `otel_obs.http` records."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _logger = logging.getLogger("otel_obs")
 
 ROUTE = "otel_obs.metrics"
 KEY = "otel_obs"
-"""The key of an application's `extensions` that holds what measures it."""
+"""The key in an application's `extensions` under which its middleware is."""
 
 
 class FlaskMeasuring(NamedTuple):
-    """What an application is measured with."""
+    """The parts with which an application is measured."""
 
     observer: Observer
     scrape: Scrape | None
@@ -46,10 +46,10 @@ class FlaskMeasuring(NamedTuple):
 
 
 class _FlaskPatch:
-    """The class `Flask` is changed once, so that an application is measured however it is called and wrapped.
+    """The state of the change to the class `Flask`, of which two methods are replaced once.
 
-    `__call__` is the outermost layer of an application, around what a team puts on `wsgi_app`; `wsgi_app`
-    is what is left where a server or another middleware is given the bound method.
+    `__call__` is outside of all middleware that an application puts on `wsgi_app`. `wsgi_app` is replaced
+    too, since a server or another middleware may be given that bound method.
     """
 
     default: FlaskMeasuring | None = None
@@ -57,7 +57,7 @@ class _FlaskPatch:
     changes = Replacements()
     measured: ClassVar[WeakSet[Flask]] = WeakSet()
     wrapped: ClassVar[WeakSet[Flask]] = WeakSet()
-    """Those that a middleware of ours is around."""
+    """The applications inside a middleware of ours."""
 
 
 def instrument_app(
@@ -82,14 +82,14 @@ def uninstrument_app(app: Flask) -> None:
 
 
 def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every Flask application of this process, those that are there and those to come."""
+    """Measure every Flask application of this process, present and future ones."""
     _FlaskPatch.default = FlaskMeasuring(observer, scrape, exclude)
     observer.has_wsgi = True
     _change_class()
 
 
 def uninstall() -> None:
-    """Measure no Flask application any more."""
+    """Stop measuring, and put the original methods back."""
     _FlaskPatch.default = None
     while _FlaskPatch.measured:
         uninstrument_app(_FlaskPatch.measured.pop())
@@ -103,7 +103,7 @@ def uninstall() -> None:
 
 
 def watch() -> None:
-    """Tell whatever measures a request what Flask makes of it."""
+    """Report routes and exceptions of Flask to the request's middleware, of whichever framework."""
     _change_class()
 
 
@@ -149,7 +149,7 @@ def middleware(
 
 
 def _serve_inside(app: Flask, scrape: Scrape) -> None:
-    """Make what *scrape* answers a route of the application, whose own checks come before it."""
+    """Add a route of the application that answers scrapes, after the application's own checks."""
     if declares(app, scrape.path):
         return
 
@@ -180,7 +180,7 @@ def declares(app: Flask, path: str) -> bool:
 
 
 def _layers(wsgi_app: Any) -> Iterable[Any]:
-    """A WSGI callable and what its middleware wraps, by the names that middleware gives it."""
+    """Yield a WSGI callable and, from outside to inside, what it wraps, by the usual attribute names."""
     for _ in range(50):
         if wsgi_app is None:
             return
@@ -189,7 +189,7 @@ def _layers(wsgi_app: Any) -> Iterable[Any]:
 
 
 def _match(app: Flask, environ: WSGIEnvironment) -> str | None:
-    """Match a request again, whose context is gone."""
+    """Match a request a second time, after Flask has dropped its context."""
     try:
         adapter = app.create_url_adapter(app.request_class(environ))
         if adapter is None:
@@ -201,11 +201,11 @@ def _match(app: Flask, environ: WSGIEnvironment) -> str | None:
 
 
 _contexts: Any = getattr(globals, "_cv_request", None) or getattr(globals, "_cv_app", None)
-"""Flask's own, whose public face (`flask.request`) costs ten times as much; Flask 3.2 has one for both."""
+"""Flask's private context variable: `flask.request` costs ten times as much. Flask 3.2 has only `_cv_app`."""
 
 
 def _served(outer: object) -> Served | None:
-    """What Flask serves right now, if that is *outer*'s request: copies of its context come and go."""
+    """The route of Flask's current context, if that belongs to the request *outer*."""
     try:
         current = _contexts.get().request
         environ = current.environ
@@ -240,7 +240,7 @@ def _change_class() -> None:
             return measuring.pass_by(environ, start_response, inner)
         try:
             if type(inner) is MethodType and inner.__func__ is measured_wsgi_app:
-                result = wsgi_app(self, environ, exchange.start_response)  # nobody is in between
+                result = wsgi_app(self, environ, exchange.start_response)  # no middleware in between
             else:
                 result = inner(environ, exchange.start_response)
         except BaseException as error:
@@ -265,7 +265,7 @@ def _change_class() -> None:
     def _serve_inside(
         self: Flask, environ: WSGIEnvironment, start_response: StartResponse, outer: Outer
     ) -> Iterable[bytes]:
-        """A layer around measures, and others are in between: some answer only when Flask has forgotten."""
+        """Read the route at `start_response`: middleware in between may answer after the context is gone."""
 
         def looking(status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable[[bytes], object]:
             outer.look()
@@ -284,7 +284,7 @@ def _change_class() -> None:
 
 
 def _looking(dispatch: Callable[..., Any]) -> Callable[..., Any]:
-    """Layers on `wsgi_app` may hold a bound method from before the change: learn the route here."""
+    """Read the route here too: middleware on `wsgi_app` may have the original bound method inside."""
 
     def looking(self: Flask, *context: Any) -> Any:
         if "wsgi_app" in self.__dict__:
@@ -297,7 +297,7 @@ def _looking(dispatch: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _warn_of_bypass(app: Flask) -> None:
-    """Say so where somebody has the bound `wsgi_app` from before the class was changed."""
+    """Warn if some object holds the bound `wsgi_app` from before the class was changed."""
     if "wsgi_app" in app.__dict__ or app in _FlaskPatch.wrapped or _FlaskPatch.originals is None:
         return
     _, original = _FlaskPatch.originals
@@ -317,7 +317,7 @@ def _set_methods(call: _Wsgi, wsgi_app: _Wsgi) -> None:
 
 
 def _adopt(app: Flask) -> WsgiMiddleware | None:
-    """Begin to measure an application that nobody asked for by name."""
+    """Begin to measure an application at its first request, after `install`."""
     return None if _FlaskPatch.default is None else _measure(app, _FlaskPatch.default)
 
 
@@ -330,9 +330,9 @@ def _measure(app: Flask, measuring: FlaskMeasuring) -> WsgiMiddleware:
 
 
 def _note_exception(sender: Flask, exception: BaseException, **_: object) -> None:
-    """Flask answers an exception with a 500 and says here what it was.
+    """Note the exception for which Flask answers with a 500.
 
-    Extensions say here, too, which HTTP error they answer: nothing is unhandled about one.
+    Extensions also send this signal for HTTP errors that they answer; these are handled.
     """
     outer: Outer | None = request.environ.get(MARK)
     if outer is not None and not outer.is_done:

@@ -1,7 +1,7 @@
-"""Log records as JSON: one line each, with the ids of the trace and the span that it was made in.
+"""Log records as JSON: one line each, with the ids of the current trace and span.
 
-Only the standard library's `logging` and the OpenTelemetry API are imported here. Sending records to a
-collector is another thing, and needs no code: `OTEL_LOGS_EXPORTER=otlp`.
+Only the standard library's `logging` and the OpenTelemetry API are imported here. To send records to a
+collector, no code is needed: set `OTEL_LOGS_EXPORTER=otlp`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _OURS = {"otelTraceID": "trace_id", "otelSpanID": "span_id", "otelServiceName": "service"}
 _NOWHERE = frozenset(["otelTraceSampled"])
 _DEPTH = 8
-"""How deep a value of `extra` is followed; what lies deeper, or in itself, is shown as text."""
+"""How deep a value of `extra` is converted; deeper values, as in a cycle, become text."""
 
 
 class JsonLines(logging.Formatter):
@@ -29,10 +29,10 @@ class JsonLines(logging.Formatter):
 
     `timestamp` (UTC, ISO 8601, microseconds), `level`, `logger` and `message` are always there; `trace_id`
     (32 hexadecimal digits) and `span_id` (16) where the record was made in a span; `service` where it is
-    known; `exception` and `stack` where there are some; and whatever `extra` holds, under its own names.
+    known; `exception` and `stack` where there are some; and the fields of `extra`, under their own names.
 
     Args:
-        service: The service's name, where nothing else tells it.
+        service: The service's name, for records that do not have it.
     """
 
     def __init__(self, service: str = "") -> None:
@@ -40,7 +40,7 @@ class JsonLines(logging.Formatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line, without a newline."""
         fields: Fields = {
             "timestamp": _time(record.created),
             "level": record.levelname,
@@ -58,10 +58,10 @@ class JsonLines(logging.Formatter):
         if record.stack_info:
             fields["stack"] = record.stack_info
         for name, value in extras_of(record):
-            # A field of ours stays what it is.
+            # A name that is taken by one of the fields above gets an underscore.
             fields[f"{name}_" if name in fields else name] = value
         text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
-        # Half of a pair of surrogates cannot be written to any file.
+        # A lone surrogate cannot be encoded as UTF-8; then write ASCII with escapes.
         return text if text.isprintable() or _can_be_written(text) else json.dumps(fields)
 
 
@@ -71,16 +71,16 @@ def write_json_lines(
     logger: logging.Logger | None = None,
     service: str = "",
 ) -> logging.Handler:
-    """Have a logger's records written as JSON lines, and no other way.
+    """Write a logger's records as JSON lines, in place of its present handlers.
 
     Args:
-        stream: Where to; standard error by default, which Docker, Kubernetes and systemd keep.
-        level: The least that is logged.
-        logger: Whose records; the root logger's by default, which gets those of all others.
-        service: The service's name, where nothing else tells it.
+        stream: The stream to write to; by default standard error, which Docker, Kubernetes and systemd keep.
+        level: The lowest level that is logged.
+        logger: The logger; by default the root logger, which gets the records of all others.
+        service: The service's name, for records that do not have it.
 
     Returns:
-        The handler that was added; those that were there are removed.
+        The handler that was added; the earlier handlers are removed.
 
     Raises:
         ValueError: There is no such level.
@@ -96,7 +96,7 @@ def write_json_lines(
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """A record's text; of one whose arguments do not fit, the template and the arguments."""
+    """A record's text; if its arguments do not fit the template, both as they are."""
     try:
         return record.getMessage()
     except Exception:
@@ -104,9 +104,10 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 def trace_of(record: logging.LogRecord) -> Fields:
-    """The ids of the span that a record was made in; nothing outside of one.
+    """The ids of the span in which a record was made; empty outside of one.
 
-    A record that another thread formats has them from where it was made, if spans are sent.
+    If spans are sent, the ids are fields of the record, so that another thread can format it. Otherwise they
+    are those of the current span.
     """
     noted = {_OURS[name]: value for name, value in vars(record).items() if name in _OURS}
     if noted.get("trace_id", "0") not in ("0", ""):
@@ -121,14 +122,14 @@ def trace_of(record: logging.LogRecord) -> Fields:
 
 
 def extras_of(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    """What the application gave as `extra`, as values that JSON and OTLP have."""
+    """The fields that the application gave as `extra`, as values that JSON and OTLP can hold."""
     for name, value in vars(record).items():
         if name not in _STANDARD and name not in _OURS and name not in _NOWHERE:
             yield name, plain(value)
 
 
 def plain(value: Any, depth: int = _DEPTH) -> Any:
-    """A value of the kinds that JSON has; of any other kind, its text."""
+    """Convert a value to types of JSON; a value of any other type becomes its text."""
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
@@ -141,7 +142,7 @@ def plain(value: Any, depth: int = _DEPTH) -> Any:
 
 
 def _copied(values: Any) -> list[Any]:
-    """A collection as it is now: another thread may change it. One that cannot be read is empty."""
+    """Copy a collection, which another thread may change; empty if it cannot be read."""
     try:
         return list(values)
     except Exception:
@@ -149,7 +150,7 @@ def _copied(values: Any) -> list[Any]:
 
 
 def as_text(value: Any) -> str:
-    """A value's text, of one that has none, too."""
+    """A value's text; a placeholder if its `__str__` raises."""
     try:
         return str(value)
     except Exception:

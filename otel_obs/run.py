@@ -1,6 +1,6 @@
-"""`python -m otel_obs.run COMMAND…`: what `opentelemetry-instrument` does, with the command left as it is.
+"""`python -m otel_obs.run COMMAND…`: `opentelemetry-instrument` without options of its own.
 
-`opentelemetry-instrument` takes the options of a command for its own where they begin like one of its own.
+`opentelemetry-instrument` takes an option of the command for one of its own if the two begin alike.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _NOT_FOUND, _WRONG_USE = 127, 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Execute the command; this returns only where that cannot be done.
+    """Execute the command; returns only if that fails, or for the usage.
 
     Returns:
-        An exit code, as shells have them.
+        The exit code, by the conventions of shells.
     """
     command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
     if not command or arguments[0] in ("-h", "--help"):
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         return _NOT_FOUND
     from opentelemetry.instrumentation.auto_instrumentation import run
 
-    # What follows `--` is not searched for options.
+    # The wrapper does not parse options after `--`.
     sys.argv = [sys.argv[0], "--", *command]
     run()
     return 0

@@ -1,4 +1,4 @@
-"""Which service a process belongs to, by which rule that is known, and where its workers meet."""
+"""Explains which service a process belongs to, by which rule, and in which run directory."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ __all__ = ["Explanation", "explain"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a process belongs to the service that it does; its text is for people.
+    """Why a process belongs to its service; `str` gives a text for people.
 
     Attributes:
         pid: The process.
-        service: The name of the service's directory; empty where the process is worker of none.
+        service: The name of the service's directory; empty where the process belongs to none.
         rule: `service id`, `environment`, `kernel`, `socket` or `unknown`; see "Workers" in docs/design.md.
-        reason: The same in words.
-        root: The process that the service lives with; None where it is not known.
+        reason: The rule in words.
+        root: The process with which the service begins and ends; None where it is not known.
         steps: From the process up to the first ancestor that is not of the service.
-        directory: Where the workers meet; empty where there is no such directory yet.
+        directory: The run directory; empty where it does not exist yet.
         is_member: Whether the process was seen to have joined there.
-        alike: Processes with the same program and parent that may be workers of one service, and are not.
-        remedy: What to do where the rules do not join what belongs together; else empty.
+        alike: Processes with the same program and parent that are services of their own, but may be meant as
+            workers of one.
+        remedy: What to do if the rules separate workers of one service; else empty.
     """
 
     pid: int
@@ -68,7 +69,7 @@ class Explanation:
 
 
 def explain(pid: int | None = None) -> Explanation:
-    """Say which service a process belongs to, and how that is known; nothing is joined or changed.
+    """Explain which service a process belongs to, without joining or changing anything.
 
     Args:
         pid: Any process of the same user; None is this one.
@@ -132,7 +133,7 @@ def _settings(candidate: Candidate) -> Settings:
 
 
 def _observed(candidate: Candidate) -> str:
-    """The directory that a process has joined, as the kernel shows it."""
+    """The run directory that a process has joined, by its open files in /proc."""
     for link in proc.files_of(candidate.pid).values():
         directory, name = os.path.split(link)
         if name == MEMBERS and os.path.basename(os.path.dirname(directory)).startswith(PREFIX):

@@ -1,6 +1,6 @@
-"""Spans: what turns them on, and `traced` for functions of one's own.
+"""Spans: tracing of requests, and the decorator `traced` for functions of the application.
 
-Nothing of the SDK is imported, and nothing of this module runs, in a service without tracing.
+The SDK is not imported here: a service without tracing does not load it.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ class RequestTracer(Protocol):
 
     @property
     def package(self) -> str:
-        """What is to be installed."""
+        """The distribution to install."""
 
     @property
     def extra(self) -> str:
-        """The extra of otel-obs that it comes with; "" for none."""
+        """The extra of otel-obs that installs it; "" for none."""
 
     @property
     def hook(self) -> str:
-        """The option that takes a function of the span and the request."""
+        """The option for a function that gets the span and the request."""
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What it is given beside that."""
+        """Its further options."""
 
 
 @overload
@@ -66,13 +66,13 @@ def traced(
 def traced(name: Any = "", attributes: GivenAttributes = None, *, kind: SpanKind = SpanKind.INTERNAL) -> Any:
     """Decorate a function, coroutine function, generator or async generator: every call is a span.
 
-    An exception is recorded on the span, and raised on. A generator's span is current while the generator
+    An exception is recorded on the span, and re-raised. A generator's span is current while the generator
     runs, and not while its caller does.
 
     Args:
         name: The span's name; by default the function's qualified name. `@traced` alone does as well.
         attributes: The span's attributes, or a function that makes them from the arguments of the call.
-        kind: What the span is to its trace: `SpanKind.CLIENT` for a call to another service.
+        kind: The kind of the span, such as `SpanKind.CLIENT` for a call to another service.
 
     Returns:
         A decorator that keeps the signature.
@@ -105,7 +105,7 @@ class _SpanStart:
         self._name, self._attributes, self._kind = name, attributes, kind
 
     def current(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[Any]:
-        """A span that is the current one inside of the block."""
+        """Start a span that is current within the block."""
         if not is_on():
             return _OFF
         return self._tracer.start_as_current_span(
@@ -113,7 +113,7 @@ class _SpanStart:
         )
 
     def apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
-        """A span that is current nowhere yet."""
+        """Start a span without making it current."""
         return self._tracer.start_span(
             self._name, kind=self._kind, attributes=self._computed(args, kwargs) if is_on() else None
         )
@@ -130,7 +130,7 @@ class _SpanStart:
 
 
 class _CurrentSpan:
-    """Makes a span the current one for one step of a generator, and notes what the step raises."""
+    """Makes a span current for one step of a generator, and records an exception of that step."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
@@ -204,14 +204,14 @@ def is_on() -> bool:
 
 
 def trace_requests(tracer: RequestTracer, app: Any = None) -> Callable[[], object]:
-    """Have every request to *app*, or to every application made from now on, traced.
+    """Trace every request to *app*, or to every application made from now on.
 
     Args:
         tracer: The instrumentation that makes the spans; its metrics stay off.
         app: An application; None for all.
 
     Returns:
-        Traces them no longer.
+        A function that stops the tracing.
 
     Raises:
         MissingPackageError: The instrumentation is not installed.
@@ -226,7 +226,7 @@ def trace_requests(tracer: RequestTracer, app: Any = None) -> Callable[[], objec
         instrumentor().instrument(**options)
         return instrumentor().uninstrument  # type: ignore[no-any-return]
     is_traced = getattr(app, "_is_instrumented_by_opentelemetry", False)
-    if is_traced or not hasattr(instrumentor, "instrument_app"):  # not each can have one application traced
+    if is_traced or not hasattr(instrumentor, "instrument_app"):  # some can only trace all applications
         return lambda: None
     instrumentor.instrument_app(app, **options)
     reference = weakref.ref(app)
@@ -240,7 +240,7 @@ def trace_requests(tracer: RequestTracer, app: Any = None) -> Callable[[], objec
 
 
 def _note_span(span: Span, carrier: Any) -> None:
-    """Tell what measures the request which span it is: it records when that span is no longer current."""
+    """Give the span to the exchange of the request, which records when the span is no longer current."""
     if not isinstance(carrier, Mapping):  # Falcon's request
         carrier = carrier.env
     outer = carrier.get(MARK)

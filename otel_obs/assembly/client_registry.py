@@ -70,6 +70,7 @@ def _exchange(old: Any, new: Any) -> bool:
     """Replace *old* by *new* in the default registry; false where *old* is not registered."""
     from prometheus_client import REGISTRY
 
+    # In one step under the lock: a scrape on another thread must see one of the two.
     with REGISTRY._lock:
         if old not in REGISTRY._collector_to_names:
             return False

@@ -100,6 +100,7 @@ class Pipeline:
     def _timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         started_s = time.perf_counter()
         yield from chunks
+        # Not in a `finally`: a scrape that is given up is closed here, and has no meaningful duration.
         self._durations.record(time.perf_counter() - started_s)
 
     def metrics(self, accept: str | None = None) -> tuple[bytes, str]:

@@ -333,6 +333,7 @@ def shutdown() -> None:
     """
     with Running.lock:
         undoing, Running.undoing = Running.undoing, Undoing()
+        # First: a meter that is requested during the undoing must not set up again.
         Running.is_over = True
         undoing.unwind()
         Running.is_refused = False

@@ -153,6 +153,7 @@ class WorkerExporter:
 
     def __init__(self, make: Make) -> None:
         self._make = make
+        # By process id: a fork copies the exporter, but its connection and threads are the parent's.
         self._exporters: dict[int, Any] = {}
 
     def export(self, batch: Any, timeout_s: float = 0.0) -> Any:

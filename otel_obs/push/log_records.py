@@ -243,7 +243,7 @@ class LogBatches:
             sender = BatchLogRecordProcessor(self._exporter)
             while self._kept:
                 sender.on_emit(self._kept.popleft())
-            self._sender = sender  # last: a record that is logged before goes to `_kept`
+            self._sender = sender
 
     def end(self, timeout_ms: float) -> None:
         """Send the remaining records within *timeout_ms*, and stop."""

@@ -72,6 +72,7 @@ class PushReader(MetricReader):
             self._thread.start()
 
     def _run(self, stop: threading.Event) -> None:
+        # A time, not an interval: each fork restarts this thread, which must not postpone the push.
         while not stop.wait(max(self._due_s - time.monotonic(), 0)):
             self._due_s = time.monotonic() + self._interval_s
             self._push()
@@ -92,7 +93,7 @@ class PushReader(MetricReader):
         # Requests of the exporter itself are not traced, nor are their log records sent.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
-            with self._pushing:
+            with self._pushing:  # `force_flush` may push at the same time, on another thread
                 if self._exporter is None:
                     finish_imports_of(getattr(self._make, "__module__", ""))
                     self._exporter = self._make()
@@ -107,7 +108,7 @@ class PushReader(MetricReader):
 
     def finish(self) -> None:
         """Start the last push, without waiting for it."""
-        self._is_last = True
+        self._is_last = True  # before the event is set: then the thread reads it
         self._thread.stop()
 
     def shutdown(self, timeout_millis: float = EXIT_MS, **kwargs: Any) -> None:
@@ -120,7 +121,7 @@ class PushReader(MetricReader):
         if pushes:
             self._thread.end(min(timeout_millis, EXIT_MS) / 1e3)
         else:
-            self._push()
+            self._push()  # no thread runs that could do it
         if self._exporter is not None:
             self._exporter.shutdown()
 

@@ -91,7 +91,7 @@ class ScrapeTurn(Generic[T]):
         """End this scrape; if it has made no answer, one of the waiting scrapes makes it."""
         flight = self._flight
         if flight is not None and flight.runner is self and not self._is_alone:
-            flight.is_over = True
+            flight.is_over = True  # the waiting scrapes see that there is no answer, and join another flight
             self._crowd._end(self._key, flight)
 
 
@@ -147,6 +147,7 @@ class Crowd(Generic[T]):
         flight = self._waiting.get(key)
         if flight is None or flight.is_over:
             self._waiting.pop(key, None)
+            # Of several threads that come here at once, `setdefault` gives all the same flight.
             flight = self._waiting.setdefault(key, _Flight(turn))
         return flight
 

@@ -52,8 +52,8 @@ class PortServer(ThreadingHTTPServer):
         OSError: The address is in use or not allowed.
     """
 
-    daemon_threads = True
-    timeout = 0
+    daemon_threads = True  # the interpreter does not wait for slow clients at its exit
+    timeout = 0  # `handle_request` is called for a readable socket, and must not wait for another client
 
     def __init__(
         self, address: tuple[str, int] | SocketFile, scrape: Scrape, context: Context | None
@@ -91,9 +91,11 @@ class PortServer(ThreadingHTTPServer):
             try:
                 super().process_request(request, client_address)
             except BaseException:
+                # There is no thread that would release it.
                 self._slots.release()
                 raise
             return
+        # Not with TLS: sending would do the handshake here, on the thread that accepts.
         if self._context is None:
             with suppress(OSError):
                 request.settimeout(_LINGER_S)

@@ -139,7 +139,7 @@ class Scrape:
 
     def steps(self, request: ScrapeRequest) -> ScrapeSteps:
         """Answer *request*, in steps."""
-        refusal = self.refusal(request)
+        refusal = self.refusal(request)  # checked here too, for callers that have not asked
         if refusal is not None:
             return refusal
         deadline_s = self._deadline_s(request.timeout_s)
@@ -214,6 +214,7 @@ def run_steps(steps: ScrapeSteps) -> PartedAnswer:
 
 def _is_authorized(authorization: str, token: str) -> bool:
     scheme, _, given = authorization.strip().partition(" ")
+    # In constant time: the time that `==` takes would reveal how much of a guess is right.
     is_same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
     return is_same and scheme.lower() == "bearer"
 

@@ -62,6 +62,7 @@ class MetricsServer:
         self._thread = BackgroundThread(self._run, "otel_obs_server", self._wake)
         self._server: PortServer | None = None
         self._has_told = False
+        # Weakly: the exit handler must not keep the server alive.
         self._forget_end = at_end(weakly(self._end))
         self._lock = -1
         forks.after_in_child(self._start_over)
@@ -89,6 +90,7 @@ class MetricsServer:
         self.start()
 
     def _run(self, stop: threading.Event) -> None:
+        # A new pair at each start, since the thread closes it when it ends, as before each fork.
         self._wakes = socket.socketpair()
         stop.wait(self._delay_s)
         self._delay_s = looked_s = 0.0
@@ -157,7 +159,7 @@ class MetricsServer:
     def _take_lock(self) -> bool:
         run_dir = self._service.run_dir()
         if run_dir is None:
-            return True
+            return True  # this process is alone: no other one could bind
         try:
             descriptor = run_dir.open(LOCK_NAME, os.O_CREAT | os.O_RDWR)
         except OSError:

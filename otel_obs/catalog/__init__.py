@@ -68,10 +68,10 @@ def metrics() -> Iterator[tuple[str, Metric[Any]]]:
                 yield group, value
 
 
-if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name as Any
 
     def __getattr__(name: str) -> Any:
-        # A service that only counts requests need not import what counts everything else.
+        # Groups are imported on first use: a service that only counts requests needs none of the others.
         if name in GROUPS:
             return import_module(f"{__name__}.{name}")
         if not name.startswith("_"):
@@ -95,13 +95,13 @@ _OTHER_NAMES = {
     "llm_latency_seconds": "llm_duration_seconds",
     "llm_request_duration_seconds": "llm_duration_seconds",
 }
-"""Names that teams have for what is here by another one."""
+"""Names that teams use, with the name that the catalog has for the same metric."""
 
 _ENDINGS = ("_seconds", "_total", "_bytes", "_gauge")
 
 
 def _others_for(name: str) -> Iterator[str]:
-    """The families that are meant by what a module of a team's calls its variable."""
+    """The families that an application may mean by the name of a variable, such as `requests_counter`."""
     stem = name
     for kind in ("_counter", "_gauge", "_histogram", "_summary"):
         stem = stem.removesuffix(kind)

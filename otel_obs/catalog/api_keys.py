@@ -29,6 +29,8 @@ api_key_success_rate = GaugeMetric(
 )
 
 _MAX_KEYS = 2000
+"""Keys whose share this process computes; further keys are only counted."""
+
 _counts: dict[str, list[int]] = {}
 
 
@@ -76,8 +78,9 @@ def record_api_key(key_id: str, success: bool) -> None:
         return
     counts = _counts.setdefault(key_id, [0, 0])
     counts[0 if success else 1] += 1
-    # Over workers the share is made from the counters; this is what one process alone can say.
+    # Over several workers a scrape computes the share from the counters; this value serves a single process.
     api_key_success_rate.set(counts[0] / sum(counts), labels)
 
 
+# The calls that the parent counted are the parent's; the child's share starts from its own.
 forks.after_in_child(_counts.clear)

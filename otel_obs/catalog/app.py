@@ -22,7 +22,7 @@ _shown: dict[str, str] = {}
 
 @safely(app_info)
 def set_app_info(version: str, environment: str, python_version: str | None = None) -> None:
-    """Show which application this is; a later call replaces what an earlier one said.
+    """Show which application this is; a later call replaces the labels of an earlier one.
 
     Args:
         version: The application's version.

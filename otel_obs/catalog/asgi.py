@@ -1,7 +1,7 @@
 """Work beside the event loop of an ASGI application: its worker threads and its background tasks.
 
-Both are those of Starlette and FastAPI. Nothing is done for a request: the threads are looked at when values
-are asked for, and a background task is a little slower by itself.
+Both belong to Starlette and FastAPI. Requests cost nothing extra: the thread limiters are read by callbacks
+when values are collected, and only a background task itself gets a little slower.
 """
 
 from __future__ import annotations
@@ -71,15 +71,15 @@ background_tasks_in_progress = UpDownCounterMetric(
 )
 
 _limiters: WeakObjects[Any] = WeakObjects()
-"""AnyIO's limiters of worker threads, one of each loop that serves; a limiter may hold its loop."""
+"""AnyIO's limiters of worker threads, one for each event loop. Weak: a limiter may hold its loop."""
 
 _changes = Replacements()
 _unwaited: list[Callable[[], None]] = []
-"""Takes back what waits for the import of Starlette."""
+"""Cancel the hooks that wait for the import of Starlette."""
 
 
 def note_limiter() -> None:
-    """Look at the worker threads of the loop that runs here from now on."""
+    """Observe the worker threads of the event loop that runs in this thread."""
     to_thread = sys.modules.get("anyio.to_thread")
     if to_thread is not None:
         _limiters.add(to_thread.current_default_thread_limiter())
@@ -105,14 +105,14 @@ def _waiting(limiter: Any) -> int:
     for _ in range(3):
         try:
             waiting: int = limiter.statistics().tasks_waiting
-        except RuntimeError:  # its loop has changed it meanwhile
+        except RuntimeError:  # the loop's thread changed the set of borrowers meanwhile
             continue
         return waiting
     return 0
 
 
 def start() -> None:
-    """Record every background task, from when Starlette is imported on."""
+    """Record every background task, as soon as Starlette is imported."""
     stop()
     _unwaited.append(when_imported("starlette.background", _time_tasks))
 
@@ -122,7 +122,7 @@ def _time_tasks(module: Any) -> None:
 
 
 def stop() -> None:
-    """Record no background task any more, and look at no loop."""
+    """Restore Starlette's background tasks, and observe no event loop."""
     while _unwaited:
         _unwaited.pop()()
     _changes.undo()
@@ -146,10 +146,11 @@ def _timed(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def name_of(function: Any) -> str:
-    """The name that a task goes by: its function's, of which a program has only so many."""
+    """The label of a task: the name of its function, so that the number of series is bounded."""
     while isinstance(function, functools.partial):
         function = function.func
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
+# The event loops of the parent do not run in the child.
 forks.after_in_child(_limiters.clear)

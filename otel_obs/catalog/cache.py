@@ -1,4 +1,4 @@
-"""A cache of results; each worker has its own. `cache.observe(cached.cache_info)` asks it at each reading."""
+"""A cache of results, one in each worker; `cache.observe(cached.cache_info)` reads it at each collection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ cache_memory_bytes = StatedGauge(
 
 
 class CacheInfo(Protocol):
-    """What `functools.lru_cache` says of itself, and caches that are made like it."""
+    """The statistics that `functools.lru_cache` returns, and caches with the same interface."""
 
     @property
     def hits(self) -> int:
@@ -51,7 +51,7 @@ class CacheInfo(Protocol):
 
 
 class _CacheTotals(NamedTuple):
-    """What a cache said last; a child's copy of the cache goes on from there, and so does this."""
+    """The totals of a cache at the last look. A child keeps them, as its copy of the cache does."""
 
     hits: int = 0
     misses: int = 0
@@ -65,10 +65,10 @@ _lock = RLock()
 def update_cache_metrics(
     current_size: int, total_hits: int, total_misses: int, memory_bytes: int = 0
 ) -> None:
-    """Show what a cache says of itself; the totals count since the cache was made or cleared.
+    """Show the statistics of a cache; the totals count since the cache was made or cleared.
 
-    Totals that fall to less than half are those of a cache that was cleared. Totals that fall less were
-    read before those of another thread that came first, and are counted already.
+    Totals that fall to less than half mean that the cache was cleared. Totals that fall by less were read
+    before another thread's newer totals and arrive late; their lookups are counted already.
 
     Args:
         current_size: Items in the cache.
@@ -81,17 +81,17 @@ def update_cache_metrics(
         _totals = _count(_totals, total_hits, total_misses)
     cache_size_current.set(current_size)
     cache_memory_bytes.set(memory_bytes)
-    # Over workers the share is made from the counters; this is what one process alone can say.
+    # Over several workers a scrape computes the share from the counters; this value serves a single process.
     lookups = total_hits + total_misses
     cache_hit_rate.set(total_hits / lookups if lookups else 0.0)
 
 
 def _count(known: _CacheTotals, total_hits: int, total_misses: int) -> _CacheTotals:
-    """Count what is new in the totals of one cache, and know it from now on."""
+    """Count what one cache's totals grew by since *known*; return the totals to compare with next time."""
     before = known if 2 * (total_hits + total_misses) >= sum(known) else _CacheTotals()
     after = _CacheTotals(max(total_hits, before.hits), max(total_misses, before.misses))
     hits, misses = after.hits - before.hits, after.misses - before.misses
-    # A total of 0 is shown as well; later on, adding nothing is saved.
+    # Adding 0 at the first call makes the series visible; later, an addition of 0 is skipped.
     if hits or not before.hits:
         cache_hits_total.add(hits)
     if misses or not before.misses:
@@ -100,7 +100,7 @@ def _count(known: _CacheTotals, total_hits: int, total_misses: int) -> _CacheTot
 
 
 def observe(cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], float] | None = None) -> None:
-    """Have the metrics be true without anybody's call: each worker asks its own cache before every reading.
+    """Keep the metrics up to date without further calls: each worker reads its own cache at every collection.
 
     ```python
     from functools import lru_cache
@@ -118,9 +118,9 @@ def observe(cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], floa
     observed is not to be given to `update_cache_metrics` too, or its hits are counted twice.
 
     Args:
-        cache_info: Says what `functools.lru_cache` says: `hits`, `misses` and `currsize`, as attributes or as
-            the keys of a mapping.
-        memory_bytes: Says how many bytes the cache holds; where no cache says it, nothing is shown of it.
+        cache_info: Returns the statistics of the cache, as `functools.lru_cache` does: `hits`, `misses` and
+            `currsize`, as attributes or as the keys of a mapping.
+        memory_bytes: Returns how many bytes the cache holds; if no cache has it, the family is not shown.
     """
     if cache_info not in _caches:
         _caches[cache_info] = cache = _Cache(cache_info, memory_bytes)
@@ -128,7 +128,7 @@ def observe(cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], floa
 
 
 def unobserve(cache_info: Callable[[], CacheInfo]) -> None:
-    """Ask a cache no longer; what it has counted stays counted."""
+    """Stop reading a cache; its hits and misses stay counted."""
     cache = _caches.pop(cache_info, None)
     if cache is not None:
         ask_no_longer(cache)
@@ -136,7 +136,7 @@ def unobserve(cache_info: Callable[[], CacheInfo]) -> None:
 
 
 class _Cache:
-    """One cache that is asked."""
+    """One observed cache, with its values at the last look."""
 
     def __init__(self, cache_info: Callable[[], CacheInfo], memory_bytes: Callable[[], float] | None) -> None:
         self._info, self._memory_bytes = cache_info, memory_bytes
@@ -145,7 +145,7 @@ class _Cache:
         self.memory: float | None = None
 
     def compute(self) -> None:
-        """Ask the cache, count what is new, and show it with all others."""
+        """Read the cache, count its new hits and misses, and show the sum over all observed caches."""
         info: Any = self._info()
         if isinstance(info, Mapping):
             hits, misses, size = (int(info[key]) for key in ("hits", "misses", "currsize"))
@@ -156,7 +156,7 @@ class _Cache:
         _show_caches()
 
     def hide(self) -> None:
-        """Let the others be shown without this one."""
+        """Show the other caches without this one."""
         self.size = self.memory = None
         _show_caches()
         if all(each.size is None for each in _caches.values()):
@@ -169,7 +169,7 @@ _caches: dict[Callable[[], CacheInfo], _Cache] = {}
 
 
 def _show_caches() -> None:
-    """Show all caches that are asked as one."""
+    """Show all observed caches as one: sums of their sizes, bytes, hits and misses."""
     caches = list(_caches.values())
     sizes = [each.size for each in caches if each.size is not None]
     if sizes:
@@ -183,7 +183,7 @@ def _show_caches() -> None:
 
 def _after_fork_in_child() -> None:
     global _lock
-    _lock = RLock()
+    _lock = RLock()  # another thread of the parent may have held the old lock during the fork
 
 
 forks.after_in_child(_after_fork_in_child)

@@ -19,10 +19,10 @@ __all__ = ["db_connections", "db_queries_total", "db_query_duration_seconds", "r
 
 OTHER = "OTHER"
 LOOKED_AT = 4096
-"""So many characters of a statement may be comments before its first word."""
+"""Characters of a statement that are searched for its first word; comments may come before it."""
 
 STARTED = "_otel_obs_started"
-"""The attribute of an execution's context that says when the statement at hand began."""
+"""The attribute of SQLAlchemy's execution context that holds the start time of its statement."""
 
 _OPERATIONS = frozenset(
     {"ALTER", "BEGIN", "CALL", "COMMIT", "COPY", "CREATE", "DELETE", "DROP", "EXPLAIN", "INSERT", "LOCK"}
@@ -32,7 +32,7 @@ _OPERATIONS = frozenset(
 _START = re.compile(r"[\s(]*")
 _WORD = re.compile(r"[A-Za-z_]*")
 _SEMCONV = {"operation": "db.operation.name", "system": "db.system.name", "error_type": "error.type"}
-# Source: OpenTelemetry semantic conventions for database clients; what is not in here is named alike.
+# Source: OpenTelemetry semantic conventions for database clients; other systems have SQLAlchemy's name.
 _SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
 
 db_query_duration_seconds = HistogramMetric(
@@ -111,7 +111,7 @@ class query(TimedRun):
 
 
 def operation_of(statement: object) -> str:
-    """The first word of a statement, if it is one of SQL's: what else a client sends is `OTHER`."""
+    """The first word of a statement if it is a known SQL command, else `OTHER`: few label values."""
     if type(statement) is str and statement in _OPERATIONS:
         return statement
     text = str(statement)[:LOOKED_AT]
@@ -131,10 +131,10 @@ def observe_engine(engine: Any) -> None:
         engine: An `Engine` or an `AsyncEngine`; one that is observed already stays as it is.
 
     Raises:
-        DeclarationError: It is no engine.
+        DeclarationError: *engine* is not a SQLAlchemy engine.
     """
     engine = getattr(engine, "sync_engine", engine)
-    # Who has an engine has imported SQLAlchemy: it is no dependency of ours.
+    # SQLAlchemy is no dependency of otel_obs; a caller that has an engine has imported it.
     sqlalchemy = sys.modules.get("sqlalchemy")
     if sqlalchemy is None or not isinstance(engine, sqlalchemy.engine.Engine):
         raise DeclarationError(
@@ -176,13 +176,13 @@ def _failed(error: Any) -> None:
 
 
 def _system_of(connection: Any) -> str:
-    """The convention's name of the database behind a connection."""
+    """The semantic convention's name of the database system of a connection."""
     name = str(connection.dialect.name) if connection is not None else ""
     return _SYSTEMS.get(name, name)
 
 
 def _elapsed_s(context: Any) -> float | None:
-    """The seconds of a query; None where it is counted already: engines may share their events."""
+    """The seconds of a query; None where it is counted already: engines may share their listeners."""
     started = getattr(context, STARTED, None)
     if started is None:
         return None
@@ -191,7 +191,7 @@ def _elapsed_s(context: Any) -> float | None:
 
 
 def _connections() -> Iterable[tuple[float, dict[str, str]]]:
-    """Over all engines, how many connections are in use and how many wait in a pool."""
+    """Over all engines, how many connections are in use and how many are idle in a pool."""
     pools = {id(engine.pool): engine.pool for engine in _engines.living()}.values()  # engines may share one
     counted = [pool for pool in pools if hasattr(pool, "checkedout") and hasattr(pool, "checkedin")]
     if counted:

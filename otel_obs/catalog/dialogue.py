@@ -26,7 +26,7 @@ dialogue_completions_total = CounterMetric(
 
 
 class Session(AlsoAsync):
-    """A dialogue that has begun. A `with` or `async with` around it ends the series of its id at the end.
+    """A dialogue that has begun. A `with` or `async with` block removes the series of its id at the end.
 
     Attributes:
         category: What it is about.
@@ -86,7 +86,7 @@ def turn(category: str) -> None:
 
 @safely(dialogue_completions_total)
 def completion(category: str, session_id: str = "") -> None:
-    """Count a dialogue as completed; the series of its id, if it has one, end."""
+    """Count a dialogue as completed, and remove the series of its id if it has one."""
     dialogue_completions_total.add(1, {"category": category})
     if session_id:
         pipeline.end_session(session_id)

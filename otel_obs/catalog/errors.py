@@ -18,7 +18,7 @@ __all__ = ["errors_total", "record_error", "track_errors"]
 P = ParamSpec("P")
 R = TypeVar("R")
 FromCall = str | Callable[..., str]
-"""A label, or what makes it from the arguments of a call."""
+"""A label, or a function that makes it from the arguments of the decorated call."""
 
 errors_total = CounterMetric(
     "errors_total",
@@ -35,7 +35,7 @@ def record_error(error_type: str, component: str) -> None:
 
 
 class _Errors:
-    """Counts the exception that leaves a call; cancellation and the closing of a generator are none."""
+    """Counts the exception that leaves a call; cancellation and the closing of a generator are not errors."""
 
     __slots__ = ("_args", "_component", "_error_type", "_kwargs")
 
@@ -88,7 +88,7 @@ def track_errors(
         A decorator that keeps the signature.
 
     Raises:
-        DeclarationError: One is neither a text nor a function.
+        DeclarationError: *error_type* or *component* is neither a text nor a function.
     """
     for parameter, value in (("error_type", error_type or None), ("component", component)):
         is_left_out = value is None and parameter == "error_type"

@@ -145,10 +145,10 @@ _FIELDS: Mapping[str, Metric[Any]] = {
 
 
 def instruments(naming: Naming, has_sizes: bool = False) -> dict[str, Any]:
-    """What the HTTP layer records to, by the fields of its `HttpInstruments`.
+    """The metrics that the HTTP layer records to, by the fields of its `HttpInstruments`.
 
     Args:
-        naming: What is installed.
+        naming: The naming that is installed.
         has_sizes: Whether the sizes of bodies are recorded.
 
     Returns:
@@ -163,7 +163,7 @@ def instruments(naming: Naming, has_sizes: bool = False) -> dict[str, Any]:
 
 
 def families(naming: Naming) -> dict[str, str]:
-    """The family that each of `instruments` becomes, by the same fields."""
+    """The Prometheus family of each of `instruments`, by the same fields."""
     return {
         field: named.family
         for field, metric in _FIELDS.items()

@@ -34,7 +34,7 @@ _SEMCONV = {
     "operation": "gen_ai.operation.name",
     "error_type": "error.type",
 }
-# Source: OpenTelemetry semantic conventions for generative AI, metrics; they want these names of providers.
+# Source: OpenTelemetry semantic conventions for generative AI, metrics; they define these names.
 _PROVIDERS = {
     "provider": {
         "azure": "azure.ai.openai",
@@ -116,13 +116,13 @@ _prices: dict[str, Price] = {}
 
 
 def set_prices(prices: Mapping[str, Price | tuple[float, float]]) -> None:
-    """Say what models cost; the calls of a model that is not among them have no cost.
+    """Set what models cost; calls of a model without a price add no cost.
 
     Args:
         prices: By model, as `call` is given it: US dollars for a million prompt and completion tokens.
 
     Raises:
-        DeclarationError: It is no table, or a price is not a pair of numbers that are not negative.
+        DeclarationError: *prices* is not a mapping, or a price is not a pair of numbers >= 0.
     """
     if not isinstance(prices, Mapping):
         raise DeclarationError(
@@ -220,7 +220,7 @@ class call(TimedRun):
 
     @safely(llm_tokens_total)
     def tokens(self, prompt: int | None = 0, completion: int | None = 0) -> None:
-        """Add tokens that were used; a stream may do so many times. None, as of an SDK, is 0."""
+        """Add tokens that were used; a stream may call this many times. None, as some SDKs report, is 0."""
         self._prompt, self._completion = self._prompt + (prompt or 0), self._completion + (completion or 0)
 
     def fallback(self) -> None:
@@ -245,7 +245,7 @@ class call(TimedRun):
     def stream(self, chunks: AsyncIterable[T]) -> AsyncIterator[T]: ...
 
     def stream(self, chunks: Iterable[T] | AsyncIterable[T]) -> Iterator[T] | AsyncIterator[T]:
-        """Give the chunks of a stream on, and note the first; asynchronous streams stay so."""
+        """Pass on the chunks of a stream and note the first; an asynchronous stream stays asynchronous."""
         return self._astream(chunks) if isinstance(chunks, AsyncIterable) else self._stream(chunks)
 
     def _stream(self, chunks: Iterable[T]) -> Iterator[T]:
@@ -255,6 +255,7 @@ class call(TimedRun):
                 self.first_token()
                 yield chunk
         except GeneratorExit:
+            # The caller left the loop early: close the client's stream too, so that it frees its connection.
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()

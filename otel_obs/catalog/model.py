@@ -51,7 +51,7 @@ def record_prediction(
     Args:
         success: Whether there is a result.
         cache_hit: Whether the result came from the cache.
-        inference_time: Seconds in the model; None where it was not asked.
+        inference_time: Seconds in the model; None where the model was not called.
         preprocessing_time: Seconds before the model; None where there were none.
     """
     status = "error" if not success else "cache_hit" if cache_hit else "success"

@@ -64,10 +64,10 @@ def scoring(category: str) -> Timer:
 
 
 class _SessionTable:
-    """The sessions that have a series in this worker, the one that was idle for longest first.
+    """The sessions that have a series in this worker, the longest idle one first.
 
-    A session that is never ended here, since another worker ended it or its client left, ends when it
-    was idle for long, or when there are too many.
+    Another worker may end a session, or its client may leave without an end. Such a session ends here after
+    `MAX_IDLE_S` seconds without use, or when there are more than `MAX_SESSIONS`.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class _SessionTable:
         self._lock = RLock()
 
     def touch(self, session_id: str, category: str, now_s: float) -> None:
-        """Note that a session is alive, and end those that are not."""
+        """Note that a session is alive, and end sessions that are idle or too many."""
         ended: list[tuple[tuple[str, str], float]] = []
         with self._lock:
             self._seen[session_id, category] = now_s
@@ -87,11 +87,11 @@ class _SessionTable:
                 ended.append((oldest, at_s))
                 del self._seen[oldest]
         for (ended_id, its_category), at_s in ended:
-            # Another worker may have heard of it since.
+            # Another worker may have set the series after *at_s*: then it stays.
             active_evidence_gauge.remove({"category": its_category, "session_id": ended_id}, until_s=at_s)
 
     def end(self, session_id: str) -> None:
-        """Remove every series of a session, whichever workers it has been with."""
+        """Remove every series of a session, in all workers that recorded to it."""
         with self._lock:
             for key in [key for key in self._seen if key[0] == session_id]:
                 del self._seen[key]
@@ -103,7 +103,7 @@ _sessions = _SessionTable()
 
 def _after_fork_in_child() -> None:
     global _sessions
-    _sessions = _SessionTable()  # the series are the parent's
+    _sessions = _SessionTable()  # the parent removes its own series; the lock may have been held at the fork
 
 
 forks.after_in_child(_after_fork_in_child)

@@ -1,6 +1,6 @@
 """The `process_*` and `python_*` families of every Python service, merged over workers.
 
-Their names and labels are those of `prometheus_client`, which shows one worker's.
+Names and labels are those of `prometheus_client`, which shows the values of one worker only.
 """
 
 from __future__ import annotations
@@ -90,10 +90,11 @@ python_gc_collections_total = ObservableCounterMetric(
 )
 
 _collected_by_parent: list[dict[str, int]] = []
+"""`gc.get_stats()` at the fork: a child inherits the parent's counts, which the parent exposes itself."""
 
 
 def this_process() -> Any:
-    """This process; never kept, since a fork would leave it with the parent's id."""
+    """This process. Made anew each time: a kept object would have the parent's pid after a fork."""
     import psutil
 
     return psutil.Process()
@@ -105,7 +106,7 @@ def _cpu() -> Measurements:
 
 
 def open_fds() -> Measurements:
-    """How many files this process has open, where the platform tells."""
+    """How many files this process has open; nothing where the platform does not report it."""
     process = this_process()
     count = getattr(process, "num_fds", None) or getattr(process, "num_handles", None)
     if count is not None:
@@ -153,7 +154,7 @@ OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[
     (python_gc_objects_uncollectable_total, lambda: _collections("uncollectable")),
     (python_gc_collections_total, lambda: _collections("collections")),
 )
-"""What gives the values of each."""
+"""Each metric, with the callback that returns its values."""
 
 
 def _after_fork_in_child() -> None:

@@ -1,4 +1,4 @@
-"""The machine, the process and the interpreter; read right after a fork too."""
+"""The machine, the process and the interpreter; their values are right in a forked child too."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ _pauses: deque[tuple[int, float]] = deque(maxlen=_MAX_PAUSES)
 _collection_began = 0.0
 _watched: weakref.WeakSet[Any] = weakref.WeakSet()
 _era = 0
-"""Goes up when observing ends: what was begun before then ends by itself."""
+"""Incremented by `stop()`: a loop's timer from an earlier era sees the difference and does not go on."""
 
 _cpu_before: tuple[float, float] = (0.0, 0.0)
 
 
 def start() -> None:
-    """Begin to observe; psutil is imported when values are first asked for."""
+    """Begin to observe; psutil is imported at the first collection."""
     for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
         metric.observe(callback)
     if _note_collection not in gc.callbacks:
@@ -135,7 +135,10 @@ def _threads() -> Measurements:
 
 
 def _note_collection(phase: str, info: dict[str, int]) -> None:
-    """Remember how long a collection took: one may begin anywhere, so nothing is recorded here."""
+    """Queue the duration of a garbage collection; `_record_pauses` records it later.
+
+    A collection may start in any code, also within the recording of a metric, so this must take no lock.
+    """
     global _collection_began
     if phase == "start":
         _collection_began = perf_counter()
@@ -152,7 +155,7 @@ def _record_pauses() -> None:
 def watch_running_loop() -> None:
     """Record the lag of the event loop that runs in this thread, if one does, from now on.
 
-    The ASGI side says so for each loop that serves.
+    The ASGI middleware calls this for each loop that serves requests.
     """
     asyncio = sys.modules.get("asyncio")
     loop = asyncio and asyncio._get_running_loop()
@@ -163,14 +166,14 @@ def watch_running_loop() -> None:
 
 
 def watch_event_loop(loop: Any, interval_s: float = 0.5) -> Callable[[], None]:
-    """Record how late a loop is, over and over.
+    """Record how late an event loop runs a timer, again and again.
 
     Args:
         loop: An asyncio event loop.
         interval_s: Seconds between two looks.
 
     Returns:
-        Stops it.
+        A function that stops it.
     """
     handle: Any = None
     era = _era
@@ -195,4 +198,5 @@ _OBSERVED = (
     (python_threads, _threads),
 )
 
+# The parent records its own pauses.
 forks.after_in_child(_pauses.clear)

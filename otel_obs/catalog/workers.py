@@ -1,4 +1,4 @@
-"""The workers of a service, each by itself: one that leaks or hangs does not show in a sum."""
+"""The workers of a service, one series each: a sum over all would hide a worker that leaks or hangs."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ otel_obs_worker_start_time_seconds = _each(
 )
 
 _used_before: list[tuple[float, float]] = []
-"""CPU seconds at the last look, and when that was, on the monotonic clock."""
+"""CPU seconds at the last collection, and its time on the monotonic clock; empty before the first."""
 
 
 def _cpu_percent() -> Measurements:
-    """Since the last look; at the first, since the worker started."""
+    """CPU use since the last collection; at the first one, since the worker started."""
     times = os.times()
     used_s, now_s = times.user + times.system, time.monotonic()
     if _used_before:
@@ -71,6 +71,7 @@ OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[
     (otel_obs_worker_open_fds, process.open_fds),
     (otel_obs_worker_start_time_seconds, lambda: [(process.this_process().create_time(), {})]),
 )
-"""What gives the values of each."""
+"""Each metric, with the callback that returns its values."""
 
+# The parent's CPU time is not the child's: os.times() starts at 0 in a forked child.
 forks.after_in_child(_used_before.clear)

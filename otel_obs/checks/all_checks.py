@@ -20,7 +20,7 @@ BY_CODE = {check.code: check for check in CHECKS}
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong: the check's code, the metric or header that has it, and what was seen."""
+    """One thing that is wrong: the code of the check, the metric or header concerned, and what was seen."""
 
     code: str
     subject: str

@@ -1,4 +1,4 @@
-"""The checks of answers as such: reachable, announced, parsed, in time (OBS001 to OBS017)."""
+"""The checks of a whole answer: status, content type, syntax, time and size (OBS001 to OBS017)."""
 
 from __future__ import annotations
 

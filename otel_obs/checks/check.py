@@ -1,4 +1,4 @@
-"""What a row of the table of checks says."""
+"""The fields of a row in the table of checks."""
 
 from __future__ import annotations
 

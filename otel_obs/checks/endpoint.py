@@ -23,14 +23,14 @@ def check_status(fetched: Fetched) -> Iterator[Finding]:
 
 
 def unread(error: UnreadableError) -> Finding:
-    """An answer that nobody can read."""
+    """The finding for an address that gave no complete answer."""
     if isinstance(error, CutOffError):
         return Finding("OBS015", "page", f"{error.subject} {error.problem}")
     return Finding("OBS001", error.subject, error.problem)
 
 
 def trouble(found: UnreadableError | Fetched) -> Finding:
-    """One of several answers that is none, after a first that was right."""
+    """The finding for a later request that failed although the first one succeeded."""
     if isinstance(found, UnreadableError):
         finding = unread(found)
         return finding._replace(what=f"not every time: {finding.what}")
@@ -46,7 +46,7 @@ def _hint(fetched: Fetched) -> str:
 
 
 def check_content_types(evidence: PageEvidence) -> Iterator[Finding]:
-    """Each answer announces a format, and is in it."""
+    """Each answer announces a known format, and its body is in that format."""
     answers = [evidence.text.fetched]
     answers += [scraped.fetched for scraped in evidence.openmetrics]
     answers += [evidence.protobuf] if evidence.protobuf else []
@@ -87,7 +87,7 @@ def _disagreements(evidence: PageEvidence) -> Iterator[Finding]:
 
 
 def check_content(evidence: PageEvidence) -> Iterator[Finding]:
-    """There is something to keep; what cannot be read is said by others."""
+    """The page has at least one sample; a page with syntax errors is left to `check_syntax`."""
     page = evidence.text.page
     if not page.flaw_count and not any(True for _ in page.samples()):
         size = len(evidence.text.fetched.body)
@@ -96,12 +96,13 @@ def check_content(evidence: PageEvidence) -> Iterator[Finding]:
 
 
 def check_reliability(evidence: PageEvidence) -> Iterator[Finding]:
-    """Every answer of several is one."""
+    """Every one of several requests is answered."""
     yield from evidence.troubles
 
 
 def check_costs(evidence: PageEvidence) -> Iterator[Finding]:
     """The time and the size of a scrape."""
+    # The fastest of all answers: a single slow one may be due to the network or to a cold start.
     fetched, limits = evidence.text.fetched, evidence.limits
     fastest_s = min([fetched.duration_s, *(later.fetched.duration_s for later in evidence.later)])
     if fastest_s > limits.scrape_s:
@@ -114,7 +115,7 @@ def check_costs(evidence: PageEvidence) -> Iterator[Finding]:
 
 
 def check_openness(evidence: PageEvidence) -> Iterator[Finding]:
-    """Whether everybody can read the page."""
+    """Whether the page is public: readable without credentials at a public address."""
     if not evidence.is_authorized:
         for address in evidence.open_at:
             yield Finding("OBS009", "access", f"no credentials are asked for at {address}, a public address")

@@ -1,4 +1,4 @@
-"""What there is to judge an endpoint by: its answers in each format, and several answers in a row."""
+"""The evidence that the checks look at: answers in each format, and several answers in a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otel_obs.reading.text import PageReader
 
 @dataclass(frozen=True)
 class Limits:
-    """From where on a check says something; each can be set by the user."""
+    """The limits above which a check has a finding; the user can set each."""
 
     scrape_s: float = 5.0
     page_bytes: int = 10 * 1024 * 1024
@@ -24,14 +24,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Scraped:
-    """One answer, and what it says."""
+    """One answer, and its parsed page."""
 
     fetched: Fetched
     page: ScrapedPage
 
     @classmethod
     def read(cls, fetched: Fetched, reader: PageReader) -> Scraped:
-        """Read an answer as what its body is, whatever it announces."""
+        """Parse an answer in the format of its body, even if its Content-Type announces another one."""
         return cls(fetched, reader.read(fetched.body, body_format(fetched)))
 
 
@@ -47,14 +47,14 @@ class PageEvidence:
     """All that was gathered of one endpoint.
 
     Attributes:
-        text: The answer to a scraper that wants text; for a file, the file.
-        openmetrics: The answers to one that wants OpenMetrics, several where the first has other names than
+        text: The answer to a request for text; for a file, the file.
+        openmetrics: The answers to requests for OpenMetrics, several where the first has other names than
             the text; none for a file.
-        protobuf: The answer to one that wants protobuf; None for a file.
+        protobuf: The answer to a request for protobuf; None for a file.
         later: Further answers in text, each on a connection of its own, in order.
         is_authorized: Whether the requests carried credentials.
-        troubles: What was wrong with answers that came to nothing, after the first.
-        open_at: The public addresses that the endpoint can be reached at, as far as it is known.
+        troubles: Findings for later requests that failed.
+        open_at: The public addresses that the endpoint can be reached at, as far as they are known.
     """
 
     text: Scraped

@@ -35,7 +35,7 @@ PAGE_CHECKS: Sequence[Callable[[PageEvidence], Iterable[Finding]]] = (
 
 @dataclass(frozen=True)
 class Repetition:
-    """How often an address is asked again: often enough that several workers answer."""
+    """How often an address is asked again: often enough that different workers answer."""
 
     times: int = 10
     interval_s: float = 0.0
@@ -49,7 +49,7 @@ def check_source(
     Args:
         source: As `reading.fetch.address_or_file` makes it.
         fetching: How it is asked.
-        limits: From where on sizes and numbers are too large.
+        limits: The limits above which sizes and numbers are findings.
         again: How often it is asked again.
 
     Raises:
@@ -68,7 +68,7 @@ def check_source(
 
 
 def judge(evidence: PageEvidence) -> list[Finding]:
-    """Run every check on what was gathered; by code, and each finding once."""
+    """Run every check on the evidence; findings are sorted by code, each once."""
     return list(dict.fromkeys(sorted(_findings(evidence), key=lambda finding: finding.code)))
 
 
@@ -80,7 +80,7 @@ def _findings(evidence: PageEvidence) -> Iterator[Finding]:
 def gather(
     source: str, first: Fetched, fetching: Fetching, limits: Limits, again: Repetition
 ) -> PageEvidence:
-    """Ask for all else: the other formats, and more answers in a row."""
+    """Fetch the remaining evidence: the other formats, and more answers in a row."""
     reader = PageReader()
     text = Scraped.read(first, reader)
     evidence = PageEvidence(text, limits=limits, is_authorized=fetching.has_credentials)
@@ -100,14 +100,15 @@ def gather(
     )
     if not any(syntax.disagreements(evidence)):
         return evidence
-    # Another worker may have answered: only what no answer has is missing.
+    # The formats may differ since different workers answered: ask again, and count a name as missing only if
+    # no answer has it.
     repeated = asking.ask(fetch.ACCEPT_OPENMETRICS)
     return replace(evidence, openmetrics=openmetrics + [Scraped.read(answer, reader) for answer in repeated])
 
 
 @dataclass
 class _AskedSource:
-    """Ask an address again and again, and note what comes to nothing."""
+    """Asks an address repeatedly, and collects a finding for each failed request."""
 
     source: str
     fetching: Fetching

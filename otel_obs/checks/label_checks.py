@@ -13,7 +13,7 @@ from otel_obs.reading.page import ScrapedFamily
 OWN_LABELS = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}
 TARGET_LABELS = ("job", "instance")
 FEW_IDS = 10
-"""So many different values that look like ids are no coincidence."""
+"""From this many different values that look like ids on, a label holds ids; fewer may be a coincidence."""
 
 _ID = re.compile(
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{16,64}|\d{9,20}|[^@\s]{1,64}@[^@\s]{1,255}\.\w{2,24}"
@@ -47,7 +47,7 @@ def check_labels(evidence: PageEvidence) -> Iterator[Finding]:
 
 
 def label_values(family: ScrapedFamily) -> dict[str, set[str]]:
-    """The values of each label of a family, but for the bounds and quantiles of its own type."""
+    """The values of each label of a family, without `le` of a histogram and `quantile` of a summary."""
     own = OWN_LABELS.get(family.type)
     values: defaultdict[str, set[str]] = defaultdict(set)
     for sample in family.samples:

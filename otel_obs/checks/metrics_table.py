@@ -1,4 +1,4 @@
-"""The checks of what a page says: names, labels, values, series, and how they move (from OBS020)."""
+"""The checks of the metrics on a page: names, labels, values, series, and changes over time (from OBS020)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of several answers in a row: what falls, and what depends on who answers."""
+"""Checks of several answers in a row: counters that fall, and values that depend on which worker answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CUMULATIVE = {
 }
 _CONSTANT = ("process_start_time_seconds",)
 _NOISE = {"process_start_time_seconds": 1.0}
-"""Computed from clock ticks since the boot: a difference below this is none."""
+"""Differences up to this count as equal: the start time is computed from clock ticks since the boot."""
 
 
 def check_movement(evidence: PageEvidence) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def check_movement(evidence: PageEvidence) -> Iterator[Finding]:
         return
     names = dict.fromkeys(name for page in pages for name in page.families)
     found = [finding for name in names for finding in _judge(name, list(_series(name, pages).values()))]
-    # Once workers are known to answer in turn, a value that fell may be another worker's as well.
+    # Where workers answer in turn, a lower value may simply be another worker's: report it as OBS051 too.
     is_in_turn = any(finding.code == "OBS051" for finding in found)
     yield from (finding._replace(code="OBS051") if is_in_turn else finding for finding in found)
 
@@ -58,7 +58,7 @@ def _followed(family: ScrapedFamily) -> Iterator[tuple[FollowedKey, float]]:
 
 
 def _judge(name: str, series: Sequence[PageValues]) -> Iterator[Finding]:
-    """A value that falls and comes back, or a series that goes and comes back, depends on who answers."""
+    """A value that falls and recovers, or a series that vanishes and returns, depends on the worker."""
     if any(_has_gap(values) for values in series):
         yield Finding("OBS051", name, "has series that are on one page, not on the next, and there again")
         return
@@ -70,7 +70,7 @@ def _judge(name: str, series: Sequence[PageValues]) -> Iterator[Finding]:
         yield Finding("OBS051", name, f"goes back and forth from one answer to the next: {shown}")
     elif fallen:
         shown = ", ".join(f"{value:.12g}" for value in fallen[0])
-        # Who starts again has a later start: an earlier one is another process's.
+        # A restart moves the start time forward: an earlier start time belongs to another process.
         code = "OBS051" if name in _CONSTANT else "OBS050"
         yield Finding(code, name, f"has fallen between two scrapes: {shown}")
 

@@ -1,4 +1,4 @@
-"""Checks of what families are called, and of what is said about them."""
+"""Checks of the names, types and help texts of families."""
 
 from __future__ import annotations
 

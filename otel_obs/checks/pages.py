@@ -1,4 +1,4 @@
-"""`docs/checks/`: a page for each code, and one that lists them."""
+"""Generates `docs/checks/`: a page for each code, and an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the formats: what strict parsers refuse, and whether all formats say the same."""
+"""Checks of the formats: what strict parsers refuse, and whether all formats have the same samples."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _flaws(scraped: Scraped) -> Iterator[Finding]:
 
 
 def check_protobuf(evidence: PageEvidence) -> Iterator[Finding]:
-    """Protobuf is whole, and has the types that the text has."""
+    """The protobuf answer is complete, and its types are those of the text page."""
     answer = evidence.protobuf
     if answer is None or not answer.content_type.startswith("application/vnd.google.protobuf"):
         return
@@ -61,7 +61,7 @@ def check_protobuf(evidence: PageEvidence) -> Iterator[Finding]:
 
 
 def check_formats_agree(evidence: PageEvidence) -> Iterator[Finding]:
-    """The same samples in text and in OpenMetrics, but for what only OpenMetrics has."""
+    """Text and OpenMetrics have the same sample names, except for those that only OpenMetrics has."""
     for where, missing in zip(("OpenMetrics", "text"), disagreements(evidence), strict=True):
         if missing:
             shown = ", ".join(sorted(missing)[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
@@ -71,7 +71,8 @@ def check_formats_agree(evidence: PageEvidence) -> Iterator[Finding]:
 def disagreements(evidence: PageEvidence) -> tuple[set[str], set[str]]:
     """The names that no answer in OpenMetrics has and all in text have, and the other way round.
 
-    A family may be new, and another worker may have answered: what any answer of a format has is not missing.
+    A name that at least one answer of a format has is not missing: another worker may have answered, or the
+    family may be new.
     """
     texts = [_names(each.page) for each in (evidence.text, *evidence.later) if each.fetched.status == 200]
     others = [_names(each.page) for each in evidence.openmetrics if each.page.format == "openmetrics"]

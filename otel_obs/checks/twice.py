@@ -11,7 +11,7 @@ from otel_obs.checks.evidence import PageEvidence
 from otel_obs.checks.label_checks import label_values
 from otel_obs.reading.page import ScrapedFamily
 
-# Up to "request" a name is its library's: flask_http_request_total, http_server_request_duration_seconds.
+# The part before "request" is the library's: flask_http_request_total, http_server_request_duration_seconds.
 _COUNTED = re.compile(r"(\w*?)_?(?:requests?|server_duration|responses?)(?:_|$)")
 _OTHERS = ("client", "upstream", "outgoing", "outbound", "websocket", "grpc", "llm", "db", "cache")
 _METHOD = frozenset({"method", "http_method", "http_request_method"})
@@ -23,7 +23,7 @@ SCOPE = "otel_scope_name"
 
 
 def check_counted_twice(evidence: PageEvidence) -> Iterator[Finding]:
-    """Families that count served requests, by the library that they are of."""
+    """Families that count served requests, grouped by the library that they come from."""
     libraries: defaultdict[str, list[str]] = defaultdict(list)
     for family in evidence.text.page.families.values():
         library = _library(family)
@@ -38,7 +38,7 @@ def check_counted_twice(evidence: PageEvidence) -> Iterator[Finding]:
 
 
 def _library(family: ScrapedFamily) -> str | None:
-    """What a name begins with, where the family counts requests that were served."""
+    """The prefix of a family that counts served requests, which identifies its library; else None."""
     match = _COUNTED.match(family.name)
     labels = label_values(family).keys()
     is_http = labels & _STATUS and labels & (_METHOD | _WHERE)

@@ -15,10 +15,10 @@ BucketPairs = list[tuple[float, float]]
 """Upper bounds, ascending, each with the cumulative count."""
 
 ENOUGH = 100
-"""Fewer observations say nothing about a histogram's bounds."""
+"""The bounds of a histogram with fewer observations are not judged."""
 MOST, NEARLY_ALL = 0.5, 0.999
 FAST_S = 0.05
-"""Nobody asks what of a request was faster than this; a first bound here or below is fine enough."""
+"""A first bound of at most this is fine enough: differences between faster requests rarely matter."""
 
 
 def check_values(evidence: PageEvidence) -> Iterator[Finding]:
@@ -52,7 +52,7 @@ def _histogram(family: ScrapedFamily) -> Iterator[Finding]:
 
 
 def buckets_of(family: ScrapedFamily) -> Mapping[LabelPairs, BucketPairs]:
-    """The buckets of every series of a histogram, by its labels but `le`; NaN for a bound that is none."""
+    """The buckets of every series of a histogram, by its labels without `le`; NaN for an invalid bound."""
     series: defaultdict[LabelPairs, BucketPairs] = defaultdict(list)
     for sample in family.samples:
         if sample.name == family.name + "_bucket":
@@ -86,7 +86,7 @@ def _inconsistency(buckets: BucketPairs, count: float | None) -> str:
 
 
 def _fit(family: ScrapedFamily, series: Sequence[BucketPairs]) -> Iterator[Finding]:
-    """Whether the bounds tell the observations apart, over all series of the family."""
+    """Whether the bounds separate the observations, over all series of the family."""
     total = sum(buckets[-1][1] for buckets in series)
     if total < ENOUGH:
         return

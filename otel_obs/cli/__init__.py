@@ -1,4 +1,4 @@
-"""The command `otel-obs`: one module a command.
+"""The command `otel-obs`, with one module for each subcommand.
 
 Exit codes: 0 fine, 1 something was found, 2 wrong use or nothing to be read.
 """
@@ -14,7 +14,7 @@ FINE, FOUND, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code. A user's mistake is one line, and never a traceback."""
+    """Run the command and return its exit code. A user's mistake prints one line, never a traceback."""
     try:
         return _run(arguments)
     except OtelObsError as error:
@@ -44,7 +44,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _silence_stdout() -> None:
-    """Nobody reads any more: what is still buffered must not raise as the interpreter ends."""
+    """Send stdout to /dev/null: the reader of the pipe is gone, and the flush at exit must not raise again."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

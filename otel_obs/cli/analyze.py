@@ -1,4 +1,4 @@
-"""`otel-obs analyze`: which metrics nobody uses, and which rules and dashboards use what is not there."""
+"""`otel-obs analyze`: unused metrics, and rules and dashboards that use missing metrics."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def analyze(
     token_file: output.TokenFileOption = None,
     timeout: output.TimeoutOption = 30.0,
 ) -> None:
-    """Name metrics that no rule and no dashboard uses, and rules and dashboards that use what there is not.
+    """List metrics that no rule and no dashboard uses, and rules and dashboards that use missing metrics.
 
-    Without --rules, the rules that Prometheus runs are taken. Exit codes: 0 nothing found, 1 something found,
+    Without --rules, the rules that Prometheus runs are used. Exit codes: 0 nothing found, 1 something found,
     2 wrong use.
     """
     users = read_users(rules or (), dashboards or ())

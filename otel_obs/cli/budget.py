@@ -1,4 +1,4 @@
-"""`otel-obs budget`: what series cost, and what would save how much of it."""
+"""`otel-obs budget`: the cost of series, and possible savings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def budget(
 ) -> None:
     """Count series and samples a minute by metric and label, and say what dropping or coarsening would save.
 
-    A price is yours to give; the currency is whichever you think of. Savings of one family do not add up.
+    Give the price, in any currency. The savings listed for one family do not add up.
     Exit codes: 0 counted, 2 wrong use.
     """
     paid = parse_price(price) if price else None

@@ -1,4 +1,4 @@
-"""`otel-obs check`: is this endpoint good?"""
+"""`otel-obs check`: what is wrong with an endpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_obs.cli import output
 from otel_obs.reading.fetch import address_or_file
 
 SHOWN = 8
-"""How many findings of one code are printed for people."""
+"""How many findings of one code are printed; JSON has all."""
 COLOURS = {"error": "bold red", "warning": "yellow"}
 
 

@@ -1,4 +1,4 @@
-"""Every command, each from its own module; one is added here and in `docs/cli.md` by `make docs`."""
+"""Every command, each from its own module. A new one is added here; `make docs` adds it to `docs/cli.md`."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def demo(
 ) -> None:
     """Start a small shop under gunicorn with traffic, and show it live in a browser.
 
-    All of it is on loopback, and in this installation: Flask and gunicorn are what it needs besides. Control
-    and C end it.
+    Everything listens on loopback only, and nothing is downloaded; it needs Flask and gunicorn. Control and C
+    end it.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     shop = ShopService(workers)

@@ -1,4 +1,4 @@
-"""`otel-obs doctor`: what will happen if a command runs under the wrapper."""
+"""`otel-obs doctor`: what happens if a command runs under the wrapper."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def doctor(
 ) -> None:
     """Say what will happen if a command runs under the wrapper, and what to change; nothing is run.
 
-    With --pid the same of a process that runs; it is only read. Exit codes: 0 nothing to change, 1 something
-    is to be changed, 2 wrong use.
+    With --pid, diagnose a running process, which is only read. Exit codes: 0 nothing to change, 1 something
+    to change, 2 wrong use.
     """
     if bool(command) == (pid is not None):
         raise typer.BadParameter("give either `-- COMMAND` or --pid")

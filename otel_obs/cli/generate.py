@@ -1,4 +1,4 @@
-"""`otel-obs generate`: what stands around a service, made from what it measures."""
+"""`otel-obs generate`: configurations, rules and dashboards for a service, made from its metrics."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def generate(
     token_file: output.TokenFileOption = None,
     timeout: output.TimeoutOption = 10.0,
 ) -> None:
-    """Write configurations, rules, alerts and dashboards for a service: only for what it has.
+    """Write configurations, rules, alerts and dashboards for a service, only for the metrics that it has.
 
     Names follow the same variables as the service's: set OTEL_OBS_NAMESPACE, OTEL_OBS_NAMES, OTEL_OBS_LABELS
-    and OTEL_OBS_PROFILE here as there. A file that somebody has changed is kept and named. Exit codes: 0
-    written, 2 it cannot be.
+    and OTEL_OBS_PROFILE here as there. A file that was changed by hand is kept and named. Exit codes: 0
+    written, 2 not possible.
     """
     if bool(source) == bool(groups):
         raise OperationsError("generate", "needs to know what the service has", "give --from URL or --groups")
@@ -90,7 +90,7 @@ def generate(
     usual = "host.docker.internal:8000" if is_inside else "localhost:8000"
     if source:
         page = read_page(source, output.fetching(header, token_file, timeout))
-        # What is not set here the page itself tells.
+        # Without naming settings here, the naming is inferred from the page.
         service = MonitoredService.of_page(name, page, naming if naming != Naming() else None, source)
         scraped = ScrapeJob.of_address(service.job, address(source))
         host, _, port = scraped.targets[0].rpartition(":")

@@ -1,4 +1,4 @@
-"""`otel-obs migrate`: what of a service's code otel_obs makes superfluous, as a diff."""
+"""`otel-obs migrate`: a diff that removes code which otel_obs makes superfluous."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def migrate(
     write: Annotated[bool, typer.Option("--write", help="Change the files.")] = False,
     json: output.JsonOption = False,
 ) -> None:
-    """Find what other libraries and your own middleware need and otel_obs does not; show a diff.
+    """Find code for other libraries, and your own middleware, that otel_obs makes superfluous; show a diff.
 
     It knows prometheus_client, prometheus_flask_exporter, prometheus-fastapi-instrumentator and
-    starlette_exporter. Nothing is executed. Code on prometheus_client goes on as it is; what goes is what its
-    multi-process mode needs. What cannot be changed safely is named with the remedy, on standard error. Exit
-    codes: 0 nothing to change, 1 something found, 2 wrong use.
+    starlette_exporter. Nothing is executed. Code that uses prometheus_client stays; only the set-up of its
+    multi-process mode is removed. Code that cannot be changed safely is named with the remedy, on standard
+    error. Exit codes: 0 nothing to change, 1 something found, 2 wrong use.
     """
     with output.progress(f"reading {path}"):
         migration = find_places(path)
@@ -53,7 +53,7 @@ def migrate(
 
 
 def _shown(line: str) -> str:
-    """A line of code as it is, but for what would change a terminal's state."""
+    """A line of code, with control characters escaped, since they could change the terminal's state."""
     text = line.removesuffix("\r")
     return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
 

@@ -1,4 +1,4 @@
-"""What every command prints, and how: tables for people, JSON for programs, progress only on a terminal."""
+"""Output of all commands: tables for people, JSON for programs, progress only on a terminal."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def add_command(app: typer.Typer, name: str, command: Callable[..., object], *ex
 
 
 def console() -> Console:
-    """Standard output. What is foreign is printed as `Text`, in which nothing is markup."""
+    """Standard output. Print foreign text as `Text`, which has no markup."""
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def error_console() -> Console:
-    """Standard error, for what is said beside the output."""
+    """Standard error, for messages that are not part of the output."""
     return Console(highlight=False, soft_wrap=not sys.stderr.isatty(), stderr=True)
 
 
 def plain(text: object) -> Text:
-    """Foreign text as it is, but for what would move a terminal's cursor or change its state."""
+    """Foreign text with control characters escaped: they could move the cursor or change the terminal's state."""
     return Text("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text)))
 
 
@@ -81,7 +81,7 @@ def found_something(is_found: bool) -> NoReturn:
 
 @contextmanager
 def progress(what: str) -> Iterator[None]:
-    """Say on a terminal what is being done; nothing in a pipe."""
+    """Show on a terminal what is being done; print nothing in a pipe."""
     errors = Console(stderr=True)
     if not errors.is_terminal:
         yield
@@ -91,11 +91,11 @@ def progress(what: str) -> Iterator[None]:
 
 
 def fetching(headers: Sequence[str] | None, token_file: Path | None, timeout_s: float) -> Fetching:
-    """How the user wants addresses to be asked.
+    """The request options that the user gave.
 
     Raises:
-        typer.BadParameter: A header is none.
-        UnreadableError: The file of the token cannot be read.
+        typer.BadParameter: A header is not `Name: value`.
+        UnreadableError: The token file cannot be read, or holds no token.
     """
     sent: dict[str, str] = {}
     for header in headers or ():

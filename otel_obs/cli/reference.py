@@ -1,4 +1,4 @@
-"""`docs/cli.md`, made from the commands themselves."""
+"""Generates `docs/cli.md` from the commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reference_page() -> str:
 
 
 def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every command with its whole name; a group of commands stands for those in it."""
+    """Every command with its full name; a group is replaced by its commands."""
     for name, command in sorted(group.commands.items()):
         if hasattr(command, "commands"):
             yield from _commands(command, f"{prefix}{name} ")

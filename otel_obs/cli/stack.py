@@ -53,14 +53,14 @@ def up(
     force: Annotated[bool, typer.Option("--force", help="Write over configuration changed by hand.")] = False,
     token_file: output.TokenFileOption = None,
 ) -> None:
-    """Start what is there, with the configuration for a running service, and wait until it is ready.
+    """Start the installed parts, with the configuration for a running service, and wait until they are ready.
 
-    What runs already is left alone. Grafana is started where its program is on the path.
+    Parts that run already are left alone. Grafana is started if its program is on the path.
     """
     settings = Settings.from_env()
     naming = Naming.from_settings(settings)
     page = read_page(source, output.fetching(None, token_file, 10.0))
-    # What is not set here the page itself tells.
+    # Without naming settings here, the naming is inferred from the page.
     service = MonitoredService.of_page(
         job or settings.service_name, page, naming if naming != Naming() else None, source
     )
@@ -102,7 +102,7 @@ def up(
 
 
 def _about_grafana(root: Path, can_draw: bool) -> str:
-    """Why there is no picture yet, and how to have one; "" where Grafana runs."""
+    """Why there are no dashboards, and how to get them; "" where Grafana runs."""
     if program_of(BY_NAME["grafana"], root) and can_draw:
         return ""
     where = root / "config" / "grafana" / "dashboards"
@@ -134,7 +134,7 @@ def _ports(given: list[str]) -> dict[str, int]:
 
 
 def status(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
-    """Say how each part is. Exit codes: 0 all that was started is ready, 1 something is not."""
+    """Show the state of each part. Exit codes: 0 every started part is ready, 1 one is not."""
     states = stack_state(root.resolve())
     if json:
         output.print_json(states)
@@ -161,7 +161,7 @@ def logs(
 
 
 def down(root: RootOption = ROOT) -> None:
-    """End every part; the data stay."""
+    """Stop every part; the data stay."""
     screen = output.console()
     if not stop_stack(root.resolve(), lambda text: screen.print(output.plain(text))):
         screen.print("nothing was running")
@@ -171,7 +171,7 @@ def fetch(
     root: RootOption = ROOT,
     base: Annotated[str, typer.Option(help="Where releases are.")] = RELEASES,
 ) -> None:
-    """Download Prometheus and Alertmanager for this system; what has not the published SHA-256 is refused."""
+    """Download Prometheus and Alertmanager for this system; a file without the published SHA-256 is refused."""
     screen = output.console()
     for release in RELEASES_FETCHED:
         path = fetch_release(release, root.resolve(), base, say=lambda text: screen.print(output.plain(text)))

@@ -28,7 +28,7 @@ from otel_obs.reading.text import PageReader
 COLUMNS = ("5 s", "30 s", "5 min", "errors", "p95", "endpoint")
 HEAD_LINES = 4
 SEQUENCE = re.compile(r"\x1b[\[O][0-9;]*[@-~]")
-"""What a terminal sends for arrows and the like, which say nothing here."""
+"""Escape sequences of arrow keys and the like, which are ignored."""
 
 
 def _number(value: float) -> float:
@@ -46,14 +46,14 @@ ORDERS: dict[str, Callable[[RateRow], Any]] = {
 
 
 class Screen:
-    """What is shown of one service, and how it is sorted."""
+    """The state of the screen: the rates of one service, and the sort order."""
 
     def __init__(self, url: str, order: str) -> None:
         self.url, self.order, self.is_reversed = url, order, False
         self.rates, self.problem, self._reader = Rates(), "", PageReader()
 
     def look(self, fetching: Fetching) -> None:
-        """Ask the service once; one that does not answer is said, and asked again."""
+        """Scrape the service once; a failure is shown, and the next interval tries again."""
         try:
             answer = fetching.fetch(self.url)
         except UnreadableError as error:
@@ -67,12 +67,12 @@ class Screen:
         self.rates.add(page, time.monotonic())
 
     def rows(self) -> list[RateRow]:
-        """The endpoints, as the user wants them sorted."""
+        """The endpoints in the chosen order."""
         descends = (self.order != "endpoint") is not self.is_reversed
         return sorted(self.rates.rows(), key=ORDERS[self.order], reverse=descends)
 
     def press(self, key: str) -> bool:
-        """Do what a key says; False ends."""
+        """Handle a key; False means quit."""
         orders = list(ORDERS)
         if key == "s":
             self.order = orders[(orders.index(self.order) + 1) % len(orders)]
@@ -83,7 +83,7 @@ class Screen:
         return key not in ("q", "\x1b", "\x04")
 
     def table(self, console: Console) -> Group:
-        """All that fits into the terminal."""
+        """The table, cut to the height of the terminal."""
         table = Table(box=None, pad_edge=False, expand=True)
         for name, order in zip(COLUMNS, ORDERS, strict=True):
             mark = " ▴" if self.is_reversed else " ▾"
@@ -152,7 +152,7 @@ def top(
 def _watch(
     screen: Screen, fetching: Fetching, live: Live, pressed: Callable[[float], str], interval_s: float
 ) -> None:
-    """Scrape at each interval, and follow the keys in between."""
+    """Scrape at each interval, and handle keys in between."""
     due_s = time.monotonic() + interval_s
     while True:
         key = pressed(max(0.0, due_s - time.monotonic()))
@@ -166,7 +166,7 @@ def _watch(
 
 @contextmanager
 def _keys() -> Iterator[Callable[[float], str]]:
-    """Keys as they are pressed, without Enter and without an echo; the terminal is put back at the end."""
+    """Read keys as they are pressed, without Enter and without echo; restore the terminal at the end."""
     import termios
     import tty
 

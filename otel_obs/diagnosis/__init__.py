@@ -1,1 +1,1 @@
-"""What will happen, or happens, where a command runs under the wrapper; nothing is run for the answer."""
+"""Predicts what a command does under the wrapper, or explains a process; nothing is executed."""

@@ -1,4 +1,4 @@
-"""Examine a command before it runs, or a process that runs: read only, and nothing of it is executed."""
+"""Examine a command before it runs, or a running process. Only reads: no code of the service is executed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ PROCESS = "process"
 _SECRETS = frozenset({"OTEL_OBS_METRICS_TOKEN"})
 _TITLE = re.compile(r"(gunicorn): \w+ \[(.+)\]")
 _IN_PATH = "opentelemetry/instrumentation/auto_instrumentation"
-"""What the wrapper puts into the path of modules of what it executes."""
+"""Part of the directory that the wrapper puts into PYTHONPATH; its presence shows that it runs."""
 
 
 def examine(command: Sequence[str], environ: Mapping[str, str], directory: Path) -> Diagnosis:
-    """Say what will happen if *command* runs under the wrapper.
+    """Predict what happens if *command* runs under the wrapper.
 
     Args:
         command: The command line, in words.
@@ -53,10 +53,10 @@ def examine(command: Sequence[str], environ: Mapping[str, str], directory: Path)
 
 
 def examine_process(pid: int) -> Diagnosis:
-    """Say the same of a process that runs, and what it has joined.
+    """Diagnose a running process, and show the service that it has joined.
 
     Raises:
-        UnreadableError: There is no such process, or it is not ours to see.
+        UnreadableError: There is no such process, or this user may not read it.
     """
     try:
         explanation = service.explain(pid)
@@ -104,7 +104,7 @@ def examine_process(pid: int) -> Diagnosis:
 
 
 def _launch_of(pid: int, command: list[str], environ: Mapping[str, str]) -> Launch:
-    """What a process runs, by its command line, or by the title that hides it."""
+    """What a process runs, by its command line, or by the title that gunicorn replaced it with."""
     wrapper = "opentelemetry-instrument" if _IN_PATH in environ.get("PYTHONPATH", "") else ""
     titled = _TITLE.match(" ".join(command))
     if titled is not None:
@@ -174,7 +174,7 @@ def _examine_interpreter(diagnosis: Diagnosis, launch: Launch) -> None:
 
 
 def _is_this_python(path: str) -> bool:
-    """Whether a path is this environment's Python; links within one directory are the same."""
+    """Whether a path is this environment's Python: `python` and `python3` in one directory are the same."""
     own = Path(sys.executable)
     try:
         return Path(path).parent.resolve() == own.parent.resolve() or Path(path).parent.samefile(own.parent)
@@ -185,7 +185,7 @@ def _is_this_python(path: str) -> bool:
 def _examine_application(
     diagnosis: Diagnosis, launch: Launch, model: ServerModel | None, directory: Path
 ) -> Settings | None:
-    """What is measured, by whom, and with which settings; None where the settings are wrong."""
+    """What is measured, by which library and with which settings; None where the settings are invalid."""
     sources = read_sources(
         launch, model.target if model is not None else _word_of_application(launch), directory
     )
@@ -198,12 +198,12 @@ def _examine_application(
 
 
 def _word_of_application(launch: Launch) -> str:
-    """What looks like an application in the command line of a server that is not known."""
+    """The word that looks like an application in the command line of an unknown server."""
     return next((word for word in launch.arguments if TARGET.match(word)), "")
 
 
 def _examine_settings(diagnosis: Diagnosis, launch: Launch, sources: SourceTree) -> Settings | None:
-    """Every value that somebody gave, and by whom; what the code gives wins over variables."""
+    """Every setting with its value and its source; arguments in the code win over variables."""
     try:
         settings = Settings.from_env(launch.environ)
     except SettingError as error:

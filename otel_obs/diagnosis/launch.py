@@ -1,4 +1,4 @@
-"""What a command line runs: the program behind launchers and wrappers, its Python and its variables."""
+"""Take a command line apart: the program behind launchers and wrappers, its Python and its variables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LAUNCHERS: Mapping[str, tuple[str, ...]] = {
     "pdm": ("-p", "--project"),
     "exec": (),
 }
-"""Programs that run another one, with those of their options that take a value."""
+"""Programs that run another program, with their options that take a value."""
 _SUBCOMMANDS = {"uv": "run", "poetry": "run", "pipenv": "run", "pdm": "run"}
 _WRAPPER = "opentelemetry-instrument"
 _WRAPPER_MODULES = ("otel_obs.run", "opentelemetry.instrumentation.auto_instrumentation")
@@ -42,12 +42,12 @@ class Launch:
     Attributes:
         program: The name of the server or program: `gunicorn`, `python`, `manage.py`.
         arguments: Its own arguments.
-        path: The file that is executed; "" where there is none of that name.
+        path: The file that is executed; "" where it is not found.
         interpreter: The Python that runs it; "" where it is not known.
         flags: Options of that Python, such as `-I`.
-        environ: The variables that it will have.
-        assigned: Where a variable comes from that is not the environment's.
-        wrapper: What wraps it already; "" where nothing does.
+        environ: The environment that it will have.
+        assigned: The source of each variable that does not come from the environment.
+        wrapper: The wrapper in the command line; "" without one.
         script: The Python file that it runs, where it runs one.
     """
 
@@ -104,7 +104,7 @@ def _assign(launch: Launch, pair: str, source: str) -> Launch:
 
 
 def _behind(name: str, words: list[str]) -> list[str]:
-    """What a launcher runs."""
+    """The words after a launcher and its options."""
     values, at = _LAUNCHERS[name], 1
     if name in _SUBCOMMANDS and _SUBCOMMANDS[name] in words:
         at = words.index(_SUBCOMMANDS[name]) + 1
@@ -117,7 +117,7 @@ def _behind(name: str, words: list[str]) -> list[str]:
 
 
 def _wrapped(launch: Launch, words: list[str]) -> tuple[Launch, list[str]]:
-    """The wrapper's own options are variables: `--traces_exporter otlp` is OTEL_TRACES_EXPORTER."""
+    """Take the wrapper's options as variables: `--traces_exporter otlp` sets OTEL_TRACES_EXPORTER."""
     launch = replace(launch, wrapper=_WRAPPER)
     at = 0
     while at < len(words) and words[at].startswith("--"):
@@ -133,7 +133,7 @@ def _wrapped(launch: Launch, words: list[str]) -> tuple[Launch, list[str]]:
 
 
 def _python(launch: Launch, words: list[str]) -> tuple[Launch, list[str], bool]:
-    """A Python with its options: a module, a script, or code."""
+    """Take apart a Python command: its options, and the module, script or code that it runs."""
     path = shutil.which(words[0], path=launch.environ.get("PATH")) or ""
     launch = replace(launch, interpreter=path or words[0])
     at, flags = 1, []
@@ -158,12 +158,12 @@ def _python(launch: Launch, words: list[str]) -> tuple[Launch, list[str], bool]:
 
 
 def is_console_script(path: str) -> bool:
-    """Whether a file without an ending is a program of Python's, as pip makes them."""
+    """Whether a file is a Python console script, as pip installs them."""
     return bool(interpreter_of(path))
 
 
 def interpreter_of(path: str) -> str:
-    """The Python of a script by its first line; "" where it is no script of Python's."""
+    """The Python in the `#!` line of a script; "" where the file is not a Python script."""
     try:
         with Path(path).open("rb") as file:
             lines = [line.decode(errors="replace").strip() for line in file.read(1024).splitlines()[:3]]
@@ -172,7 +172,7 @@ def interpreter_of(path: str) -> str:
     if not lines or not lines[0].startswith("#!"):
         return ""
     words = lines[0][2:].split()
-    # pip writes `#!/bin/sh` and a line that executes Python where the path is too long for the kernel.
+    # Where the interpreter's path is too long for a `#!` line, pip writes `#!/bin/sh` and an `exec` line.
     if words and os.path.basename(words[0]) == "sh" and len(lines) > 1 and lines[1].startswith("'''exec'"):
         words = lines[1].split("'''exec'", 1)[1].replace('"', " ").split()
     if words and os.path.basename(words[0]) == "env":

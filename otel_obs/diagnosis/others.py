@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class OtherLibrary(NamedTuple):
-    """A library that measures requests or serves metrics; by its module and its distribution."""
+    """A library that measures requests or serves metrics, with its module and its distribution."""
 
     module: str
     package: str
@@ -77,6 +77,6 @@ UNMEASURED = {
     "masonite": "Masonite",
     "emmett": "Emmett",
 }
-"""Frameworks whose routes are not known here, by the module that a service of theirs imports."""
+"""Frameworks whose route templates otel_obs does not know, by the module that a service imports."""
 CALLABLES = frozenset({"pyramid", "blacksheep", "emmett"})
-"""Those whose application is a WSGI or ASGI callable: its requests are counted, without their routes."""
+"""Those whose application is a WSGI or ASGI callable: requests are counted, without route templates."""

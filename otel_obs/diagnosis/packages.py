@@ -25,9 +25,9 @@ class Instrumentor(NamedTuple):
 
 
 def chosen_distribution(environ: Mapping[str, str]) -> tuple[str, str, list[str]]:
-    """The distribution that the wrapper loads, who says so, and the names of all that are installed.
+    """The distribution that the wrapper loads, the source of that choice, and all installed ones.
 
-    `otel_obs` chooses itself where nobody has chosen; an instrumentation's variable wins over that.
+    Without OTEL_PYTHON_DISTRO, otel_obs is chosen.
     """
     installed = sorted({point.name for point in entry_points(group="opentelemetry_distro")})
     name = environ.get("OTEL_PYTHON_DISTRO", "")
@@ -86,7 +86,7 @@ def names_installed() -> frozenset[str]:
 
 
 def missing_exporters(settings: Settings) -> Iterator[tuple[str, str]]:
-    """The exporters that are asked for and not installed: the variable and the name."""
+    """The exporters that settings name but that are not installed: the variable and the name."""
     asked = (
         ("OTEL_METRICS_EXPORTER", "metrics", settings.metrics_exporters, settings.otlp_metrics_protocol),
         ("OTEL_TRACES_EXPORTER", "traces", settings.traces_exporters, settings.otlp_traces_protocol),

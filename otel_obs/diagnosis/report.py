@@ -1,4 +1,4 @@
-"""What a diagnosis says: facts in sections, and what is to be changed."""
+"""The result of a diagnosis: facts in sections, and problems with their remedies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Fact(NamedTuple):
-    """One thing that was found out; `source` says where from."""
+    """One fact; `source` is where it was read."""
 
     name: str
     value: str
@@ -15,7 +15,7 @@ class Fact(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What does not work as its user will expect, and what to change."""
+    """Something that will not work as its user expects, and the remedy."""
 
     subject: str
     what: str

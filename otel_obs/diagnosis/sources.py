@@ -1,4 +1,4 @@
-"""What the application's own files import, and what they tell otel_obs; they are read and never run."""
+"""Imports and otel_obs calls in the application's own files; the files are parsed and never executed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TELLING = ("instrument", "configure", "instrument_all")
 
 
 class Told(NamedTuple):
-    """An option that the code gives: `field` is its name, `value` its text, `where` a file and a line."""
+    """An argument of an otel_obs call: `field` is its name, `value` its code, `where` a file and a line."""
 
     field: str
     value: str
@@ -25,10 +25,11 @@ class Told(NamedTuple):
 
 @dataclass
 class SourceTree:
-    """What is written in the application's own files.
+    """The findings in the application's own files.
 
     `imported` has every imported module with the place of its first import; `is_found` is whether the
-    application's file was found at all; `calls` are the places where otel_obs is called for.
+    application's file was found at all; `calls` are the places where the code calls otel_obs; `unread` are
+    files that could not be parsed.
     """
 
     is_found: bool = False
@@ -38,7 +39,7 @@ class SourceTree:
     unread: list[str] = field(default_factory=list)
 
     def place_of(self, module: str) -> str:
-        """Where a module, or one within it, is imported first; "" where it is not."""
+        """The place where a module or a submodule of it is imported first; "" where it is not imported."""
         for name, place in self.imported.items():
             if name == module or name.startswith(module + "."):
                 return place
@@ -46,7 +47,7 @@ class SourceTree:
 
 
 def read_sources(launch: Launch, target: str, directory: Path) -> SourceTree:
-    """Read the application's file, and whatever it imports from the same directory."""
+    """Parse the application's file and the application's own modules that it imports, recursively."""
     sources = SourceTree()
     roots = [
         directory,
@@ -90,7 +91,7 @@ def _first(launch: Launch, target: str, roots: list[Path]) -> Path | None:
 
 
 def _files(module: str, roots: list[Path]) -> list[Path]:
-    """The files of a module and of the packages around it, where they are the application's own."""
+    """The files of a module and of its parent packages, except those in site-packages."""
     parts = module.split(".")
     for root in roots:
         places = [root.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
@@ -107,7 +108,7 @@ def _files(module: str, roots: list[Path]) -> list[Path]:
 
 
 def _read(path: Path, directory: Path, sources: SourceTree) -> Iterator[str]:
-    """Note what a file says; the modules that it imports."""
+    """Note the imports and calls of a file; yield the modules that it imports."""
     shown = (
         str(path.relative_to(directory.resolve())) if path.is_relative_to(directory.resolve()) else str(path)
     )
@@ -140,7 +141,7 @@ def _imports(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 
 
 def _is_telling(function: ast.expr) -> bool:
-    """`otel_obs.instrument(…)` or `instrument(…)`; another object's method of that name is not ours."""
+    """Whether a call is `otel_obs.instrument(…)` or `instrument(…)`, and not a method of another object."""
     if isinstance(function, ast.Attribute):
         owner = function.value
         return function.attr in _TELLING and isinstance(owner, ast.Name) and owner.id == "otel_obs"

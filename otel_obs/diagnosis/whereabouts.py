@@ -1,4 +1,4 @@
-"""Where a service listens, and where its workers meet: ports, and the directory that they share."""
+"""The ports that a service listens on, and the run directory that its workers share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUN_DIRECTORY, PORTS = "run directory", "ports"
 
 
 def examine_directory(diagnosis: Diagnosis, settings: Settings, environ: Mapping[str, str]) -> None:
-    """Which directory would be taken, and what room it has."""
+    """Which run directory would be taken, and how much space it has."""
     if not is_supported():
         diagnosis.say(RUN_DIRECTORY, "shared files", "not on this platform: each process has its own numbers")
         diagnosis.warn("run directory", "cannot be had on this platform", "run the service on Linux")
@@ -48,7 +48,7 @@ def examine_directory(diagnosis: Diagnosis, settings: Settings, environ: Mapping
 
 
 def examine_ports(diagnosis: Diagnosis, settings: Settings, ports: tuple[int, ...]) -> None:
-    """Where /metrics will be, and whether somebody is there already."""
+    """Where /metrics will be served, and whether the ports are taken already."""
     path = settings.metrics_path
     own = settings.prometheus_port
     if "prometheus" not in settings.metrics_exporters:
@@ -75,7 +75,7 @@ def examine_ports(diagnosis: Diagnosis, settings: Settings, ports: tuple[int, ..
 
 
 def is_taken(port: int) -> bool:
-    """Whether somebody listens on a port of loopback."""
+    """Whether a process listens on a port of the loopback interface."""
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
             with socket.socket(family, socket.SOCK_STREAM) as connection:
@@ -88,7 +88,7 @@ def is_taken(port: int) -> bool:
 
 
 def ports_of(pid: int) -> tuple[int, ...]:
-    """The TCP ports that a process listens on, as the kernel has them."""
+    """The TCP ports that a process listens on, from the kernel's socket tables."""
     ends = [address.rpartition(":")[2] for _, address in proc.listening_sockets_of(pid).values()]
     return tuple(sorted({int(end, 16) for end in ends if len(end) == 4 and _is_hexadecimal(end)}))
 

@@ -15,16 +15,15 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$")
 
 
 class ServerKind(NamedTuple):
-    """What is to be known of a server.
+    """The command-line conventions of a server.
 
     Args:
-        package: The distribution that brings it; "" where it comes with its framework.
-        port: The port that it listens on when it is told none.
-        workers: Options that give the number of workers, then variables that do.
-        bind: Options that give an address, as `host:port` or as a port.
-        target: Options that name the application, where it is no bare word.
-        model: How workers begin.
-        switches: Options without a value that come before the application.
+        package: The distribution that installs it.
+        port: The port that it listens on by default; 0 for none.
+        workers: Options and variables that give the number of workers.
+        bind: Options and variables that give an address, as `host:port` or as a port.
+        target: Options and variables that name the application, where it is not a positional argument.
+        model: How workers start: `FORKS`, `SPAWNS`, or "" for one process.
     """
 
     package: str
@@ -67,7 +66,7 @@ SERVER_KINDS: Mapping[str, ServerKind] = {
 
 
 class ServerModel(NamedTuple):
-    """What a command line says of how the service will run; None and "" where it does not say."""
+    """How a service will run, by its command line; None and "" for what the command line does not show."""
 
     name: str
     target: str
@@ -78,7 +77,7 @@ class ServerModel(NamedTuple):
 
 
 def server_of(launch: Launch, directory: Path) -> ServerModel | None:
-    """The server that a command starts; None where it is none that is known."""
+    """The server that a command starts; None for an unknown one."""
     name = launch.program
     kind = SERVER_KINDS.get(name)
     if kind is None:
@@ -103,7 +102,7 @@ def server_of(launch: Launch, directory: Path) -> ServerModel | None:
 
 
 def _last(words: Sequence[str], environ: Mapping[str, str], names: Sequence[str]) -> str:
-    """The value of the last of some options; of a variable where no option is given."""
+    """The value of the last of these options, or of a variable where no option is given."""
     found = list(_values(words, names))
     variables = [environ[name] for name in names if not name.startswith("-") and environ.get(name)]
     return (found or variables or [""])[-1]
@@ -128,7 +127,7 @@ def _ports(words: Sequence[str], launch: Launch, kind: ServerKind) -> tuple[int,
     ports = tuple(int(end[1]) for end in ends if end is not None)
     if ports or given or not kind.port:
         return ports
-    # gunicorn takes the variable PORT for its default.
+    # gunicorn's default port is the variable PORT, where it is set.
     named = launch.environ.get("PORT", "") if launch.program == "gunicorn" else ""
     return (int(named) if named.isdigit() else kind.port,)
 
@@ -151,7 +150,7 @@ _FILE_OPTIONS = {"workers": "--workers", "bind": "--bind", "preload_app": "--pre
 
 
 def _gunicorn_file(words: Sequence[str], directory: Path, notes: list[str]) -> list[str]:
-    """What gunicorn.conf.py sets, as options. It is read and not run: what it computes is not known."""
+    """The settings of gunicorn.conf.py as options. The file is only parsed: computed values are unknown."""
     named = _last(words, {}, ("-c", "--config"))
     path = directory / (named.removeprefix("file:") or "gunicorn.conf.py")
     try:

@@ -1,1 +1,1 @@
-"""The live page: a service's metrics as a picture, in a browser, without any other server."""
+"""The live page: charts of a service's metrics in a browser, without Prometheus or Grafana."""

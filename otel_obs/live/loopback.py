@@ -1,4 +1,7 @@
-"""A server on loopback that serves the page, and scrapes for it what a browser may not reach itself."""
+"""A server on loopback that serves the page, and scrapes the targets for it.
+
+The page cannot scrape other origins itself: a browser forbids it.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,11 @@ class _Reply(NamedTuple):
 
 
 class LiveServer(ThreadingHTTPServer):
-    """Serves until `shutdown`; a request of another origin, or for another host's name, is refused.
+    """Serves until `shutdown`; requests from another origin, or with another Host header, are refused.
 
     Args:
         targets: The addresses to scrape.
-        fetching: How they are asked.
+        fetching: The request options for the targets.
         port: The port on loopback; 0 for any that is free.
         interval_s: How often the page scrapes.
 
@@ -47,11 +50,11 @@ class LiveServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where a browser finds the page."""
+        """The address of the page."""
         return f"http://{HOST}:{self.server_port}/"
 
     def reply(self, path: str) -> _Reply:
-        """What there is at a path."""
+        """The reply for a path: a file, the list of targets, or a scrape of one target."""
         name = path.lstrip("/")
         if name == served_files.TARGETS:
             return _Reply(
@@ -80,7 +83,7 @@ def _refusal(status: HTTPStatus, error: str = "") -> _Reply:
 
 
 def short_names(targets: Sequence[str]) -> list[str]:
-    """How the page calls its targets: by host and port, where that tells them apart."""
+    """The names of targets on the page: host and port where these are unique, else the whole addresses."""
     places = [urllib.parse.urlsplit(target).netloc.rpartition("@")[2] for target in targets]
     return places if len(set(places)) == len(places) else list(targets)
 
@@ -91,13 +94,13 @@ class _LiveHandler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
-        """Send what there is, to this machine's own browser only."""
+        """Reply to requests of the page itself, and of a browser that navigates to it; refuse all others."""
         self._send(self.server.reply(urllib.parse.urlsplit(self.path).path) if self._is_own() else None)
 
     do_HEAD = do_GET
 
     def _is_own(self) -> bool:
-        """A page of somewhere else, or a name that was made to point here, gets nothing."""
+        """Whether a request comes from this page: no other site, and no DNS name that was rebound to loopback."""
         is_navigation = self.headers.get("Sec-Fetch-Mode") == "navigate" and self.path == "/"
         is_same_site = is_navigation or self.headers.get("Sec-Fetch-Site", "") in SAME_SITE
         return is_same_site and self.headers.get("Host", "").lower() in self.server.hosts
@@ -117,4 +120,4 @@ class _LiveHandler(BaseHTTPRequestHandler):
                 self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the terminal is the user's."""
+        """Log nothing: the terminal shows the command's own output."""

@@ -1,4 +1,4 @@
-"""Rates, errors and latency by endpoint, from one page of metrics after the other."""
+"""Rates, errors and latency by endpoint, from successive pages of metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otel_obs.reading.page import LabelPairs, ScrapedFamily, ScrapedPage
 
 WINDOWS_S = (5.0, 30.0, 300.0)
 POINTS = 30
-"""How many of the last intervals a sparkline shows."""
+"""How many intervals a sparkline shows, the most recent ones."""
 _WHERE = ("endpoint", "http_route", "handler", "route", "url_rule", "path", "view")
 _STATUS = ("status_code", "http_response_status_code", "http_status_code", "status", "code")
 _OTHERS = frozenset(
@@ -23,7 +23,7 @@ BucketCounts = dict[float, float]
 
 
 class Tick(NamedTuple):
-    """What was counted between two pages: by endpoint requests, errors, and durations by bound."""
+    """The increase between two pages, by endpoint: requests, errors, and cumulative bucket counts by bound."""
 
     seconds: float
     requests: Mapping[str, float]
@@ -32,7 +32,7 @@ class Tick(NamedTuple):
 
 
 class RateRow(NamedTuple):
-    """One endpoint: requests a second over each of the windows, the share of errors, 95 % in seconds.
+    """One endpoint: requests a second over each window, the share of errors, and the 95th percentile in seconds.
 
     `errors` and `p95_s` are over the longest window; NaN where there were no requests. `points` are the last
     intervals' requests a second, the oldest first.
@@ -55,7 +55,7 @@ class Rates:
         self._endpoints: dict[str, None] = {}
 
     def add(self, page: ScrapedPage, now_s: float) -> None:
-        """Take in a page; *now_s* is the time of a clock that only goes forward."""
+        """Add a page; *now_s* is the time of a monotonic clock, in seconds."""
         counted, timed = _families(page)
         values: dict[SeriesKey, float] = {}
         requests: defaultdict[str, float] = defaultdict(float)
@@ -73,13 +73,13 @@ class Rates:
         self._forget()
 
     def _forget(self) -> None:
-        """Drop what no window reaches any more."""
+        """Drop ticks that are older than the longest window."""
         seconds = sum(tick.seconds for tick in self._ticks)
         while self._ticks and seconds - self._ticks[0].seconds >= max(WINDOWS_S):
             seconds -= self._ticks.popleft().seconds
 
     def _increase(self, key: SeriesKey, value: float, values: dict[SeriesKey, float]) -> float:
-        """How much a counter has grown; one that fell, and one that is new, began at 0."""
+        """The increase of a counter; one that fell was reset to 0, one that is new started at 0."""
         values[key] = value
         before = self._last.get(key)
         if before is None:
@@ -129,7 +129,7 @@ class Rates:
         )
 
     def _rate(self, endpoint: str, window_s: float) -> float:
-        """Requests a second over a window, as far back as was watched."""
+        """Requests a second over a window, or since the first page if that is shorter."""
         seconds = grown = 0.0
         for tick in reversed(self._ticks):
             seconds += tick.seconds
@@ -140,7 +140,7 @@ class Rates:
 
 
 def _families(page: ScrapedPage) -> tuple[ScrapedFamily | None, ScrapedFamily | None]:
-    """What counts served requests, and the histogram of their durations."""
+    """The family that counts served requests, and the histogram of their durations."""
     served = [family for family in page.families.values() if _is_served(family)]
     counters = [f for f in served if f.type == "counter" and any(name in _labels(f) for name in _STATUS)]
     histogram = next((f for f in served if f.type == "histogram"), None)
@@ -180,7 +180,7 @@ def quantile(q: float, buckets: BucketCounts) -> float:
 
 
 def sparkline(points: tuple[float, ...]) -> str:
-    """One character a point, from an empty one at 0 to a full one at the highest."""
+    """One character for each point: a blank at 0, a full block at the maximum."""
     highest = max(points, default=0.0)
     marks = " ▁▂▃▄▅▆▇█"
     return "".join(marks[math.ceil(8 * point / highest)] if highest > 0 else marks[0] for point in points)

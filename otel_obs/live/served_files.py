@@ -1,4 +1,4 @@
-"""The files of the page, and what a browser must be told with each of them."""
+"""The files of the page, and the HTTP headers that are sent with each of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Nothing that the page shows is ever run: no script and no style but its own files.
+# Scraped text can never run as code: the browser loads scripts and styles from the page's own files only.
 SECURITY_HEADERS = (
     ("Content-Security-Policy", _POLICY),
     ("X-Content-Type-Options", "nosniff"),
@@ -63,7 +63,7 @@ class Document(NamedTuple):
 
 @cache
 def read_asset(name: str) -> Document | None:
-    """A file of the page by its path below the page's own; None where there is no such file."""
+    """A file of the page by its path; None where there is no such file."""
     name = name or INDEX
     if name not in ASSETS:
         return None
@@ -72,7 +72,7 @@ def read_asset(name: str) -> Document | None:
 
 
 def targets_document(names: Sequence[str], interval_s: float) -> Document:
-    """What the page reads first: its targets, which it scrapes below its own path, and how often."""
+    """The list that the page reads first: its targets, their scrape paths on this server, and the interval."""
     targets = [{"name": name, "url": f"{SCRAPE}{index}"} for index, name in enumerate(names)]
     body = json.dumps({"targets": targets, "interval_s": interval_s}).encode()
     return Document("application/json", body)

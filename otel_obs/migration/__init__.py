@@ -1,1 +1,1 @@
-"""What of an application's code another library needs, and otel_obs does not: found, shown, changed."""
+"""Finds, shows and removes code of an application that another library needs and otel_obs does not."""

@@ -1,4 +1,4 @@
-"""What the multi-process mode of prometheus_client needs, and otel_obs does not. All else of it goes on."""
+"""Code for the multi-process mode of prometheus_client, which otel_obs does not need; other uses stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOOKS = frozenset(
         "worker_abort", "worker_exit", "child_exit", "nworkers_changed", "on_exit",
     }
 )  # fmt: skip
-"""Gunicorn's hooks: an empty one may go."""
+"""Gunicorn's server hooks; one that becomes empty is removed."""
 _DIRECTORY_CALLS = frozenset(
     {
         "os.environ.setdefault", "os.environ.pop", "os.putenv", "os.unsetenv", "os.makedirs", "os.mkdir",
@@ -27,12 +27,12 @@ _ASKING_CALLS = frozenset({"os.environ.get", "os.getenv", "os.path.exists", "os.
 _SHOWING = frozenset({"generate_latest", "make_wsgi_app", "make_asgi_app", "start_http_server"})
 _WEB = ("flask", "fastapi", "starlette")
 FEW = 20
-"""A registry that is named more often is more than one that is shown."""
+"""A registry with more uses than this is left alone: it is more than one that a page shows."""
 DIRECTORY = "the directory of the multi-process mode"
 
 
 def find_client(module: PythonModule) -> Iterator[FoundCode]:
-    """Every place that is superfluous."""
+    """Every place that otel_obs makes superfluous."""
     yield from _directory(module)
     has_app = any(name.partition(".")[0] in _WEB for name in module.imports.values())
     for call in module.calls:
@@ -52,7 +52,7 @@ def find_client(module: PythonModule) -> Iterator[FoundCode]:
 
 
 def is_directory(node: ast.AST) -> bool:
-    """Whether a node is the name of the variable."""
+    """Whether a node is the name of the directory's variable."""
     return isinstance(node, ast.Constant) and node.value in VARIABLES
 
 
@@ -74,7 +74,7 @@ def _directory(module: PythonModule) -> Iterator[FoundCode]:
 
 
 def _outermost(module: PythonModule, statement: ast.stmt) -> ast.stmt:
-    """A condition that asks for the directory, and does no more than set it up, as a whole."""
+    """The outermost `if` around a statement that does no more than set up the directory."""
     parent = module.parents[statement]
     while isinstance(parent, ast.If) and _is_set_up(module, parent):
         statement, parent = parent, module.parents[parent]
@@ -82,7 +82,7 @@ def _outermost(module: PythonModule, statement: ast.stmt) -> ast.stmt:
 
 
 def _is_set_up(module: PythonModule, statement: ast.stmt) -> bool:
-    """Whether a statement does no more than set the directory up; known once it was asked."""
+    """Whether a statement does no more than set up the directory; the answer is cached."""
     known = module.known_set_ups
     if statement not in known:
         known[statement] = module.has_own_lines(statement) and _sets_up(module, statement)
@@ -130,7 +130,7 @@ def _collector(module: PythonModule, call: ast.Call) -> FoundCode:
 
 
 def _new_registry(module: PythonModule, call: ast.Call, registry: ast.Name) -> ast.Call | None:
-    """The call that makes a registry which is made once, and then only shown."""
+    """The call that makes a registry which is assigned once and then only exposed; else None."""
     inside = module.names_in(module.function(call), registry.id)
     if len(inside) > FEW or "REGISTRY" in module.stores:
         return None

@@ -1,4 +1,4 @@
-"""New code in the place of old, all else byte for byte as it stands; and the difference of the two."""
+"""Replace code in a file and leave every other byte as it is; and make the unified diff."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONTEXT = 3
 
 
 class Edit(NamedTuple):
-    """Bytes from one position up to another, each a line from 0 and a column, that become others."""
+    """A replacement of the bytes from `start` up to `end`; each is a line, counted from 0, and a column."""
 
     start: tuple[int, int]
     end: tuple[int, int]
@@ -21,7 +21,7 @@ class Edit(NamedTuple):
 
 
 class Hunk(NamedTuple):
-    """Lines from `first` up to `last`, counted from 0, and those in their place."""
+    """The lines from `first` up to `last`, counted from 0, and the lines that replace them."""
 
     first: int
     last: int
@@ -29,14 +29,14 @@ class Hunk(NamedTuple):
 
 
 def exchange(node: ast.AST, text: str) -> Edit:
-    """Code in the place of a node."""
+    """Replace a node by code."""
     where: ast.expr = node  # type: ignore[assignment]  # every node that is replaced has a position
     end = ((where.end_lineno or where.lineno) - 1, where.end_col_offset or 0)
     return Edit((where.lineno - 1, where.col_offset), end, text.encode())
 
 
 def deletion(module: PythonModule, statement: ast.stmt) -> Edit:
-    """The lines of a statement go, and the blank lines that only it needed."""
+    """Delete the lines of a statement, and blank lines that are superfluous without it."""
     first, last = module.first_line(statement) - 1, statement.end_lineno or statement.lineno
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         while first and _is_blank(module, first - 1):
@@ -47,29 +47,29 @@ def deletion(module: PythonModule, statement: ast.stmt) -> Edit:
 
 
 def _is_blank(module: PythonModule, line: int) -> bool:
-    """Whether nothing stands on a line, or there is none."""
+    """Whether a line is blank, or does not exist."""
     return not 0 <= line < len(module.lines) or not module.lines[line].strip()
 
 
 def line_removal(first: int, last: int) -> Edit:
-    """Whole lines go, counted from 1, both included."""
+    """Delete whole lines, counted from 1, both included."""
     return Edit((first - 1, 0), (last, 0), b"")
 
 
 def insertion(line: int, text: bytes) -> Edit:
-    """Lines before the one with this number, counted from 0."""
+    """Insert lines before the one with this number, counted from 0."""
     return Edit((line, 0), (line, 0), text)
 
 
 def hunks(lines: Sequence[bytes], edits: Iterable[Edit]) -> list[Hunk]:
-    """Whole lines that change; edits that meet on a line become one."""
+    """Turn edits into replacements of whole lines; edits on the same line become one."""
     found: list[tuple[int, int, bytes]] = []
     for edit in sorted(set(edits)):
         first, last = edit.start[0], edit.end[0] + (edit.end[1] > 0)
         last = max(last, first + (edit.start[1] > 0))
         if found and first < found[-1][1]:
             known_first, known_last, text = found[-1]
-            # What is left of the last line of the edit before begins this one.
+            # The edit before ends with the rest of its last line: cut that where this edit starts.
             tail = b"".join(lines[known_last - 1 : known_last])
             kept = text[: len(text) - (len(tail) - edit.start[1])]
             found[-1] = (known_first, max(last, known_last), kept + edit.text + _rest(lines, edit))
@@ -81,7 +81,7 @@ def hunks(lines: Sequence[bytes], edits: Iterable[Edit]) -> list[Hunk]:
 
 
 def _without_blank_head(lines: Sequence[bytes], changes: list[Hunk]) -> list[Hunk]:
-    """A file whose first lines go does not begin with the blank lines that stood below them."""
+    """Where the first lines of a file are deleted, delete the blank lines below them too."""
     if not changes or changes[0].first or any(line.strip() for line in changes[0].new):
         return changes
     last, rest = changes[0].last, changes[1:]
@@ -97,7 +97,7 @@ def _without_blank_head(lines: Sequence[bytes], changes: list[Hunk]) -> list[Hun
 
 
 def _joined(changes: Iterable[Hunk]) -> list[Hunk]:
-    """Changes that follow each other at once are one."""
+    """Join hunks without unchanged lines between them."""
     whole: list[list[Hunk]] = []
     for hunk in changes:
         if whole and whole[-1][-1].last == hunk.first:
@@ -115,7 +115,7 @@ def _rest(lines: Sequence[bytes], edit: Edit) -> bytes:
 
 
 def applied(lines: Sequence[bytes], changes: Iterable[Hunk]) -> bytes:
-    """The file with its changes."""
+    """The text of the file with its changes."""
     parts, at = [], 0
     for hunk in changes:
         parts += [*lines[at : hunk.first], *hunk.new]
@@ -124,7 +124,7 @@ def applied(lines: Sequence[bytes], changes: Iterable[Hunk]) -> bytes:
 
 
 def unified_diff(path: str, lines: Sequence[bytes], changes: Sequence[Hunk]) -> str:
-    """The changes as `patch` reads them."""
+    """The changes as a unified diff, which `patch` reads."""
     if not changes:
         return ""
     out, moved = [f"--- a/{path}\n", f"+++ b/{path}\n"], 0

@@ -1,4 +1,4 @@
-"""The files that are looked at, and how one is written."""
+"""Find the Python files below a path, and replace one atomically."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from otel_obs.errors import UnreadableError
 
 FOREIGN = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist"})
-"""Directories of others' code; so is each whose name begins with a full stop, and each with a pyvenv.cfg."""
+"""Directories that are skipped, as are those with a name that starts with `.`, or with a pyvenv.cfg."""
 
 
 def python_files(path: Path) -> Iterator[Path]:
@@ -41,7 +41,7 @@ def _is_foreign(directory: str, name: str) -> bool:
 
 
 def why_not_read(path: Path) -> str:
-    """Why a file is not looked at: what a link leads to is looked at where it is, and a pipe never ends."""
+    """Why a file is not read; "" if it is. A link's target is read at its own place; a pipe may never end."""
     try:
         mode = path.lstat().st_mode
     except OSError as error:
@@ -52,7 +52,7 @@ def why_not_read(path: Path) -> str:
 
 
 def write(path: Path, text: bytes) -> str:
-    """Put a file in the place of another, whole or not at all, with its mode; why that was not possible."""
+    """Replace a file atomically, and keep its mode; return why that was not possible, or ""."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if not mode & stat.S_IWUSR or not os.access(path, os.W_OK):

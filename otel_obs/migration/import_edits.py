@@ -1,4 +1,4 @@
-"""The imports of a module: what nobody needs any more goes, what the new code needs comes."""
+"""The imports of a module: remove those that are unused after the changes, add those of the new code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Import = ast.Import | ast.ImportFrom
 
 
 def imported_by_others(modules: Mapping[Path, PythonModule]) -> frozenset[str]:
-    """Names that any module takes from another one of the project, by import or as `module.name`."""
+    """Names that a module of the project uses from another one, by import or as `module.name`."""
     own = {name for path in modules for name in (path.stem, path.parent.name)}
     found: set[str] = set()
     for module in modules.values():
@@ -37,7 +37,7 @@ def _is_own(node: ast.ImportFrom, own: Collection[str]) -> bool:
 def unused_imports(
     module: PythonModule, gone: Collection[ast.AST], kept: str, foreign: Collection[str]
 ) -> list[Edit]:
-    """Imports that only code needed that is *gone*; *kept* is the code that came."""
+    """Remove imports that only the removed nodes *gone* used; *kept* is the new code."""
     words = set(re.findall(r"\w+", kept))
     unused = {
         name
@@ -71,7 +71,7 @@ def _with_names(module: PythonModule, node: _Import, names: list[ast.alias]) -> 
 
 
 def added_imports(module: PythonModule, lines: Iterable[str]) -> list[Edit]:
-    """Imports that are not there yet, after the docstring and what is imported of `__future__`."""
+    """Add imports that are missing, after the docstring and imports from `__future__`."""
     new = [line for line in lines if not _is_there(module, line)]
     if not new:
         return []

@@ -1,7 +1,7 @@
 """Hand-written middleware that counts requests, as otel_obs does by itself.
 
-It goes only where it does nothing else: each of its statements takes the time, records, or hands the answer
-on; the labels are those that otel_obs has; and nobody else uses what it remembers.
+It is removed only where it does nothing else: each of its statements takes the time, records, or passes on
+the response; its labels are those that otel_obs has; and no other code uses the values that it stores.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KINDS = {
     "Summary": "http_request_duration_seconds",
     "Gauge": "http_requests_in_progress",
 }
-"""What otel_obs has in the place of each kind."""
+"""The family of otel_obs that replaces a metric of each kind."""
 LABELS = frozenset(
     {"method", "http_method", "endpoint", "path", "path_template", "route", "handler", "url_rule", "status",
      "status_code", "http_status", "code"}
@@ -55,13 +55,13 @@ class DeclaredMetric(NamedTuple):
 
     @property
     def is_of_requests(self) -> bool:
-        """Whether otel_obs has the same: of HTTP by its name, with labels that are known."""
+        """Whether otel_obs has the same metric: its name is about HTTP requests, its labels are known."""
         words = ("request", "http", "latency", "response")
         return any(word in self.family.lower() for word in words) and self.labels <= LABELS
 
 
 def find_middleware(module: PythonModule, foreign: Collection[str]) -> Iterator[FoundCode]:
-    """Every hook that records; *foreign* are names that other files take from this one."""
+    """Every hook that records; *foreign* are names that other files use from this one."""
     hooks = list(_hooks(module))
     if not hooks:
         return
@@ -169,7 +169,7 @@ def _declared(module: PythonModule) -> Iterator[tuple[str, DeclaredMetric]]:
 
 
 def _memories(module: PythonModule) -> dict[tuple[str, str], list[ast.AST]]:
-    """Where anything is remembered with a request: `g.start`, `request.state.start`."""
+    """Every use of attributes that are stored with a request: `g.start`, `request.state.start`."""
     found: defaultdict[tuple[str, str], list[ast.AST]] = defaultdict(list)
     stored = set()
     for node in module.nodes:
@@ -250,7 +250,7 @@ def _arguments_of_record(call: ast.AST) -> list[ast.AST]:
 
 
 def _is_harmless(module: PythonModule, value: ast.AST) -> bool:
-    """Whether an expression only looks: a clock, a name, arithmetic, or the call of what comes next."""
+    """Whether an expression has no side effect but to call the next handler: clocks, names, arithmetic."""
     for node in ast.walk(value):
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""

@@ -1,4 +1,4 @@
-"""Everything together: files are read, rules find places, edits make the new code. Nothing is executed."""
+"""The whole migration: read files, find places by rules, make edits and diffs. No code is executed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from otel_obs.migration.request_counters import find_exporters
 
 @dataclass(frozen=True)
 class FileMigration:
-    """What was found in a file: its places, the difference, and the whole new text."""
+    """The result for one file: its places, the diff, and the whole new text."""
 
     path: Path
     places: tuple[Place, ...]
@@ -30,14 +30,14 @@ class FileMigration:
 
 @dataclass(frozen=True)
 class Migration:
-    """What was found below a path; `unread` is each file that was not looked at, with the reason."""
+    """The results below a path; `unread` has each file that was not read, with the reason."""
 
     found: tuple[FileMigration, ...]
     unread: tuple[tuple[str, str], ...]
 
 
 def migrate(path: Path) -> Migration:
-    """Find what is to be changed; nothing is written.
+    """Find what to change; nothing is written.
 
     Raises:
         UnreadableError: There is nothing at *path*.
@@ -89,7 +89,7 @@ def _stars(module: PythonModule) -> Iterable[FoundCode]:
 
 
 def _kept(found: list[FoundCode], is_directory_read: bool) -> list[FoundCode]:
-    """While something reads the directory's variable, it must go on being set."""
+    """Keep the code that sets the directory's variable as long as other code reads it."""
     if not is_directory_read:
         return found
     reason = "not changed, as other code reads it: take that out first, and run the command again"
@@ -110,7 +110,7 @@ def _migrated(
     try:
         PythonModule(text)
     except NotPythonError:
-        # No sample does this; a file that would not run any more is worse than one that is left alone.
+        # A safety net, which no sample reaches: never write a file that is not valid Python any more.
         reason = "not changed, as the code around it is out of the common; change it by hand: "
         left = tuple(Place(each.line, each.what, reason + each.remedy, False) for each in places)
         return FileMigration(path, left, "", module.bom + b"".join(module.lines))
@@ -160,7 +160,7 @@ def _is_ours(module: PythonModule, call: ast.Call) -> bool:
 
 
 def _place_of(module: PythonModule, node: ast.AST, text: str) -> tuple[ast.AST | None, str]:
-    """An application of a name is measured once in each function."""
+    """The function and the code of the application: each pair gets one `instrument` call only."""
     return module.function(node), text
 
 
@@ -171,7 +171,7 @@ def _above(module: PythonModule, node: ast.AST | None) -> Iterable[ast.AST]:
 
 
 def _whole(module: PythonModule, statement: ast.stmt, text: str) -> Edit:
-    """Code in the place of a statement, with the line's end that the file has."""
+    """Replace a statement, decorators included, by code with the line ending of the file."""
     edit = editing.exchange(statement, text)
     first = module.first_line(statement) - 1
     body = edit.text.replace(b"\n", module.newline)
@@ -179,7 +179,7 @@ def _whole(module: PythonModule, statement: ast.stmt, text: str) -> Edit:
 
 
 def _part(module: PythonModule, node: ast.AST, text: str) -> Edit:
-    """Code in the place of an expression; a decorator goes with its line."""
+    """Replace an expression by code; a decorator is deleted with its line."""
     if node in getattr(module.parents[node], "decorator_list", ()):
         assert isinstance(node, ast.expr)
         return editing.line_removal(node.lineno, node.end_lineno or node.lineno)

@@ -1,6 +1,6 @@
-"""A module's code as the rules ask it: which name means what, who uses it, and where it stands.
+"""A parsed module, with what the rules ask of it: the meaning of names, their uses, and positions.
 
-Names are followed within the file as a whole. One that is bound twice means nothing for sure, and is left
+Names are resolved over the whole file, without scopes. A name that is bound twice is ambiguous, and is left
 alone.
 """
 
@@ -25,7 +25,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 class NotPythonError(ValueError):
-    """The text of a file is no module."""
+    """The text of a file is not valid Python."""
 
 
 class PythonModule:
@@ -35,7 +35,7 @@ class PythonModule:
         source: The file's bytes, in UTF-8.
 
     Raises:
-        NotPythonError: They are no UTF-8, or no Python.
+        NotPythonError: The source is not UTF-8, or not valid Python.
     """
 
     def __init__(self, source: bytes) -> None:
@@ -84,7 +84,7 @@ class PythonModule:
             self.stores[name] += 1
 
     def name_of(self, node: ast.AST) -> str:
-        """What an expression such as `client.Counter` is, with the module it is imported from; or ""."""
+        """The full name of an expression such as `client.Counter`, by the module's imports; "" if unknown."""
         parts = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
@@ -94,7 +94,7 @@ class PythonModule:
         return ".".join([self.imports[node.id], *reversed(parts)])
 
     def peer(self, node: ast.AST) -> tuple[str, str]:
-        """The other library's package that an expression is of, and the last part of its name."""
+        """The package of `PEERS` that an expression is from, and the last part of its name; or "", ""."""
         name = self.name_of(node)
         package = name.partition(".")[0]
         return (package, name.rpartition(".")[2]) if package in PEERS else ("", "")
@@ -113,7 +113,7 @@ class PythonModule:
         return found
 
     def names_in(self, function: ast.AST | None, name: str) -> list[ast.Name]:
-        """Where a function, or the module outside of functions, uses or binds a name."""
+        """The nodes where a function, or the module outside of functions, uses or binds a name."""
         if not self._by_function:
             for node in self.nodes:
                 if isinstance(node, ast.Name):
@@ -121,12 +121,12 @@ class PythonModule:
         return self._by_function.get((function, name), [])
 
     def alone(self, node: ast.AST) -> ast.Expr | None:
-        """The statement that a node is the whole of."""
+        """The expression statement that consists of a node alone, on its own lines; else None."""
         parent = self.parents.get(node)
         return parent if isinstance(parent, ast.Expr) and self.has_own_lines(parent) else None
 
     def assigned(self, node: ast.AST) -> tuple[ast.Assign | ast.AnnAssign, str] | None:
-        """The statement that gives a node to one name, which nothing else gives a value, and that name."""
+        """The statement that assigns a node to one name, which is not assigned elsewhere, and that name."""
         parent = self.parents.get(node)
         if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
             target: ast.expr = parent.targets[0]
@@ -147,7 +147,7 @@ class PythonModule:
 
     def _first_column(self, statement: ast.stmt) -> int:
         decorators = getattr(statement, "decorator_list", None)
-        # The sign stands before what it decorates.
+        # The `@` is one column before the decorator's expression.
         return statement.col_offset if not decorators else decorators[0].col_offset - 1
 
     def first_line(self, statement: ast.stmt) -> int:
@@ -160,7 +160,7 @@ class PythonModule:
         return ast.unparse(node)
 
     def blocks(self) -> Iterator[tuple[ast.AST, list[ast.stmt]]]:
-        """Every list of statements, with what it is the body of."""
+        """Every list of statements, with the node that it is a block of."""
         for node in self.nodes:
             for name in ("body", "orelse", "finalbody"):
                 block = getattr(node, name, None)
@@ -169,12 +169,12 @@ class PythonModule:
 
 
 def keywords(call: ast.Call) -> dict[str, ast.expr]:
-    """The named arguments of a call; `**` is there under its sign."""
+    """The keyword arguments of a call; `**options` has the key `**`."""
     return {each.arg or "**": each.value for each in call.keywords}
 
 
 def argument(call: ast.Call, place: int, name: str) -> ast.expr | None:
-    """An argument by its place or name."""
+    """An argument by its position or name."""
     if len(call.args) > place:
         return call.args[place]
     return keywords(call).get(name)

@@ -1,4 +1,4 @@
-"""What is found in a file, and what is to be done about it."""
+"""The places that are found in a file, and the changes to make there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """One place: the line, counted from 1, what stands there, what to do, and whether the diff does it."""
+    """One place: the line, counted from 1, what was found, what to do, and whether the diff does it."""
 
     line: int
     what: str
@@ -18,16 +18,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class FoundCode:
-    """One place with what changes it.
+    """One place with its changes.
 
     Attributes:
-        node: Where it is.
-        what: What stands there.
+        node: The node that was found.
+        what: A name for it.
         remedy: What is done, and what is left to do.
-        removed: Statements that go.
-        replaced: Nodes, each with the code that takes its place.
-        imported: Lines that import what the new code needs.
-        needs_no_directory: It may go only where nothing that stays reads the directory's variable.
+        removed: Statements that are deleted.
+        replaced: Nodes, each with the code that replaces it.
+        imported: Import lines that the new code needs.
+        needs_no_directory: It is changed only where no remaining code reads the directory's variable.
     """
 
     node: ast.AST

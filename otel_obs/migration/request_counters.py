@@ -1,4 +1,4 @@
-"""Libraries that count requests themselves: one call of otel_obs takes their place."""
+"""Libraries that count requests themselves: one call of `otel_obs.instrument` replaces them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BY_HAND = "not changed, as it is part of more: take it out, and call otel_obs.in
 
 
 def find_exporters(module: PythonModule, foreign: Collection[str]) -> Iterator[FoundCode]:
-    """Every place of these libraries; *foreign* are names that other files take from this one."""
+    """Every use of these libraries; *foreign* are names that other files use from this one."""
     for call in module.calls:
         package, name = module.peer(call.func)
         if package == "prometheus_flask_exporter":
@@ -67,7 +67,7 @@ def _flask(module: PythonModule, call: ast.Call, name: str, foreign: Collection[
         return
     options = keywords(call)
     if literal(options.get("export_defaults")) is False and isinstance(options.get("path"), ast.Constant):
-        return  # It counts what is decorated with it, and no requests.
+        return  # This one measures only functions that are decorated with it, and no requests.
     given = argument(call, 0, "app") if name != "for_app_factory" else None
     app = None if given is None or isinstance(given, ast.Constant) else given
     what = f"{name} of prometheus_flask_exporter"
@@ -128,7 +128,7 @@ def _flask_variable(
 
 
 def _used(module: PythonModule, load: ast.Name) -> tuple[str, ast.Call | None]:
-    """The method that is called on a name."""
+    """The method that is called on a name, and the call."""
     attribute = module.parents[load]
     call = module.parents.get(attribute)
     is_call = isinstance(attribute, ast.Attribute) and isinstance(call, ast.Call) and call.func is attribute
@@ -164,7 +164,7 @@ def _flask_use(module: PythonModule, load: ast.Name) -> Iterator[FoundCode]:
 
 
 def _chain(module: PythonModule, node: ast.expr) -> list[tuple[str, ast.Call]]:
-    """The methods that are called on an expression, one on the other's answer."""
+    """The chain of methods that are called on an expression, as `made.instrument(app).expose(app)`."""
     found: list[tuple[str, ast.Call]] = []
     while True:
         attribute = module.parents.get(node)

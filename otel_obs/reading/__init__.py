@@ -1,1 +1,1 @@
-"""Pages of metrics that somebody exposes, ours or not: get them, read them, say what is wrong with them."""
+"""Pages of metrics of any Prometheus endpoint: fetch them, parse them, and find their syntax errors."""

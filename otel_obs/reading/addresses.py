@@ -1,4 +1,4 @@
-"""Which public addresses lead to an endpoint, as far as this machine knows."""
+"""The public addresses of an endpoint, as far as this machine knows them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import psutil
 
 from otel_obs.reading.fetch import is_loopback
 
-WILDCARDS = ("0.0.0.0", "::")  # what servers listen on, and nothing is bound here
+WILDCARDS = ("0.0.0.0", "::")  # compared with the addresses of servers; nothing binds to them here
 
 
 def public_addresses(address: str) -> list[str]:
-    """The addresses at which the internet could reach *address*; empty where none is known.
+    """The public IP addresses at which *address* can be reached; empty where none is known.
 
-    A host's addresses are resolved. On this machine's loopback, the server counts as public where it listens
-    on every address and the machine has a public one.
+    A host name is resolved. A server on this machine's loopback counts as public if it listens on every
+    address and the machine has a public one.
     """
     parts = urllib.parse.urlsplit(address)
     host = parts.hostname or ""

@@ -1,4 +1,4 @@
-"""Get a page from an address, a file or standard input; what is foreign is bounded in size and time."""
+"""Get a page from an address, a file or standard input, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True)
 class Fetched:
-    """What an address answered, or a file held (with status 200 and no headers).
+    """The answer of an address, or the content of a file (with status 200 and no headers).
 
-    `body` is unpacked; `size_bytes` is what was sent. `duration_s` reaches from the request to the last byte.
+    `body` is decompressed; `size_bytes` is the size that was sent. `duration_s` is from the request to the
+    last byte.
     """
 
     source: str
@@ -60,14 +61,14 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Fetching:
-    """How addresses are asked: with which headers, and for how long."""
+    """Request options: headers and timeout."""
 
     headers: Mapping[str, str]
     timeout_s: float = 10.0
 
     @property
     def has_credentials(self) -> bool:
-        """Whether a header says who is asking."""
+        """Whether a header carries credentials."""
         return any(name.lower() in ("authorization", "cookie", "x-api-key") for name in self.headers)
 
     def fetch(self, source: str, accept: str = ACCEPT_TEXT) -> Fetched:
@@ -78,7 +79,7 @@ class Fetching:
             accept: The Accept header.
 
         Raises:
-            UnreadableError: It cannot be had. An answer with an error's status is an answer.
+            UnreadableError: There is no answer, or no complete one. An answer with an error status is returned.
         """
         if not is_address(source):
             return _read_file(source)
@@ -113,7 +114,7 @@ def is_address(source: str) -> bool:
 
 
 def address(given: str) -> str:
-    """Complete what a person types: `:8000`, `localhost:8000` and `http://localhost:8000` are `…/metrics`."""
+    """Complete a short address: `:8000`, `localhost:8000` and `http://localhost:8000` are `…/metrics`."""
     text = given if "://" in given else "http://" + (f"localhost{given}" if given.startswith(":") else given)
     try:
         parts = urllib.parse.urlsplit(text)
@@ -128,10 +129,10 @@ def address(given: str) -> str:
 
 
 def address_or_file(given: str) -> str:
-    """A file where there is one of that name, or `-`; an address otherwise.
+    """The path of an existing file, or `-`; otherwise the completed address.
 
     Raises:
-        UnreadableError: It is a directory, or looks like a file, and there is none; or it is neither.
+        UnreadableError: It is a directory, a path without a file, or not an address.
     """
     if not is_address(given) and Path(given).is_dir():
         raise UnreadableError(given, "is a directory", "give a file, or an address")
@@ -155,14 +156,14 @@ def is_loopback(host: str) -> bool:
 
 
 def _opener(source: str) -> urllib.request.OpenerDirector:
-    """No proxy can reach this machine's own loopback."""
+    """An opener without a proxy for loopback, since a proxy cannot reach this machine's loopback."""
     if is_loopback(urllib.parse.urlsplit(source).hostname or ""):
         return urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
     return urllib.request.build_opener(_NoRedirect())
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is followed on the same host only: what is sent along, a token, is meant for that one."""
+    """Follows redirects to the same scheme and host only: no other host may get the token."""
 
     def redirect_request(
         self,
@@ -192,7 +193,7 @@ def _received(
             raise UnreadableError(source, f"was not read to its end within {timeout_s:g} s")
     lower = {name.lower(): value for name, value in headers.items()}
     promised = lower.get("content-length", "")
-    # `read` with a size is silent about an answer that ends before its announced end.
+    # `read` with a size does not raise where the body is shorter than its Content-Length.
     if promised.isdecimal() and size_bytes < int(promised):
         raise CutOffError(source, f"sent {size_bytes} of the {promised} bytes that it announced")
     body = b"".join(parts)

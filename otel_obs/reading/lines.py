@@ -1,4 +1,4 @@
-"""One line of a text exposition: names, labels and numbers, in a time that is linear in its length."""
+"""Parse one line of a text exposition: names, labels and numbers, in time linear in its length."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _BRACES = rf'\{{[^"}}]*(?:{_STRING}[^"}}]*)*\}}'
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 
-# No two neighbours of these patterns can match the same character: that keeps them linear.
+# Neighbouring parts of these patterns never match the same character, so that matching takes linear time.
 PLAIN = re.compile(rf"({_NAME}(?:{_BRACES})?) ([^ \t]+)\Z")
-"""What nearly every line is: a series, one blank, a value."""
+"""The form of nearly every line: a series, one blank, a value."""
 QUOTED = re.compile(_STRING)
 """A quoted name."""
 _SERIES_NAME = re.compile(_NAME)
@@ -35,7 +35,7 @@ class LineError(ValueError):
 
 
 def shown(text: str) -> str:
-    """*text* as a message quotes it: on one line, and not at any length."""
+    """*text* as messages quote it: on one line, and shortened."""
     return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
 
 
@@ -52,10 +52,10 @@ def words(text: str) -> list[str]:
 
 
 def split_series(text: str) -> tuple[str, str]:
-    """Cut a sample's line behind its series: the series' text, and what follows.
+    """Split a sample's line: the text of the series, and the rest.
 
     Raises:
-        LineError: There is no series.
+        LineError: The line does not start with a series.
     """
     start = skip_blanks(text)
     name = _SERIES_NAME.match(text, start)
@@ -72,10 +72,10 @@ def split_series(text: str) -> tuple[str, str]:
 
 
 def read_series(text: str) -> ScrapedSeries:
-    """Read what `split_series` has cut off.
+    """Parse a series that `split_series` returned.
 
     Raises:
-        LineError: A label is no label, or is there twice.
+        LineError: A label is invalid or occurs twice, or the name is missing.
     """
     name, brace, _ = text.partition("{")
     labels, quoted = read_labels(text[len(name) :]) if brace else ({}, None)
@@ -89,10 +89,10 @@ def read_series(text: str) -> ScrapedSeries:
 
 
 def read_labels(text: str) -> tuple[dict[str, str], str | None]:
-    """Read labels in braces: the labels, and the quoted name of a metric that may stand among them.
+    """Parse labels in braces: the labels, and the quoted name of the metric if it is among them.
 
     Raises:
-        LineError: A label is no label, or is there twice.
+        LineError: A label is invalid or occurs twice.
     """
     labels: dict[str, str] = {}
     metric: str | None = None
@@ -127,7 +127,7 @@ def unescape(text: str) -> str:
 
 
 def unescape_help(text: str) -> str:
-    """Read the help text of the text format, where all but a backslash and a newline stand for themselves."""
+    """Decode the help text of the text format, which escapes only backslashes and newlines."""
     return _HELP_ESCAPE.sub(lambda match: _ESCAPES[match[1]], text) if "\\" in text else text
 
 
@@ -139,7 +139,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def read_number(text: str) -> float:
-    """Read a value as Go and OpenMetrics spell it.
+    """Parse a number as Go and OpenMetrics write it.
 
     Raises:
         LineError: It is not a number.
@@ -150,7 +150,7 @@ def read_number(text: str) -> float:
 
 
 def read_exemplar(text: str) -> ScrapedExemplar:
-    """Read what follows the `#` of an exemplar.
+    """Parse the text after the `#` of an exemplar.
 
     Raises:
         LineError: It is not an exemplar.

@@ -1,4 +1,4 @@
-"""What a page of metrics says, as values."""
+"""A parsed page of metrics."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ PageFormat = Literal["text", "openmetrics"]
 LabelPairs = tuple[tuple[str, str], ...]
 
 MAX_FLAWS = 1_000
-"""How many flaws of one page are kept; a page that is no exposition has one a line."""
+"""How many flaws of one page are kept; a page that is no exposition has one on every line."""
 
 
 class ScrapedSeries(NamedTuple):
     """A sample's name and labels.
 
-    `labels` are as they stand on the page, and shared between samples: not to be changed. `pairs` are the
-    same by name, to compare and to look up.
+    `labels` are in the order of the page. They are shared between samples and must not be changed. `pairs` are
+    the same, sorted by name, to compare and to look up.
     """
 
     name: str
@@ -44,18 +44,18 @@ class ScrapedSample(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The sample's own name: that of its family, with a suffix or without."""
+        """The name of the sample: its family's, with or without a suffix."""
         return self.series.name
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The labels as they stand on the page."""
+        """The labels in the order of the page."""
         return self.series.labels
 
 
 @dataclass
 class ScrapedFamily:
-    """Samples that one TYPE speaks for.
+    """One family with its samples.
 
     `type` is `unknown` where the page says that, or `untyped`, or has no TYPE; `is_typed` tells these apart.
     """
@@ -70,9 +70,9 @@ class ScrapedFamily:
 
 
 class Flaw(NamedTuple):
-    """What a strict parser refuses, or what two parsers read differently.
+    """An error that a strict parser refuses, or that parsers read differently.
 
-    `kind` is one of the kinds of `otel_obs.reading.text`; `what` names the thing and its value.
+    `kind` is one of the kinds of `otel_obs.reading.text`; `what` names the subject and its value.
     """
 
     line: int
@@ -82,7 +82,7 @@ class Flaw(NamedTuple):
 
 @dataclass
 class ScrapedPage:
-    """All of one page.
+    """One page.
 
     `flaw_count` counts all flaws; `flaws` holds the first thousand.
     """
@@ -104,5 +104,5 @@ class ScrapedPage:
             yield from family.samples
 
     def values(self) -> dict[tuple[str, LabelPairs], float]:
-        """The value of every series, by name and sorted labels; the last where a series is there twice."""
+        """The value of every series, by name and sorted labels; the last one of a duplicate series."""
         return {(s.series.name, s.series.pairs): s.value for s in self.samples()}

@@ -1,4 +1,4 @@
-"""Read as much of delimited protobuf as tells whether it is whole: the families and their types.
+"""Parse delimited protobuf as far as needed to see that it is complete: the families and their types.
 
 Source: io.prometheus.client.MetricFamily, metrics.proto of client_model.
 """
@@ -15,14 +15,14 @@ _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 
 
 class ProtobufError(ValueError):
-    """The message is not what it should be; the text says where."""
+    """The message is not valid protobuf, or not complete; the text says where."""
 
 
 def read_family_types(body: bytes) -> dict[str, str]:
     """The type of each family, by its name.
 
     Raises:
-        ProtobufError: The body is not a sequence of families that are whole.
+        ProtobufError: The body is not a sequence of complete families.
     """
     found: dict[str, str] = {}
     position = 0
@@ -61,7 +61,7 @@ def _text(data: bytes, position: int) -> str:
 
 
 def _fields(body: bytes, position: int, end: int) -> Iterator[tuple[int, int | tuple[int, int]]]:
-    """The number of each field, with its value: a number, or from where to where its bytes reach."""
+    """The number of each field, with its value: a varint, or the start and end of its bytes in *body*."""
     while position < end:
         key, position = _varint(body, position)
         number, wire = key >> 3, key & 7

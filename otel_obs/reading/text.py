@@ -1,4 +1,4 @@
-"""Read a page in Prometheus' text format or in OpenMetrics: everything that can be read, and every flaw.
+"""Parse a page in Prometheus' text format or in OpenMetrics: all valid lines, and every flaw.
 
 Kinds of flaw: `encoding`, `syntax`, `comment`, `type`, `type_twice`, `help_twice`, `unit_twice`,
 `family_twice`, `late_type`, `scattered`, `series_twice`, `no_newline`, `no_eof`, `after_eof`, `suffix`,
@@ -33,7 +33,7 @@ _EOF = "# EOF"
 
 
 def format_of(content_type: str) -> PageFormat:
-    """The format that a Content-Type header announces; text where it says nothing."""
+    """The format that a Content-Type header announces; text without a known one."""
     media = content_type.partition(";")[0].strip().lower()
     return "openmetrics" if media == "application/openmetrics-text" else "text"
 
@@ -44,13 +44,13 @@ def guess_format(text: str) -> PageFormat:
 
 
 class PageReader:
-    """Reads pages. One that reads the same service again and again knows its series from the last time."""
+    """Parses pages. Series are cached, so that another page of the same service takes less time."""
 
     def __init__(self) -> None:
         self._known: dict[str, ScrapedSeries] = {}
 
     def read(self, body: bytes, page_format: PageFormat | None = None) -> ScrapedPage:
-        """Read one page; its format is guessed where it is not given. Nothing is raised for what it holds."""
+        """Parse one page; its format is guessed where it is not given. No content raises: errors become flaws."""
         flaws = []
         try:
             text = body.decode()
@@ -74,7 +74,7 @@ class PageReader:
 
 
 def read_page(body: bytes, page_format: PageFormat | None = None) -> ScrapedPage:
-    """Read one page; its format is guessed where it is not given."""
+    """Parse one page; its format is guessed where it is not given."""
     return PageReader().read(body, page_format)
 
 
@@ -171,7 +171,7 @@ class _PageReading:
         family.samples.append(sample)
 
     def _begin(self, name: str) -> ScrapedFamily:
-        """The family of a sample that no TYPE speaks for."""
+        """Start the family of a sample that no TYPE has announced."""
         family = self.page.families.get(name)
         if family is None:
             family = self.page.families[name] = ScrapedFamily(name, self._line)
@@ -202,7 +202,7 @@ class _PageReading:
         read(name, rest)
 
     def _comment_parts(self, text: str) -> tuple[str, str, str]:
-        """The keyword, the metric's name and what follows them."""
+        """The keyword, the metric's name and the rest of the comment."""
         keyword, after = _word(text)
         if after.lstrip(" \t").startswith('"'):
             position = lines.skip_blanks(after)
@@ -212,7 +212,7 @@ class _PageReading:
         return keyword, name, rest
 
     def _described(self, name: str, kind: str) -> ScrapedFamily:
-        """The family that a comment speaks of."""
+        """The family that a HELP, TYPE or UNIT comment describes."""
         family = self.page.families.get(name)
         if family is None:
             family = ScrapedFamily(name, self._line)
@@ -258,7 +258,7 @@ class _PageReading:
 
 
 def _word(text: str) -> tuple[str, str]:
-    """The first word of *text*, and what stands behind the one blank after it."""
+    """The first word of *text*, and the rest without the blanks before it."""
     start = lines.skip_blanks(text)
     end = start
     while end < len(text) and text[end] not in " \t":

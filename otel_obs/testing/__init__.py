@@ -1,4 +1,4 @@
-"""Tests of an application's metrics: what a test has recorded, and nothing else.
+"""Fixtures to test an application's metrics: each test sees only what it has recorded itself.
 
 pytest finds the fixtures `metrics_recorded` and `fixed_clock` by itself (`otel_obs.testing.plugin`).
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FixedClock", "MetricsDelta", "MetricsRecorded"]
 
 
-if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name as Any
 
     def __getattr__(name: str) -> Any:
         """Import a public name when it is first used: pytest loads this package in every run."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
-# Those that take durations by themselves; imported first, so that none begins with the real clock.
+# The modules that call perf_counter. They are imported before the clock is replaced: a later import would
+# bind the real one.
 _TIMING = (
     "catalog.asgi",
     "catalog.database",
@@ -22,10 +23,10 @@ _NAME = "perf_counter"
 
 
 class FixedClock:
-    """The time that durations are taken by.
+    """The clock that durations are measured with.
 
     Attributes:
-        now_s: Seconds, from no particular moment on.
+        now_s: The present time in seconds, with an arbitrary zero.
     """
 
     def __init__(self, now_s: float = 1_000.0) -> None:
@@ -48,7 +49,7 @@ class FixedClock:
 
 @contextmanager
 def stopped_clock(clock: FixedClock) -> Iterator[FixedClock]:
-    """Take every duration by *clock*."""
+    """Measure every duration with *clock* inside the block."""
     for name in _TIMING:
         import_module(f"otel_obs.{name}")
     modules = [module for name, module in sys.modules.items() if name.startswith("otel_obs.")]

@@ -1,4 +1,4 @@
-"""A pipeline for one test, and an end of it that leaves nothing."""
+"""A metrics pipeline for one test, which is removed completely at its end."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _OWN: Mapping[str, Any] = {
     "prometheus_port": None,
     "prometheus_host": None,
 }
-"""A test sends nothing and opens no port, whatever the environment says."""
+"""Settings that win over the environment: a test sends nothing and opens no port."""
 _logger = logging.getLogger("otel_obs")
 
 
 @contextmanager
 def isolated(directory: Path, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Set up metrics that are the block's alone.
+    """Set up a metrics pipeline for the block alone.
 
     Args:
-        directory: Where its numbers are kept: no other process, such as a worker of pytest-xdist, joins it.
+        directory: Its run directory; no other process, such as a worker of pytest-xdist, joins it.
         settings: As `otel_obs.configure` takes them.
 
     Raises:
-        MeasuringError: Something went wrong in the block that would only be logged elsewhere.
+        MeasuringError: otel_obs logged an error, or a dropped measurement, in the block.
         SettingError: A setting has a wrong value.
     """
     setup.shutdown()
@@ -51,7 +51,7 @@ def isolated(directory: Path, settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 class TroubleHandler(logging.Handler):
-    """Keeps what otel_obs would only log."""
+    """Collects log records that have to fail a test."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -63,10 +63,10 @@ class TroubleHandler(logging.Handler):
             self.records.append(record)
 
     def raise_first(self) -> None:
-        """Fail for what was kept.
+        """Raise if a record was collected.
 
         Raises:
-            MeasuringError: There is something.
+            MeasuringError: At least one record was collected; all messages are in it.
         """
         if self.records:
             error = self.records[0].exc_info

@@ -1,4 +1,4 @@
-"""The fixtures, which pytest finds by the entry point. What is not used is not imported."""
+"""The fixtures, which pytest finds by the entry point. Each imports its modules at its first use."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def metrics_recorded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MetricsRecorded]:
-    """A pipeline of the test's own: nothing that others have recorded is in it, and nothing is left of it.
+    """A metrics pipeline for this test only: it starts empty, and is removed at the end.
 
-    Flask, FastAPI and Starlette applications that were instrumented before are measured by it. What otel_obs
-    would only log in production, an error of its own or a measurement that is dropped, fails the test.
+    Flask, FastAPI and Starlette applications that were instrumented before record to it. An error of otel_obs
+    or a dropped measurement, which production only logs, fails the test.
     """
     from otel_obs.testing.isolation import isolated
     from otel_obs.testing.recorded import MetricsRecorded
@@ -39,7 +39,7 @@ def metrics_recorded(
 
 @pytest.fixture
 def fixed_clock() -> Iterator[FixedClock]:
-    """A clock that stands still; durations are as long as the test says by `advance`."""
+    """A clock that stands still until the test calls `advance`; all durations are measured with it."""
     from otel_obs.testing.clock import FixedClock, stopped_clock
 
     with stopped_clock(FixedClock()) as clock:

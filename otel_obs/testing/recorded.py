@@ -1,4 +1,4 @@
-"""What a test has recorded, to be asked by name and labels."""
+"""The metrics that a test has recorded, by name and labels."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
 
 class MetricsRecorded:
-    """All that was recorded since the test began, by all threads of this process."""
+    """Everything that all threads of this process have recorded since the test began."""
 
     def exposition(self, accept: str | None = None) -> str:
-        """What `/metrics` shows now.
+        """The page that `/metrics` shows now.
 
         Args:
-            accept: As a scraper's Accept header; None is the text format.
+            accept: The Accept header of a scrape; None is the text format.
         """
         return get_metrics(accept)[0].decode()
 
     def page(self) -> ScrapedPage:
-        """What `/metrics` shows now, as values."""
+        """The page that `/metrics` shows now, parsed."""
         return read_page(get_metrics()[0])
 
     def value(self, name: str, **labels: str) -> float:
@@ -42,7 +42,7 @@ class MetricsRecorded:
 
     @contextmanager
     def delta(self) -> Iterator[MetricsDelta]:
-        """What a block of code records: ask it behind the block."""
+        """The difference that a block of code makes; read its values after the block."""
         delta = MetricsDelta(self.page())
         try:
             yield delta
@@ -50,13 +50,13 @@ class MetricsRecorded:
             delta.after = self.page()
 
     def assert_exposition(self, expected: str = "") -> None:
-        """Fail unless the page is right in both formats, and has every line of *expected*.
+        """Fail unless the page is valid in both formats, and has every line of *expected*.
 
         Args:
-            expected: Lines of the text format; blanks around them do not matter, nor their order.
+            expected: Lines of the text format, in any order; blanks around them are ignored.
 
         Raises:
-            AssertionError: What is missing, and what there is of the same metrics.
+            AssertionError: The page has a flaw, or lines are missing; the message lists the same metrics' lines.
         """
         for accept in (None, _OPENMETRICS):
             flaws = read_page(get_metrics(accept)[0]).flaws
@@ -77,7 +77,7 @@ class MetricsDelta:
         self.after: ScrapedPage | None = None
 
     def value(self, name: str, **labels: str) -> float:
-        """By how much the sum of all series of *name* that have at least *labels* has changed.
+        """The change of the sum of all series of *name* that have at least *labels*.
 
         Raises:
             AssertionError: The block has not ended, or the metric has other labels than these.
@@ -103,7 +103,7 @@ def value_of(page: ScrapedPage, name: str, labels: Mapping[str, str]) -> float:
 
 
 def sum_of(page: ScrapedPage, name: str, labels: Mapping[str, str]) -> float:
-    """The same, whatever labels there are."""
+    """The same sum, without an error for labels that no series has."""
     return sum(sample.value for sample in page.samples() if sample.name == name and _has(sample, labels))
 
 

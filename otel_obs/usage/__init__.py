@@ -1,1 +1,1 @@
-"""What rules and dashboards use of what services expose, and what that costs."""
+"""Which exposed metrics rules and dashboards use, and what series cost."""

@@ -1,4 +1,4 @@
-"""Which metrics of a service nobody uses, and who uses what there is not."""
+"""Unused metrics of a service, and rules and dashboards that use missing metrics or labels."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LabelsByFamily = Mapping[str, frozenset[str]]
 
 
 class Unused(NamedTuple):
-    """A family that nobody uses, and the series that it has."""
+    """A family that no rule and no panel uses, and the number of its series."""
 
     family: str
     series: int
 
 
 class Analysis(NamedTuple):
-    """What was found."""
+    """Unused families, broken uses, and expressions that could not be parsed."""
 
     unused: list[Unused]
     missing: list[Break]
@@ -34,7 +34,7 @@ class Analysis(NamedTuple):
 
 
 class PrometheusApi:
-    """What a Prometheus is asked; it is only read."""
+    """Read-only queries to the HTTP API of a Prometheus."""
 
     def __init__(self, base: str, fetching: Fetching) -> None:
         self._base, self._fetching = base.rstrip("/"), fetching
@@ -59,7 +59,7 @@ class PrometheusApi:
         return frozenset(self._get("label/__name__/values"))
 
     def series(self, matcher: str) -> list[dict[str, str]]:
-        """The labels of the series of a matcher."""
+        """The labels of each series that a matcher selects."""
         return list(self._get("series", **{"match[]": matcher}))
 
     def rules(self) -> list[Used]:
@@ -75,11 +75,11 @@ def _rule(rule: Mapping[str, Any], group: Mapping[str, Any]) -> User:
 
 
 def analyze(api: PrometheusApi, job: str, users: Iterable[Used]) -> Analysis:
-    """Compare what one job has with what users ask for.
+    """Compare the metrics of one job with those that rules and panels use.
 
     Args:
-        api: The Prometheus that scrapes it.
-        job: The service's name there; "" for all that it scrapes.
+        api: The Prometheus that scrapes the service.
+        job: The value of its `job` label; "" for all jobs.
         users: Rules and panels.
 
     Raises:
@@ -113,7 +113,7 @@ def analyze(api: PrometheusApi, job: str, users: Iterable[Used]) -> Analysis:
 
 
 def _family_of(name: str, names: Iterable[str]) -> str:
-    """The family of a sample: a histogram's samples are one."""
+    """The family of a sample; all samples of a histogram have the same one."""
     for suffix in _SUFFIXES:
         base = name.removesuffix(suffix)
         if name.endswith(suffix) and (base + "_bucket" in names or base + "_count" in names):
@@ -131,7 +131,7 @@ def _unused(counts: Mapping[str, int], users: Iterable[Used], recorded: set[str]
 
 
 def _lacking(each: Used, have: LabelsByFamily, known: frozenset[str], job: str) -> Iterator[str]:
-    """What a user asks for that is not there."""
+    """The metrics and labels that a user selects but that do not exist."""
     said = dict[str, None]()
     for selector in each.selectors:
         if not selector.name or selector.name.startswith("scrape_"):

@@ -1,4 +1,4 @@
-"""What series cost, and what dropping or coarsening which would save."""
+"""The cost of series, and what dropping or coarsening them would save."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _FACTORS = {"": 1, "k": 1_000, "M": 1_000_000}
 
 
 class SeriesPrice(NamedTuple):
-    """What `per` series for a month, or `per` samples, cost; in whatever money the user thinks of."""
+    """The price of `per` series for a month, or of `per` samples, in the user's currency."""
 
     amount: float
     per: float
     unit: str
 
     def of(self, series: float, interval_s: float) -> float:
-        """What some series cost in a month."""
+        """The cost of *series* series for a month, scraped every *interval_s* seconds."""
         samples = series * 60 / interval_s * MINUTES_A_MONTH
         return self.amount / self.per * (series if self.unit == "series" else samples)
 
@@ -37,7 +37,7 @@ class FamilyShare(NamedTuple):
 
 
 class Saving(NamedTuple):
-    """What would be done, and how many series would go."""
+    """A possible change, and the number of series that it would remove."""
 
     family: str
     what: str
@@ -48,7 +48,7 @@ def parse_price(text: str) -> SeriesPrice:
     """Read `8 per 1000 series` (a month), `0.9/10M samples` and the like.
 
     Raises:
-        OperationsError: It is none of these.
+        OperationsError: The text has none of these forms.
     """
     found = _PRICE.match(text)
     per = float((found[2] or "1").replace(",", "").replace("_", "")) * _FACTORS[found[3]] if found else 0
@@ -77,7 +77,7 @@ def _share(family: ScrapedFamily) -> FamilyShare:
 
 
 def savings(page: ScrapedPage) -> list[Saving]:
-    """What can be done, by what it saves; what saves nothing is left out."""
+    """Possible savings, the largest first; changes that save nothing are left out."""
     found = [saving for family in page.families.values() for saving in _savings(family)]
     return sorted((s for s in found if s.series > 0), key=lambda s: (-s.series, s.family, s.what))
 

@@ -1,4 +1,4 @@
-"""What changed between two pages of metrics, and who breaks."""
+"""Differences between two pages of metrics, and the rules and panels that they break."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Change(NamedTuple):
 
 
 class Break(NamedTuple):
-    """A rule or panel that will not say what it said."""
+    """A rule or panel that stops working, and why."""
 
     where: str
     expression: str
@@ -50,7 +50,7 @@ def _changes(name: str, old: ExposedFamily | None, new: ExposedFamily | None) ->
 
 
 def breaks(old: FamiliesByName, new: FamiliesByName, users: Iterable[Used]) -> list[Break]:
-    """The users of what was there and is not there any more."""
+    """The rules and panels that use metrics, labels or bounds which the new page lacks."""
     before, after = _by_sample(old), _by_sample(new)
     return [
         Break(each.user.where, each.user.expression, why)

@@ -1,4 +1,4 @@
-"""What a service exposes, as those who query it see it: names of samples, their labels and bounds."""
+"""The families of a service as queries see them: sample names, labels and bounds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otel_obs.reading.page import ScrapedFamily, ScrapedPage
 from otel_obs.reading.text import read_page
 
 TARGET_LABELS = frozenset({"job", "instance"})
-"""What Prometheus adds to every series that it scrapes."""
+"""The labels that Prometheus adds to every scraped series."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class ExposedFamily:
     """One family.
 
     Attributes:
-        name: As TYPE has it.
+        name: The name in its TYPE line.
         type: `counter`, `gauge`, `histogram`, `summary` or `unknown`.
-        labels: The labels that any of its series has, but `le` and `quantile`.
+        labels: The labels that at least one of its series has, without `le` and `quantile`.
         bounds: The values of `le`.
         samples: The names of its samples.
     """
@@ -42,7 +42,7 @@ def _exposed(family: ScrapedFamily) -> ExposedFamily:
     labels = {label for sample in family.samples for label in sample.labels}
     bounds = {sample.labels["le"] for sample in family.samples if "le" in sample.labels}
     samples = {sample.name for sample in family.samples}
-    # A family that has no series yet has its samples all the same, as soon as it has one.
+    # A histogram without series yet will have these samples: queries for them are not broken.
     if family.type == "histogram":
         samples |= {family.name + suffix for suffix in ("_bucket", "_sum", "_count")}
     return ExposedFamily(
@@ -55,10 +55,10 @@ def _exposed(family: ScrapedFamily) -> ExposedFamily:
 
 
 def read_exposed(source: str, fetching: Fetching) -> ScrapedPage:
-    """A page that is whole: a wrong address or an error's text would look as if all metrics had gone.
+    """Fetch a page, and refuse one without metrics: a wrong address would look as if all metrics were gone.
 
     Raises:
-        UnreadableError: It cannot be had, is refused, or holds no metric.
+        UnreadableError: The page cannot be fetched, has an error status, or holds no metric.
     """
     answer = fetching.fetch(source)
     if answer.status != 200:

@@ -1,4 +1,4 @@
-"""What an expression of PromQL needs: the series that it selects, and the labels that it asks of them."""
+"""The series that a PromQL expression selects, and the labels that it needs them to have."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Selector(NamedTuple):
     """One selector of an expression.
 
     Attributes:
-        name: The metric's name; "" where it is chosen by a pattern or a variable.
-        needs: The labels that its series must have to be selected at all.
-        groups: The labels by which an operation around it groups or joins.
-        bounds: The values of `le` that it names.
-        values: The labels that must have exactly one value, with it.
+        name: The metric's name; "" where a pattern or a variable selects it.
+        needs: The labels that a series must have to be selected.
+        groups: The labels by which surrounding operations group or join.
+        bounds: The values of `le` that it compares with.
+        values: The labels that are compared with `=`, each with its value.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Selector(NamedTuple):
 
 
 class NotPromqlError(ValueError):
-    """A text is no expression; the message is the parser's."""
+    """A text is not a PromQL expression; the message is the parser's."""
 
 
 def selectors_of(expression: str) -> list[Selector]:
-    """The selectors of an expression, which may have Grafana's variables.
+    """The selectors of an expression, which may contain Grafana variables.
 
     Raises:
         NotPromqlError: It cannot be parsed.
@@ -50,7 +50,7 @@ def selectors_of(expression: str) -> list[Selector]:
 
 
 def _without_variables(expression: str) -> str:
-    """Put a duration where a variable stands for one, and a word where it stands for anything else."""
+    """Replace variables, which PromQL cannot parse: by a duration where one is expected, else by a word."""
     text = _DURATION.sub(lambda found: found[1] + ("0" if found[1].startswith("@") else "5m"), expression)
     parts, at = [], 0
     for string in _STRING.finditer(text):
@@ -81,7 +81,7 @@ def _walk(tree: Any, groups: frozenset[str]) -> Iterator[Selector]:
 
 
 def _listed(modifier: Any, kind: Any) -> frozenset[str]:
-    """The labels of a modifier, where it names those that stay."""
+    """The labels of a `by` or `on` modifier; none for `without` and `ignoring`."""
     return frozenset(modifier.labels) if modifier is not None and modifier.type == kind else frozenset()
 
 
@@ -109,14 +109,14 @@ def _selectors(tree: Any, groups: frozenset[str]) -> Iterator[Selector]:
 
 
 def _needs_label(matcher: Any) -> bool:
-    """Whether a series without the label is not selected."""
+    """Whether the matcher selects only series that have the label."""
     if matcher.op == promql.MatchOp.Equal:
         return bool(matcher.value)
     if matcher.op == promql.MatchOp.NotEqual:
         return not matcher.value
     if "$" in matcher.value:
         return bool(matcher.op == promql.MatchOp.Re)
-    # The parser has accepted the pattern; what Python reads otherwise is taken for one that needs the label.
+    # The PromQL parser accepted the pattern; one that Python's `re` cannot compile is assumed to need the label.
     try:
         matches_nothing = re.fullmatch(matcher.value, "") is not None
     except re.error:

@@ -1,4 +1,4 @@
-"""Who uses metrics: the rules of Prometheus in YAML, and the dashboards of Grafana in JSON."""
+"""The users of metrics: rules of Prometheus in YAML, and dashboards of Grafana in JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LAST_ARGUMENT = re.compile(r"(.*),\s*([A-Za-z_]\w*)\s*$", re.S)
 
 
 class User(NamedTuple):
-    """One expression: who has it, where, and what it records."""
+    """One expression: the file and the rule or panel that has it, and the name of a recording rule."""
 
     where: str
     expression: str
@@ -26,7 +26,7 @@ class User(NamedTuple):
 
 
 class Used(NamedTuple):
-    """A user with its selectors; `problem` says why there are none."""
+    """A user with its selectors; `problem` is the parser's message where there are none."""
 
     user: User
     selectors: tuple[Selector, ...]
@@ -37,7 +37,7 @@ def read_users(rules: Iterable[Path], dashboards: Iterable[Path]) -> list[Used]:
     """Read files, and directories of them.
 
     Raises:
-        UnreadableError: A file is not there, or is no YAML, no JSON, or neither rules nor a dashboard.
+        UnreadableError: A file does not exist, is not valid YAML or JSON, or has neither rules nor panels.
     """
     users = _users_in(
         rules, (".yml", ".yaml", ".rules"), lambda path: rules_in(_yaml(path), str(path)), "rule"
@@ -49,7 +49,7 @@ def read_users(rules: Iterable[Path], dashboards: Iterable[Path]) -> list[Used]:
 
 
 def used(user: User) -> Used:
-    """What a user selects."""
+    """Parse the expression of a user."""
     try:
         return Used(user, tuple(selectors_of(user.expression)))
     except NotPromqlError as error:
@@ -59,7 +59,7 @@ def used(user: User) -> Used:
 def _users_in(
     paths: Iterable[Path], endings: Sequence[str], read: Callable[[Path], Iterator[User]], kind: str
 ) -> list[User]:
-    """The users of files; a directory may hold other things, and what was named by itself may not."""
+    """The users in files and directories; each path that was given must have at least one."""
     users: list[User] = []
     for path in paths:
         found = [user for file in _files([path], endings) for user in read(file)]
@@ -103,9 +103,9 @@ def _json(path: Path) -> Any:
 
 
 def rules_in(documents: Iterable[Any], where: str) -> Iterator[User]:
-    """The rules of a file of Prometheus, or of PrometheusRule objects of Kubernetes.
+    """The rules of a Prometheus rule file, or of PrometheusRule objects of Kubernetes.
 
-    Other YAML that stands in the same directory has none.
+    Other YAML documents, as a directory may hold, give none.
     """
     for document in documents:
         groups = _under(document, "groups") or _under(_under(document, "spec"), "groups")
@@ -117,7 +117,7 @@ def rules_in(documents: Iterable[Any], where: str) -> Iterator[User]:
 
 
 def _under(node: Any, key: str) -> Any:
-    """What a mapping has under a key; None where it has not, or is none."""
+    """The value of a key; None where *node* is not a mapping or lacks the key."""
     return node.get(key) if isinstance(node, dict) else None
 
 

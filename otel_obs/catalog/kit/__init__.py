@@ -1,1 +1,1 @@
-"""What the groups of the catalog are made with: kinds of metrics, their names, and how they record."""
+"""The parts that the groups of the catalog are built from: kinds of metrics, naming, and recording."""

@@ -14,13 +14,13 @@ P = ParamSpec("P")
 
 
 def safely(metric: Metric[Any]) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Decorate a recording function: what it raises is a dropped measurement of *metric*."""
+    """Decorate a recording function: an exception is logged and counted as a dropped value of *metric*."""
 
     def decorate(function: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
-                forks.check()
+                forks.check()  # before recording: a child of a C server has to leave its parent's cells first
                 function(*args, **kwargs)
             except Exception as error:
                 raise_interruption(error)

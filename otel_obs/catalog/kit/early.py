@@ -1,8 +1,8 @@
-"""What the catalog is told before the process is set up: held, and recorded then.
+"""Measurements that arrive before the process is set up: they are held, and recorded after the set-up.
 
-A process that exposes metrics is armed: its first record sets it up. One that does not may yet be set up with
-options of its own, by `configure()` or `instrument()`, and has to wait for these. A process in which too much
-has come together is set up as well.
+A process that is going to expose metrics is armed: its first measurement sets it up. A process that is not
+armed waits, since the application may still call `configure()` or `instrument()` with options of its own.
+More than `MOST_HELD` measurements set it up as well, so that memory is bounded.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ class _Early:
     held: ClassVar[deque[DeferredCall]] = deque()
     is_armed = False
     is_over = False
-    """Whether there will be no set-up unless somebody asks for one: it has ended, or is refused."""
+    """Whether the set-up has ended or was refused: only an explicit `configure()` starts another one."""
     is_asking = False
+    """Whether a set-up is under way: what it records itself must not start a second one."""
 
 
 def arm() -> None:
-    """Have the next record set the process up, since somebody is going to expose it."""
+    """Let the next measurement set the process up, since this process is going to expose metrics."""
     _Early.is_armed = True
 
 
 def hold_early(action: DeferredCall) -> None:
-    """Do *action* when the process is set up; never, where it is not to be."""
+    """Run *action* when the process is set up; drop it where the set-up has ended or was refused."""
     forks.check()
     if _Early.is_over:
         return
@@ -51,9 +52,10 @@ def hold_early(action: DeferredCall) -> None:
 
 
 def pass_on() -> None:
-    """The process is set up: do what was held, in its order."""
+    """The process is set up: run the held actions in their order."""
     _Early.is_over = False
     while True:
+        # Several threads may drain the queue: `popleft` is atomic, so each action runs once.
         try:
             action = _Early.held.popleft()
         except IndexError:
@@ -66,13 +68,14 @@ def pass_on() -> None:
 
 
 def give_up() -> None:
-    """Hold nothing any more: what was set up has ended, or is refused."""
+    """Drop what is held and hold nothing any more: the set-up has ended, or was refused."""
     _Early.is_over = True
     _Early.held.clear()
 
 
 def _set_up() -> None:
-    # The composition root lies above this module; it is asked as an application would ask.
+    # The composition root is a higher layer, which this module must not import at the top; call it by name,
+    # with the defaults that an application's `configure()` has.
     root = import_module("otel_obs.assembly.setup")
     try:
         if root.configure() is None and not root.is_under_way():
@@ -84,7 +87,7 @@ def _set_up() -> None:
 
 
 def _start_over() -> None:
-    """In a child: what was held is its parent's to pass on."""
+    """In a forked child: drop what is held, which the parent records itself."""
     _Early.held.clear()
     _Early.is_asking = False
 

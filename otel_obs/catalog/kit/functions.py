@@ -1,4 +1,4 @@
-"""Functions that give metrics of the catalog their values, each asked by itself before a reading."""
+"""Functions that give metrics of the catalog their values; each is called by itself before a collection."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _once = LogOnce()
 
 
 class TakesFunction(Protocol):
-    """What takes its value from a function."""
+    """A gauge or cache that takes its value from a function."""
 
     def compute(self) -> None:
-        """Ask the function."""
+        """Call the function, and take its value."""
 
     def hide(self) -> None:
         """Have no value until the function returns."""
 
 
 class AskedFunction:
-    """One function, as providers ask it.
+    """One function, as a `MeterProvider` of `otel_obs.sdk` refreshes it.
 
     Args:
-        name: What it gives a value.
-        taking: What takes its value from it.
+        name: The metric that the function gives a value, for messages.
+        taking: The object that calls the function and takes its value.
     """
 
-    is_ours = False
+    is_ours = False  # the application's function may hang
 
     def __init__(self, name: str, taking: TakesFunction) -> None:
         self.name, self.taking = name, taking
@@ -40,7 +40,7 @@ class AskedFunction:
         return f"the function of {self.name!r}"
 
     def refresh(self) -> None:
-        """Ask it."""
+        """Call the function; log its first failure, and keep the value that it gave before."""
         began_s = time.monotonic()
         try:
             self.taking.compute()
@@ -50,7 +50,7 @@ class AskedFunction:
         self.observed_s = began_s
 
     def leave_out(self) -> None:
-        """Show no value until it returns."""
+        """Show no value until the function returns."""
         self.taking.hide()
 
 
@@ -58,22 +58,22 @@ _asked: dict[int, AskedFunction] = {}
 
 
 def asked() -> list[AskedFunction]:
-    """Every function, in the order in which they came."""
+    """Every registered function, in the order of registration."""
     return list(_asked.values())
 
 
 def ask(name: str, taking: TakesFunction) -> None:
-    """Have *taking* be asked before every reading from now on."""
+    """Call *taking* before every collection from now on, also before the next one."""
     _asked.setdefault(id(taking), AskedFunction(name, taking)).observed_s = -math.inf
 
 
 def ask_no_longer(taking: TakesFunction) -> None:
-    """Take back `ask`."""
+    """Undo `ask`."""
     _asked.pop(id(taking), None)
 
 
 def join(provider: Any) -> None:
-    """Be asked by *provider*."""
+    """Let *provider* refresh the registered functions; each is due at once."""
     functions = getattr(provider, "functions", None)
     if functions is not None:
         for each in asked():

@@ -1,6 +1,6 @@
-"""An attribute set of a metric, resolved once, in both manners: `.add(1)` and `.inc()`.
+"""An attribute set of a metric, resolved once, with OpenTelemetry's methods and `prometheus_client`'s.
 
-A handle may be made before there is an instrument; it is reset when there is one.
+A handle may be made before the metric has an instrument; the metric resets it when it gets one.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ ResolveLabels = Callable[..., "RecordMethod | None"]
 
 
 class RecordsToHandle(Protocol):
-    """How a handle takes an amount; its attributes are known."""
+    """A recording method of a handle: the attributes are bound, only the amount is given."""
 
     def __call__(self, amount: float = 1) -> object:
         """Record *amount*."""
 
 
 class MetricHandle(ABC):
-    """What all kinds have in common.
+    """The base of the handles of all kinds.
 
     Args:
-        resolve: Gives the way to record to these attributes, 1 by default, or to do something else that it is
-            given the name of; None before there is one.
+        resolve: Returns the function that records an amount to these attributes, 1 by default, or another
+            method of the instrument's handle by its name; None before there is an instrument.
         attributes: By declared names.
     """
 
@@ -49,25 +49,25 @@ class MetricHandle(ABC):
         self._delegate(self._record or self._late)
 
     def _late(self, amount: float = 1) -> None:
-        """Record, for who has taken this method before there was an instrument."""
+        """Record through a method that a caller kept from before there was an instrument."""
         if self._record is not None:
             self._record(amount)
         else:
             hold_early(partial(self._late, amount))
 
     def _do(self, verb: str, amount: float) -> None:
-        """Do what the instrument's own handle does by that name; nothing before there is one."""
+        """Call the method *verb* of the instrument's handle; do nothing before there is an instrument."""
         way = self._resolve(self.attributes, verb)
         if way is not None:
             way(amount)
 
     @abstractmethod
     def _delegate(self, record: RecordMethod) -> None:
-        """Let the recording methods of this kind be *record*."""
+        """Set the recording methods of this kind to *record*."""
 
 
 class LevelHandle(MetricHandle):
-    """What goes up and down, in the manner of `prometheus_client`'s gauges."""
+    """A value that goes up and down, with the methods of `prometheus_client`'s gauges."""
 
     __slots__ = ("_function", "_ways")
 
@@ -104,7 +104,7 @@ class LevelHandle(MetricHandle):
         self._move("set", clock.time())
 
     def track_inprogress(self) -> InProgress:
-        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        """Add one while a block or a call runs, in a `with` or as a decorator."""
         return InProgress(self)
 
     def time(self) -> Timing:
@@ -112,16 +112,16 @@ class LevelHandle(MetricHandle):
         return Timing(lambda seconds: self._move("set", seconds))
 
     def set_function(self, f: Callable[[], float]) -> None:
-        """Take the value from *f*, which each worker asks for itself; all other methods do nothing then.
+        """Take the value from *f*, which each worker calls for itself; all other methods do nothing then.
 
-        A function that raises is said once; the value stays what it was.
+        If *f* raises, that is logged once, and the value stays what it was.
         """
         self._function = f
         self._delegate(_do_nothing)
         ask(self._name(), self)
 
     def compute(self) -> None:
-        """Ask the function that gives the value."""
+        """Call the function that gives the value."""
         if self._function is not None:
             self._do("set", float(self._function()))
 
@@ -134,7 +134,7 @@ class LevelHandle(MetricHandle):
 
 
 def _do_nothing(*_: Any, **__: Any) -> None:
-    """Nothing: a function gives the value."""
+    """Record nothing, since a function gives the value."""
 
 
 class CounterHandle(MetricHandle):

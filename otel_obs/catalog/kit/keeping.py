@@ -1,4 +1,4 @@
-"""The handles that a metric has given out: one for each attribute set, for as long as there is its series."""
+"""The handles that a metric has given out: one for each attribute set, as long as its series exists."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MAX_HANDLES = 8192
 
 
 class HandleKeeper(ABC, Generic[HandleT]):
-    """Resolves attributes once, in both manners: `bind` and `labels`."""
+    """Resolves attributes to handles once, by `bind` or by `labels`, as `prometheus_client` has it."""
 
     _handle_type: ClassVar[Callable[..., MetricHandle]]
     by_hand: Callable[[str], None] | None = None
-    """Told of the family when the application records by hand what otel_obs records by itself."""
+    """Called once with the family when the application itself records a metric that otel_obs records too."""
 
     def _init_handles(self, own: Iterable[str]) -> None:
-        self._own = frozenset(own)  # what is declared later may be left out
+        self._own = frozenset(own)  # attributes that `extend` declares later are optional in `labels`
         self._handles: dict[tuple[Any, ...], HandleT] = {}
         self._by_position: dict[tuple[object, ...], HandleT] = {}
-        self._others: WeakObjects[HandleT] = WeakObjects()
+        self._others: WeakObjects[HandleT] = WeakObjects()  # not kept alive, but reset with all others
 
     @property
     @abstractmethod
@@ -38,19 +38,19 @@ class HandleKeeper(ABC, Generic[HandleT]):
     @property
     @abstractmethod
     def named(self) -> Named:
-        """The metric under the naming that holds."""
+        """The metric under the naming in force."""
 
     @abstractmethod
     def translate(self, attributes: AttributeMapping) -> dict[str, Any]:
-        """The attributes of the series that a caller means."""
+        """Turn the attributes that a caller gives into those of the series."""
 
     @abstractmethod
     def drop(self, reason: str, detail: str) -> None:
-        """Count a measurement that is refused."""
+        """Count a refused measurement."""
 
     @abstractmethod
     def _bound(self, attributes: dict[str, Any], verb: str = "") -> Callable[..., None] | None:
-        """How to record to *attributes*, or to do what *verb* names."""
+        """The function that records to *attributes*, or the method that *verb* names."""
 
     @abstractmethod
     def _remove(self, attributes: AttributeMapping, remove: Callable[[Any], None]) -> None:
@@ -60,14 +60,14 @@ class HandleKeeper(ABC, Generic[HandleT]):
         """Resolve *attributes* once; the handle outlives forks and later installations.
 
         Raises:
-            DeclarationError: One is not declared, or has a value outside its closed set.
+            DeclarationError: An attribute is not declared, or has a value outside its closed set.
         """
         if self.by_hand is not None:
             self._note_hand()
         return self.bind_for_service(attributes)
 
     def bind_for_service(self, attributes: AttributeMapping | None = None) -> HandleT:
-        """Bind for what measures the service, and not by an application's hand."""
+        """Bind for otel_obs itself: this does not count as a recording by the application."""
         given = dict(attributes or {})
         self.translate(given)
         if all(type(value) is str for value in given.values()):
@@ -77,7 +77,7 @@ class HandleKeeper(ABC, Generic[HandleT]):
         return handle
 
     def labels(self, *values: object, **named: object) -> HandleT:
-        """The series with these labels, by position or by name, as `prometheus_client` does it.
+        """The handle of the series with these labels, by position or by name, as `prometheus_client` does it.
 
         Raises:
             DeclarationError: The labels are not those that the metric declares.
@@ -101,7 +101,7 @@ class HandleKeeper(ABC, Generic[HandleT]):
             raise undeclared_attributes(self.name, named, declared)
         texts = {key: str(value) for key, value in named.items()}
         handle = self._keep((*texts, *texts.values()), texts)
-        # Only texts: another value may be equal to one that is written otherwise.
+        # Only texts are keys: 1, 1.0 and True are equal, and are different labels.
         if len(self._by_position) < _MAX_HANDLES and all(type(value) is str for value in values):
             position = values or self._position(handle)
             self._by_position[position] = handle
@@ -117,7 +117,7 @@ class HandleKeeper(ABC, Generic[HandleT]):
 
         Args:
             labels: Its attributes, or all their values in the declared order, as `prometheus_client` has it.
-            until_s: As of the instrument.
+            until_s: As in the instrument's `remove`.
         """
         declared = self.named.declared
         given = labels[0] or {} if len(labels) == 1 else dict(zip(declared, map(str, labels), strict=False))
@@ -141,7 +141,7 @@ class HandleKeeper(ABC, Generic[HandleT]):
         return tuple(attributes[name] for name in self.named.declared if name in attributes)
 
     def _let_go(self, keys: Iterable[tuple[Any, ...]]) -> None:
-        """Keep the handles of removed series no longer than their users do."""
+        """Keep the handles of removed series only weakly: they live as long as the application holds them."""
         for key in keys:
             handle = self._handles.pop(key, None)
             if handle is not None:

@@ -23,7 +23,7 @@ from otel_obs.sdk.timing import Timer
 
 
 class RecordsAmount(Protocol):
-    """How a metric takes an amount."""
+    """A recording method of a metric."""
 
     def __call__(
         self, amount: float, attributes: Mapping[str, Any] | None = None, context: Any = None
@@ -60,7 +60,7 @@ class CounterMetric(Metric[CounterHandle]):
 
 
 class LevelMetric(Metric[LevelT]):
-    """What goes up and down; these methods are for the series without labels."""
+    """A value that goes up and down; these methods record to the series without labels."""
 
     def inc(self, amount: float = 1) -> None:
         """Add to the value of this worker."""
@@ -75,7 +75,7 @@ class LevelMetric(Metric[LevelT]):
         self.bind().set_to_current_time()
 
     def track_inprogress(self) -> InProgress:
-        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        """Add one while a block or a call runs, in a `with` or as a decorator."""
         return self.bind().track_inprogress()
 
     def time(self) -> Timing:
@@ -83,7 +83,7 @@ class LevelMetric(Metric[LevelT]):
         return self.bind().time()
 
     def set_function(self, f: Callable[[], float]) -> None:
-        """Take the value from *f*, which each worker asks for itself; all other methods do nothing then."""
+        """Take the value from *f*, which each worker calls for itself; all other methods do nothing then."""
         self.bind().set_function(f)
 
 
@@ -139,7 +139,7 @@ class GaugeMetric(LevelMetric[GaugeHandle]):
 
 
 class ObservableMetric(Metric[HandleT]):
-    """A value that callbacks give; nothing is exposed before there is one."""
+    """A metric whose values come from callbacks; nothing is exposed before a callback has returned one."""
 
     _create_name: str
 
@@ -148,24 +148,25 @@ class ObservableMetric(Metric[HandleT]):
         super().__init__(family, help, **options)
 
     def observe(self, callback: ObserveCallback) -> None:
-        """Ask *callback* for values at every reading: pairs of a number and its attributes."""
+        """Call *callback* at every collection; it returns pairs of a number and its attributes."""
         if callback in [each.callback for each in self._callbacks]:
             return
         made, observing = self._made, _Observing(self, callback)
         self._callbacks.append(observing)
+        # An instrument that this call makes has the callback already, from `_create`.
         instrument = self._instrument()
         if instrument is not None and made is not None:
             instrument.ask(observing)
 
     def unobserve(self, callback: ObserveCallback) -> None:
-        """Ask *callback* no longer; its values go."""
+        """Stop calling *callback*, and remove its values."""
         for each in [each for each in self._callbacks if each.callback == callback]:
             self._callbacks.remove(each)
             if self._made is not None:
                 self._made.ask_no_longer(each)
 
     def refresh(self) -> None:
-        """Ask the callbacks now, so that the next scrape shows what is true now."""
+        """Call the callbacks now, so that the next scrape shows their present values."""
         instrument = self._instrument()
         if instrument is not None:
             instrument.refresh()
@@ -176,7 +177,7 @@ class ObservableMetric(Metric[HandleT]):
             self._instrument()
 
     def _delegate(self, record: RecordMethod) -> None:
-        """Nothing is recorded by hand."""
+        """An observable metric has no recording method."""
 
     def _create(self, meter: Any) -> Any:
         named = self.named
@@ -191,12 +192,12 @@ class ObservableMetric(Metric[HandleT]):
         )
 
     def _is_ours(self, observing: _Observing) -> bool:
-        """Whether a callback is our own, so that it cannot hang."""
+        """Whether a callback is otel_obs' own; one of the application may hang, and gets a time limit."""
         return str(getattr(observing.callback, "__module__", "")).startswith("otel_obs.")
 
 
 class _Observing:
-    """A callback in the manner of the catalog, as OpenTelemetry's instruments call theirs."""
+    """Adapts a callback of the catalog to the signature that OpenTelemetry's instruments call."""
 
     def __init__(self, metric: ObservableMetric[Any], callback: ObserveCallback) -> None:
         self._metric, self.callback = metric, callback

@@ -1,4 +1,4 @@
-"""In which order a scrape shows the labels of the catalog's metrics."""
+"""The order in which a scrape shows the labels of the catalog's metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_obs.cells.layout import Stream
 
 
 class DeclaredOrder:
-    """Gives the attributes of a stream of ours as its row declares them, and nothing for any other stream."""
+    """Returns the attributes of a catalog stream in the declared order; () for any other stream."""
 
     def __init__(self) -> None:
         self._metrics: dict[str, Metric[Any]] = {}

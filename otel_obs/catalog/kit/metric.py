@@ -1,8 +1,8 @@
 """A row of the catalog as the object that records it.
 
 A metric is declared when its module is imported and gets its instrument when it is first used after
-`install`. What is recorded before that is held until then. Its recording methods are attributes that
-`install` replaces by those of the instrument, so that the way through a metric costs nothing.
+`install`. Measurements before that are held until then. Its recording methods are attributes of the object:
+the first call replaces them by the instrument's own methods, so that later calls have no extra step.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STANDARD_SCOPE = "otel_obs.runtime"
 
 
 class _Installation(NamedTuple):
-    """Where instruments are made, and what they are called."""
+    """The meters that make the instruments, and the naming of these."""
 
     meter: Any
     standard_meter: Any
@@ -46,7 +46,7 @@ class _Installation(NamedTuple):
 
 _installation: _Installation | None = None
 declared: list[Metric[Any]] = []
-"""Every metric that this process has declared so far, of ours and of the application."""
+"""Every metric that this process has declared so far, by otel_obs and by the application."""
 
 
 def install(provider: Any, naming: Naming) -> None:
@@ -63,24 +63,25 @@ def install(provider: Any, naming: Naming) -> None:
     check(naming)
     _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
     join(provider)
+    # In this order: the held measurements have to find metrics that resolve to the new provider.
     _reset()
     pass_on()
 
 
 def check(naming: Naming) -> None:
-    """See whether every metric can have its name and labels.
+    """Check that *naming* gives every metric distinct labels.
 
     Raises:
         SettingError: *naming* gives a metric one label twice.
     """
     if naming.labels:
-        list(metrics())  # so that labels that collide are found now and not when their group is first used
+        list(metrics())  # imports every group, so that a collision shows now and not at a group's first use
     for metric in declared:
         naming.apply(metric.declaration)
 
 
 def uninstall() -> None:
-    """Let every metric do nothing again."""
+    """Let every metric record nothing again."""
     global _installation
     _installation = None
     give_up()
@@ -93,7 +94,7 @@ def is_installed() -> bool:
 
 
 def current_naming() -> Naming:
-    """The naming that is installed, or that the environment asks for."""
+    """The installed naming, or the one that the environment's settings give."""
     if _installation is not None:
         return _installation.naming
     try:
@@ -108,9 +109,9 @@ def _reset() -> None:
 
 
 def hold(action: Callable[[], object]) -> None:
-    """Do *action* once there are instruments."""
+    """Run *action* once there are instruments."""
     hold_early(action)
-    if _installation is not None:  # another thread has made them meanwhile
+    if _installation is not None:  # installed by another thread meanwhile
         pass_on()
 
 
@@ -119,7 +120,7 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 class _NoInstrument:
-    """Stands for an instrument where the provider is switched off."""
+    """Stands in for an instrument where metrics are switched off."""
 
     add = record = set = remove = drop = refresh = ask = ask_no_longer = staticmethod(_nothing)
 
@@ -131,7 +132,7 @@ _NO_INSTRUMENT = _NoInstrument()
 
 
 class Metric(HandleKeeper[HandleT]):
-    """What all kinds of metrics have in common.
+    """The base of all kinds of metrics.
 
     Args:
         family: The Prometheus family of the classic profile; counters end in `_total`.
@@ -140,10 +141,10 @@ class Metric(HandleKeeper[HandleT]):
         attributes: Allowed values by attribute, in the order of the labels; `ANY` takes every value.
         bounds: A histogram's upper bounds, inclusive, ascending, in `unit`.
         merge: A gauge's rule over workers.
-        share: For a gauge that is the first counter's share of all of these, over all workers.
-        semconv: The counterpart; None where the conventions have none.
-        is_standard: Whether every Python service names it so, and no namespace goes before it.
-        ids: Attributes that hold the id of a secret; what looks like the secret itself is refused.
+        share: Counters, for a gauge that is the first one's share of their sum, over all workers.
+        semconv: The counterpart in the semantic conventions; None where they have none.
+        is_standard: Whether every Python service has this name, so that it gets no namespace prefix.
+        ids: Attributes that hold the id of a secret; a value that looks like the secret itself is refused.
 
     Raises:
         DeclarationError: The name lacks a suffix, or the buckets do not ascend.
@@ -195,7 +196,7 @@ class Metric(HandleKeeper[HandleT]):
 
     @property
     def named(self) -> Named:
-        """The metric under the naming that holds."""
+        """The metric under the naming in force."""
         if self._named is None:
             named = current_naming().apply(self.declaration)
             if _installation is None:
@@ -204,12 +205,12 @@ class Metric(HandleKeeper[HandleT]):
         return self._named
 
     def extend(self, *attributes: str) -> None:
-        """Declare further attributes, of an application's own; keep the number of their values small."""
+        """Declare further attributes of the application; keep the number of their values small."""
         own = self.declaration.attributes
         self._declare({**own, **{key: ANY for key in attributes if key not in own}})
 
     def give_up_extensions(self) -> None:
-        """Declare no more than the catalog does."""
+        """Undo `extend`: declare the catalog's attributes only."""
         self._declare(
             {key: values for key, values in self.declaration.attributes.items() if key in self._own}
         )
@@ -219,10 +220,10 @@ class Metric(HandleKeeper[HandleT]):
         self._named = None
 
     def translate(self, attributes: AttributeMapping) -> dict[str, Any]:
-        """The attributes of the series that a caller means.
+        """Turn the attributes that a caller gives into those of the series.
 
         Raises:
-            DeclarationError: One is not declared, or has a value outside its closed set.
+            DeclarationError: An attribute is not declared, or has a value outside its closed set.
         """
         return self.named.translate(attributes)
 
@@ -238,7 +239,7 @@ class Metric(HandleKeeper[HandleT]):
                 self.drop("attributes", str(error))
 
     def drop(self, reason: str, detail: str) -> None:
-        """Count a measurement that is refused, and log the first of its kind."""
+        """Count a refused measurement, and log the first of its kind."""
         instrument = self._instrument()
         if instrument is not None:
             instrument.drop(reason, detail)
@@ -246,7 +247,7 @@ class Metric(HandleKeeper[HandleT]):
             hold(partial(self.drop, reason, detail))
 
     def _bound(self, attributes: dict[str, Any], verb: str = "") -> Callable[..., None] | None:
-        """How to record to *attributes* now, or to do what *verb* names; None before `install`."""
+        """The function that records to *attributes*, or the method *verb* of it; None before `install`."""
         instrument = self._instrument()
         if instrument is None:
             return _nothing if _installation is not None else None
@@ -260,10 +261,11 @@ class Metric(HandleKeeper[HandleT]):
         )
         if self.named.kind is self.declaration.kind:
             return record
+        # A counter that the profile makes a histogram: `record` has no default, `inc()` has.
         return lambda amount=1: record(amount)
 
     def _instrument(self) -> Any:
-        """The instrument, made at first use; None before `install` and where another family says it."""
+        """The instrument, made at first use; None before `install`, or if another family has its value."""
         installation = _installation
         if installation is None or not self.named.is_recorded:
             return None
@@ -298,7 +300,7 @@ class Metric(HandleKeeper[HandleT]):
     def _first(
         self, amount: float = 1, attributes: AttributeMapping | None = None, context: Any = None
     ) -> None:
-        """Record a first time, and let further calls go to the instrument itself."""
+        """Record for the first time, and replace this method by the instrument's own."""
         if self.by_hand is not None:
             self._note_hand()
         try:
@@ -317,4 +319,4 @@ class Metric(HandleKeeper[HandleT]):
 
     @abstractmethod
     def _delegate(self, record: Callable[..., None]) -> None:
-        """Let the recording method of this kind be *record*."""
+        """Set the recording method of this kind to *record*."""

@@ -1,4 +1,4 @@
-"""What a metric is declared as, and what a service's settings make of it."""
+"""The declaration of a metric, and its names and labels under a service's settings."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ ANY: tuple[str, ...] = ()
 
 
 class Semconv(NamedTuple):
-    """How OpenTelemetry's semantic conventions say the same.
+    """The counterpart of a metric in OpenTelemetry's semantic conventions.
 
     Attributes:
         name: The convention's instrument.
-        attributes: The convention's names of what a caller passes, "" for what it leaves out. What is not
-            in here keeps its name; what is in here and not declared is left out of the classic metric.
+        attributes: The convention's name of each attribute that a caller passes, "" for one that it leaves
+            out. An attribute that is missing here keeps its name; one that is here but not declared in the
+            row is left out of the classic metric.
         unit: UCUM.
         kind: None where it is that of the classic metric.
         bounds: A histogram's upper bounds, inclusive, ascending, in `unit`.
         values: The convention's values, by attribute and classic value.
-        count_of: The metric whose count already says it; this one is then not recorded.
+        count_of: The histogram whose count has the same value; this metric is then not recorded.
     """
 
     name: str = ""
@@ -57,10 +58,10 @@ class Declaration:
         attributes: Allowed values by attribute, in the order of the labels; `ANY` takes every value.
         bounds: A histogram's upper bounds, inclusive, ascending, in `unit`.
         merge: A gauge's rule over workers.
-        share: For a gauge that is the first counter's share of all of these, over all workers.
-        semconv: The counterpart; None where the conventions have none.
-        is_standard: Whether every Python service names it so, and no namespace goes before it.
-        ids: Attributes that hold the id of a secret; what looks like the secret itself is refused.
+        share: Counters, for a gauge that is the first one's share of their sum, over all workers.
+        semconv: The counterpart in the semantic conventions; None where they have none.
+        is_standard: Whether every Python service has this name, so that it gets no namespace prefix.
+        ids: Attributes that hold the id of a secret; a value that looks like the secret itself is refused.
     """
 
     kind: Kind
@@ -76,7 +77,7 @@ class Declaration:
     ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be exposed under its own name.
+        """Refuse a row that could not be exposed under its own name.
 
         Raises:
             DeclarationError: The name lacks a suffix, or the buckets do not ascend.
@@ -91,7 +92,7 @@ class Declaration:
 
 
 class Exposed(NamedTuple):
-    """What becomes of an attribute that a caller passes; without a name it is left out."""
+    """How an attribute that a caller passes is exposed; one with an empty name is left out."""
 
     name: str
     allowed: tuple[str, ...]
@@ -107,14 +108,14 @@ class Named(NamedTuple):
         name: The instrument's name.
         unit: The instrument's unit.
         family: The family as a scrape shows it.
-        sample: The sample that says what the classic family says: the family itself, or the count or sum
-            of a histogram.
+        sample: The sample with the value of the classic family: the family itself, or the count or sum of a
+            histogram.
         labels: The labels as a scrape shows them, in the declared order.
         bounds: A histogram's upper bounds, inclusive, ascending, in `unit`.
         merge: A gauge's rule over workers.
-        accepts: What becomes of each attribute that a caller may pass.
+        accepts: How each attribute that a caller may pass is exposed, by declared and by exposed name.
         declared: The attributes by their declared names.
-        is_recorded: False where another family already says it.
+        is_recorded: False where another family already has its value.
     """
 
     kind: Kind
@@ -130,14 +131,14 @@ class Named(NamedTuple):
     is_recorded: bool = True
 
     def has_all(self, needed: Iterable[str], given: Collection[str]) -> bool:
-        """Whether all that is *given* is accepted, and all that is *needed* is among it, by either name."""
+        """Whether all *given* attributes are accepted and include all *needed* ones, under either name."""
         accepts = self.accepts
         if len(given) > len(self.declared) or any(key not in accepts for key in given):
             return False
         return {accepts[key].name for key in needed} <= {accepts[key].name for key in given}
 
     def translate(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """The attributes of the series that a caller means.
+        """Turn the attributes that a caller gives into those of the series.
 
         Raises:
             DeclarationError: An attribute is not declared, or its value is not in its closed set.
@@ -186,7 +187,7 @@ class Naming(NamedTuple):
         )
 
     def apply(self, row: Declaration) -> Named:
-        """What *row* is under this naming.
+        """Name *row* by these settings.
 
         Raises:
             SettingError: Renamed labels collide.
@@ -210,7 +211,7 @@ class Naming(NamedTuple):
         return Named(kind, name, unit, family, sample, labels, bounds, self._merge(row), accepts, declared)
 
     def names_of(self, row: Declaration) -> tuple[str, ...]:
-        """Every name under which settings may speak of *row*'s family."""
+        """Every name under which settings may refer to *row*'s family."""
         semconv = row.semconv if self.profile == "semconv" and row.semconv and row.semconv.name else None
         return self._name(row, semconv)[2]
 

@@ -1,4 +1,4 @@
-"""How a secret is told from the id of one, so that no key becomes a label."""
+"""Tell a secret from the id of one, so that no key becomes a label."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _LONG = 24
 _WORD = re.compile(r"[A-Za-z]{0,15}\d{0,4}")
 _BETWEEN = re.compile(r"[^A-Za-z0-9]+")
 _MASK = re.compile(r"[*\u2022\u2026]+|\.{3,}")
-"""What stands for the part of a key that is hidden: `****3f9a` and `sk-...3f9a` are no keys."""
+"""The mask in a shortened key: `****3f9a` and `sk-...3f9a` are not keys."""
 
 
 def looks_secret(text: str) -> bool:
     """Whether *text* looks like a key rather than like the id of one.
 
-    Each step goes over the text once, whatever is in it: ids come from configuration, and from users.
+    Each step takes linear time for any text, since ids may come from users.
     """
     text = _MASK.sub("", text)
     if _PREFIXES.match(text):
@@ -28,5 +28,5 @@ def looks_secret(text: str) -> bool:
 
 
 def _is_words(text: str) -> bool:
-    """Whether these are words and small numbers: `openai-production-europe-west-1` is long, and no key."""
+    """Whether a text is words and small numbers: `openai-production-europe-west-1` is long, and no key."""
     return all(map(_WORD.fullmatch, _BETWEEN.split(text)))

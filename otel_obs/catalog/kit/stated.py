@@ -1,4 +1,4 @@
-"""Gauges that callbacks give, as somebody says what: the last that was said is what the callback returns."""
+"""Observable gauges that are also set: the callback returns the values that were set last."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NOTHING_SAID: dict[str, Any] = {}
 
 
 class StatedGauge(LevelMetric[GaugeHandle], ObservableMetric[GaugeHandle]):
-    """An observable gauge that is told its values, also in the manner of a gauge that is set.
+    """An observable gauge whose values are set, with the methods of a gauge.
 
-    To say what was said before costs a comparison; what is new is seen by every worker at once. A child
-    begins with nothing said.
+    Setting a value that it has already costs one comparison; a new value is visible to all workers at once.
+    A forked child begins without values.
     """
 
     _kind = Kind.GAUGE
@@ -36,7 +36,7 @@ class StatedGauge(LevelMetric[GaugeHandle], ObservableMetric[GaugeHandle]):
         forks.after_in_child(self._forget_statements)
 
     def set(self, amount: float, attributes: Mapping[str, Any] | None = None, context: object = None) -> None:
-        """Say what is so from now on. Never raises; *context* is as of `Gauge.set`, and not looked at."""
+        """Set the value of a series. Never raises; *context* is not used, as of `Gauge.set`."""
         given = dict(attributes) if attributes else _NOTHING_SAID
         self._state(given, amount)
 
@@ -47,7 +47,7 @@ class StatedGauge(LevelMetric[GaugeHandle], ObservableMetric[GaugeHandle]):
         self._stated.clear()
 
     def _is_ours(self, observing: object) -> bool:
-        """What was said asks nobody."""
+        """True: the callback only reads values that were set, and cannot hang."""
         return True
 
     def _reset(self) -> None:
@@ -75,7 +75,7 @@ class StatedGauge(LevelMetric[GaugeHandle], ObservableMetric[GaugeHandle]):
         before = self._stated.get(key)
         value += before or 0.0 if is_change else 0.0
         self._stated[key] = value
-        # Over workers a share is made of its counters: what it says by itself need only be there.
+        # A scrape computes a share from its counters: this series has to exist, its value is not used.
         if before is None or (value != before and not self.declaration.share):
             instrument.show(attributes, value)
 
@@ -100,7 +100,7 @@ class StatedGauge(LevelMetric[GaugeHandle], ObservableMetric[GaugeHandle]):
 
 
 class _Statements:
-    """What was said, as something that series are removed from."""
+    """The set values behind the `remove` methods of an instrument."""
 
     def __init__(self, stated: dict[Attributes, float]) -> None:
         self._stated = stated

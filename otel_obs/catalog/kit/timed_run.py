@@ -1,4 +1,4 @@
-"""One execution of something, timed, with a status: what agents, workflows, LLM calls and queries share."""
+"""One timed execution with a status: the base of agent runs, workflow runs, LLM calls and queries."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ERROR = "error"
 class TimedRun(ABC, AlsoAsync):
     """A block that is counted when it ends, in a `with` or an `async with`.
 
-    A generator that is closed in the block has not failed: whoever reads it has enough.
+    `GeneratorExit` is not an error: the consumer of a generator closed it because it needs no more.
 
     Args:
-        status: What it counts as if nothing else is said.
+        status: The status of a run that neither fails nor sets another one.
 
     Attributes:
-        status: What it counts as: as at first until it is set, and `error` where the block raises.
+        status: What is recorded: the first status until another is set, `error` if the block raises.
         error_type: The class of the exception that left the block, "" without one.
         elapsed_s: The seconds that the block took.
     """

@@ -1,4 +1,4 @@
-"""Names in a service's settings that no metric has: they change nothing, and nobody would notice."""
+"""Names in a service's settings that no metric has: without a warning they would silently have no effect."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _silence_stdout() -> None:
-    """Send stdout to /dev/null: the reader of the pipe is gone, and the flush at exit must not raise again."""
+    """Send stdout to /dev/null: the pipe is closed, and the flush at exit must not raise again."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

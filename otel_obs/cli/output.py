@@ -46,7 +46,7 @@ def error_console() -> Console:
 
 
 def plain(text: object) -> Text:
-    """Foreign text with control characters escaped: they could move the cursor or change the terminal's state."""
+    """Foreign text with control characters escaped, since they could change the terminal's state."""
     return Text("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text)))
 
 

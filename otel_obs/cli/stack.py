@@ -171,7 +171,7 @@ def fetch(
     root: RootOption = ROOT,
     base: Annotated[str, typer.Option(help="Where releases are.")] = RELEASES,
 ) -> None:
-    """Download Prometheus and Alertmanager for this system; a file without the published SHA-256 is refused."""
+    """Download Prometheus and Alertmanager for this system, and check the published SHA-256."""
     screen = output.console()
     for release in RELEASES_FETCHED:
         path = fetch_release(release, root.resolve(), base, say=lambda text: screen.print(output.plain(text)))

@@ -1,10 +1,10 @@
-"""The compiled fast paths of recording, where there are any: used unless `OTEL_OBS_COMPILED` is off.
+"""The compiled fast paths of recording. They are used if they are built, unless `OTEL_OBS_COMPILED` is off.
 
-They are methods that do the plain cases on the cells' memory and hand every other call to the Python function
-that they stand for, which is the one definition of what happens. Without them the Python functions are the
-methods.
+A compiled method handles the simple cases directly in the memory of the cells, and passes every other call
+to the Python function that it replaces. That function defines the behaviour; without the compiled module it
+is the method itself.
 
-`is_used` says whether they are in use, and `reason` why not.
+`is_used` says whether the compiled methods are in use, and `reason` why not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from otel_obs.settings import SETTINGS, process_environment
 
 VERSION = 2
-"""That of the source, which a module that was built before a change of it does not have."""
+"""The version of the C source. A compiled module with another one was built from an older source."""
 
 
 class _Choice(NamedTuple):
@@ -31,11 +31,11 @@ is_used = False
 reason = "no instrument is imported yet, or this Python has no GIL"
 _choices: list[_Choice] = []
 _said: bool | None = None
-"""What was asked for last: whoever is imported later has more methods, and no other wish."""
+"""The last explicit choice. It also applies to methods that modules offer later, when they are imported."""
 
 
 def is_wanted_by_environment() -> bool:
-    """What `OTEL_OBS_COMPILED` says; a text that is no switch is refused with the other settings."""
+    """The value of `OTEL_OBS_COMPILED`; the default for an invalid one, which the settings report."""
     row = next(row for row in SETTINGS if row.field == "compiled")
     text = process_environment().get(row.variable, "").strip()
     try:
@@ -58,10 +58,11 @@ def _find() -> tuple[Any, str]:
 
 
 def begin(variable: Any, context: type, bound: type) -> None:
-    """Let the compiled paths know where a context is, and what a handle is.
+    """Tell the compiled module where the current context is, and what class handles have.
 
     Args:
-        variable: The context variable that the current context is in; anything else means no compiled paths.
+        variable: The context variable that holds the current context; any other type disables the compiled
+            methods.
         context: The class of contexts, a dictionary.
         bound: The class of bound handles.
     """
@@ -76,12 +77,12 @@ def begin(variable: Any, context: type, bound: type) -> None:
 
 
 def offer(owner: type, compiled: str, *names: str) -> None:
-    """Have a method of *owner*, under all its names, stand for the Python function that it has now.
+    """Make a compiled method that can replace a Python method of *owner*; `choose` puts it in place.
 
     Args:
         owner: The class.
-        compiled: What the compiled module calls the method.
-        names: What *owner* calls it.
+        compiled: The name of the method in the compiled module.
+        names: All names of the method in *owner*.
     """
     global recording, reason
     if recording is None:
@@ -97,10 +98,10 @@ def offer(owner: type, compiled: str, *names: str) -> None:
 
 
 def choose(is_wanted: bool | None = None) -> None:
-    """Use the compiled paths, if there are any, or the Python functions, in the whole process.
+    """Use the compiled methods, if there are any, or the Python functions, in the whole process.
 
     Args:
-        is_wanted: Whether to; None goes on as was asked for last, at first as the environment says.
+        is_wanted: Whether to use them; None keeps the last choice, at first that of the environment.
     """
     global reason, _said
     if is_wanted is None:
@@ -121,5 +122,5 @@ def _use(is_wanted: bool) -> None:
 
 
 def new_offsets() -> Any:
-    """A table of the first cells of series by `(*keys, *values)` of their attributes."""
+    """A table from `(*keys, *values)` of a series' attributes to the offset of its first cell."""
     return recording.Offsets() if is_used else {}

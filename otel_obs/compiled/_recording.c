@@ -1,18 +1,18 @@
-/* The fast paths of recording, on the memory of the cells. The Python code is the definition of what happens:
- * a call that is not plainly the fast path is handed to it, before anything is changed.
+/* The fast paths of recording, which write directly to the memory of the cells. The Python functions define the
+ * behaviour: a call that is not a simple case is passed to the Python function before anything is changed.
  *
- * What makes this safe:
+ * Why this is safe:
  *
- * - Memory. Cells are reached only through a memoryview, on every call anew. A memoryview that is not released holds
- *   its buffer: neither a map of memory nor a bytearray can be closed, resized or freed under it. That it is not
- *   released, and that each cell lies inside it, is looked at right before the cells are changed.
- * - No other code in between. From the first look to the last change nothing runs that could run Python code, give up
- *   the GIL, or collect garbage: only strings, ints, floats and bools are hashed and compared, of exactly these types.
- *   So dictionaries and tables cannot change while they are read, borrowed references stay, and a signal handler
- *   comes before all changes of a call or after all of them.
- * - Hashes only say where to look: keys are compared whole.
+ * - Memory. Every call gets the cells from a memoryview. As long as that is not released, it holds its buffer: neither
+ *   an mmap nor a bytearray can be closed, resized or freed. Right before the cells are changed, the code checks that
+ *   the memoryview is not released and that each cell lies inside it.
+ * - No other code in between. Between the first check and the last change, nothing can run Python code, release the
+ *   GIL, or start a garbage collection: only exact strings, ints, floats and bools are hashed and compared. So
+ *   dictionaries and tables cannot change while they are read, borrowed references stay valid, and a signal handler
+ *   runs before all changes of a call or after all of them.
+ * - Hash collisions do no harm: keys are always compared as a whole.
  *
- * All of this needs the GIL; builds without it are refused.
+ * All of this needs the GIL; the compilation fails for builds without it.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -34,7 +34,9 @@
 #define NONE (-1)
 #define OTEL_OBS_VERSION 2
 
-/* ---- The context: whether something is in it, such as a span ---- */
+/* ---- The OpenTelemetry context ---- */
+
+/* Whether the current context has an entry, such as a span: then the Python function may keep an exemplar. */
 
 static PyObject *context_variable = NULL;
 static PyTypeObject *context_type = NULL;
@@ -48,13 +50,13 @@ is_in_context(void)
         return 1;
     }
     int is_empty = Py_IS_TYPE(context, context_type) && PyDict_GET_SIZE(context) == 0;
-    Py_DECREF(context); /* the variable has it, too: it is not the last reference */
+    Py_DECREF(context); /* not the last reference, since the variable holds one: this runs no finalizer */
     return !is_empty;
 }
 
 /* ---- Amounts, clocks, cells ---- */
 
-/* An exact int of one digit, as most are, without a call. */
+/* The value of an exact int of one digit, which most are, without a function call; 0 for a longer one. */
 static inline int
 small_of(PyObject *number, Py_ssize_t *value)
 {
@@ -73,7 +75,7 @@ small_of(PyObject *number, Py_ssize_t *value)
     return 1;
 }
 
-/* An amount that is plainly one: an exact int or float, and finite. */
+/* The value of an exact, finite int or float; 0 for any other amount, which the Python function judges. */
 static inline int
 amount_of(PyObject *amount, double *value)
 {
@@ -98,7 +100,7 @@ amount_of(PyObject *amount, double *value)
     return isfinite(*value);
 }
 
-/* Seconds, as time.monotonic() has them. */
+/* Seconds, exactly as time.monotonic() computes them: both write to the same cells. */
 static inline int
 monotonic_s(double *now_s)
 {
@@ -126,7 +128,7 @@ typedef struct {
     Py_ssize_t length;
 } Cells;
 
-/* The cells of a memoryview; 0 where it is no memoryview of float64 cells that may be written to. */
+/* The cells of a memoryview; 0 where it is not a writable, contiguous memoryview of aligned float64 values. */
 static inline int
 cells_of(PyObject *object, Cells *cells)
 {
@@ -135,7 +137,7 @@ cells_of(PyObject *object, Cells *cells)
     }
     const PyMemoryViewObject *view = (PyMemoryViewObject *)object;
     const Py_buffer *buffer = &view->view;
-    /* The garbage collector takes the managed buffer out of a view that it ends. */
+    /* The garbage collector clears `mbuf` when it breaks a cycle that contains the view. */
     if ((view->flags & (_Py_MEMORYVIEW_RELEASED | _Py_MEMORYVIEW_C)) != _Py_MEMORYVIEW_C || view->mbuf == NULL
         || (view->mbuf->flags & _Py_MANAGED_BUFFER_RELEASED)) {
         return 0;
@@ -155,7 +157,7 @@ has_cells(const Cells *cells, Py_ssize_t offset, Py_ssize_t count)
     return offset >= 0 && count <= cells->length && offset <= cells->length - count;
 }
 
-/* A cell's number; NONE where it is none. */
+/* The offset of a cell; NONE where the object is not an exact int that is >= 0. */
 static inline Py_ssize_t
 offset_of(PyObject *object)
 {
@@ -174,7 +176,7 @@ offset_of(PyObject *object)
     return offset;
 }
 
-/* The bucket that a value falls in, of ascending bounds that are inclusive; NONE where a bound is no float. */
+/* The bucket that a value falls in, by ascending, inclusive upper bounds; NONE where a bound is not a float. */
 static inline Py_ssize_t
 bucket_of(PyObject *bounds, double value)
 {
@@ -195,7 +197,7 @@ bucket_of(PyObject *bounds, double value)
     return low;
 }
 
-/* What a measurement changes in a histogram: found whole, and then changed. */
+/* The cells that a measurement changes in a histogram. All are found and checked before the first is changed. */
 typedef struct {
     double *bucket, *sum;
     int has_extremes;
@@ -233,20 +235,20 @@ make_change(const Change *change, double value)
     }
 }
 
-/* ---- Offsets: the cells of a series by its attributes ---- */
+/* ---- Offsets: from the attributes of a series to the offset of its first cell ---- */
 
-/* Keys are `(*keys, *values)`: an attribute set in the order in which it was given. The types of values count. */
+/* Keys are `(*keys, *values)` in the order in which the caller gave the attributes. 1, 1.0 and True differ. */
 typedef struct {
     Py_uhash_t hash;
     Py_ssize_t offset;
-    Py_ssize_t size; /* of items: twice the attributes */
+    Py_ssize_t size; /* the number of items, twice that of attributes */
     PyObject *items[];
 } Entry;
 
 typedef struct {
     PyObject_HEAD
-    Entry **slots; /* open addressing, linear probing; NULL where there is none */
-    Py_ssize_t mask; /* one less than the slots, which are a power of two; -1 where there are none */
+    Entry **slots; /* open addressing, linear probing; NULL in a free slot */
+    Py_ssize_t mask; /* the number of slots, a power of two, minus one; -1 for an empty table */
     Py_ssize_t used;
 } Offsets;
 
@@ -270,7 +272,8 @@ is_plain_text(PyObject *object)
 #endif
 }
 
-/* The hash of something of which equal ones of the same type are one attribute: no zeros, which have a sign. */
+/* The hash of a value whose equals of the same type are the same attribute; 0 where the Python function decides.
+ * Not 0.0, which equals -0.0 but is exposed differently, and not NaN. */
 static inline int
 hash_plain(PyObject *object, Py_uhash_t *hash)
 {
@@ -306,7 +309,7 @@ is_same_text(PyObject *one, PyObject *other)
            && memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)length * PyUnicode_KIND(one)) == 0;
 }
 
-/* Both are plain. */
+/* Whether two values that `hash_plain` accepts are the same attribute. */
 static inline int
 is_same(PyObject *one, PyObject *other)
 {
@@ -325,7 +328,7 @@ is_same(PyObject *one, PyObject *other)
     return PyLong_CheckExact(one) && PyObject_RichCompareBool(one, other, Py_EQ) == 1;
 }
 
-/* Where an entry is, or would be; there is always a free slot. */
+/* The slot of an entry, or the free slot where it would be. The loop ends, since `make_room` keeps slots free. */
 static inline Entry **
 place_of(const Offsets *self, PyObject *const *items, Py_ssize_t size, Py_uhash_t hash)
 {
@@ -347,7 +350,8 @@ place_of(const Offsets *self, PyObject *const *items, Py_ssize_t size, Py_uhash_
     }
 }
 
-/* The offset of what a dictionary, or None, says; NONE where it is not known or is not plain. */
+/* The offset for the attributes in a dictionary, or None for no attributes; NONE where the set is not known, or has
+ * values that `hash_plain` refuses. */
 static inline Py_ssize_t
 find_offset(const Offsets *self, PyObject *attributes)
 {
@@ -379,7 +383,7 @@ find_offset(const Offsets *self, PyObject *attributes)
     return entry == NULL ? NONE : entry->offset;
 }
 
-/* The hash of a key that is written as a tuple; 0 where it is no key of this table. */
+/* The hash of a key given as a tuple; 0 where it cannot be a key of this table. */
 static int
 hash_key(PyObject *key, Py_uhash_t *hash)
 {
@@ -414,7 +418,7 @@ static void
 free_entry(Entry *entry)
 {
     for (Py_ssize_t at = 0; at < entry->size; at++) {
-        Py_DECREF(entry->items[at]); /* strings, ints, floats: their end runs no code */
+        Py_DECREF(entry->items[at]); /* strings, ints, floats: freeing them runs no Python code */
     }
     PyMem_Free(entry);
 }
@@ -432,6 +436,7 @@ offsets_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static PyObject *
 offsets_clear(Offsets *self, PyObject *unused)
 {
+    /* Detach the slots before anything is freed, so that the table is consistent at any time. */
     Entry **slots = self->slots;
     Py_ssize_t mask = self->mask;
     self->slots = NULL;
@@ -453,7 +458,7 @@ offsets_dealloc(Offsets *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-/* Room for one more entry, at three quarters full at most. */
+/* Make room for one more entry: at most three quarters of the slots are used, so that probing stays short and ends. */
 static int
 make_room(Offsets *self)
 {
@@ -481,7 +486,7 @@ make_room(Offsets *self)
     return 1;
 }
 
-/* Take an entry out, and have those behind it move up, so that none is cut off from where it is looked for. */
+/* Remove an entry and move entries behind it up: a hole would end the probing for them too early. */
 static void
 take_out(Offsets *self, Entry **place)
 {
@@ -504,7 +509,7 @@ take_out(Offsets *self, Entry **place)
     free_entry(taken);
 }
 
-/* Note where the series of a key is; False where the key is none that is looked for here. */
+/* Note the offset of a key; False where `find_offset` could never look for that key. */
 static PyObject *
 offsets_learn(Offsets *self, PyObject *args)
 {
@@ -573,7 +578,7 @@ static PyObject *
 offsets_forget(Offsets *self, PyObject *value)
 {
     Py_ssize_t offset = offset_of(value);
-    /* What moves up comes to the place that is looked at, or to one that is looked at in the next round. */
+    /* `take_out` moves entries up, around the end of the table also into passed slots: repeat until none is left. */
     for (int is_changed = offset != NONE; is_changed;) {
         is_changed = 0;
         for (Py_ssize_t at = 0; at <= self->mask; at++) {
@@ -624,19 +629,19 @@ static PyTypeObject OffsetsType = {
     .tp_as_mapping = &offsets_mapping,
 };
 
-/* ---- Methods: of classes of Python, each with the Python function that it stands for ---- */
+/* ---- Methods of Python classes, each with the Python function that it replaces ---- */
 
 typedef struct {
     PyTypeObject *owner;
     PyObject *slow;
 } Method;
 
-/* Where instances of a class have their slots. */
+/* The byte offsets of `__slots__` in the instances of a class. */
 typedef struct {
     Py_ssize_t cells, offset, bounds, extremes;
 } Layout;
 
-static Layout bound_layout, instrument_layout; /* of an instrument, `offset` is where its Offsets are */
+static Layout bound_layout, instrument_layout; /* for an instrument, `offset` is the slot of its Offsets */
 static PyTypeObject *bound_type = NULL;
 static PyObject *name_attributes, *name_cells, *name_offset, *name_bounds, *name_extremes, *name_is_timed,
     *name_is_most_recent, *name_children, *name_by_name, *name_spellings;
@@ -653,7 +658,7 @@ is_of(PyObject *self, PyTypeObject *owner)
     return owner != NULL && PyObject_TypeCheck(self, owner);
 }
 
-/* Have the Python function do what was asked. */
+/* Pass a call to the Python function. The reference keeps it alive if the call replaces it. */
 static PyObject *
 hand_over(const Method *method, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -679,7 +684,7 @@ hand_over(const Method *method, PyObject *self, PyObject *const *args, Py_ssize_
 
 typedef enum { COUNT, ADD, SET, RECORD } Verb;
 
-/* Record what is plainly an amount; 0, and nothing is changed, where that is not to be done here. */
+/* Record an amount that `amount_of` accepted; 0, with nothing changed, where the Python function has to do it. */
 static inline int
 store(Verb verb, PyObject *self, const Layout *layout, Py_ssize_t offset, double value)
 {
@@ -701,7 +706,7 @@ store(Verb verb, PyObject *self, const Layout *layout, Py_ssize_t offset, double
         if (!has_cells(&cells, offset, 2) || !monotonic_s(&now_s)) {
             return 0;
         }
-        cells.at[offset] = value + 0.0; /* no zero has a sign */
+        cells.at[offset] = value + 0.0; /* turns -0.0 into 0.0 */
         cells.at[offset + 1] = now_s;
         return 1;
     default:
@@ -765,10 +770,10 @@ INSTRUMENT(updown_add, ADD)
 INSTRUMENT(gauge_set, SET)
 INSTRUMENT(histogram_record, RECORD)
 
-/* ---- The series of otel_obs.prometheus, whose attributes lie in a dictionary: a class of theirs has no room ---- */
+/* ---- The series of otel_obs.prometheus, which keep their attributes in `__dict__` and have no slots ---- */
 
-/* An attribute; NULL where there is none. A subclass of an application's may have made a property of it: what that
- * raises, or a signal's handler within it, is an exception that stays set. */
+/* An attribute; NULL where there is none. An application's subclass may define a property of that name, which runs
+ * Python code: its exception, or that of a signal handler, stays set. */
 static inline PyObject *
 attribute(PyObject *self, PyObject *name)
 {
@@ -779,7 +784,7 @@ attribute(PyObject *self, PyObject *name)
     return found;
 }
 
-/* Which of two an attribute is; -1 where it is neither. */
+/* 1 for an attribute that is True, 0 for False, -1 for anything else. */
 static inline int
 flag(PyObject *self, PyObject *name)
 {
@@ -791,7 +796,7 @@ flag(PyObject *self, PyObject *name)
 
 typedef enum { INC, LEVEL_UP, LEVEL_DOWN, LEVEL, OBSERVE } Way;
 
-/* All that is looked up is held until the cells are changed. */
+/* The caller holds references to all arguments until the cells are changed. */
 static inline int
 change_series(Way way, PyObject *view, PyObject *number, PyObject *bounds, PyObject *extremes, int is_timed, double value)
 {
@@ -831,7 +836,7 @@ store_to_series(Way way, PyObject *self, double value)
     if (is_timed < 0) {
         return 0;
     }
-    /* The cells first: whoever gives a series other cells takes the old ones away before. */
+    /* The cells before the offset: code that gives a series other cells takes away the old ones first. */
     PyObject *view = attribute(self, name_cells), *offset = view == NULL ? NULL : attribute(self, name_offset);
     int is_found = offset != NULL;
     if (is_found && way == OBSERVE) {
@@ -871,12 +876,12 @@ SERIES(series_gauge_set, LEVEL)
 SERIES(series_summary_observe, OBSERVE)
 SERIES(series_histogram_observe, OBSERVE)
 
-/* ---- labels(): what is known for these texts ---- */
+/* ---- labels(): look up the series of known label texts ---- */
 
 #define MOST_KEYS 16
 
-/* One tuple of each size, to look up with: making one for each call costs more than the look-up. Nobody sees it, as the
- * garbage collector does not know it; what is in it belongs to the caller. */
+/* One spare tuple of each size as the key of look-ups: making a tuple for each call costs more than the look-up. It is
+ * untracked, so that Python code cannot get it from the garbage collector. Its items are borrowed from the caller. */
 static PyObject *spare_keys[MOST_KEYS];
 
 static PyObject *
@@ -887,7 +892,7 @@ borrow_key(Py_ssize_t size)
     }
     PyObject *key = spare_keys[size];
     if (key != NULL) {
-        spare_keys[size] = NULL; /* a call within this one has another */
+        spare_keys[size] = NULL; /* a nested call makes another one */
     }
     else if ((key = PyTuple_New(size)) == NULL) {
         PyErr_Clear();
@@ -969,12 +974,12 @@ series_labels(SIGNATURE)
     return labels_call(&m_series_labels, name_spellings, 1, self, args, nargs, kwnames);
 }
 
-/* ---- The begin and the end of a request ---- */
+/* ---- Begin and End: all recording at the start and the end of a request in one call ---- */
 
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
-    PyObject *updown, *counter, *histogram; /* bound handles; a begin has only the first */
+    PyObject *updown, *counter, *histogram; /* bound handles; Begin has only the first */
     PyObject *slow;
 } Together;
 
@@ -984,7 +989,7 @@ static PyObject *
 together_slow(Together *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     PyObject *slow = self->slow, *result;
-    if (slow == NULL) { /* the garbage collector was here */
+    if (slow == NULL) { /* `together_clear` has run: the garbage collector is freeing this object */
         Py_RETURN_NONE;
     }
     Py_INCREF(slow);
@@ -1120,7 +1125,7 @@ together_dealloc(Together *self)
 static PyTypeObject BeginType = TOGETHER("Begin", "Begin(updown, slow): adds to a bound updowncounter.");
 static PyTypeObject EndType = TOGETHER("End", "End(updown, counter, histogram, slow): records the end of a request.");
 
-/* ---- What the Python side calls ---- */
+/* ---- The functions of the module ---- */
 
 #define METHOD(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS
 
@@ -1148,7 +1153,7 @@ static struct {
     {"series_labels", {"labels", METHOD(series_labels), "labels($self, /, *labelvalues, **labelkwargs)\n--\n\nThe series with these labels, given in their declared order or by name."}, &m_series_labels, 0, 0},
 };
 
-/* Where instances of a class have a slot; NONE, with an exception, where it has no such slot. */
+/* The byte offset of a slot in the instances of a class; NONE, with an exception set, where it has no such slot. */
 static Py_ssize_t
 place_of_slot(PyTypeObject *type, PyObject *name)
 {
@@ -1272,7 +1277,7 @@ static PyInterpreterState *owner_interpreter = NULL;
 static int
 fill(PyObject *module)
 {
-    /* What is known here of classes is known once: another interpreter of the process records in Python. */
+    /* The static variables hold classes of one interpreter: any other one in the process records in Python. */
     if (owner_interpreter != NULL && owner_interpreter != PyInterpreterState_Get()) {
         PyErr_SetString(PyExc_ImportError, "another interpreter of this process has it");
         return -1;
@@ -1292,7 +1297,7 @@ fill(PyObject *module)
             return -1;
         }
     }
-    seed = (Py_uhash_t)PyObject_Hash(name_attributes); /* another one in each process, as of strings */
+    seed = (Py_uhash_t)PyObject_Hash(name_attributes); /* random in each process, like the hashes of strings */
     if (PyType_Ready(&OffsetsType) < 0 || PyType_Ready(&BeginType) < 0 || PyType_Ready(&EndType) < 0
         || PyModule_AddObjectRef(module, "Offsets", (PyObject *)&OffsetsType) < 0
         || PyModule_AddObjectRef(module, "Begin", (PyObject *)&BeginType) < 0

@@ -100,7 +100,7 @@ class _LiveHandler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _is_own(self) -> bool:
-        """Whether a request comes from this page: no other site, and no DNS name that was rebound to loopback."""
+        """Whether this page sent a request, and no other site or DNS name that was rebound to loopback."""
         is_navigation = self.headers.get("Sec-Fetch-Mode") == "navigate" and self.path == "/"
         is_same_site = is_navigation or self.headers.get("Sec-Fetch-Site", "") in SAME_SITE
         return is_same_site and self.headers.get("Host", "").lower() in self.server.hosts

@@ -23,7 +23,7 @@ BucketCounts = dict[float, float]
 
 
 class Tick(NamedTuple):
-    """The increase between two pages, by endpoint: requests, errors, and cumulative bucket counts by bound."""
+    """The increase between two pages, by endpoint: requests, errors, and cumulative counts by bound."""
 
     seconds: float
     requests: Mapping[str, float]
@@ -32,7 +32,7 @@ class Tick(NamedTuple):
 
 
 class RateRow(NamedTuple):
-    """One endpoint: requests a second over each window, the share of errors, and the 95th percentile in seconds.
+    """One endpoint: requests a second over each window, the share of errors, and the P95 in seconds.
 
     `errors` and `p95_s` are over the longest window; NaN where there were no requests. `points` are the last
     intervals' requests a second, the oldest first.

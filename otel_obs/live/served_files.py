@@ -72,7 +72,7 @@ def read_asset(name: str) -> Document | None:
 
 
 def targets_document(names: Sequence[str], interval_s: float) -> Document:
-    """The list that the page reads first: its targets, their scrape paths on this server, and the interval."""
+    """The list that the page reads first: its targets, their paths on this server, and the interval."""
     targets = [{"name": name, "url": f"{SCRAPE}{index}"} for index, name in enumerate(names)]
     body = json.dumps({"targets": targets, "interval_s": interval_s}).encode()
     return Document("application/json", body)

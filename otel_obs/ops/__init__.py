@@ -1,1 +1,1 @@
-"""What is made from the catalog: pages, configurations, rules and dashboards."""
+"""Generators that use the catalog: documentation, configurations, rules and dashboards."""

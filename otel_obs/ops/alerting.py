@@ -20,12 +20,12 @@ ALERTS: tuple[Alert, ...] = (*api.ALERTS, *model.ALERTS, *llm.ALERTS, *runtime.A
 def alerts_of(
     service: MonitoredService, objectives: Sequence[Objective] = (), limits: Mapping[str, float] | None = None
 ) -> list[Alert]:
-    """The alerts on what a service has.
+    """The alerts whose metrics the service has.
 
     Args:
         service: The service.
-        objectives: What it promises.
-        limits: Thresholds in the place of those of the tables, by alert, in the unit of its value.
+        objectives: Its objectives.
+        limits: Thresholds that replace those of the tables, by alert, in the unit of its value.
 
     Raises:
         OperationsError: A limit is given for an alert that does not exist or has none.
@@ -73,11 +73,11 @@ _SLACK_TEXT = (
 
 
 def alertmanager_config(webhook: str = "") -> dict[str, Any]:
-    """Routes by severity, what silences what, and receivers whose secrets are files.
+    """Routes by severity, inhibition rules, and receivers that read their secrets from files.
 
     Args:
-        webhook: Where everything goes besides, such as a receiver on this machine; "" for nowhere. Slack and
-            e-mail are left out where this is given: a developer's machine has no secrets.
+        webhook: A receiver of all alerts, such as one on this machine; "" for Slack and e-mail. These are
+            left out with a webhook, since a developer's machine has no secrets.
     """
     receivers = _local(webhook) if webhook else _production()
     return {
@@ -101,13 +101,13 @@ def alertmanager_config(webhook: str = "") -> dict[str, Any]:
             ],
         },
         "inhibit_rules": [
-            # What is slower says less than what is broken.
+            # The critical form of an alert silences its warning.
             {
                 "source_matchers": ['severity="critical"'],
                 "target_matchers": ['severity=~"warning|info"'],
                 "equal": ["alertname", "job"],
             },
-            # Of a target that is down, nothing else has to be said.
+            # A target that is down needs no further warnings.
             {
                 "source_matchers": ['alertname="TargetDown"'],
                 "target_matchers": ['severity=~"warning|info"'],

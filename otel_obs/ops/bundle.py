@@ -1,4 +1,4 @@
-"""Everything that is generated for one service, as texts by path, and the way it is written."""
+"""All generated files for one service, as texts by path, and how they are written to disk."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from otel_obs.ops.service_facts import MonitoredService, named_by
 from otel_obs.ops.yaml_text import yaml_text
 
 MANIFEST = ".otel-obs-generated.json"
-"""What was written last, by path; what differs from it was changed by hand."""
+"""Holds the digest of each file at its last generation; a file with another one was changed by hand."""
 
 
 class ExtraBoard(NamedTuple):
-    """A dashboard under a file name of a team's own."""
+    """A dashboard under a file name that the team chooses."""
 
     board: Board
     file: str
@@ -38,33 +38,33 @@ class ExtraBoard(NamedTuple):
 
 @dataclass(frozen=True)
 class Wish:
-    """What a team wants for one service.
+    """What to generate for one service.
 
     Attributes:
         service: The service.
-        jobs: What Prometheus scrapes, the service's own job among it.
-        objectives: What the service promises.
-        limits: Thresholds of alerts in the place of the usual ones.
-        language: That of the alerts.
-        links: Where runbooks and dashboards are.
-        interval: Between scrapes.
-        timeout: Of a scrape.
-        external: Labels of everything that leaves Prometheus.
+        jobs: The scrape jobs of Prometheus; the service's own comes first.
+        objectives: The objectives of the service.
+        limits: Thresholds of alerts that replace the default ones.
+        language: The language of the alerts and dashboards.
+        links: The addresses of runbooks and dashboards.
+        interval: The time between scrapes.
+        timeout: The timeout of a scrape.
+        external: Labels that Prometheus adds to everything it sends elsewhere.
         alertmanager: Its address.
-        webhook: A receiver of every alert on this machine, in the place of Slack and e-mail.
-        remote_write: Where samples go besides.
+        webhook: A receiver of every alert on this machine, instead of Slack and e-mail.
+        remote_write: Stores that samples are also sent to.
         place: One of `PLACES`.
-        prometheus_url: Where Grafana finds Prometheus.
-        provider: What Grafana calls the directory of dashboards.
+        prometheus_url: The address of Prometheus for Grafana.
+        provider: The name of the dashboards' directory in Grafana.
         dashboards_path: That directory.
-        extra_boards: More dashboards than those for every service.
+        extra_boards: Dashboards beyond the standard ones.
         sources: Grafana's data sources besides Prometheus: stores of traces and logs.
-        image: What Kubernetes runs.
-        environment: Variables of the service on Kubernetes.
-        release: The Helm release of kube-prometheus-stack, whose name its Prometheus selects by.
-        server: What serves it on a host: `gunicorn` or `uvicorn`.
-        domain: Under which name the world reaches the service.
-        namespace: Of its metrics in CloudWatch; by default its name.
+        image: The image of the service, for Kubernetes and clouds.
+        environment: Variables of the service, for Kubernetes and clouds.
+        release: The Helm release of kube-prometheus-stack; its Prometheus selects objects by this name.
+        server: The server on a host: `gunicorn` or `uvicorn`.
+        domain: The public host name of the service.
+        namespace: The namespace of its metrics in CloudWatch; by default its name.
     """
 
     service: MonitoredService
@@ -94,15 +94,15 @@ class Wish:
 
     @property
     def port(self) -> int:
-        """Where the service listens: the port of its first target."""
+        """The port that the service listens on: that of its first target."""
         return int(self.jobs[0].targets[0].rpartition(":")[2])
 
 
 def prometheus_files(wish: Wish) -> dict[str, str]:
-    """`prometheus.yml`, and the rules and alerts beside it that it names.
+    """`prometheus.yml`, and the files of rules and alerts that it refers to.
 
     Raises:
-        OperationsError: Something in the wish cannot be.
+        OperationsError: The wish is inconsistent, or the service lacks a metric that it needs.
     """
     is_agent = wish.place == "agent"
     config = prometheus_config(
@@ -124,7 +124,7 @@ def rule_files(wish: Wish) -> dict[str, str]:
 
 
 def rule_groups(wish: Wish) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The same as values, by path."""
+    """Recording rules and alerts as values, by path."""
     for objective in wish.objectives:
         check_objective(objective, wish.service)
     alerts = alerts_of(wish.service, wish.objectives, wish.limits)
@@ -139,12 +139,12 @@ def alertmanager_files(wish: Wish) -> dict[str, str]:
 
 
 def grafana_files(wish: Wish) -> dict[str, str]:
-    """Dashboards for what the service has, and how Grafana finds them and Prometheus."""
+    """Dashboards for the service, and the provisioning of Grafana with them and with Prometheus."""
     return {**provisioning_files(wish), **dashboard_files(wish)}
 
 
 def provisioning_files(wish: Wish) -> dict[str, str]:
-    """How Grafana finds its dashboards, Prometheus, and stores of traces and logs if there are any."""
+    """The provisioning of Grafana: dashboards, Prometheus, and stores of traces and logs if there are any."""
     found = provisioning(
         wish.prometheus_url, wish.provider, wish.dashboards_path, wish.interval, wish.sources
     )
@@ -152,7 +152,7 @@ def provisioning_files(wish: Wish) -> dict[str, str]:
 
 
 def dashboard_files(wish: Wish) -> dict[str, str]:
-    """Dashboards for what the service has."""
+    """Dashboards for the metrics that the service has."""
     files: dict[str, str] = {}
     named = [(board, f"{board.slug}.json", "", wish.language) for board in BOARDS]
     named += [
@@ -166,7 +166,7 @@ def dashboard_files(wish: Wish) -> dict[str, str]:
 
 
 def docker_files(wish: Wish) -> dict[str, str]:
-    """`compose.yaml` with Prometheus, Alertmanager, Grafana, a collector and stores, and what they read."""
+    """`compose.yaml` with Prometheus, Alertmanager, Grafana, a collector and stores, and their files."""
     inside = replace(
         wish,
         jobs=(*wish.jobs, COLLECTOR_JOB),
@@ -186,7 +186,7 @@ def docker_files(wish: Wish) -> dict[str, str]:
 
 
 def kubernetes_files(wish: Wish) -> dict[str, str]:
-    """A base and overlays of kustomize: the service, what watches it, collectors."""
+    """A kustomize base and overlays: the service, its monitoring, and collectors."""
     name = wish.service.job
     workload = Workload(name, wish.image or f"registry.example.org/{name}:1", wish.port, wish.environment)
     return kubernetes_objects(
@@ -200,7 +200,7 @@ def kubernetes_files(wish: Wish) -> dict[str, str]:
 
 
 def hosts_of(wish: Wish) -> dict[str, str]:
-    """A unit of systemd, proxies with TLS, rotated logs."""
+    """A systemd unit, proxy configurations with TLS, and log rotation."""
     return host_files(HostedService(wish.service.job, wish.port, wish.domain, server=wish.server))
 
 
@@ -213,7 +213,7 @@ def clouds_of(wish: Wish) -> dict[str, str]:
 
 
 def store_files() -> dict[str, str]:
-    """What the collector and the store of traces read."""
+    """The configurations of the collector and of the store of traces."""
     return {
         "collector/collector.yaml": yaml_text(store_collector()),
         "collector/jaeger.yaml": yaml_text(traces_config()),
@@ -230,13 +230,13 @@ KINDS: Mapping[str, Callable[[Wish], dict[str, str]]] = {
     "hosts": hosts_of,
     "clouds": clouds_of,
 }
-"""What can be generated, by the word of the command."""
+"""The generators, by the word that the command takes."""
 
 ALL = "all"
 
 
 def files_of(kind: str, wish: Wish) -> dict[str, str]:
-    """The files of one kind, or each kind below a directory of its name.
+    """The files of one kind; for `all`, the files of several kinds, each below a directory of its name.
 
     Raises:
         OperationsError: There is no such kind.
@@ -248,10 +248,10 @@ def files_of(kind: str, wish: Wish) -> dict[str, str]:
 
 
 def write_files(out: Path, files: Mapping[str, str], force: bool = False) -> list[str]:
-    """Write what is not as it should be; nothing that somebody has changed is lost.
+    """Write the files that differ; a file that was changed by hand is not overwritten.
 
     Args:
-        out: The directory; it is made.
+        out: The directory, which is created.
         files: Texts by path.
         force: Whether to write over what was changed by hand.
 
@@ -259,7 +259,7 @@ def write_files(out: Path, files: Mapping[str, str], force: bool = False) -> lis
         The paths that were written.
 
     Raises:
-        OperationsError: A file was changed by hand, or is not one of ours; nothing is written then.
+        OperationsError: A file was changed by hand, or was not generated; nothing is written then.
     """
     manifest = out / MANIFEST
     before = _read_manifest(manifest)
@@ -281,7 +281,7 @@ def write_files(out: Path, files: Mapping[str, str], force: bool = False) -> lis
 
 
 def stale_files(out: Path, files: Mapping[str, str]) -> list[str]:
-    """The paths whose files are not as they would be written, and those that nobody would write."""
+    """The paths of files that differ from the generated ones, or that would not be generated."""
     present = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} - {MANIFEST}
     return sorted(
         {path for path, text in files.items() if _read(out / path) != text} | (present - set(files))
@@ -289,7 +289,7 @@ def stale_files(out: Path, files: Mapping[str, str]) -> list[str]:
 
 
 def merged(parts: Sequence[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
-    """Several sets of files as one, each below its directory."""
+    """Join several sets of files, each below its directory."""
     return {
         f"{directory}/{path}".lstrip("/"): text for directory, files in parts for path, text in files.items()
     }

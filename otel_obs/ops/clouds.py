@@ -1,7 +1,7 @@
-"""A service in the clouds: an ECS task and a Cloud Run service, with the collector beside the application.
+"""A service in a cloud: an ECS task and a Cloud Run service, each with a collector beside the application.
 
-There, the application's port is the world's: metrics have a port of their own, which only the collector
-reaches.
+The application's port is public there. Metrics are served on a loopback port, which only the collector can
+reach.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CloudMetric(NamedTuple):
 
 
 JOB = "service.name"
-"""What the label `job` is in OpenTelemetry's form."""
+"""The resource attribute that OpenTelemetry has for the label `job`."""
 
 KEPT = {
     "http_requests_total": "Count",
@@ -47,11 +47,11 @@ KEPT = {
     "llm_calls_total": "Count",
     "errors_total": "Count",
 }
-"""CloudWatch bills each set of labels: what a service is watched by, and no more."""
+"""The families that are sent to CloudWatch, with their units: few, since it bills each set of labels."""
 
 
 def cloud_metrics(service: MonitoredService) -> tuple[CloudMetric, ...]:
-    """What is kept of a service, under its own names."""
+    """The families of `KEPT` that the service has, under the names that it exposes."""
     found = []
     for family, unit in KEPT.items():
         row, _ = row_of(family)
@@ -65,11 +65,11 @@ class CloudService(NamedTuple):
     """A service in a cloud.
 
     Attributes:
-        name: Its name; its `job`.
-        image: What is run.
-        port: Where it listens.
-        namespace: Of its metrics in CloudWatch.
-        metrics: What CloudWatch keeps of it, and pays for.
+        name: Its name and `job`.
+        image: Its image.
+        port: The port that it listens on.
+        namespace: The namespace of its metrics in CloudWatch.
+        metrics: The metrics that CloudWatch keeps, and bills.
         environment: Its variables.
     """
 
@@ -82,7 +82,7 @@ class CloudService(NamedTuple):
 
 
 _INTERVAL = "60s"
-"""Clouds bill what they are sent, and show no finer step of it."""
+"""The scrape interval: clouds bill every sample, and show no finer resolution."""
 
 
 def _variables(service: CloudService) -> dict[str, str]:
@@ -98,9 +98,9 @@ def _variables(service: CloudService) -> dict[str, str]:
 
 
 def cloudwatch_config(service: CloudService) -> YamlMapping:
-    """The collector beside an ECS task: metrics to CloudWatch, spans to X-Ray's own entry for OTLP.
+    """The collector in an ECS task: metrics to CloudWatch, spans to X-Ray.
 
-    CloudWatch bills each set of dimensions as a metric: only those of the declarations are kept.
+    CloudWatch bills each set of dimensions as a metric: only the declared sets are kept.
     """
     declared = [
         {"dimensions": [[JOB, *metric.labels], [JOB]], "metric_name_selectors": [f"^{metric.name}$"]}
@@ -197,7 +197,7 @@ def ecs_task(service: CloudService) -> YamlMapping:
     collector = {
         "name": "collector",
         "image": COLLECTOR_IMAGE,
-        # The service goes on without it.
+        # The service keeps running if the collector ends.
         "essential": False,
         "readonlyRootFilesystem": True,
         "command": [f"--config=env:{_CONFIG}"],
@@ -263,8 +263,8 @@ def cloud_run(service: CloudService) -> YamlMapping:
                 "metadata": {
                     "annotations": {
                         "run.googleapis.com/container-dependencies": json.dumps({"app": ["collector"]}),
-                        # Between requests the collector scrapes and sends, too; an instance that goes away
-                        # takes with it what was counted since the last scrape.
+                        # The collector needs CPU between requests too. An instance that is removed loses the
+                        # counts since its last scrape, so one instance always stays.
                         "run.googleapis.com/cpu-throttling": "false",
                         "autoscaling.knative.dev/minScale": "1",
                     }
@@ -279,7 +279,7 @@ def cloud_run(service: CloudService) -> YamlMapping:
 
 
 def cloud_files(service: CloudService) -> dict[str, str]:
-    """All of it, by path."""
+    """All files, by path."""
     return {
         "ecs/task-definition.json": json.dumps(ecs_task(service), indent=2) + "\n",
         "ecs/collector.yaml": yaml_text(cloudwatch_config(service)),

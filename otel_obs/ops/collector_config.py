@@ -1,4 +1,4 @@
-"""Configurations of the OpenTelemetry Collector: what services send, on one road to stores."""
+"""Configurations of the OpenTelemetry Collector, which forwards the data of services to stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Config = dict[str, Any]
 
 
 class CollectorPorts(NamedTuple):
-    """Where a collector listens: for OTLP, with its own metrics, and to say that it is well."""
+    """The address and ports of a collector: OTLP, its own metrics, and its health check."""
 
     address: str = ANYWHERE
     grpc: int = GRPC_PORT
@@ -57,12 +57,12 @@ def scraping(job: str, targets: Sequence[str], interval: str = "15s") -> Config:
 
 
 def otlp_exporter(url: str, signal: str = "", *, is_kept_on_disk: bool = False) -> Config:
-    """What sends to a store, and goes on trying.
+    """An exporter to a store, with retries and a queue.
 
     Args:
-        url: Where; with *signal*, the whole address of that signal's entry.
-        signal: `logs` or `traces`, where the store does not follow OTLP's usual paths.
-        is_kept_on_disk: Whether what waits outlives the collector's restart, in `file_storage/queue`.
+        url: The base address of the store; with *signal*, the whole address for that signal.
+        signal: `logs` or `traces`, where the store does not have OTLP's standard paths.
+        is_kept_on_disk: Whether the queue survives a restart of the collector, in `file_storage/queue`.
     """
     queue: Config = {"enabled": True, "queue_size": 5000}
     if is_kept_on_disk:
@@ -87,15 +87,15 @@ def collector_config(
     queue_directory: str = "",
     ports: CollectorPorts = EVERYWHERE,
 ) -> Config:
-    """A whole configuration, with what each has: a limit of memory, a health check, metrics of its own.
+    """A whole configuration, including a memory limit, a health check, and the collector's own metrics.
 
     Args:
         pipelines: By signal, `receivers`, `processors` beyond the memory limiter, and `exporters`.
         receivers: By name.
         exporters: By name.
         processors: By name; the memory limiter is added, and comes first in every pipeline.
-        queue_directory: Where what waits is kept; "" for memory.
-        ports: Where it listens; the receivers of its own are given as they are.
+        queue_directory: The directory of queues; "" for memory.
+        ports: Its address and ports for health and its own metrics; *receivers* have their own.
     """
     extensions: Config = {"health_check": {"endpoint": f"{ports.address}:{ports.health}"}}
     if queue_directory:
@@ -122,18 +122,18 @@ def collector_config(
 
 
 def _own_metrics(ports: CollectorPorts) -> Config:
-    """The collector's own metrics, under the names that its alerts know."""
+    """The collector's own metrics, under the names that the alerts on it use."""
     plain = {"without_scope_info": True, "without_type_suffix": True, "without_units": True}
     return {"pull": {"exporter": {"prometheus": {"host": ports.address, "port": ports.metrics, **plain}}}}
 
 
 def stores_config(traces_url: str = "", logs_url: str = "", ports: CollectorPorts = EVERYWHERE) -> Config:
-    """Spans and log records from services to a store each; what has no store is not taken.
+    """Forward spans and log records to a store each; a signal without a store is not received.
 
     Args:
-        traces_url: Where OTLP over HTTP is taken, such as `http://jaeger:4318`.
+        traces_url: The base address of OTLP over HTTP, such as `http://jaeger:4318`.
         logs_url: The whole address for logs, such as VictoriaLogs' `/insert/opentelemetry/v1/logs`.
-        ports: Where the collector listens.
+        ports: The address and ports of the collector.
     """
     exporters = {
         **({"otlp_http/traces": otlp_exporter(traces_url)} if traces_url else {}),

@@ -1,4 +1,4 @@
-"""What runs around a service in Docker: one file for Docker Compose."""
+"""The monitoring of a service in Docker: one file for Docker Compose."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLLECTOR_JOB = ScrapeJob("collector", (f"collector:{SELF_PORT}",))
 
 
 class ComposePaths(NamedTuple):
-    """Where the parts' files are, as the compose file names them."""
+    """The paths of the parts' files, relative to the compose file."""
 
     prometheus: str = "./prometheus"
     alertmanager: str = "./alertmanager/alertmanager.yml"
@@ -45,10 +45,10 @@ class AppImage(NamedTuple):
     """A service that is built and run beside its monitoring.
 
     Attributes:
-        name: Of its compose service, which is its host name, too.
-        dockerfile: What it is built from, seen from *context*.
-        context: The directory that is sent to the build.
-        port: Where it listens.
+        name: The name of its compose service, which is also its host name.
+        dockerfile: The Dockerfile, relative to *context*.
+        context: The build context.
+        port: The port that it listens on.
         environment: Variables beyond those of its image.
     """
 
@@ -65,11 +65,11 @@ class ComposeStack:
 
     Attributes:
         project: The name of the project; its network is `<project>_default`.
-        paths: Where the parts' files are.
-        containers: What the names of containers begin with; "" leaves them to Compose.
-        grafana_port: Where Grafana is on this machine.
-        app: The service, where it runs here, too.
-        has_stores: Whether traces and logs go through a collector to a store each.
+        paths: The paths of the parts' files.
+        containers: The prefix of container names; "" lets Compose choose them.
+        grafana_port: The port of Grafana on this machine.
+        app: The service, if it runs in this stack too.
+        has_stores: Whether the stack has stores of traces and logs, with a collector before them.
     """
 
     project: str = "monitoring"
@@ -108,7 +108,7 @@ class ComposeStack:
             9090,
             command=flags,
             volumes=[f"{self.paths.prometheus}:/etc/prometheus:ro", "prometheus-data:/prometheus"],
-            # On Linux, too, the machine is reached under the name that Docker Desktop gives it.
+            # Docker Desktop has this name for the host; on Linux it has to be added.
             extra_hosts=["host.docker.internal:host-gateway"],
             healthcheck=_answers(9090, "/-/ready"),
         )
@@ -150,7 +150,7 @@ class ComposeStack:
         )
 
     def _collector(self) -> YamlMapping:
-        # Its image has neither a shell nor a client, so Docker cannot ask it: Prometheus does.
+        # No health check: the image has neither a shell nor an HTTP client. Prometheus scrapes it.
         return _service(
             COLLECTOR_IMAGE,
             HTTP_PORT,
@@ -166,7 +166,7 @@ class ComposeStack:
             TRACES_PORT,
             command=["--config=/etc/jaeger/config.yaml"],
             volumes=[f"{self.paths.traces}:/etc/jaeger/config.yaml:ro", "traces-data:/data"],
-            # Its own user may not write to a new volume; without capabilities, root may do no more than that.
+            # The image's user may not write to a new volume. Root has no capabilities here.
             user="0",
         )
 
@@ -189,7 +189,7 @@ class ComposeStack:
 
 
 def _service(image: str, port: int, published: int = 0, **rest: Any) -> YamlMapping:
-    """A part that starts again when it ends, and that only this machine reaches."""
+    """A part that is restarted when it ends, and that is published on loopback only."""
     return {
         "image": image,
         "restart": "unless-stopped",
@@ -204,7 +204,7 @@ def _confined() -> YamlMapping:
 
 
 def _answers(port: int, path: str) -> YamlMapping:
-    """The images of these parts have wget; `localhost` may be the address of IPv6, where nobody listens."""
+    """A health check with wget, which these images have. `localhost` may be `::1`, where no part listens."""
     return {
         "test": ["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}{path}"],
         "interval": "15s",
@@ -249,13 +249,13 @@ def store_sources(
 def traces_config(
     directory: str = "/data", address: str = ANYWHERE, http: int = HTTP_PORT, page: int = TRACES_PORT
 ) -> YamlMapping:
-    """Jaeger's configuration: everything in one process, traces on disk for as long as logs are kept.
+    """Jaeger's configuration: one process, traces on disk for 15 days, as long as logs are kept.
 
     Args:
-        directory: Where traces are kept.
-        address: Where it listens.
+        directory: The directory of the traces.
+        address: The address that it listens on.
         http: The port for OTLP over HTTP.
-        page: The port of its page.
+        page: The port of its web page.
     """
     directories = {"keys": directory, "values": directory}
     backend = {"badger": {"directories": directories, "ephemeral": False, "ttl": {"spans": "360h"}}}

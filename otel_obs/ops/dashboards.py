@@ -1,4 +1,4 @@
-"""Dashboards of Grafana: the tables of panels, laid out for what a service has."""
+"""Dashboards of Grafana: the panels of the tables that a service has metrics for, with their layout."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from otel_obs.ops.service_facts import MonitoredService
 OLDEST_PYTHON = (3, 11)
 COLUMNS, STAT_HEIGHT, HEIGHT = 24, 4, 8
 MATCHERS = ('job=~"$job"', 'instance=~"$instance"')
-# Recorded rules and alerts are of a job; an instance is no label of theirs.
+# Series of recording rules and alerts have a label `job`, but no `instance`.
 RULES = ('job=~"$job"',)
 OBJECTIVES = "job:slo_"
-"""How the names of what is recorded for objectives begin."""
+"""The prefix of series that are recorded for objectives."""
 
 
 class Board(NamedTuple):
@@ -31,8 +31,8 @@ class Board(NamedTuple):
     Attributes:
         slug: The end of its uid, and its file's name.
         en: Its title.
-        ko: The same in Korean.
-        sections: What is on it.
+        ko: Its title in Korean.
+        sections: Its sections.
     """
 
     slug: str
@@ -73,11 +73,11 @@ PRODUCTION = Board(
     "운영",
     (http.NOW, health.SLO, health.ALERTS, http.REQUESTS, llm.LLM, http.SATURATION),
 )
-"""Three that one team imports by the names of their files."""
+"""Three dashboards that one team imports by their file names."""
 
 
 class Placed(NamedTuple):
-    """A panel, or a heading without one, and where it stands."""
+    """A panel, or a heading where `panel` is None, with its position in Grafana's grid."""
 
     panel: Panel | None
     title: str
@@ -88,7 +88,7 @@ class Placed(NamedTuple):
 
 
 def sections_of(board: Board, service: MonitoredService, has_objectives: bool = False) -> list[Section]:
-    """What of a board is about what a service has."""
+    """The sections of a board, with only the panels and curves that the service has metrics for."""
 
     def has(expression: str) -> bool:
         return service.has(expression) and (has_objectives or OBJECTIVES not in expression)
@@ -106,7 +106,7 @@ def sections_of(board: Board, service: MonitoredService, has_objectives: bool = 
 
 
 def layout(sections: Sequence[Section], language: str) -> Iterator[Placed]:
-    """Lines of panels below headings: 24 columns each, without a hole."""
+    """Place lines of panels below headings; each line fills all 24 columns."""
     y = 0
     for section in sections:
         yield Placed(None, getattr(section, language), 0, y, COLUMNS, 1)
@@ -142,7 +142,7 @@ def _widths(line: Sequence[Panel]) -> list[int]:
 
 
 def panel_id(slug: str) -> int:
-    """An id that stays the same whatever else is on a dashboard."""
+    """An id that does not depend on the other panels of a dashboard."""
     return zlib.crc32(slug.encode()) % 2**31
 
 
@@ -153,13 +153,13 @@ def dashboard(
     has_objectives: bool = False,
     uid: str = "",
 ) -> dict[str, Any]:
-    """One dashboard as Grafana's classic JSON; empty where the service has nothing that is on it.
+    """One dashboard as Grafana's classic JSON; empty where the service has no metric for any of its panels.
 
     Args:
-        board: What is on it.
-        service: Who it is about.
+        board: The dashboard.
+        service: The service that it shows.
         language: `en` or `ko`.
-        has_objectives: Whether the service promises something.
+        has_objectives: Whether the service has objectives.
         uid: Its uid; by default made from the job and the board.
 
     Raises:
@@ -171,7 +171,7 @@ def dashboard(
         return {}
     try:
         with warnings.catch_warnings():
-            # Files and ConfigMaps take classic dashboards; the builder would rather make the new kind.
+            # Files and ConfigMaps need classic dashboards, which the builder has deprecated.
             warnings.simplefilter("ignore", DeprecationWarning)
             from otel_obs.ops.grafana import build
     except ImportError:
@@ -192,14 +192,14 @@ def dashboard(
     )
     found: dict[str, Any] = json.loads(built)
     for variable in found["templating"]["list"]:
-        # The builder writes these on every variable; the schema knows them on intervals only.
+        # The builder writes these keys to every variable; the schema allows them for intervals only.
         for key in ("auto", "auto_min", "auto_count"):
             variable.pop(key, None)
     return found
 
 
 def matchers_of(expression: str) -> tuple[str, ...]:
-    """What every selector of a panel's expression is narrowed by."""
+    """The matchers that are added to every selector of a panel's expression."""
     return RULES if OBJECTIVES in expression or "ALERTS" in expression else MATCHERS
 
 
@@ -220,13 +220,13 @@ TRACES_UID = "traces"
 def provisioning(
     source_url: str, provider: str, path: str, interval: str = "15s", stores: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, dict[str, Any]]:
-    """The files by which Grafana finds its data source and its dashboards.
+    """The provisioning files that give Grafana its data sources and dashboards.
 
     Args:
-        source_url: Where Prometheus is.
-        provider: What Grafana calls the directory of dashboards.
+        source_url: The address of Prometheus.
+        provider: The name of the dashboards' directory in Grafana.
         path: That directory.
-        interval: Between two scrapes: the smallest step that makes sense.
+        interval: The time between two scrapes, which is the smallest useful step.
         stores: Further data sources, such as those of traces and logs.
     """
     source = {

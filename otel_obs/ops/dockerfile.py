@@ -1,4 +1,4 @@
-"""The image of a service: small, for a numeric user that is not root, with a health check."""
+"""The image of a service: small, with a numeric user that is not root, and with a health check."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 USER = 65532
-"""A number: Kubernetes cannot tell whether a user that has a name is root."""
+"""A numeric id: for a user name, Kubernetes cannot verify that it is not root."""
 
 _TEXT = """\
 # The {name}, of the otel-obs of this tree. From the top of the repository:
@@ -54,13 +54,13 @@ _IGNORED = """\
 
 
 _PACKAGES = "opentelemetry-exporter-otlp-proto-http", "opentelemetry-instrumentation-flask"
-"""What the service needs besides, for spans and logs."""
+"""Packages that the service needs for spans and logs."""
 
 _WORKERS = 4
 
 
 def _gunicorn_command(port: int) -> list[str]:
-    """A server with workers that runs with a read-only root, as a user without a home directory."""
+    """The command of gunicorn, with options for a read-only root and a user without a home directory."""
     options = ["--no-control-socket", "--worker-tmp-dir", "/dev/shm", "-w", str(_WORKERS)]
     return ["opentelemetry-instrument", "--", "gunicorn", *options, "-b", f"0.0.0.0:{port}", "app:app"]
 
@@ -69,9 +69,9 @@ def dockerfile(name: str, source: str, port: int, environment: Mapping[str, str]
     """The text of a Dockerfile, for a Flask application that answers `/health`.
 
     Args:
-        name: What the service is called.
-        source: Its directory, seen from the top of the repository.
-        port: Where it listens.
+        name: The name of the service.
+        source: Its directory, relative to the top of the repository.
+        port: The port that it listens on.
         environment: Its variables.
     """
     return _TEXT.format(
@@ -86,5 +86,5 @@ def dockerfile(name: str, source: str, port: int, environment: Mapping[str, str]
 
 
 def dockerignore(source: str) -> str:
-    """What stays out of the build: all but what the Dockerfile names."""
+    """The text of a .dockerignore: it excludes everything except what the Dockerfile copies."""
     return _IGNORED.format(source=source)

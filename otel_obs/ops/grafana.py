@@ -19,7 +19,7 @@ from otel_obs.ops.dashboards import Placed, panel_id, said
 from otel_obs.ops.panels.panel import BLUE, GREEN, Curve, Panel
 from otel_obs.ops.promql import Dialect
 
-# The types of these say that an enumeration's member is a plain text.
+# Typed as Any: the package's annotations declare members of its enumerations as plain strings.
 common: Any = common_builders
 shared: Any = common_models
 heatmaps: Any = heatmap_models

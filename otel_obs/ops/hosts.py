@@ -1,4 +1,4 @@
-"""What runs a service on a host of one's own: a unit of systemd, proxies with TLS, rotated logs."""
+"""A service on a host without containers: a systemd unit, proxy configurations with TLS, log rotation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class HostedService(NamedTuple):
     """A service on a host.
 
     Attributes:
-        name: Of its unit, its user and its directories.
-        port: Where it listens, on loopback.
-        domain: Under which name the world reaches it.
-        workers: How many processes it has.
-        metrics_path: Where its metrics are; the proxies keep that inside.
+        name: The name of its unit, its user and its directories.
+        port: The port that it listens on, on loopback.
+        domain: Its public host name.
+        workers: The number of worker processes.
+        metrics_path: The path of its metrics; the proxies do not forward it.
         server: One of `SERVERS`.
     """
 
@@ -34,7 +34,7 @@ SERVERS: Mapping[str, str] = {
     "uvicorn": "/opt/{name}/venv/bin/uvicorn \\\n"
     "    --workers {workers} --host 127.0.0.1 --port {port} app:app",
 }
-"""How a service is served: WSGI by the first, ASGI by the second."""
+"""The commands of the servers: gunicorn for WSGI, uvicorn for ASGI."""
 
 _UNIT = """\
 {note}[Unit]
@@ -149,23 +149,23 @@ _LOGROTATE = """\
 
 
 def unit(service: HostedService) -> str:
-    """A hardened unit of systemd."""
+    """A hardened systemd unit."""
     values = service._asdict()
     return _UNIT.format(note=NOTE, command=SERVERS[service.server].format(**values), **values)
 
 
 def nginx(service: HostedService) -> str:
-    """What nginx needs in front of it, with TLS."""
+    """The configuration of nginx as its proxy, with TLS."""
     return _NGINX.format(note=NOTE, **service._asdict())
 
 
 def logrotate(service: HostedService) -> str:
-    """How its log files are rotated."""
+    """The configuration of logrotate for its log files."""
     return _LOGROTATE.format(note=NOTE, **service._asdict())
 
 
 def traefik(service: HostedService) -> dict[str, Any]:
-    """A dynamic configuration of Traefik, with TLS; no router is there for the metrics."""
+    """A dynamic configuration of Traefik, with TLS; no router matches the path of the metrics."""
     rule = f"Host(`{service.domain}`) && !PathRegexp(`(?i)^/+{service.metrics_path.lstrip('/')}`)"
     return {
         "http": {
@@ -186,7 +186,7 @@ def traefik(service: HostedService) -> dict[str, Any]:
 
 
 def host_files(service: HostedService) -> dict[str, str]:
-    """All of them, by file name."""
+    """All files, by name."""
     return {
         f"{service.name}.service": unit(service),
         "nginx.conf": nginx(service),

@@ -1,4 +1,4 @@
-"""docs/metrics.md, from the rows of the catalog."""
+"""Generates docs/metrics.md from the rows of the catalog."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _BLOCKS: Mapping[str, tuple[str, ...]] = {
     "context": ("size",),
     "database": ("query", "observe_engine"),
 }
-"""What records a group, imported as the group itself: `from otel_obs.catalog import llm`."""
+"""The functions of a group that are called through its module: `from otel_obs.catalog import llm`."""
 
 _KINDS = {
     Kind.COUNTER: "counter",
@@ -114,7 +114,7 @@ def _first_line(documented: object) -> str:
 
 
 def _row(row: Declaration) -> Iterator[str]:
-    """A heading and a list of what is not the default."""
+    """A heading, and a list of the properties that are not the default."""
     named = _CLASSIC.apply(row)
     yield (
         f"### `{named.family}{{{','.join(named.labels)}}}`\n\n"
@@ -139,7 +139,7 @@ def _row(row: Declaration) -> Iterator[str]:
 
 
 def _renamed(values: Mapping[str, Mapping[str, str]]) -> str:
-    """What the conventions call the values of attributes."""
+    """The values of attributes that the conventions rename."""
     pairs = (pair for each in values.values() for pair in each.items())
     text = ", ".join(f"`{new}` for `{old}`" for old, new in pairs)
     return f"; {text}" if text else ""

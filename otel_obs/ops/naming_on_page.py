@@ -1,4 +1,4 @@
-"""What a service's own page says of the names that its settings gave: namespace, profile, labels, bounds."""
+"""Infer a service's naming from its own page: namespace, profile, labels and bounds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from otel_obs.reading.lines import read_number
 from otel_obs.reading.page import ScrapedFamily, ScrapedPage
 
 ANCHORS = ("http_requests_total", "http_server_request_duration_seconds")
-"""Families that tell the namespace before them, one of each profile."""
+"""A family of each profile whose prefix on a page is the namespace."""
 OWN = "otel_obs_"
-"""Begins families that every page of ours has; without them a prefix is somebody else's name."""
+"""The prefix of families that every otel_obs page has; on a page without them, no namespace is inferred."""
 
 _ADDED = re.compile(r"le|quantile|otel_scope_\w+")
 _VALUES: Mapping[str, re.Pattern[str]] = {
@@ -25,7 +25,7 @@ _VALUES: Mapping[str, re.Pattern[str]] = {
     "status_code": re.compile(r"\d{3}|[1-5]xx"),
     "endpoint": re.compile(r"/.*|__\w+__|$"),
 }
-"""What the values of a label of requests look like, where several were given another name."""
+"""The form of a label's values, to tell labels apart where several were renamed."""
 
 
 class Recognised(NamedTuple):
@@ -40,7 +40,7 @@ def recognise(page: ScrapedPage, naming: Naming | None = None) -> Recognised:
 
     Args:
         page: The page.
-        naming: What is known of it; only its labels and bounds are completed then.
+        naming: The naming, if it is known; then only its labels and bounds are completed.
     """
     namings = [naming] if naming is not None else list(_possible(page))
     found = [Recognised(each, frozenset(_shown(page, each))) for each in namings]
@@ -49,7 +49,7 @@ def recognise(page: ScrapedPage, naming: Naming | None = None) -> Recognised:
 
 
 def service_name_on(page: ScrapedPage) -> str:
-    """What the page says of its service's name, in `target_info`; "" where it does not."""
+    """The service name in `target_info`; "" where the page has none, or several."""
     family = page.families.get("target_info")
     names = {sample.labels.get("service_name", "") for sample in family.samples} if family else set()
     return names.pop() if len(names) == 1 else ""
@@ -77,7 +77,7 @@ def _shown(page: ScrapedPage, naming: Naming) -> Iterator[str]:
 
 
 def _completed(page: ScrapedPage, found: Recognised) -> Naming:
-    """The naming with the labels and bounds that the page has, where the naming says nothing of them."""
+    """The naming, completed by labels and bounds of the page that it does not set."""
     naming = found.naming
     labels, buckets = dict(naming.labels), dict(naming.buckets)
     for row in _rows():
@@ -92,7 +92,7 @@ def _completed(page: ScrapedPage, found: Recognised) -> Naming:
 
 
 def _renamed(row: Declaration, family: ScrapedFamily, naming: Naming) -> Iterator[tuple[str, str]]:
-    """Labels that are not called as declared, by their declared names; nothing where it cannot be known."""
+    """Renamed labels, by their declared names; none where the match is ambiguous."""
     values: dict[str, set[str]] = {}
     for sample in family.samples:
         for label, value in sample.labels.items():

@@ -22,10 +22,10 @@ class Window(NamedTuple):
     """One pair of windows of an alert on the burn rate.
 
     Attributes:
-        long: Over which the budget must have burnt.
-        short: Over which it must still burn, so that the alert ends soon after the fault.
-        factor: How many times faster than the objective allows.
-        budget_percent: The part of 30 days' budget that is gone when it fires.
+        long: The window over which the budget must have burnt.
+        short: The window over which it must still burn, so that the alert ends soon after the fault.
+        factor: How many times faster than allowed the budget burns.
+        budget_percent: The part of the budget of 30 days that is used when the alert fires.
     """
 
     long: str
@@ -36,7 +36,7 @@ class Window(NamedTuple):
 
 PAGE = (Window("1h", "5m", Decimal("14.4"), 2), Window("6h", "30m", Decimal(6), 5))
 TICKET = (Window("1d", "2h", Decimal(3), 10), Window("3d", "6h", Decimal(1), 10))
-"""Source: The Site Reliability Workbook, chapter 5, table 5-8, for 30 days; sloth's are the same."""
+"""Source: The Site Reliability Workbook, chapter 5, table 5-8, for 30 days; sloth has the same values."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Objective:
     Attributes:
         kind: `availability` or `latency`.
         percent: The share that has to be good, in percent.
-        bound_s: For latency: who answers within so many seconds is good.
+        bound_s: For latency: a request within this many seconds is good.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Objective:
 
     @property
     def name(self) -> str:
-        """Its value of the label `slo`."""
+        """The value of its label `slo`."""
         return self.kind if self.bound_s is None else f"latency-{_plain(self.bound_s)}s"
 
     @property
@@ -70,7 +70,7 @@ class Objective:
         return share if self.bound_s is None else f"{share} within {_plain(self.bound_s)} s"
 
     def limit(self, window: Window) -> str:
-        """The share of bad requests at which a window's alert fires, without the noise of floats."""
+        """The share of bad requests at which a window's alert fires, as an exact decimal."""
         return _plain(window.factor * self.budget)
 
 
@@ -78,7 +78,7 @@ def parse_objective(text: str) -> Objective:
     """Read `availability=99.9` or `latency=95%<500ms`.
 
     Raises:
-        OperationsError: It is neither, or it leaves no budget.
+        OperationsError: The text is neither, or leaves no budget.
     """
     kind, _, value = text.replace(" ", "").partition("=")
     if kind == "availability":
@@ -92,10 +92,10 @@ def parse_objective(text: str) -> Objective:
 
 
 def check_objective(objective: Objective, service: MonitoredService) -> None:
-    """Refuse what the service's metrics cannot tell.
+    """Refuse an objective that the service's metrics cannot measure.
 
     Raises:
-        OperationsError: It has no requests, or its histogram has no such bound.
+        OperationsError: The service lacks the family, or its histogram lacks the bound.
     """
     needed = REQUESTS if objective.bound_s is None else DURATION
     if needed not in service.families:
@@ -138,5 +138,5 @@ def _number(text: str, value: str) -> Decimal:
 
 
 def _plain(number: Decimal) -> str:
-    """A decimal as one writes it: no exponent, no zeros at its end."""
+    """A decimal without an exponent and without trailing zeros."""
     return f"{number.normalize():f}"

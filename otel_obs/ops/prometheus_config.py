@@ -12,7 +12,7 @@ from otel_obs.errors import OperationsError
 
 PLACES = ("local", "docker", "kubernetes", "agent")
 FEATURES = "exemplar-storage,native-histograms"
-"""Prometheus 3.8 and later needs no flag for native histograms, and says so; before, it is needed."""
+"""Before 3.8, Prometheus needs the flag for native histograms; later versions log that it does nothing."""
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
@@ -22,7 +22,7 @@ def seconds(duration: str) -> float:
     """The seconds of a duration of Prometheus with one unit, such as `15s`.
 
     Raises:
-        OperationsError: It is none.
+        OperationsError: The text is not such a duration.
     """
     found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", duration)
     if not found or not int(found[1]):
@@ -34,18 +34,18 @@ def seconds(duration: str) -> float:
 
 @dataclass(frozen=True)
 class ScrapeJob:
-    """One job: what is asked, how often, and what is added to it.
+    """One scrape job: its targets, its times, and its labels.
 
     Attributes:
         job: The label `job`.
-        targets: `host:port` each.
-        interval: "" for that of the whole configuration.
-        timeout: At most the interval; "" for that of the whole configuration.
-        labels: Added to every series of the targets.
-        path: Where the metrics are.
+        targets: The targets, `host:port` each.
+        interval: The time between scrapes; "" for the global one.
+        timeout: The timeout, at most the interval; "" for the global one.
+        labels: Labels that are added to every series of the targets.
+        path: The path of the metrics.
         scheme: `http` or `https`.
-        token_file: A file that holds the bearer token, where the service wants one.
-        drops: Families that are not kept, as a regular expression.
+        token_file: A file with the bearer token, if the service needs one.
+        drops: A regular expression of families that are dropped.
     """
 
     job: str
@@ -60,17 +60,17 @@ class ScrapeJob:
 
     @classmethod
     def of_address(cls, job: str, address: str, token_file: str = "") -> ScrapeJob:
-        """A job that asks one address, such as `https://shop.example.org/internal/metrics`."""
+        """A job that scrapes one address, such as `https://shop.example.org/internal/metrics`."""
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return cls(job, (target,), path=parts.path or "/metrics", token_file=token_file, scheme=parts.scheme)
 
     def __post_init__(self) -> None:
-        """Refuse what Prometheus would refuse at its start, or never reach.
+        """Refuse a job that Prometheus would refuse at its start, or a target that it could never reach.
 
         Raises:
-            OperationsError: A target is no address, or the time-out is longer than the interval.
+            OperationsError: A target is not `host:port`, or the timeout is longer than the interval.
         """
         for target in self.targets:
             found = _ADDRESS.fullmatch(target)
@@ -105,7 +105,7 @@ class ScrapeJob:
 
 @dataclass(frozen=True)
 class RemoteWrite:
-    """A store that everything is sent to."""
+    """A remote store that all samples are sent to."""
 
     url: str
     username: str = ""
@@ -137,17 +137,17 @@ def prometheus_config(
     """A whole configuration.
 
     Args:
-        jobs: What is scraped at fixed addresses.
-        interval: Between two scrapes, and between two evaluations of rules.
-        timeout: How long a target may take; cut to the interval.
-        external: Labels of everything that leaves this Prometheus.
-        alertmanager: Its address.
-        remote_write: Where samples are sent besides.
-        is_agent: An agent scrapes and sends; it has neither rules nor alerts.
+        jobs: Jobs with fixed targets.
+        interval: The time between two scrapes, and between two evaluations of rules.
+        timeout: The timeout of a scrape; cut to the interval.
+        external: Labels that are added to everything this Prometheus sends elsewhere.
+        alertmanager: The address of Alertmanager.
+        remote_write: Stores that samples are also sent to.
+        is_agent: Whether it only scrapes and sends, without rules and alerts.
         discovered: Further scrape configurations, such as those of `kubernetes_jobs`.
 
     Raises:
-        OperationsError: An interval is no duration, or an agent has nowhere to send to.
+        OperationsError: An interval is not a duration, or an agent has no remote store.
     """
     if is_agent and not remote_write:
         raise OperationsError("an agent", "has nowhere to send to", "give --remote-write URL")
@@ -171,7 +171,7 @@ def prometheus_config(
 
 
 def kubernetes_jobs(job: str) -> list[dict[str, Any]]:
-    """Scrape the pods that ask for it by the annotations `prometheus.io/scrape`, `port` and `path`.
+    """Scrape the pods that have the annotations `prometheus.io/scrape`, `port` and `path`.
 
     Args:
         job: The value of the label `app.kubernetes.io/name` of the pods; it becomes their `job`.
@@ -188,7 +188,7 @@ def kubernetes_jobs(job: str) -> list[dict[str, Any]]:
                     "action": "keep",
                 },
                 {"source_labels": [f"{annotation}_scrape"], "regex": "true", "action": "keep"},
-                # A pod that has ended answers no more, and is no fault.
+                # A pod that has ended does not answer any more; that is not a failure.
                 {
                     "source_labels": ["__meta_kubernetes_pod_phase"],
                     "regex": "Succeeded|Failed",
@@ -216,14 +216,14 @@ def kubernetes_jobs(job: str) -> list[dict[str, Any]]:
 def prometheus_flags(
     data: str, *, config: str, address: str = "127.0.0.1:9090", retention: str = "15d", size: str = "10GB"
 ) -> list[str]:
-    """The flags of a server: where its data are, and for how long and how much.
+    """The command-line flags of a server.
 
     Args:
-        data: The directory of the data.
-        config: The file of the configuration.
-        address: Where it listens.
+        data: The directory of its data.
+        config: The file of its configuration.
+        address: The address that it listens on.
         retention: How long samples are kept: 7 to 15 days in development, 30 to 90 in production.
-        size: How much they may take; whichever comes first.
+        size: The most space they may take; the limit that is reached first applies.
     """
     return [
         f"--config.file={config}",

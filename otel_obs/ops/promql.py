@@ -1,7 +1,7 @@
-"""PromQL of the catalog's own names, said in the names that a service exposes.
+"""Translate PromQL from the catalog's names to the names that a service exposes.
 
 Rules and panels are written once, with the families and labels that `docs/metrics.md` lists. `Dialect.say`
-writes them under a service's naming: another profile, a namespace, renamed families and labels.
+translates them to a service's naming: another profile, a namespace, renamed families and labels.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _rows() -> Mapping[str, Declaration]:
 
 
 def row_of(name: str) -> tuple[Declaration | None, str]:
-    """The catalog's row that a sample belongs to, and the sample's suffix; None where it is not ours."""
+    """The catalog's row that a sample belongs to, and the sample's suffix; None for other metrics."""
     rows = _rows()
     if name in rows:
         return rows[name], ""
@@ -62,7 +62,7 @@ def row_of(name: str) -> tuple[Declaration | None, str]:
 
 
 def names_in(expression: str) -> Iterator[str]:
-    """The names of the selectors of an expression, as it writes them."""
+    """The metric names of the selectors in an expression, as they are written."""
     tokens = _TOKEN.findall(expression)
     for index, token in enumerate(tokens):
         if _is_selector(tokens, index):
@@ -70,7 +70,7 @@ def names_in(expression: str) -> Iterator[str]:
 
 
 def families_in(expression: str) -> set[str]:
-    """The families of an expression: the catalog's by their classic name, others as they stand."""
+    """The families of an expression: the catalog's by their classic names, others as they are written."""
     return {row.family if (row := row_of(name)[0]) else name for name in names_in(expression)}
 
 
@@ -86,7 +86,7 @@ def _next(tokens: list[str], index: int) -> str:
 
 
 def _is_in_list(tokens: list[str], index: int) -> bool:
-    """Whether a token stands in the braces of a selector or in the list of a grouping."""
+    """Whether a token is inside the braces of a selector or the label list of a grouping."""
     for position in range(index - 1, -1, -1):
         token = tokens[position]
         if token in ("}", ")"):
@@ -101,18 +101,18 @@ def _is_in_list(tokens: list[str], index: int) -> bool:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one service says what the catalog says.
+    """Translates expressions for one service.
 
     Attributes:
-        naming: What the service's settings make of the catalog's names.
-        matchers: Put into every selector, such as `job="shop"`; not where the selector has that label itself.
+        naming: The naming by the service's settings.
+        matchers: Added to every selector, such as `job="shop"`, unless the selector has that label already.
     """
 
     naming: Naming = field(default_factory=Naming)
     matchers: tuple[str, ...] = ()
 
     def say(self, expression: str) -> str:
-        """Write an expression of classic names in the names of the service.
+        """Translate an expression with classic names to the names of the service.
 
         Raises:
             UnsayableError: The naming leaves out a label that the expression needs.
@@ -150,7 +150,7 @@ class Dialect:
         return True
 
     def legend(self, text: str, expression: str) -> str:
-        """A legend such as `{{endpoint}}` with the service's names of the labels of *expression*."""
+        """Translate the labels of *expression* in a legend such as `{{endpoint}}`."""
         labels = self._labels(expression)
         return re.sub(
             r"\{\{\s*\.?(\w+)\s*\}\}", lambda found: f"{{{{{labels.get(found[1], found[1])}}}}}", text
@@ -161,7 +161,7 @@ class Dialect:
         return self._labels(expression).get(key, key)
 
     def bounds(self, family: str) -> tuple[float, ...]:
-        """The upper bounds of a histogram of the catalog, as the service's settings have them."""
+        """The upper bounds of a histogram of the catalog under the service's settings."""
         return self.naming.apply(_rows()[family]).bounds
 
     def _labels(self, expression: str) -> dict[str, str]:
@@ -202,7 +202,7 @@ class Dialect:
 
 
 def _outcome(family: str, operator: str, value: str) -> str:
-    """OpenTelemetry has no status: what failed has an `error.type`, what succeeded has none."""
+    """The matcher for a status under the semconv profile: only failures have an `error.type`."""
     if value not in ("success", "error") or operator not in ("=", "!="):
         raise UnsayableError(family, f"status{operator}{value}")
     has_failed = (value == "error") is (operator == "=")

@@ -1,6 +1,6 @@
 """Recording rules: rate, errors, duration and saturation of a service, and its objectives' burn rates.
 
-Their names are the same under every naming, so that several services fit one dashboard.
+Their names do not depend on the naming, so that one dashboard fits several services.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _quantile(share: str, by: str) -> str:
 RED: tuple[tuple[str, str], ...] = (
     ("job:http_requests:rate5m", _REQUESTS),
     ("job_endpoint:http_requests:rate5m", "sum by (job, endpoint) (rate(http_requests_total[5m]))"),
-    # Without an error yet there is no series of errors: the share is 0 then, and not unknown.
+    # Before the first error there is no series of errors: `or 0 * …` makes the share 0 then.
     ("job:http_requests_failed:ratio_rate5m", f"({_ERRORS} or 0 * {_REQUESTS}) / {_REQUESTS}"),
     ("job:http_request_duration_seconds:p50_rate5m", _quantile("0.5", "job")),
     ("job:http_request_duration_seconds:p95_rate5m", _quantile("0.95", "job")),
@@ -61,7 +61,7 @@ def recording_rules(service: MonitoredService, objectives: Sequence[Objective]) 
 
 
 def _objective_rules(objective: Objective, dialect: Dialect) -> Iterator[dict[str, Any]]:
-    """Failed requests and all requests for each window, and the budget that is left of 30 days."""
+    """The share of bad requests for each window, and the remaining budget of 30 days."""
     labels = {"slo": objective.name}
     windows = dict.fromkeys(each for pair in (*PAGE, *TICKET) for each in (pair.short, pair.long))
     for window in windows:
@@ -106,7 +106,7 @@ def all_requests(objective: Objective, window: str, function: str = "rate") -> s
 
 
 def bad_requests(objective: Objective, window: str, function: str = "rate") -> str:
-    """Those of them that failed, or took too long; 0 where none has so far."""
+    """The requests that failed or took too long; 0 before the first one."""
     every = all_requests(objective, window, function)
     if objective.bound_s is None:
         failed = f'sum by (job) ({function}(http_requests_total{{status_code=~"5.."}}[{window}]))'

@@ -1,4 +1,4 @@
-"""What a service has: the families of the catalog that its scrape shows, or that its team names."""
+"""The families that a service has: those that its page shows, or those of named groups."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ OPTIONAL: Mapping[str, str] = {
     "db_connections": "`database.observe_engine`",
     "errors_total": "`record_error`, or a request that was not handled",
 }
-"""Families that a service has only where it does something more than its group asks for."""
+"""Families that a group has only under a condition, with that condition."""
 
 DEFAULT_JOB = "service"
-"""What a service is called that has no name."""
+"""The name of a service that has none."""
 
 BASIC = ("http", "runtime", "process", "workers")
 """The groups that every service has."""
 
 COLLECTOR = "collector"
-"""Stands for the families of an OpenTelemetry Collector that has the service's metrics on its way."""
+"""The group of an OpenTelemetry Collector's own families, for a service whose metrics pass through one."""
 
 
 _MISREAD = re.compile(r"""["'`\\{}<>$]""")
@@ -52,12 +52,12 @@ def _catalog() -> Iterable[tuple[str, Declaration]]:
 
 @dataclass(frozen=True)
 class MonitoredService:
-    """A service as those who watch it know it.
+    """A service and the metrics that it exposes.
 
     Attributes:
-        job: Its name as Prometheus' `job`.
-        families: Those of the catalog that it has, by their classic names.
-        naming: What it calls them.
+        job: Its name, the label `job` in Prometheus.
+        families: The families of the catalog that it has, by their classic names.
+        naming: The naming of these.
         has_collector: Whether its metrics go through an OpenTelemetry Collector.
     """
 
@@ -67,7 +67,7 @@ class MonitoredService:
     has_collector: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a name that PromQL or a template would take for something else; a page may give any.
+        """Refuse a name that could break out of PromQL or a template: the name may come from a page.
 
         Raises:
             OperationsError: The name has such characters.
@@ -81,10 +81,10 @@ class MonitoredService:
 
     @classmethod
     def of_groups(cls, job: str, wanted: Iterable[str], naming: Naming | None = None) -> MonitoredService:
-        """A service with these groups; families that a group has only sometimes are named one by one.
+        """A service with these groups; families of `OPTIONAL` have to be named one by one.
 
         Raises:
-            OperationsError: There is no such group and no such family.
+            OperationsError: A name is neither a group nor a family.
         """
         names = set(wanted) | set(BASIC)
         known = {family for _, row in _catalog() for family in (row.family,)}
@@ -101,16 +101,16 @@ class MonitoredService:
     def of_page(
         cls, job: str, page: str, naming: Naming | None = None, where: str = "it"
     ) -> MonitoredService:
-        """A service whose `/metrics` is *page*; with one family of a group it has what the group always has.
+        """A service whose `/metrics` is *page*. One family of a group stands for all of its regular families.
 
         Args:
-            job: Its name; "" for what its page says of it.
+            job: Its name; "" for the one on its page.
             page: Its metrics, as text.
-            naming: What is known of what it calls them; the page tells the rest.
-            where: What the error calls the page.
+            naming: Its naming, if it is known; the rest is inferred from the page.
+            where: The name of the page in errors.
 
         Raises:
-            OperationsError: No HTTP family of the catalog is there under that naming.
+            OperationsError: The page has no HTTP family of the catalog under that naming.
         """
         scraped = read_scraped(page.encode())
         chosen, seen = recognise(scraped, naming)
@@ -128,11 +128,11 @@ class MonitoredService:
 
     @property
     def groups(self) -> list[str]:
-        """The groups that it has a family of, in the catalog's order."""
+        """The groups of its families, in the catalog's order."""
         return list(dict.fromkeys(group for group, row in _catalog() if row.family in self.families))
 
     def has(self, expressions: str | Collection[str]) -> bool:
-        """Whether it has every family of the catalog, and every label, that expressions need."""
+        """Whether it has every catalog family and every label that the expressions use."""
         texts = [expressions] if isinstance(expressions, str) else expressions
         return all(self._has(text) for text in texts)
 
@@ -159,7 +159,7 @@ def read_page(url: str, fetching: Fetching | None = None) -> str:
     """The text of a service's `/metrics`.
 
     Raises:
-        UnreadableError: It is no address, nobody answers, or the answer is no page.
+        UnreadableError: *url* is not an address, there is no answer, or its status is not 200.
     """
     where = address(url)
     answer = (fetching or Fetching({})).fetch(where)
@@ -169,10 +169,10 @@ def read_page(url: str, fetching: Fetching | None = None) -> str:
 
 
 def named_by(option: str, value: str, known: Sequence[str]) -> None:
-    """Refuse a value that is none of those that exist.
+    """Refuse a value of an option that is not in *known*.
 
     Raises:
-        OperationsError: It is none of them.
+        OperationsError: The value is not known.
     """
     if value not in known:
         near = difflib.get_close_matches(value, known, 1)

@@ -1,4 +1,4 @@
-"""YAML as a person would write it: keys in order, texts of several lines as blocks."""
+"""YAML in a readable style: keys in order, texts of several lines as blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ YamlMapping = dict[str, Any]
 
 
 def yaml_text(*documents: Any) -> str:
-    """The text of one or several documents, with a note on where they come from.
+    """The text of one or several documents, with a note that they are generated.
 
     Raises:
         MissingPackageError: PyYAML is not installed.

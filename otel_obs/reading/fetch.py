@@ -79,7 +79,7 @@ class Fetching:
             accept: The Accept header.
 
         Raises:
-            UnreadableError: There is no answer, or no complete one. An answer with an error status is returned.
+            UnreadableError: There is no complete answer. An answer with an error status is returned.
         """
         if not is_address(source):
             return _read_file(source)

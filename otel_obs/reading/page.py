@@ -16,8 +16,8 @@ MAX_FLAWS = 1_000
 class ScrapedSeries(NamedTuple):
     """A sample's name and labels.
 
-    `labels` are in the order of the page. They are shared between samples and must not be changed. `pairs` are
-    the same, sorted by name, to compare and to look up.
+    `labels` are in the order of the page. They are shared between samples and must not be changed. `pairs`
+    are the same, sorted by name, to compare and to look up.
     """
 
     name: str

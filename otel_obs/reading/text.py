@@ -50,7 +50,7 @@ class PageReader:
         self._known: dict[str, ScrapedSeries] = {}
 
     def read(self, body: bytes, page_format: PageFormat | None = None) -> ScrapedPage:
-        """Parse one page; its format is guessed where it is not given. No content raises: errors become flaws."""
+        """Parse one page; its format is guessed where it is not given. Errors become flaws; none raises."""
         flaws = []
         try:
             text = body.decode()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
-# The modules that call perf_counter. They are imported before the clock is replaced: a later import would
-# bind the real one.
+# Modules that measure durations with perf_counter. They are imported before the clock is replaced: a later
+# import would bind the real clock.
 _TIMING = (
     "catalog.asgi",
     "catalog.database",

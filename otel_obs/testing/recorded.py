@@ -56,7 +56,7 @@ class MetricsRecorded:
             expected: Lines of the text format, in any order; blanks around them are ignored.
 
         Raises:
-            AssertionError: The page has a flaw, or lines are missing; the message lists the same metrics' lines.
+            AssertionError: The page has a flaw, or lacks lines; the message has those of the same metrics.
         """
         for accept in (None, _OPENMETRICS):
             flaws = read_page(get_metrics(accept)[0]).flaws

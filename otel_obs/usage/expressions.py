@@ -116,7 +116,7 @@ def _needs_label(matcher: Any) -> bool:
         return not matcher.value
     if "$" in matcher.value:
         return bool(matcher.op == promql.MatchOp.Re)
-    # The PromQL parser accepted the pattern; one that Python's `re` cannot compile is assumed to need the label.
+    # The PromQL parser accepted the pattern; one that Python's `re` refuses is assumed to need the label.
     try:
         matches_nothing = re.fullmatch(matcher.value, "") is not None
     except re.error:

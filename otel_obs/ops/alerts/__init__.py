@@ -1,1 +1,1 @@
-"""Alerts, as tables: one row a rule, in the catalog's own names."""
+"""Tables of alerts: one row for each rule, in the catalog's names."""

@@ -1,4 +1,4 @@
-"""A row of the tables of alerts, and the rule that it becomes for one service."""
+"""A row of the tables of alerts, and its conversion to a rule for one service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VALUES: Mapping[str, str] = {
     "count": '{{ $value | printf "%.0f" }}',
     "rate": "{{ $value | humanize }}",
 }
-"""How the value of an alert is shown, by its unit: never a bare `$value`."""
+"""The template that formats the value of an alert, by its unit: never a bare `$value`."""
 
 _MODEL_STATE: Mapping[str, str] = {
     "en": "{{ if eq $value 2.0 }}in error{{ else }}not loaded, or nobody can tell{{ end }}",
@@ -28,10 +28,10 @@ _MODEL_STATE: Mapping[str, str] = {
 
 
 class Wording(NamedTuple):
-    """What a person is told.
+    """The texts of an alert in one language.
 
     Attributes:
-        summary: One line that is the same for every instance of the alert: nothing is filled in.
+        summary: One line without placeholders, the same for every instance of the alert.
         description: With `<value>`, `<limit>`, `<for>` and labels of the expression, such as `<instance>`.
     """
 
@@ -44,16 +44,16 @@ class Alert:
     """One alert, in the catalog's names.
 
     Attributes:
-        name: What pages are routed by; `docs/runbooks/` has a page of that name.
-        group: The rule group, and the file, that it is in.
-        severity: `critical` wakes somebody, `warning` waits for the morning, `none` is for machines.
+        name: The alert's name; `docs/runbooks/` has a page of that name.
+        group: The name of its rule group and file.
+        severity: `critical` pages the person on call, `warning` can wait, `none` is for machines.
         expr: PromQL; `<limit>` stands for `limit`.
         pending: How long it has to be true, as Prometheus writes durations; "" for at once.
-        wording: By language.
+        wording: Texts by language.
         limit: The threshold, in `unit`.
-        unit: That of the value: `share`, `percent`, `seconds`, `count`, `rate` or `state`.
-        lasting: How long it goes on when it is true no longer, so that it does not flap.
-        dashboard: The dashboard that shows it.
+        unit: The unit of the value: `share`, `percent`, `seconds`, `count`, `rate` or `state`.
+        lasting: How long it keeps firing after the condition has ended, so that it does not flap.
+        dashboard: The slug of the dashboard that shows it.
         labels: More labels of the alert; `<job>` is the service.
     """
 
@@ -71,7 +71,7 @@ class Alert:
 
 
 class Links(NamedTuple):
-    """Where the links of alerts lead.
+    """The addresses in the links of alerts.
 
     Attributes:
         runbooks: The address under which `docs/runbooks/` is served.
@@ -83,7 +83,7 @@ class Links(NamedTuple):
 
 
 def rule_of(alert: Alert, dialect: Dialect, job: str, language: str, links: Links) -> dict[str, Any]:
-    """A rule of Prometheus, as its file has it.
+    """The alerting rule for Prometheus.
 
     Args:
         alert: The row.

@@ -1,4 +1,4 @@
-"""Alerts on requests: what users of the service notice first."""
+"""Alerts on requests: errors and latency, which users notice first."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from otel_obs.ops.alerts.alert import Alert, Wording
 from otel_obs.ops.objectives import PAGE, TICKET, Objective, Window
 
 MIN_FAILURES = 10
-"""With less failed requests in the long window nobody is called: one of two at night is no fault of a budget."""
+"""An alert needs this many failed requests in the long window: one of two at night is no reason to page."""
 
 _LEFT = (
     '{{ with printf `job:slo_budget_left:ratio30d{job="%s",slo="%s"}` $labels.job $labels.slo | query }}'
@@ -19,10 +19,10 @@ _HOURS_KO = {"1h": "1시간", "6h": "6시간", "1d": "1일", "3d": "3일"}
 
 
 def burn_alerts(objective: Objective) -> Iterator[Alert]:
-    """One alert a window, so that its text can say which window it speaks of.
+    """One alert for each window, so that its text can name the window.
 
-    A loose objective allows no rate above some factors: at 90 %, 14.4 times the budget are 144 % of all
-    requests. Such an alert could never fire, and is left out.
+    With a loose objective some alerts could never fire, and are left out: at 90 %, 14.4 times the budget is
+    144 % of all requests.
     """
     for name, severity, windows in (
         ("SLOBudgetBurnFast", "critical", PAGE),

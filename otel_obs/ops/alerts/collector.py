@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otel_obs.ops.alerts.alert import Alert, Wording
 
-# The collector is a job of its own, so the service's is not put into these selectors.
+# The collector is scraped as a job of its own: a `job` matcher here keeps the service's from being added.
 ALERTS = (
     Alert(
         "CollectorDroppingData",
@@ -29,7 +29,7 @@ sum by (job, instance, exporter) (rate(otelcol_exporter_enqueue_failed_metric_po
         },
         limit=0,
         unit="rate",
-        # Without it, the rules of two services would write the same series.
+        # Without this label, the rules of two services would write the same `ALERTS` series.
         labels={"service": "<job>"},
         lasting="5m",
     ),

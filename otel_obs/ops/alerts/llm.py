@@ -1,4 +1,4 @@
-"""Alerts on language models that are called, and on the keys they are called with."""
+"""Alerts on calls of language models, and on the API keys of these calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ sum by (job, provider) (rate(llm_calls_total{status="error"}[5m]))
         lasting="5m",
         dashboard="llm",
     ),
-    # A key that has never worked has no series of successes.
+    # A key that has never worked has no series of successes: `or 0 * …` stands in for it.
     Alert(
         "APIKeyFailing",
         "llm_alerts",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_obs.ops.alerts.alert import Alert, Wording
 
 ALERTS = (
-    # Who cannot be asked has no loaded model: a dead target must not end this alert.
+    # A target that is down counts as one without a loaded model, so that its failure does not end the alert.
     Alert(
         "ModelNotLoaded",
         "model_alerts",

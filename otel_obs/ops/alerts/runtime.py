@@ -1,4 +1,4 @@
-"""Alerts on the service as something that runs: targets, workers, memory, the event loop, its own metrics."""
+"""Alerts on the running service: targets, workers, memory, the event loop, and the metrics themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ ALERTS = (
         },
         dashboard="overview",
     ),
-    # Whose target is down has TargetDown; this is for a job that nobody scrapes, or whose page is another's.
+    # TargetDown covers a target that is down; this is for a job that is not scraped, or whose target is
+    # another program.
     Alert(
         "MetricsAbsent",
         "service_alerts",
@@ -111,7 +112,7 @@ sum by (job, instance) (increase(otel_obs_workers_started_total[15m]))
         lasting="10m",
         dashboard="runtime",
     ),
-    # `__name__` goes when an alert is made: without a label of its own, two metrics would be one alert.
+    # Prometheus drops `__name__` from alerts: without a label `metric`, two metrics would be the same alert.
     Alert(
         "CardinalityOverflow",
         "service_alerts",
@@ -172,7 +173,7 @@ count by (job, metric) (
                 "이 알림을 데드맨 스위치로 보내십시오. 신호가 끊기면 그쪽에서 알립니다.",
             ),
         },
-        # Without one, the rules of two services would write the same series.
+        # Without this label, the rules of two services would write the same `ALERTS` series.
         labels={"job": "<job>"},
     ),
 )

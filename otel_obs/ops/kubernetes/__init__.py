@@ -1,1 +1,1 @@
-"""Objects of Kubernetes for a service and what watches it, and the kustomizations that put them together."""
+"""Kubernetes objects for a service and its monitoring, and the kustomizations that combine them."""

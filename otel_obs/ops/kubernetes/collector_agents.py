@@ -1,4 +1,4 @@
-"""The collector on Kubernetes: an agent on each node, and gateways that alone know the stores."""
+"""The collector on Kubernetes: an agent on each node, and gateways, which alone know the stores."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ COLLECTOR_USER = 10001
 
 
 def agent_config(job: str, interval: str) -> Manifest:
-    """The agent: it scrapes the pods of its node, takes OTLP from them, and hands all to a gateway."""
+    """The agent: it scrapes the pods of its node, receives OTLP from them, and sends all to a gateway."""
     (scrape,) = kubernetes_jobs(job)
     (discovery,) = scrape["kubernetes_sd_configs"]
-    # Each agent asks for the pods of its own node alone, so that each pod is scraped once.
+    # Each agent discovers only the pods of its own node, so that each pod is scraped once.
     discovery["selectors"] = [{"role": "pod", "field": "spec.nodeName=${env:NODE_NAME}"}]
     scrape |= {"scrape_interval": interval, "scrape_protocols": SCRAPE_PROTOCOLS}
     scrape["relabel_configs"] = _escaped(scrape["relabel_configs"])
     gateway = otlp_exporter(f"http://{GATEWAY}:{HTTP_PORT}", is_kept_on_disk=True)
-    # One after the other on one connection: samples of a series arrive in their order.
+    # One consumer sends batches one after the other, so that samples of a series arrive in order.
     gateway["sending_queue"]["num_consumers"] = 1
     return collector_config(
         {
@@ -49,7 +49,7 @@ def agent_config(job: str, interval: str) -> Manifest:
         {"prometheus": {"config": {"scrape_configs": [scrape]}}, **otlp_receiver()},
         {"otlp_http/gateway": gateway},
         {
-            # With a scrape that fails they would not be there, and `up` would have other labels.
+            # A failed scrape lacks these attributes: with them, `up` would change its labels.
             "resource/scraped": {
                 "attributes": [
                     {"key": key, "action": "delete"} for key in ("service_name", "service_instance_id")
@@ -61,7 +61,7 @@ def agent_config(job: str, interval: str) -> Manifest:
 
 
 def gateway_config() -> Manifest:
-    """A gateway: it takes OTLP from agents and writes to the stores of the Secret `collector-stores`."""
+    """A gateway: it receives OTLP from agents and writes to the stores in the Secret `collector-stores`."""
     return collector_config(
         {
             "metrics": {"receivers": ["otlp"], "exporters": ["prometheus_remote_write"]},
@@ -88,7 +88,7 @@ def gateway_config() -> Manifest:
 
 
 def _escaped(value: Any) -> Any:
-    """A single `$` begins a variable in the collector's configuration."""
+    """Double every `$`: a single one starts a variable in the collector's configuration."""
     if isinstance(value, str):
         return value.replace("$", "$$")
     if isinstance(value, Mapping):
@@ -97,13 +97,13 @@ def _escaped(value: Any) -> Any:
 
 
 def agent_objects(job: str, interval: str) -> dict[str, list[Manifest]]:
-    """The DaemonSet and what it needs, by file."""
+    """The DaemonSet, its configuration and its permissions, by file."""
     pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
     subject = {"kind": "ServiceAccount", "name": AGENT, "namespace": "default"}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": AGENT}
     spec = {
         "serviceAccountName": AGENT,
-        # What waits outlives the pod; the directory of the node belongs to root.
+        # The queue outlives the pod in a directory of the node, which belongs to root.
         "securityContext": {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [_container(AGENT, host_ports=True)],
         "volumes": [
@@ -145,7 +145,7 @@ def agent_objects(job: str, interval: str) -> dict[str, list[Manifest]]:
 
 
 def gateway_objects() -> dict[str, list[Manifest]]:
-    """Two gateways behind a Service, by file; what waits in one outlives its restart."""
+    """Two gateways behind a Service, by file; the queue of each survives its restart."""
     spec = {
         "automountServiceAccountToken": False,
         "securityContext": {

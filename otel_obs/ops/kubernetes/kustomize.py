@@ -1,4 +1,4 @@
-"""The files of kustomize: a base, and an overlay for each way in which its metrics are fetched."""
+"""The kustomize files: a base, and an overlay for each way to collect the metrics."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def kubernetes_objects(
         workload: The service.
         groups: Its recording rules and alerts.
         dashboards: Its dashboards, by file name.
-        interval: Between two scrapes.
-        timeout: Of a scrape.
-        release: The Helm release of kube-prometheus-stack, whose name its Prometheus selects by.
+        interval: The time between two scrapes.
+        timeout: The timeout of a scrape.
+        release: The Helm release of kube-prometheus-stack; its Prometheus selects objects by this name.
     """
     name = workload.name
     watched = {"prometheusrule.yaml": [prometheus_rule(name, groups)]}
@@ -82,7 +82,7 @@ def _directory(
     release: str = "",
     patch: Manifest | None = None,
 ) -> dict[str, str]:
-    """One directory of kustomize with its files."""
+    """One kustomize directory with its files."""
     kustomization: Manifest = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -110,7 +110,7 @@ def _patch(workload: Workload, template: Manifest) -> Manifest:
 
 
 def _asking(workload: Workload) -> Manifest:
-    """The annotations by which a pod asks to be scraped."""
+    """The pod annotations that request a scrape."""
     pairs = {"scrape": "true", "port": str(workload.port), "path": "/metrics"}
     return {"annotations": {f"prometheus.io/{key}": value for key, value in pairs.items()}}
 
@@ -120,7 +120,7 @@ def _annotations(workload: Workload) -> Manifest:
 
 
 def _sending(workload: Workload) -> Manifest:
-    """Spans and logs go to the agent of the node; metrics are scraped by it."""
+    """A patch: the service sends spans and logs to the agent of its node, which also scrapes its metrics."""
     env = [{"name": f"OTEL_{signal}_EXPORTER", "value": "otlp"} for signal in ("TRACES", "LOGS")]
     container = {"name": "app", "env": env}
     return _patch(workload, {"metadata": _asking(workload), "spec": {"containers": [container]}})

@@ -1,4 +1,4 @@
-"""What the Prometheus operator and Grafana's sidecar read: monitors, rules, dashboards."""
+"""Objects for the Prometheus operator and Grafana's sidecar: monitors, rules, dashboards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otel_obs.ops.kubernetes.workload import NAME_LABEL, PORT_NAME, Manifest, na
 API = "monitoring.coreos.com/v1"
 SIDECAR_LABEL = {"grafana_dashboard": "1"}
 APPLY_LIMIT, CONFIG_MAP_LIMIT = 256 * 1024, 1024 * 1024
-"""Bytes: what `kubectl apply` keeps of an object in its annotation, and what a ConfigMap may hold."""
+"""The most bytes of an object that `kubectl apply` keeps in its annotation, and of a ConfigMap."""
 
 SCRAPE_PROTOCOLS = ["OpenMetricsText1.0.0", "PrometheusText0.0.4"]
 
@@ -23,7 +23,7 @@ def service_monitor(name: str, interval: str, timeout: str) -> Manifest:
 
 
 def pod_monitor(name: str, interval: str, timeout: str) -> Manifest:
-    """Scrapes every pod of the service, where it has no Service."""
+    """Scrapes every pod of the service directly, without a Service."""
     return _monitor("PodMonitor", "podMetricsEndpoints", name, interval, timeout)
 
 
@@ -33,7 +33,7 @@ def _monitor(kind: str, endpoints: str, name: str, interval: str, timeout: str) 
         "kind": kind,
         "metadata": named_object(name),
         "spec": {
-            # The rules and dashboards speak of this job; otherwise it would be named after this object.
+            # Rules and dashboards select this job; by default it would be named after this object.
             "jobLabel": NAME_LABEL,
             "selector": {"matchLabels": {NAME_LABEL: name}},
             "scrapeProtocols": SCRAPE_PROTOCOLS,
@@ -55,14 +55,14 @@ def prometheus_rule(name: str, groups: list[Any]) -> Manifest:
 
 
 def dashboard_maps(name: str, dashboards: Mapping[str, str]) -> Iterator[tuple[str, Manifest]]:
-    """A ConfigMap for each dashboard, with its name: a team's own keeps that of its file.
+    """A ConfigMap for each dashboard, with its name; an extra dashboard is named after its file.
 
     Args:
-        name: The service's.
+        name: The name of the service.
         dashboards: Texts by file name.
 
     Raises:
-        OperationsError: One is larger than a ConfigMap may be.
+        OperationsError: A dashboard is larger than a ConfigMap may be.
     """
     usual = {board.slug for board in BOARDS}
     for file, text in dashboards.items():

@@ -22,12 +22,12 @@ class Workload:
     """A service as Kubernetes runs it.
 
     Attributes:
-        name: Of its objects; its `job` in Prometheus.
-        image: What is run.
-        port: Where it listens.
+        name: The name of its objects, and its `job` in Prometheus.
+        image: Its image.
+        port: The port that it listens on.
         environment: Its variables.
-        replicas: How many pods.
-        health: The path that tells whether it is well.
+        replicas: The number of pods.
+        health: The path of its health check.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Workload:
         """Refuse a name that Kubernetes would refuse.
 
         Raises:
-            OperationsError: It is no label of DNS.
+            OperationsError: The name is not a DNS label.
         """
         if not _DNS_LABEL.fullmatch(self.name):
             raise OperationsError(
@@ -78,7 +78,7 @@ class Workload:
     def _pod(self) -> Manifest:
         return {
             "automountServiceAccountToken": False,
-            # gunicorn ends its workers within 30 s; before that, the pod is taken out of the Service.
+            # `preStop` waits 5 s until the pod is out of the Service; then gunicorn has 30 s for its workers.
             "terminationGracePeriodSeconds": 40,
             "securityContext": {
                 "runAsNonRoot": True,
@@ -87,7 +87,7 @@ class Workload:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [self._container()],
-            # Shared memory holds the workers' numbers; without this it is 64 MB.
+            # The workers' cells are in /dev/shm, which has only 64 MB by default.
             "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}}],
         }
 
@@ -105,7 +105,7 @@ class Workload:
                     "name": "OTEL_RESOURCE_ATTRIBUTES",
                     "value": "k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(NAMESPACE)",
                 },
-                # An agent on the node, where one is; only an exporter that is switched on sends.
+                # The collector agent of the node, if there is one; without exporters, nothing is sent.
                 {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": f"http://$(NODE_IP):{HTTP_PORT}"},
                 {"name": "OTEL_EXPORTER_OTLP_PROTOCOL", "value": "http/protobuf"},
                 *(
@@ -116,7 +116,7 @@ class Workload:
             ],
             "startupProbe": self._probe(2, 60),
             "readinessProbe": self._probe(5, 3),
-            # Slower than readiness: a pod that is only busy leaves the Service, and is not started anew.
+            # Slower than readiness: a pod that is only busy leaves the Service, but is not restarted.
             "livenessProbe": self._probe(15, 6),
             "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
             "resources": {
@@ -144,8 +144,8 @@ def named_object(name: str, labels: Mapping[str, str] | None = None, of: str = "
     """An object's name and labels.
 
     Args:
-        name: Its own.
-        labels: More of them.
-        of: The service that it belongs to; by default its own name.
+        name: The name of the object.
+        labels: Additional labels.
+        of: The service that it belongs to; by default *name*.
     """
     return {"name": name, "labels": {NAME_LABEL: of or name, **(labels or {})}}

@@ -1,1 +1,1 @@
-"""Panels, as tables: one row a panel, in the catalog's own names."""
+"""Tables of panels: one row for each panel, in the catalog's names."""

@@ -1,4 +1,4 @@
-"""Agents, workflows, what they are given, and the database that they ask."""
+"""Panels on agents, workflows, contexts, and databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors, workers and their runtime, objectives, and the alerts."""
+"""Panels on errors, workers and their runtime, objectives, and alerts."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ ALERTS = Section(
             Caption("Firing now", "Watchdog always fires: where it is missing, alerts do not work."),
             Caption("발생 중인 알림", "Watchdog은 항상 발생합니다. 없으면 알림이 동작하지 않는 것입니다."),
             (
-                # By severity, for the colours.
+                # The value encodes the severity, which chooses the colour.
                 Curve(
                     "max by (alertname) ("
                     '2 * ALERTS{alertstate="firing",severity="critical"}'

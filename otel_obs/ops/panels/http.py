@@ -1,4 +1,4 @@
-"""Requests: rate, errors, duration, and how full the service is."""
+"""Panels on requests: rate, errors, duration, saturation, and websockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Language models and keys, dialogues and the pipeline below them."""
+"""Panels on language models, API keys, dialogues, and retrieval."""
 
 from __future__ import annotations
 

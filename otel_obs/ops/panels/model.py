@@ -1,4 +1,4 @@
-"""A model, its cache, and a detector."""
+"""Panels on a model, its cache, and a detector."""
 
 from __future__ import annotations
 

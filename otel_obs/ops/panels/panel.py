@@ -1,4 +1,4 @@
-"""A row of the tables of panels."""
+"""The row of the tables of panels, and the queries that many panels share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 GREEN, YELLOW, RED, BLUE = "green", "#EAB839", "red", "blue"
 PanelSteps = tuple[tuple[float | None, str], ...]
-"""From which value on a panel has which colour; None is the beginning."""
+"""The value from which on a panel has a colour, with that colour; None is the lowest."""
 
 
 class Caption(NamedTuple):
-    """What a panel is called in one language, and what it shows."""
+    """The title and the description of a panel in one language."""
 
     title: str
     description: str
@@ -36,19 +36,19 @@ class Panel:
     """One panel.
 
     Attributes:
-        slug: What its id is made from; it stays when titles change.
+        slug: The source of its id, which stays the same when titles change.
         kind: `timeseries`, `stat`, `gauge`, `bargauge`, `heatmap` or `alerts`.
-        unit: One of Grafana's.
+        unit: A unit of Grafana.
         en: Its caption.
-        ko: The same in Korean.
-        curves: Its queries; without the families of one of them, that one is left out.
-        steps: What its thresholds mean.
-        width: Of 24; a line of panels is stretched to 24.
-        low: The axis begins there; None where the data say.
-        high: The axis ends there.
-        is_stacked: Whether curves are parts of a whole.
-        values: Words in the place of numbers, with their colours.
-        decimals: None where Grafana chooses.
+        ko: Its caption in Korean.
+        curves: Its queries; one whose families the service lacks is left out.
+        steps: Its thresholds and their colours.
+        width: Its width of 24 columns; a line of panels is stretched to 24.
+        low: The start of the axis; None to fit the data.
+        high: The end of the axis; None to fit the data.
+        is_stacked: Whether the curves are stacked, as parts of a whole.
+        values: Texts that replace values, with their colours.
+        decimals: The number of decimals; None lets Grafana choose.
     """
 
     slug: str
@@ -95,7 +95,7 @@ def quantile(share: str, family: str, *by: str) -> str:
 
 
 def heat(family: str) -> tuple[Curve, ...]:
-    """How many measurements fell into each bucket."""
+    """The query of a heatmap: the increase of each bucket."""
     return (Curve(f"sum by (le) (increase({family}_bucket[$__rate_interval]))", "{{le}}", True),)
 
 

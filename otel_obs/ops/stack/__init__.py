@@ -1,1 +1,1 @@
-"""Prometheus, Alertmanager and what else is there, run on this machine without Docker."""
+"""Runs Prometheus, Alertmanager and further installed parts on this machine, without Docker."""

@@ -1,4 +1,4 @@
-"""Download what is missing from the projects' release pages; what has not the published sum is refused."""
+"""Download programs from the projects' release pages; an archive without the published SHA-256 is refused."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Release(NamedTuple):
 
 
 RELEASES_FETCHED = (Release("prometheus", "3.5.0"), Release("alertmanager", "0.28.1"))
-"""Prometheus' long-term line, and the Alertmanager of its time."""
+"""A long-term support release of Prometheus, and the Alertmanager of the same time."""
 
 
 def this_system(system: str = "", machine: str = "") -> str:
-    """The end of an archive's name for a system, such as `linux-amd64`.
+    """The part of an archive's name for a system, such as `linux-amd64`.
 
     Raises:
-        OperationsError: The projects build nothing for it.
+        OperationsError: The projects have no build for it.
     """
     system, machine = (system or platform.system()).lower(), (machine or platform.machine()).lower()
     if system not in _SYSTEMS or machine not in _MACHINES:
@@ -68,16 +68,16 @@ def fetch_release(
     """Download one program, and put it into the stack's `bin`.
 
     Args:
-        release: Which.
+        release: The release.
         root: The directory of the stack.
-        base: Where releases are, in the place of the projects' own page.
-        say: Told what is done.
+        base: The address of the releases, instead of the projects' own.
+        say: Called with progress messages.
 
     Returns:
-        The program.
+        The path of the program.
 
     Raises:
-        OperationsError: It cannot be had, or is not what its project has published. Nothing is kept then.
+        OperationsError: It cannot be downloaded, or lacks the published checksum. Nothing is kept then.
     """
     name = f"{release.project}-{release.version}.{this_system()}.tar.gz"
     page = f"{base.rstrip('/')}/{release.path}"
@@ -131,7 +131,7 @@ def _download(url: str) -> bytes:
 
 
 def _member(archive: bytes, program: str, where: str) -> bytes:
-    """The one file that is wanted; nothing else of an archive is written anywhere."""
+    """The content of the program in an archive; nothing is extracted to disk by a path of the archive."""
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
             for member in tar:

@@ -1,4 +1,4 @@
-"""What a stack is made of: which program, with which arguments, and how it says that it is ready."""
+"""The parts of a stack: programs, their arguments, and their readiness checks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LOOPBACK = "127.0.0.1"
 
 
 class Placement(NamedTuple):
-    """Where one part of a stack lives.
+    """The directory, port and limits of one part of a stack.
 
     Attributes:
         root: The directory of the whole stack.
-        port: Where the part listens.
-        retention: How long samples are kept.
-        size: How much they may take.
+        port: The port that the part listens on.
+        retention: How long data are kept.
+        size: The most space that samples may take.
     """
 
     root: Path
@@ -32,15 +32,15 @@ class StackPart(NamedTuple):
     """One program of a stack.
 
     Attributes:
-        name: What it is called in files, messages and options.
-        commands: What its program may be called; the first that is found is taken.
-        port: Where it listens unless told otherwise.
-        arguments: Its command line, without the program.
-        ready_path: What answers 200 when it is ready.
-        is_needed: Whether a stack is none without it.
+        name: Its name in files, messages and options.
+        commands: Possible names of its program; the first that is found is used.
+        port: Its default port.
+        arguments: Returns its command line, without the program.
+        ready_path: The path that answers 200 when it is ready.
+        is_needed: Whether the stack cannot start without it.
         data: The directory of its data, below the stack's `data`.
-        reload_path: Where a POST has it read its configuration anew; "" where it has no such thing.
-        config: What of the stack's `config` it needs; without that file it is not started.
+        reload_path: The path where a POST reloads its configuration; "" where it cannot reload.
+        config: The file below the stack's `config` that it needs; without that file it is not started.
         ready_port: The port of `ready_path`, by its name in `MORE_PORTS`; "" for `port`.
     """
 
@@ -82,7 +82,7 @@ def _grafana(at: Placement) -> list[str]:
         "server.http_port": str(at.port),
         "paths.data": str(at.root / "data" / "grafana"),
         "paths.provisioning": str(at.root / "config" / "grafana" / "provisioning"),
-        # On loopback, for one developer: who reaches it may look, and change nothing that is provisioned.
+        # On loopback, for one developer: visitors may view without a login, and change nothing.
         "auth.anonymous.enabled": "true",
         "auth.anonymous.org_role": "Viewer",
         "security.disable_initial_admin_creation": "true",
@@ -144,16 +144,16 @@ MORE_PORTS: Mapping[str, int] = {
     "collector-metrics": 8888,
     "collector-health": 13133,
 }
-"""Where parts listen besides, unless told otherwise."""
+"""Further default ports of parts."""
 
 
 def all_ports(given: Mapping[str, int]) -> dict[str, int]:
-    """Every port of a stack by its name, those that were *given* in the place of the usual ones."""
+    """Every port of a stack by its name; *given* ports replace the defaults."""
     return {part.name: part.port for part in PARTS} | dict(MORE_PORTS) | dict(given)
 
 
 def program_of(part: StackPart, root: Path) -> str:
-    """The program of a part: one that was fetched, else one on the path; "" where there is none."""
+    """The program of a part: a downloaded one, else one on the path; "" where there is none."""
     for command in part.commands:
         fetched = root / "bin" / command
         if fetched.is_file():

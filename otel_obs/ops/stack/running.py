@@ -1,7 +1,6 @@
-"""Start the parts of a stack, see how they are, and end them.
+"""Start the parts of a stack, show their states, and stop them.
 
-A file says which process a part is: its id and when it began. Only both together prove that it is still the
-same process: ids are used again.
+A file holds the pid and the start time of each part's process. Both together identify it: pids are reused.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class PartState(NamedTuple):
-    """How one part is.
+    """The state of one part.
 
     Attributes:
-        name: Which part.
+        name: The name of the part.
         pid: Its process; None where it does not run.
-        port: Where it listens.
-        is_ready: Whether it answers.
-        log: Its log.
+        port: Its port.
+        is_ready: Whether its readiness check answers 200.
+        log: The path of its log.
     """
 
     name: str
@@ -62,19 +61,19 @@ def start_stack(
     say: Callable[[str], None] = lambda text: None,
     renewed: Collection[str] = (),
 ) -> list[PartState]:
-    """Start what does not run yet, and wait until all of it is ready.
+    """Start the parts that do not run yet, and wait until these are ready.
 
     Args:
         root: The directory of the stack; its `config` is there already.
-        ports: By part, and by name of `MORE_PORTS`, where it is not the usual one.
-        retention: How long samples are kept.
-        size: How much they may take.
-        say: Told what is done.
-        renewed: The parts whose configuration is another now: those that run read it anew.
+        ports: Ports that differ from the defaults, by part or by name of `MORE_PORTS`.
+        retention: How long data are kept.
+        size: The most space that samples may take.
+        say: Called with progress messages.
+        renewed: The parts whose configuration has changed; those that run reload it.
 
     Raises:
-        OperationsError: A program is missing, a port is taken, or a part ends or is not ready in time. What
-            was started by this call is ended again.
+        OperationsError: A program is missing, a port is taken, or a part ends or is not ready in time. Parts
+            that this call started are stopped again.
     """
     ports = all_ports(ports)
     chosen = list(_chosen(root))
@@ -115,12 +114,12 @@ def _chosen(root: Path) -> Iterator[tuple[StackPart, str]]:
 
 
 def stack_state(root: Path) -> list[PartState]:
-    """How each part is that was ever started."""
+    """The state of each part that has been started and not been stopped."""
     return list(_states(root))
 
 
 def stop_stack(root: Path, say: Callable[[str], None] = lambda text: None) -> list[str]:
-    """End every part: asked first, killed after 15 seconds. The names of those that ran."""
+    """Stop every part: SIGTERM first, SIGKILL after 15 seconds. Return the names of those that ran."""
     ended = []
     for part in reversed(PARTS):
         if _end(root, part):
@@ -166,7 +165,7 @@ def _read(root: Path, part: StackPart) -> dict[str, float]:
 
 
 def _recorded(root: Path, part: StackPart) -> int | None:
-    """The process of a part, if it is still the one that was started."""
+    """The pid of a part, if that process is still the one that was started."""
     import psutil
 
     record = _read(root, part)
@@ -210,7 +209,7 @@ def _start(root: Path, part: StackPart, program: str, at: Placement, ready_port:
     try:
         began_s = psutil.Process(process.pid).create_time()
     except psutil.Error:
-        began_s = time.time()  # it has ended already: the wait says so
+        began_s = time.time()  # it has ended already; `_wait` reports that
     record = {"pid": process.pid, "began_s": began_s, "port": at.port, "ready_port": ready_port}
     _file(root, part).write_text(json.dumps(record))
 
@@ -220,7 +219,7 @@ def _address(root: Path, part: StackPart) -> str:
 
 
 def _renew(root: Path, part: StackPart) -> str:
-    """Have a part that runs read its configuration again; what came of it."""
+    """Let a running part reload its configuration; return a message about the result."""
     if not part.reload_path:
         return f"{part.name} runs already, and has its old configuration until it is ended and started again"
     request = urllib.request.Request(_address(root, part) + part.reload_path, method="POST")
@@ -256,7 +255,7 @@ def _answers(part: StackPart, port: int) -> bool:
 
 
 def _end(root: Path, part: StackPart) -> bool:
-    """End a part; whether it ran. A file of a process that is gone, or is another's now, is only removed."""
+    """Stop a part; return whether it ran. If its pid is gone or was reused, only the file is removed."""
     pid = _recorded(root, part)
     if pid is not None:
         _signal(pid, signal.SIGTERM)

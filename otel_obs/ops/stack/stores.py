@@ -1,4 +1,4 @@
-"""What the collector and the store of traces of a stack read, where their programs are there."""
+"""Configurations of a stack's collector and stores, where their programs are installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_obs.ops.yaml_text import yaml_text
 
 
 class StackStores:
-    """The stores of a stack: of traces, of logs, and the collector before them.
+    """The stores of traces and logs of a stack, and the collector before them.
 
     Attributes:
         ports: Every port of the stack by its name.
@@ -35,7 +35,7 @@ class StackStores:
             kept = str(self._root.resolve() / "data" / "traces")
             page, http = self.ports["traces"], self.ports["traces-otlp"]
             config = traces_config(kept, LOOPBACK, http, page)
-            # Its own metrics would be where the collector's are.
+            # Jaeger's own metrics would use the same port as the collector's.
             config["service"]["telemetry"] = {"metrics": {"level": "none"}}
             files[TRACES_FILE] = yaml_text(config)
         if self.has_collector:
@@ -49,12 +49,12 @@ class StackStores:
         return [source for source in known if has[source["name"]]]
 
     def jobs(self) -> tuple[ScrapeJob, ...]:
-        """What Prometheus scrapes of them."""
+        """The scrape job of the collector, if there is one."""
         target = f"{LOOPBACK}:{self.ports['collector-metrics']}"
         return (ScrapeJob("collector", (target,)),) if self.has_collector else ()
 
     def hint(self) -> str:
-        """What a service has to be told to send there."""
+        """The variables with which a service sends to the collector, as a message; "" without a collector."""
         if not self.has_collector:
             return ""
         signals = {"TRACES": self._has_traces, "LOGS": self._has_logs}

@@ -38,7 +38,7 @@ class api_key:
     """An API key, by its id, that calls are made with.
 
     Args:
-        key_id: What the team calls the key: a number, a name, the first letters of a hash.
+        key_id: The team's id of the key: a number, a name, the first letters of a hash.
 
     Raises:
         DeclarationError: The id looks like the key itself; the message does not show it.

@@ -74,7 +74,7 @@ def update_cache_metrics(
         current_size: Items in the cache.
         total_hits: Hits since the cache was made.
         total_misses: Misses since the cache was made.
-        memory_bytes: What the cache holds, in bytes.
+        memory_bytes: The size of the cache in bytes.
     """
     global _totals
     with _lock:

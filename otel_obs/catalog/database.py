@@ -81,7 +81,7 @@ def record_query(
         operation: Such as `SELECT`; a statement gives its first word.
         status: `success` or `error`.
         duration: Seconds that it took.
-        error_type: What went wrong, for the semconv profile.
+        error_type: The class of the error, for the semconv profile.
         system: Such as `postgresql`, for the semconv profile.
     """
     operation = operation_of(operation)

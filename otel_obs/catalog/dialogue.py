@@ -29,7 +29,7 @@ class Session(AlsoAsync):
     """A dialogue that has begun. A `with` or `async with` block removes the series of its id at the end.
 
     Attributes:
-        category: What it is about.
+        category: Its topic.
         session_id: Its id, which is a label of `active_evidence_gauge` only; "" where it has none.
     """
 

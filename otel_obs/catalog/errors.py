@@ -1,4 +1,4 @@
-"""What goes wrong, by kind and component."""
+"""Errors, by kind and component."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def track_errors(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function, coroutine function, generator or async generator to count what it raises.
 
-    The exception goes on as it was.
+    The exception itself is raised on, unchanged.
 
     Args:
-        error_type: What the errors are called, or a function that makes it from the arguments of the call;
-            None takes the name of the exception's class.
-        component: The part of the application that they happen in, or a function that makes it.
+        error_type: The label of the errors, or a function that makes it from the arguments of the call; None
+            takes the name of the exception's class.
+        component: The part of the application where they happen, or a function that makes it.
 
     Returns:
         A decorator that keeps the signature.

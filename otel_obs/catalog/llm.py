@@ -106,7 +106,7 @@ llm_cost_usd_total = CounterMetric(
 
 
 class Price(NamedTuple):
-    """What a model costs, in US dollars for a million tokens."""
+    """The price of a model, in US dollars for a million tokens."""
 
     prompt: float
     completion: float
@@ -161,14 +161,14 @@ def record_llm_call(
     """Count a call that has ended.
 
     Args:
-        provider: Who was called.
+        provider: The provider that was called.
         status: `success`, `error`, or `fallback` for a call that stood in for one that failed.
         duration: Seconds that it took.
         prompt_tokens: Tokens that were sent.
         completion_tokens: Tokens that came back.
         model: Which model, for its price and for the semconv profile.
-        operation: What was asked for, for the semconv profile.
-        error_type: What went wrong, for the semconv profile.
+        operation: The operation, such as `chat`, for the semconv profile.
+        error_type: The class of the error, for the semconv profile.
     """
     facts = _facts(provider, model, operation)
     llm_calls_total.add(1, {"provider": provider, "status": status})
@@ -199,10 +199,10 @@ class call(TimedRun):
     ```
 
     Args:
-        provider: Who is called.
+        provider: The provider that is called.
         model: Which model, for its price and for the semconv profile.
         fallback: Whether the call stands in for one that failed.
-        operation: What is asked for, for the semconv profile.
+        operation: The operation, such as `chat`, for the semconv profile.
     """
 
     __slots__ = ("_completion", "_has_first", "_model", "_operation", "_prompt", "_provider")

@@ -114,7 +114,7 @@ def evidence(category: str, count: int, session_id: str = "") -> None:
     """Record how much evidence was found.
 
     Args:
-        category: What it is about.
+        category: The topic that it is about.
         count: Pieces of evidence.
         session_id: The session that now holds them, if there is one.
     """

@@ -137,7 +137,8 @@ def _threads() -> Measurements:
 def _note_collection(phase: str, info: dict[str, int]) -> None:
     """Queue the duration of a garbage collection; `_record_pauses` records it later.
 
-    A collection may start in any code, also within the recording of a metric, so this must take no lock.
+    A collection may start in any code, also within the recording of a metric, so this must take no lock. To
+    append to a deque is atomic.
     """
     global _collection_began
     if phase == "start":

@@ -1,1 +1,1 @@
-"""Whether an endpoint is good: what is wrong with it, why that hurts, and the remedy."""
+"""Checks of an endpoint: what is wrong with it, why that hurts, and the remedy."""

@@ -13,7 +13,7 @@ from otel_obs.reading.text import PageReader
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits above which a check has a finding; the user can set each."""
+    """The limits above which a check has a finding."""
 
     scrape_s: float = 5.0
     page_bytes: int = 10 * 1024 * 1024
@@ -44,7 +44,7 @@ def body_format(fetched: Fetched) -> PageFormat | None:
 
 @dataclass(frozen=True)
 class PageEvidence:
-    """All that was gathered of one endpoint.
+    """The evidence that was gathered from one endpoint.
 
     Attributes:
         text: The answer to a request for text; for a file, the file.

@@ -48,9 +48,9 @@ def check_source(
 
     Args:
         source: As `reading.fetch.address_or_file` makes it.
-        fetching: How it is asked.
+        fetching: The request options.
         limits: The limits above which sizes and numbers are findings.
-        again: How often it is asked again.
+        again: How often an address is asked again.
 
     Raises:
         UnreadableError: A file cannot be read. An address that cannot be reached is a finding.

@@ -76,7 +76,7 @@ def _has_id_segment(path: str) -> bool:
 
 
 def check_series(evidence: PageEvidence) -> Iterator[Finding]:
-    """How many series there are in all, and that the target is described once."""
+    """The total number of series, the number of `target_info` series, and the values of info metrics."""
     families = evidence.text.page.families.values()
     count = sum(len(family.samples) for family in families)
     if count > evidence.limits.series:

@@ -85,7 +85,7 @@ def _falls(values: Sequence[float], noise: float) -> bool:
 
 
 def _comes_back(values: Sequence[float]) -> bool:
-    """Whether, after a fall, the value from before it is reached again."""
+    """Whether a value falls and later reaches its former maximum again."""
     highest = values[0]
     has_fallen = False
     for value in values[1:]:

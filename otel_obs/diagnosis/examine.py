@@ -35,7 +35,7 @@ def examine(command: Sequence[str], environ: Mapping[str, str], directory: Path)
     Args:
         command: The command line, in words.
         environ: The environment that it will have.
-        directory: Where it will run.
+        directory: Its working directory.
 
     Raises:
         UnreadableError: The command runs no program.

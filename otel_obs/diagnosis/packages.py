@@ -1,4 +1,4 @@
-"""What is installed: the distribution, instrumentors and exporters; none of them is imported."""
+"""Installed distributions, instrumentors and exporters; none of them is imported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Instrumentor(NamedTuple):
 def chosen_distribution(environ: Mapping[str, str]) -> tuple[str, str, list[str]]:
     """The distribution that the wrapper loads, the source of that choice, and all installed ones.
 
-    Without OTEL_PYTHON_DISTRO, otel_obs is chosen.
+    Where the user has not set OTEL_PYTHON_DISTRO, `otel_obs.environment_variables` sets it to otel_obs.
     """
     installed = sorted({point.name for point in entry_points(group="opentelemetry_distro")})
     name = environ.get("OTEL_PYTHON_DISTRO", "")

@@ -24,7 +24,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Diagnosis:
-    """All that is known of a command or a process."""
+    """The facts about a command or a process, and its problems."""
 
     sections: dict[str, list[Fact]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

@@ -139,7 +139,7 @@ class PythonModule:
         return (parent, target.id) if self.has_own_lines(parent) else None
 
     def has_own_lines(self, statement: ast.stmt) -> bool:
-        """Whether no other code stands on the lines of a statement."""
+        """Whether the lines of a statement hold no other code."""
         first, last = self.first_line(statement), statement.end_lineno or statement.lineno
         before = self.lines[first - 1][: self._first_column(statement)]
         after = self.lines[last - 1][statement.end_col_offset :].strip()

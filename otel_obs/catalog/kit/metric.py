@@ -54,7 +54,7 @@ def install(provider: Any, naming: Naming) -> None:
 
     Args:
         provider: A `MeterProvider` of `otel_obs.sdk`.
-        naming: What the instruments are called.
+        naming: The names of the instruments and their labels.
 
     Raises:
         SettingError: *naming* gives a metric one label twice.

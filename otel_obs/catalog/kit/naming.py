@@ -51,7 +51,7 @@ class Declaration:
     """One row of the catalog.
 
     Attributes:
-        kind: What is measured.
+        kind: The kind of instrument.
         family: The Prometheus family of the classic profile; counters end in `_total`.
         help: One line, without a full stop.
         unit: UCUM; `{…}` is an annotation that Prometheus does not see.

@@ -32,7 +32,7 @@ class Wording(NamedTuple):
 
     Attributes:
         summary: One line without placeholders, the same for every instance of the alert.
-        description: With `<value>`, `<limit>`, `<for>` and labels of the expression, such as `<instance>`.
+        description: Has the placeholders `<value>`, `<limit>`, `<for>` and labels, such as `<instance>`.
     """
 
     summary: str
@@ -48,7 +48,7 @@ class Alert:
         group: The name of its rule group and file.
         severity: `critical` pages the person on call, `warning` can wait, `none` is for machines.
         expr: PromQL; `<limit>` stands for `limit`.
-        pending: How long it has to be true, as Prometheus writes durations; "" for at once.
+        pending: How long the condition has to hold, as a Prometheus duration; "" to fire at once.
         wording: Texts by language.
         limit: The threshold, in `unit`.
         unit: The unit of the value: `share`, `percent`, `seconds`, `count`, `rate` or `state`.
@@ -90,7 +90,7 @@ def rule_of(alert: Alert, dialect: Dialect, job: str, language: str, links: Link
         dialect: The service's naming, with `job` among its matchers.
         job: The service.
         language: One of `LANGUAGES`.
-        links: Where runbooks and dashboards are.
+        links: The addresses of runbooks and dashboards.
     """
     wording = alert.wording[language]
     own = {key: value.replace("<job>", job) for key, value in (alert.labels or {}).items()}

@@ -22,7 +22,7 @@ class Curve(NamedTuple):
 
     Attributes:
         expr: PromQL.
-        legend: With labels as `{{endpoint}}`.
+        legend: The legend, with labels as `{{endpoint}}`.
         has_exemplars: Whether its exemplars are shown, which lead to traces.
     """
 

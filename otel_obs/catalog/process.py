@@ -136,7 +136,7 @@ def _python() -> Measurements:
 
 
 def _collections(what: str) -> Measurements:
-    """A statistic of the garbage collector in this process, without the parent's part from before the fork."""
+    """A statistic of the garbage collector in this process, without the parent's before the fork."""
     for generation, stats in enumerate(gc.get_stats()):
         before = _collected_by_parent[generation][what] if _collected_by_parent else 0
         yield stats[what] - before, {"generation": str(generation)}

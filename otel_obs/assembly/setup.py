@@ -233,7 +233,8 @@ def _set_up(settings: Settings, wanted: Wanted) -> None:
         # Registered before `build`, so undone after the provider: its last push has these meters' series.
         life.later(deferred.release)
         built = build(settings, *joined, wanted, life.later)
-        Running.pipeline, Running.scrape, Running.server, Running.sending = built
+        pipeline, Running.scrape, Running.server, Running.sending = built
+        Running.pipeline = pipeline  # last: other threads take it as the sign that the rest is there
         deferred.move_to(built.pipeline.provider)
         joined[1].begin(built.pipeline.provider.worker)
         share(joined[1].claim)

@@ -228,7 +228,11 @@ class LogBatches:
         forks.check()
         if self._sender is None:
             self._kept.append(log_record)
-            if self._is_worker() or time.monotonic() - self._first_s > PATIENCE_S:
+            if (
+                self._sender is not None
+            ):  # another thread has begun meanwhile, and may have sent what was kept
+                self._send_kept(self._sender)
+            elif self._is_worker() or time.monotonic() - self._first_s > PATIENCE_S:
                 self.begin()
             return
         self._sender.on_emit(log_record)
@@ -237,18 +241,33 @@ class LogBatches:
         """Start sending, unless this process has forked without measuring; kept records go first."""
         from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
-        with self._beginning:
+        # Whoever holds the lock sends what is kept here, too. This may be a signal handler above the holder, and
+        # must not wait.
+        if not self._beginning.acquire(blocking=False):
+            return
+        try:
             if self._sender is not None or self._is_over or (self._has_forked and not self._is_worker()):
                 return
             sender = BatchLogRecordProcessor(self._exporter)
-            while self._kept:
-                sender.on_emit(self._kept.popleft())
+            self._send_kept(sender)
             self._sender = sender
+            self._send_kept(sender)  # what was kept between the two lines above
+        finally:
+            self._beginning.release()
+
+    def _send_kept(self, sender: Any) -> None:
+        while True:
+            try:
+                record = self._kept.popleft()
+            except IndexError:
+                return
+            sender.on_emit(record)
 
     def end(self, timeout_ms: float) -> None:
         """Send the remaining records within *timeout_ms*, and stop."""
         self._is_over = True
         if self._sender is not None:
+            self._send_kept(self._sender)
             _shut_down(self._sender, timeout_ms)
         elif self._kept:
             self._exporter.export([_readable(record) for record in self._kept], timeout_ms / 1e3)

@@ -87,13 +87,15 @@ class Sending:
         from opentelemetry.metrics import NoOpMeterProvider
 
         self._is_loading = True
-        while self._clients:
-            module, load = self._clients.pop()
-            try:
-                load(meter_provider=NoOpMeterProvider())
-            except Exception as error:
-                _logger.warning("requests that are sent with %s are not traced: %r", module, error)
-        self._is_loading = False
+        try:
+            while self._clients:
+                module, load = self._clients.pop()
+                try:
+                    load(meter_provider=NoOpMeterProvider())
+                except Exception as error:
+                    _logger.warning("requests that are sent with %s are not traced: %r", module, error)
+        finally:  # a signal handler may raise in the middle
+            self._is_loading = False
 
     def trace(self, app: object) -> None:
         """Trace one application, if the instrumentation of its framework can do that."""

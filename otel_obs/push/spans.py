@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from _thread import RLock
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,7 @@ def _batches(exporter: Any) -> Any:
 
         def __init__(self) -> None:
             self._by_process: dict[int, BatchSpanProcessor] = {}
+            self._locks: dict[int, RLock] = {}
             self._is_over = False
 
         def on_end(self, span: Any) -> None:
@@ -115,8 +117,14 @@ def _batches(exporter: Any) -> Any:
             # By process: the processor of the parent has no thread in a child, and may have a held lock.
             found = self._by_process.get(pid)
             if found is None:
-                found = self._by_process.setdefault(pid, BatchSpanProcessor(exporter))
+                found = self._begin(pid)
             found.on_end(span)
+
+        def _begin(self, pid: int) -> BatchSpanProcessor:
+            # A lock for each process: another thread of the parent may have held the parent's at the fork.
+            with self._locks.setdefault(pid, RLock()):
+                found = self._by_process.get(pid)
+                return found or self._by_process.setdefault(pid, BatchSpanProcessor(exporter))
 
         def shutdown(self, timeout_ms: int = 30_000) -> None:
             self._is_over = True

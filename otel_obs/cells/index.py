@@ -1,4 +1,4 @@
-"""An index as its reader knows it: which series there are, and where in which cells."""
+"""A reader's view of an index: the live series of a source, and the offsets of their cells."""
 
 from __future__ import annotations
 
@@ -34,14 +34,17 @@ from otel_obs.cells.validity import MAX_RECORD_BYTES, InvalidError, decode_check
 from otel_obs.host.pace import AT_ONCE, breathe, pieces
 
 _STEP_CELLS = 32 * 1024
-"""So many cells are copied at a time: the copy holds the interpreter's lock."""
+"""Cells that are copied at a time: the copy holds the GIL."""
 
 _STEP_BYTES = 256 * 1024
-"""So much of an index is read at a time: one that is cut or nonsense costs no more than its beginning."""
+"""Bytes of an index that are read at a time, so that a damaged index costs little to reject."""
 
 _FUTURE_S = 60.0
+"""An end that lies further in the future is damage."""
+
 _COPIES = 100
-"""A change of scale takes microseconds; a worker that died in the middle of one never completes it."""
+"""Attempts to copy an exponential histogram whose scale changes, which takes microseconds. The limit is for
+damaged cells, which never come out whole."""
 
 
 class Series:
@@ -55,10 +58,10 @@ class Series:
         self.exemplars: dict[bytes, int] = {}
         self.version = 0
         self.ended: frozenset[bytes] = frozenset()
-        """Those that are left out, since the whole service has ended them."""
+        """The series that are left out because they ended in the whole service."""
 
     def without(self, ended: frozenset[bytes]) -> Series:
-        """The same series but for *ended*."""
+        """These series without *ended*."""
         left = Series()
         left.offsets = {key: offset for key, offset in self.offsets.items() if key not in ended}
         left.created_s = {key: self.created_s[key] for key in left.offsets}
@@ -68,7 +71,7 @@ class Series:
 
 
 class Source(ABC):
-    """An index, read as far as it is committed, and the cells that it tells of."""
+    """An index, read up to its committed length, and the cells of its series."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
@@ -76,19 +79,19 @@ class Source(ABC):
         self.is_retired = header.worker == RETIRED_WORKER
         self.is_dead = False
         self.cells: array[float] = array("d")
-        """A new one after each refresh: whoever has read the one before may keep it."""
+        """Replaced by each refresh, never changed: a snapshot may keep the former array."""
         self.streams: dict[Stream, Series] = {}
         self.limits: dict[Stream, int] = {}
         """How many series each stream may have in the whole service."""
         self.folded: dict[bytes, float] = {}
         self.ends: list[Removal] = []
-        """Whoever looks after ends takes them out of here."""
+        """The ends read so far; `Reading` clears the list when it has taken them over."""
         self.damage = Damage()
         """Why the index was not read to its end."""
         self.flaw = ""
-        """Why something in it was left out, and the rest was not."""
+        """Why single records were left out; the others were read."""
         self._numbered: list[Stream] = []
-        # Two dictionaries, without a tuple a series: the garbage collector would go over every one.
+        # Two dictionaries instead of one of tuples: the garbage collector would visit every tuple.
         self._stream_at: dict[int, int] = {}
         self._key_at: dict[int, bytes] = {}
         self._read_to = 0
@@ -101,7 +104,7 @@ class Source(ABC):
 
     @property
     def index_bytes(self) -> int:
-        """So much of the index was read."""
+        """The bytes of the index that were read."""
         return self._read_to
 
     def _take(self, committed: int, decoded: dict[bytes, Attributes] | None) -> None:
@@ -109,14 +112,15 @@ class Source(ABC):
 
         Args:
             committed: Where the index ends.
-            decoded: The attributes of series that were checked, of this source or another; what is not in
-                there is checked and put there. None where there is no need to check.
+            decoded: Attributes, by their encoding, that were checked, of this source or others. Missing ones
+                are checked and added. None checks nothing.
         """
         window = _STEP_BYTES
         while self._read_to < committed and not self.damage.reason:
             left = committed - self._read_to
             asked = min(window, left)
             index = self._read_index(self._read_to, asked)
+            # A record that is longer than the window is read again with a window of its length.
             end, wanted = self._apply(index, decoded)
             if not end and (wanted > left or len(index) < asked):
                 self._end_early("the index is cut")
@@ -130,11 +134,12 @@ class Source(ABC):
         """Apply the whole records at the beginning of *index*.
 
         Returns:
-            Where they end, and how many bytes the one that is not whole wants.
+            Where they end, and how many bytes the next, incomplete record needs.
         """
         at, number, fresh = 0, 0, []
         while (length := record_bytes(index, at)) is not None:
             end = end_of_record(at, length)
+            # Incomplete: read again with more bytes. A longer one is damage, which `read_record` reports.
             if end > len(index) and length <= MAX_RECORD_BYTES:
                 break
             record = read_record(index, at, length, self.damage)
@@ -167,7 +172,7 @@ class Source(ABC):
             self.folded[record.worker] = record.at_s
 
     def _check(self, fresh: list[int], decoded: dict[bytes, Attributes]) -> None:
-        """Leave out those of the series at *fresh* whose attributes are none."""
+        """Remove the series at *fresh* whose attributes are invalid."""
         for piece in pieces(len(fresh)):
             for offset in fresh[piece]:
                 key = self._key_at.get(offset)
@@ -180,11 +185,11 @@ class Source(ABC):
 
     @abstractmethod
     def _read_index(self, start: int, length: int) -> bytes:
-        """So many bytes of the index, from byte *start* on; fewer where there are no more."""
+        """Up to *length* bytes of the index, from byte *start* on."""
 
     @property
     def _cells_there(self) -> int:
-        """How many cells there can be."""
+        """The number of cells that the file has room for."""
         return self.header.cells_bytes // CELL_BYTES
 
     def _add(self, record: SeriesRecord) -> None:
@@ -235,7 +240,7 @@ class Source(ABC):
         size = SLOT_CELLS * CELL_BYTES
         found = []
         for slot in range(stream.exemplar_slots):
-            with suppress(ValueError):  # no text
+            with suppress(ValueError):  # not UTF-8
                 found.append(unpack(slots[slot * size : (slot + 1) * size], slot))
         return [each for each in found if each is not None and isfinite(each.unix_s)]
 
@@ -247,7 +252,7 @@ class Source(ABC):
         """The cells of an exponential histogram, copied again where a change of scale was under way.
 
         Raises:
-            InvalidError: No worker has written them.
+            InvalidError: No worker can have written them.
         """
         max_size = int(stream.bounds[0])
         cells: Sequence[float] = self.cells[at : at + stream.cells].tolist()
@@ -265,6 +270,7 @@ class Source(ABC):
         if attributes is None:
             return
         series = self.streams[self._numbered[self._stream_at.pop(offset)]]
+        # The same attributes may have a newer series at another offset, which stays.
         if series.offsets.get(attributes) == offset:
             del series.offsets[attributes], series.created_s[attributes]
             series.exemplars.pop(attributes, None)

@@ -6,6 +6,8 @@
 4096   index: records, 8-aligned      record first, then the commit word, then the first add
 N      cells: float64, 8-aligned      written through a cast memoryview only
 ```
+
+Readers take no lock. The commit word covers complete records only, and each record has a checksum.
 """
 
 from __future__ import annotations
@@ -60,22 +62,25 @@ COMMIT_AT = 256
 CELL_BYTES = 8
 
 RETIRED_WORKER = bytes(16)
-"""In place of a worker's id: the retired store."""
+"""The worker id in the header of the retired store, which belongs to no worker."""
 
 MAX_INDEX_BYTES = 96 << 20
 MAX_CELLS_BYTES = 160 << 20
-"""The most that a file may reserve: what is larger is no worker's, and would take a reader's memory."""
+"""The largest regions of a file, in bytes. No worker makes larger ones; a reader could run out of memory."""
 
 SERIES_LIMIT = 2000
-"""The most series of a stream where nobody says another number. Source: OpenTelemetry metrics SDK."""
+"""The default limit of series in one stream. Source: OpenTelemetry metrics SDK."""
 
 MOVED = 0x6576_6F4D
-"""In place of a commit word: the worker goes on in another file, which has taken this one's name."""
+"""Stored as the commit word when the worker has moved to another file. No index has it: the length that it
+would stand for is above `MAX_INDEX_BYTES`."""
 
 _HEADER = struct.Struct("<8sIIQd16sQQ")
 _CRC = struct.Struct("<I")
 _RECORD = struct.Struct("<II")
 _SERIES = struct.Struct("<BIQd")
+# The commit word is 40 bits of length and 24 of checksum. One 64-bit store changes both, so that a reader
+# never combines the length of one change with the checksum of another.
 _LENGTH_BITS = 40
 _LENGTH_MASK = (1 << _LENGTH_BITS) - 1
 
@@ -100,7 +105,7 @@ class Header(NamedTuple):
 
 
 class SeriesRecord(NamedTuple):
-    """One series: which stream, where its cells are, since when, and its attributes as canonical JSON."""
+    """One series: its stream's number, its first cell, its start in Unix seconds, its attributes as JSON."""
 
     stream: int
     offset: int
@@ -119,7 +124,7 @@ class StreamRecord(NamedTuple):
 
 
 class RemovedRecord(NamedTuple):
-    """The series at this offset is gone."""
+    """The series at this offset was removed; a later series may reuse its cells."""
 
     offset: int
 
@@ -143,7 +148,7 @@ class EndedRecord(NamedTuple):
 
 
 class FoldedRecord(NamedTuple):
-    """In a retired store: this worker's numbers are in here, since that time."""
+    """In a retired store: the numbers of `worker` were folded in at `at_s`, on the monotonic clock."""
 
     worker: bytes
     at_s: float
@@ -154,7 +159,7 @@ FileRecord = SeriesRecord | StreamRecord | RemovedRecord | ExemplarsRecord | End
 
 @dataclass(slots=True)
 class Damage:
-    """What `read_records` found behind the valid prefix, if anything."""
+    """Why an index could not be read to its end; `reason` is empty if it could."""
 
     reason: str = ""
 
@@ -175,7 +180,7 @@ def pack_header(header: Header) -> bytes:
 
 
 def unpack_header(data: bytes) -> Header | None:
-    """Decode a header; None where it is short, damaged, of another version, or no worker's."""
+    """Decode a header; None where it is short, damaged, of another version, or has sizes no worker writes."""
     if len(data) < _HEADER.size + _CRC.size:
         return None
     fixed = data[: _HEADER.size]
@@ -204,7 +209,7 @@ def pack_record(record: FileRecord) -> bytes:
     """Encode one index record, padded to 8 bytes.
 
     Raises:
-        ValueError: It is larger than any reader takes.
+        ValueError: It is larger than `MAX_RECORD_BYTES`, which readers reject.
     """
     form = _FORMS[type(record)]
     payload = form.tag + form.pack(record)
@@ -233,7 +238,7 @@ _MISMATCH = "a record does not match its checksum"
 
 
 def record_bytes(index: bytes, at: int) -> int | None:
-    """How long the record at *at* says that it is; None where not even that is there."""
+    """The payload length that the record at *at* states, in bytes; None where its frame is cut."""
     if at + _RECORD.size > len(index):
         return None
     return int(_RECORD.unpack_from(index, at)[0])
@@ -246,7 +251,7 @@ def end_of_record(at: int, length: int) -> int:
 
 
 def read_record(index: bytes, at: int, length: int, damage: Damage) -> FileRecord | None:
-    """Decode the record of *length* bytes at *at*; None, and why in *damage*, where it is none."""
+    """Decode the record of *length* bytes at *at*; None, with the reason in *damage*, if it is damaged."""
     start = at + _RECORD.size
     payload = index[start : start + length]
     if not 0 < length <= MAX_RECORD_BYTES or zlib.crc32(payload) != _RECORD.unpack_from(index, at)[1]:
@@ -288,7 +293,7 @@ def _unpack_end(body: bytes) -> EndedRecord:
 
 
 class _Form(NamedTuple):
-    """How one kind of record lies in a file, behind the byte that tells the kind."""
+    """How the payload of one kind of record is encoded: a tag byte, then what `pack` makes."""
 
     tag: bytes
     pack: Callable[[Any], bytes]

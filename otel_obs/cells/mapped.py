@@ -1,4 +1,4 @@
-"""Stores in a mapped file or, with the same code, in a process's own memory, as large as can be."""
+"""Creates stores: mapped from a file or in the process's own memory, as large as address space allows."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ def heap_store(started_s: float, worker: bytes) -> Store:
 
 def _own_memory(header: Header) -> mmap.mmap:
     size = header.cells_at + header.cells_bytes
+    # Private: a forked child that writes here before it has started over must not change its parent's cells.
     if hasattr(mmap, "MAP_PRIVATE"):
         return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return mmap.mmap(-1, size)
 
 
 def _largest(make: Callable[[Header], Store], started_s: float, worker: bytes, factor: int = 1) -> Store:
-    """A store as large as may be: address space may be limited, and a small store is better than none."""
+    """The largest possible store: address space may be limited, and a small store is better than none."""
     index_bytes, cells_bytes = INDEX_BYTES * factor, CELLS_BYTES * factor
     while True:
         header = Header(os.getpid(), started_s, worker, index_bytes, cells_bytes)
@@ -43,6 +44,7 @@ def _largest(make: Callable[[Header], Store], started_s: float, worker: bytes, f
             return make(header)
         except (OSError, MemoryError, ValueError) as error:
             raise_interruption(error)
+            # Only want of memory calls for a smaller store; MemoryError and ValueError have no errno.
             if getattr(error, "errno", errno.ENOMEM) != errno.ENOMEM:
                 raise
             if index_bytes <= _LEAST_INDEX_BYTES:
@@ -61,15 +63,15 @@ def file_store(
     """A store in the new, empty file that *descriptor* is open on; the store owns the descriptor.
 
     The whole reservation is sparse and mapped once; `posix_fallocate` backs each part before it is
-    touched, so that a full file system is an error at hand and not a SIGBUS.
+    touched, so that a full file system raises an error there instead of a SIGBUS at a later write.
 
     Args:
         descriptor: Open for reading and writing.
         started_s: Unix seconds.
-        worker: Whose store it is.
-        index_bytes: The size of the index; by default it is chosen, and so is that of the cells.
+        worker: The id of the worker that owns the store.
+        index_bytes: The size of the index; 0 chooses the sizes of the index and the cells.
         cells_bytes: The size of the cells.
-        factor: How many times as large as usual it is to be, where sizes are chosen.
+        factor: Multiplies the default sizes, where sizes are chosen.
 
     Raises:
         OSError: The file cannot be sized or mapped.

@@ -1,4 +1,4 @@
-"""One process's cells and their index, in mapped memory: `mapped` makes it."""
+"""One process's cells and their index in mapped memory. `otel_obs.cells.mapped` creates stores."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ from otel_obs.cells.removals import Removal, newest
 from otel_obs.host.signals import raise_interruption
 
 QUARANTINE_S = 60.0
+"""How long removed cells rest before reuse: a thread may hold the offset and not have added to it yet."""
+
 _STEP_BYTES = 64 << 10
 _LONG = 0.25
 _ENDS = 0.125
-"""Shares of an index: from where on it is long, and how much of it ends of another store may take."""
+"""Fractions of an index: above `_LONG` it counts as long; ends of another store may take up to `_ENDS`."""
 
 Reserve = Callable[[int, int], None]
 """Back `length` bytes at `start` with real storage; raises OSError where there is no room."""
@@ -57,6 +59,7 @@ class _Region:
         if end <= self._ready:
             return
         if end > self._size:
+            # Without a cause: `retire` tells a region that is too small from a full file system by that.
             raise StoreFullError("the reservation is used up")
         ready = min(-(-end // _STEP_BYTES) * _STEP_BYTES, self._size)
         try:
@@ -70,10 +73,12 @@ class _Region:
 class Store:
     """Append-only series over float64 cells. Not locked: `Worker` serialises every change of the index.
 
-    `cells` is the one thing that recording touches: `cells[offset] += value` is a single aligned store.
+    Recording touches only `cells`: `cells[offset] += value` is a single aligned store. CPython switches
+    threads and runs signal handlers only at calls and backward jumps, so that with the GIL none comes
+    between the read and the store.
 
     Raises:
-        StoreFullError: From the constructor and from whatever takes room, where there is none.
+        StoreFullError: From the constructor and from methods that take room, where there is none.
     """
 
     def __init__(
@@ -102,13 +107,14 @@ class Store:
         self._bytes = view[header.cells_at : header.cells_at + header.cells_bytes]
         self.cells = view[header.cells_at : header.cells_at + header.cells_bytes].cast("d")
         self._commit = view[COMMIT_AT : COMMIT_AT + 8].cast("Q")
+        # The commit word first: a file with a valid header has a valid commit word.
         self._commit[0] = pack_commit(0)
         packed = pack_header(header)
         memory[: len(packed)] = packed
 
     @property
     def used_cells(self) -> int:
-        """The cells up to the last one that was ever given out."""
+        """The number of cells up to the last one that was ever allocated."""
         return self._next_cell
 
     @property
@@ -117,7 +123,7 @@ class Store:
         return self._index_end
 
     def read_index(self, start: int, length: int) -> bytes:
-        """So many bytes of the committed index, from byte *start* on; fewer where there are no more."""
+        """Up to *length* bytes of the committed index, from byte *start* on."""
         return self._memory[HEADER_BYTES + start : HEADER_BYTES + min(start + length, self._index_end)]
 
     def read_bytes(self, at: int, cells: int) -> bytes:
@@ -138,8 +144,8 @@ class Store:
             stream: The stream that the series belongs to; declared here if it is new.
             attributes: Canonical JSON of its attributes.
             created_s: Unix seconds.
-            initial: What the cells hold at first, where that is not what the kind of stream says; there may
-                be more of them than the kind has.
+            initial: Initial cells in place of those of the stream's kind. There may be more than the kind
+                has: a retired series also holds the rounding rest of its sum.
             limit: How many series the stream may have in the whole service.
 
         Returns:
@@ -147,6 +153,7 @@ class Store:
         """
         number = self._number(stream, limit)
         offset = self._allocate(max(stream.cells, len(initial)))
+        # Cells before the record: a reader that knows the series must find its initial cells.
         for position, value in enumerate(initial or stream.initial_cells):
             self.cells[offset + position] = value
         self._append(SeriesRecord(number, offset, created_s, attributes))
@@ -163,19 +170,20 @@ class Store:
         return number
 
     def restart_series(self, stream: Stream, offset: int, attributes: bytes, created_s: float) -> None:
-        """Have the series at *offset* begin anew, with its initial cells, at Unix time *created_s*."""
+        """Reset the series at *offset* to its initial cells, with *created_s* (Unix seconds) as its start."""
         for position, value in enumerate(stream.initial_cells):
             self.cells[offset + position] = value
         self._append(SeriesRecord(self.streams[stream], offset, created_s, attributes))
 
     def add_exemplars(self, stream: Stream, offset: int) -> int:
-        """Give the series at *offset* room for exemplars.
+        """Allocate exemplar slots for the series at *offset*.
 
         Returns:
             The cell at which the first slot begins.
         """
         cells = stream.exemplar_slots * SLOT_CELLS
         at = self._allocate(cells)
+        # Reused cells may hold exemplars of another series; a slot of zeros is empty.
         for position in range(cells):
             self.cells[at + position] = 0.0
         self._append(ExemplarsRecord(offset, at))
@@ -188,7 +196,7 @@ class Store:
         self._bytes[start : start + len(packed)] = packed
 
     def remove_series(self, stream: Stream, offset: int) -> None:
-        """Take a series out of the index. Its cells rest for a while: a thread may hold the offset."""
+        """Remove a series from the index. Its cells are reused after `QUARANTINE_S` at the earliest."""
         self._append(RemovedRecord(offset))
         self._release(offset, stream.cells)
         exemplars = self._exemplars.pop(offset, None)
@@ -199,11 +207,11 @@ class Store:
         self._released.setdefault(cells, deque()).append((self._clock() + QUARANTINE_S, offset))
 
     def note_ended(self, end: Removal) -> None:
-        """Have the series that *end* speaks of be gone in every worker, as far as they were set by then."""
+        """Record that the series of *end* ended in every worker; what is set after `end.at_s` stays."""
         self._append(EndedRecord(self._number(end.stream), end.at_s, end.attributes))
 
     def note_newest(self, ends: Iterable[Removal]) -> None:
-        """Take over *ends* of another store, without filling the index, or wearing it out, with them."""
+        """Copy the newest *ends* of another store. They take a bounded part of the index, and are no wear."""
         size, removals = self.header.index_bytes, self._removals
         room = min(self._index_end + size * _ENDS, size * (1 - _ENDS))
         for end in newest(ends):
@@ -217,14 +225,14 @@ class Store:
         self._append(FoldedRecord(worker, at_s))
 
     def copy_to(self, other: Store, series: Iterable[tuple[Stream, bytes, int, float]]) -> dict[int, int]:
-        """Give *other* the same series, with what they hold now.
+        """Copy *series* with their present values to *other*.
 
         Args:
             other: A store without series.
             series: Of each its stream, canonical attributes, offset, and start in Unix seconds.
 
         Returns:
-            The offset there, by the offset here.
+            The offset in *other*, by the offset in this store.
         """
         moved = {}
         for stream, attributes, offset, created_s in series:
@@ -243,12 +251,12 @@ class Store:
 
     @property
     def is_worn(self) -> bool:
-        """Whether the index is long, and much of it tells of series that were removed."""
+        """Whether the index is long and more than a quarter of its records are removals."""
         is_long = self._index_end > self.header.index_bytes * _LONG
         return is_long and 4 * self._removals > self._records
 
     def abandon(self) -> None:
-        """Tell readers who have this store open that its worker has moved to another of the same name."""
+        """Tell readers that have this file open that its worker has moved to another store."""
         self._commit[0] = MOVED
 
     def own(self, *descriptors: int) -> None:
@@ -256,12 +264,13 @@ class Store:
         self._descriptors.extend(descriptors)
 
     def discard(self) -> None:
-        """Close what the store owns. A child may: a lock is given up only with its last copy."""
+        """Close the store's descriptors. A child may: a lock ends with the last copy of its descriptor."""
         while self._descriptors:
             os.close(self._descriptors.pop())
 
     def _allocate(self, cells: int) -> int:
         released = self._released.get(cells)
+        # The oldest release is first.
         if released and released[0][0] <= self._clock():
             return released.popleft()[1]
         offset = self._next_cell
@@ -276,8 +285,8 @@ class Store:
         self._index.ensure(at + len(packed))
         word, streams = pack_commit(end), self._streams_written + isinstance(record, StreamRecord)
         self._memory[at : at + len(packed)] = packed
-        # The commit comes after the record and before the first add: a reader never sees half a record.
-        # No call from here on: an exception that a signal handler raises must not come in between.
+        # Commit after the whole record and before the caller's first add: a reader never sees half a record.
+        # No call until the counters are set: a signal handler's exception must not part them from the commit.
         self._commit[0] = word
         self._index_end = end
         self._streams_written = streams

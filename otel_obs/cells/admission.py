@@ -1,7 +1,7 @@
 """Which series a worker may still begin: the limit of a stream holds for a service, and its whole life.
 
-What the dead have left counts too. A worker that began series beyond the limit would see them become one with
-the others when it ends: who adds up increases would count them twice. So they are not begun.
+Series in the retired store count too. Series that a worker began beyond the limit would be folded into the
+overflow series when it ends, and `increase()` would count them twice. So the worker does not begin them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WORTH = 0.5
 
 
 class Admission:
-    """What the retired stores have of streams that come near their limits, as a worker remembers it."""
+    """The series that the retired stores hold of streams near their limits."""
 
     def __init__(self) -> None:
         self._taken: dict[Stream, frozenset[bytes]] = {}
@@ -59,6 +59,7 @@ class Admission:
         begun = self._begun.get(stream)
         if begun is None:
             begun = sum(each not in taken for each in own)
+        # One series of the limit is the overflow series.
         is_admitted = len(taken) + begun < limit - 1
         self._begun[stream] = begun + is_admitted
         return is_admitted

@@ -1,4 +1,4 @@
-"""What tells series apart: attributes in canonical order and form, and their encoding."""
+"""Attributes in canonical order and form, which identify a series, and their encoding."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ AttributeValue = (
     | tuple[tuple[str, "AttributeValue"], ...]
 )
 Attributes = tuple[tuple[str, AttributeValue], ...]
-"""Sorted by key and frozen: what tells series apart."""
+"""The identity of a series: sorted by key, and immutable."""
 
 AttributeMapping = Mapping[str, Any]
-"""As callers give them."""
+"""Attributes as callers pass them."""
 
 _DEEPEST = 16
-"""What is nested deeper is a text: whoever decodes it may have little stack left."""
+"""Values that are nested deeper become text: a decoder may have little stack left."""
 
 
 LONGEST = 2048
-"""So many characters of a key or a value are kept: what Prometheus' remote stores take of a label."""
+"""Characters of a key or a value that are kept: the limit of Prometheus' remote stores for a label."""
 
 _CUT = "\u2026"
 
@@ -65,6 +65,7 @@ def _short_form(value: Any) -> Any:
     if isinstance(value, str):
         return _short(value)
     if isinstance(value, bytes):
+        # Shown in base64, which takes four characters for three bytes.
         return value if len(value) <= LONGEST * 3 // 4 else value[: LONGEST * 3 // 4]
     if isinstance(value, (tuple, list, Mapping)):
         text = json.dumps(tagged(frozen(value)), ensure_ascii=False)
@@ -94,7 +95,7 @@ def encode_attributes(attributes: Attributes) -> bytes:
 
 
 def decode_attributes(data: bytes) -> Attributes:
-    """The inverse of `encode_attributes`. A key is one object in all series, which are many."""
+    """The inverse of `encode_attributes`. Keys are interned, since many series share them."""
     return tuple([(intern(str(key)), _untagged(value)) for key, value in json.loads(data)])
 
 
@@ -128,7 +129,7 @@ def frozen(value: Any, depth: int = 1) -> AttributeValue:
 
 
 def tagged(value: Any) -> Any:
-    """*value* as JSON has it: bytes, which JSON has not, in base64 and marked."""
+    """*value* in JSON's types: bytes, which JSON lacks, become base64 in a mapping that marks them."""
     if isinstance(value, bytes):
         return {"b": b64encode(value).decode()}
     if isinstance(value, tuple):
@@ -145,4 +146,4 @@ def _untagged(value: Any) -> AttributeValue:
 
 
 OVERFLOW = encode_attributes((("otel.metric.overflow", True),))
-"""The series of what is more than a stream may have. Source: OpenTelemetry metrics SDK specification."""
+"""The series for measurements beyond a stream's limit. Source: OpenTelemetry metrics SDK specification."""

@@ -1,8 +1,8 @@
 """Exemplars in cells: the latest one of each bucket, readable by every worker.
 
-A slot is one measurement: a checksum, the value, the time, and its labels as text. It is written by
-whoever holds the worker's lock; a reader that comes in the middle sees a wrong checksum and leaves
-the exemplar out of this one scrape.
+A slot is one measurement: a checksum, the value, the time, and its labels as text. It is written under the
+worker's lock; a reader that comes in the middle of a write sees a wrong checksum, and leaves the exemplar
+out of that scrape.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def pack_span(value: float, unix_s: float, trace_id: int, span_id: int) -> bytes
 
 def _sealed(value: float, unix_s: float, text: bytes) -> bytes:
     body = _BODY.pack(value, unix_s, len(text), text)
+    # 0 marks an empty slot, as new cells are.
     return _CHECKSUM.pack(zlib.crc32(body) or 1) + body
 
 
@@ -76,7 +77,7 @@ def _unescape(text: str) -> str:
 
 
 def labels_of(exemplar: Exemplar) -> dict[str, str]:
-    """What `pack` was given."""
+    """The labels as they were given to `pack`."""
     labels = {name: str(value) for name, value in exemplar.attributes}
     if exemplar.trace_id:
         labels["trace_id"] = exemplar.trace_id

@@ -1,10 +1,10 @@
 """Base-2 exponential histograms in cells: recorded in place, decoded, merged and encoded again.
 
 A side's bucket of index `i` lies at cell `i % max_size` of that side, so a window of buckets moves
-without copying. Only a change of scale rewrites buckets, and it does so in another bank: whoever is killed
-in the middle of one leaves the bank whole that counts. Which one that is says the near number. The far one
-is raised before the other bank is touched; readers copy from near to far, and so find out if a bank was
-used again meanwhile.
+without copying. Only a change of scale rewrites buckets, and it writes them to the other of two banks: a
+worker that is killed in the middle leaves the current bank whole. The near number, in the first cell, tells
+the current bank: even or odd. The far number is raised before the other bank is written. Readers copy from
+the near to the far number; if the far one is ahead by more than 1, the bank was reused during the copy.
 
 ```
 0 number   1 zero count   2 sum   … bank of even numbers … bank of odd numbers … number, minimum, maximum
@@ -56,7 +56,7 @@ def _far(max_size: int) -> int:
 
 
 def _bank(number: float, max_size: int) -> int:
-    """Where the bank begins that counts."""
+    """The cell at which the current bank begins."""
     return _BANKS + int(number) % 2 * _bank_cells(max_size)
 
 
@@ -96,7 +96,7 @@ def record(cells: Any, at: int, max_size: int, value: float) -> None:
         low, high = _window(cells, bank + side, index)
     first, last = float(low), float(high)
     bucket = bank + buckets + index % max_size
-    # No call between these: what a signal handler raises comes before all or after all.
+    # No call between these stores: a signal handler's exception comes before all of them or after all.
     cells[bank + side] = first
     cells[bank + side + 1] = last
     cells[bucket] += 1.0
@@ -119,7 +119,8 @@ def change_for(low: int, high: int, max_size: int) -> int:
 
 def _rescale(cells: Any, at: int, max_size: int, change: int) -> None:
     value = downscale(decode(cells[at : at + cells_of(max_size)].tolist(), max_size), change)
-    # By the near number: the change before may not have come to its end.
+    # Counted from the near number: an exception may have ended an earlier change after it raised the far one.
+    # The order of the stores is: far number, bank, near number.
     number = cells[at] + 1.0
     cells[at + _far(max_size)] = number
     bank = at + _bank(number, max_size)
@@ -129,12 +130,12 @@ def _rescale(cells: Any, at: int, max_size: int, change: int) -> None:
 
 
 def is_whole(cells: Sequence[float], max_size: int) -> bool:
-    """Whether nobody wrote to the bank that counts while a series' cells were copied."""
+    """Whether the current bank was not reused while a series' cells were copied."""
     return cells[_far(max_size)] - cells[0] <= 1.0
 
 
 def is_sound(cells: Sequence[float], max_size: int) -> bool:
-    """Whether a worker can have written these cells: what decodes them relies on it."""
+    """Whether a worker can have written these cells; `decode` relies on it."""
     if len(cells) < cells_of(max_size) or not is_count(cells[0]) or not is_count(cells[ZERO_COUNT]):
         return False
     bank = _bank(cells[0], max_size)
@@ -150,7 +151,7 @@ def decode(cells: Sequence[float], max_size: int) -> ExponentialValue:
     for side, buckets in ((_POSITIVE, _BUCKETS), (_NEGATIVE, _BUCKETS + max_size)):
         first, last, start = int(cells[bank + side]), int(cells[bank + side + 1]), bank + buckets
         if last - first >= max_size:
-            first, last = 0, -1  # whoever wrote the first bucket ever has written half of the window
+            first, last = 0, -1  # copied between the two stores that open a side's first window
         sides.append((first, [int(cells[start + index % max_size]) for index in range(first, last + 1)]))
     (positive_offset, positive), (negative_offset, negative) = sides
     return ExponentialValue(
@@ -242,7 +243,7 @@ def combine(
 
 
 def _scale(value: ExponentialValue, other: ExponentialValue) -> int:
-    """A histogram without buckets has any scale."""
+    """The scale of *value*; one without buckets takes the finer scale of the two."""
     return value.scale if value.positive or value.negative else max(value.scale, other.scale)
 
 

@@ -34,9 +34,9 @@ def open_regular(run_dir: RunDir, name: str, flags: int) -> int:
 
 
 class ForeignFile:
-    """One regular file, by its name and what it was when it was first opened.
+    """One regular file, identified by its name, device and inode.
 
-    It may rest: then it has no descriptor, and opens another one when it is read again.
+    It may be closed between scrapes; it opens itself again when it is read.
 
     Raises:
         OSError: It cannot be opened, or is no regular file.
@@ -50,20 +50,20 @@ class ForeignFile:
         status = os.fstat(self._descriptor)
         self._identity = status.st_dev, status.st_ino
         self.size_bytes = status.st_size
-        """When it was opened: a worker's file has its size before it has its name."""
+        """The size at opening, in bytes: a worker's file has its full size before it has its name."""
 
     def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close it, or let it rest."""
+        """Close the descriptor; a later read opens another one."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
     @property
     def is_open(self) -> bool:
-        """Whether it has a descriptor, and so what it was opened on, whatever has become of its name."""
+        """Whether it has a descriptor, by which it can be read even if its name was removed."""
         return self._descriptor >= 0
 
     @property
@@ -71,7 +71,7 @@ class ForeignFile:
         """An open descriptor.
 
         Raises:
-            OSError: It rests and cannot be opened; `FileNotFoundError` where it is not there any more.
+            OSError: It is closed and cannot be opened; `FileNotFoundError` where it was removed or replaced.
         """
         if self._descriptor < 0:
             descriptor = open_regular(self.run_dir, self.name, os.O_RDONLY)
@@ -82,14 +82,15 @@ class ForeignFile:
         return self._descriptor
 
     def read(self, start: int, length: int) -> bytes:
-        """So many bytes from byte *start* on; fewer where there are no more."""
+        """Up to *length* bytes, from byte *start* on."""
         return os.pread(self.descriptor, length, start)
 
     def is_unlocked(self) -> bool:
-        """Whether nobody holds it for its writing."""
+        """Whether no process holds its writer's lock."""
         try:
+            # Where that is so, the shared lock stays until this is closed; no writer is left to miss it.
             return lock(self.descriptor, exclusive=False)
-        except FileNotFoundError:  # it rested, and was folded in the meantime
+        except FileNotFoundError:  # it was closed between scrapes, and folded in the meantime
             return True
 
     def is_in_place(self) -> bool:
@@ -106,6 +107,6 @@ class ForeignFile:
 
 
 def remove(run_dir: RunDir, name: str) -> None:
-    """Remove what bears the name, if that can be."""
+    """Remove *name*, if that is possible."""
     with tolerate(OSError):
         run_dir.unlink(name)

@@ -1,6 +1,6 @@
-"""How the gauges of several workers become one: one row a rule, which is all that any reader knows of it.
+"""Merge rules, one row each: how the values of one gauge in several workers become one value.
 
-A stream names its rule, with what the rule itself is told after a colon: `worst:2,1,0`, `share:hits,misses`.
+A stream names its rule, with the rule's argument after a colon: `worst:2,1,0`, `share:hits,misses`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.validity import InvalidError, demand
 
 TimedValue = tuple[float, float]
-"""When a gauge was set, and its value; the time is negative where it was only counted up and down since it
-was made, and 0 where nothing has happened."""
+"""The monotonic time at which a gauge was set, and its value. The time is negative where the gauge was only
+counted up and down, and 0 where it was never changed."""
 
 GaugeChoice = Callable[[Sequence[TimedValue]], float]
-"""What several values of one gauge come to."""
+"""Makes one value of those of several workers."""
 
 MergedCounters = Mapping[str, Mapping[Attributes, float]]
 """The merged counters of a scrape, by name and attributes."""
@@ -34,7 +34,7 @@ def _latest_or_sum(readings: Sequence[TimedValue]) -> float:
 
 
 def _worst(order: str) -> GaugeChoice:
-    """GaugeChoice the state that comes first in *order*; a state that is not in it comes last."""
+    """Choose the state that comes first in *order*; a state that is not in it comes last."""
     rank = {float(state): position for position, state in enumerate(order.split(","))}
     return lambda readings: min(
         (value for _, value in readings), key=lambda state: rank.get(state, len(rank))
@@ -60,7 +60,7 @@ def _share(names: str, attributes: Attributes, counters: MergedCounters) -> floa
 
 
 def _anything(told: str) -> None:
-    """Such a rule is told nothing, or any label."""
+    """Accept any argument: the rule has none, or takes a label's name."""
 
 
 class MergeRule(NamedTuple):
@@ -68,12 +68,12 @@ class MergeRule(NamedTuple):
 
     Attributes:
         says: What it shows, for a reader of the documentation.
-        choose: What several workers' values come to.
-        choose_by: The same, made from what the rule is told; takes the place of *choose*.
-        compute: Computes the value from the merged counters instead; no worker's own value is looked at.
-        demand: Refuses what the rule cannot be told.
-        can_end: Whether a series can be removed for all workers at once: one worker's removal is later then
-            than what another has set before.
+        choose: Makes one value of the workers' values.
+        choose_by: Makes that function from the rule's argument; used in place of *choose*.
+        compute: Computes the value from the merged counters instead; the workers' own values are ignored.
+        demand: Refuses invalid arguments of the rule.
+        can_end: Whether one worker's removal ends the series in all workers: by the time of removal it
+            supersedes what other workers have set before, as a later value would.
         worker_label: The label that tells the workers apart by default; "" where they are merged.
     """
 
@@ -94,20 +94,20 @@ GAUGE_RULES: dict[str, MergeRule] = {
     "min": MergeRule("the smallest", lambda readings: min(value for _, value in readings)),
     "mean": MergeRule("the mean", lambda readings: sum(value for _, value in readings) / len(readings)),
     "worst": MergeRule("the worst state", choose_by=_worst, demand=_demand_states),
-    # Series of two workers are never the same one: the choice is of one value.
+    # The label makes the series of each worker distinct, so that there is only one value to choose from.
     "per_worker": MergeRule("each, with the label `worker`", worker_label="worker"),
     "share": MergeRule("the share over all workers", compute=_share, demand=_demand_names),
 }
 
 
 def split_rule(merge: str) -> tuple[MergeRule, str]:
-    """The rule that a stream names, and what it is told."""
+    """The rule that a stream names, and its argument."""
     name, _, told = merge.partition(":")
     return GAUGE_RULES[name], told
 
 
 def choice_of(merge: str) -> GaugeChoice:
-    """What several values of one gauge come to, by the rule that its stream names."""
+    """The function that makes one value of several, by the rule that a stream names."""
     rule, told = split_rule(merge)
     return rule.choose_by(told) if rule.choose_by is not None else rule.choose
 
@@ -119,10 +119,10 @@ def worker_label_of(merge: str) -> str:
 
 
 def demand_rule(merge: str) -> None:
-    """Refuse a rule that no gauge is merged by.
+    """Refuse an unknown rule, or a rule with an invalid argument.
 
     Raises:
-        InvalidError: There is none such.
+        InvalidError: The rule is unknown, or its argument is invalid.
     """
     name, _, told = merge.partition(":")
     demand(name in GAUGE_RULES, "a gauge has no such rule")

@@ -1,4 +1,4 @@
-"""This process's part in a service of several workers: its run directory, its file, and the way out."""
+"""This process as a member of a service: it joins the run directory, stays a member, and leaves."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_obs")
 
 _SHELLS = frozenset(("ash", "bash", "busybox", "dash", "fish", "ksh", "sh", "zsh"))
-"""Who starts a program twice from one of these means two."""
+"""Two copies of a program that were started from a shell are two services, not the halves of one."""
 
 _MOVED = "moved"
 """The first worker that logs the move to this directory makes this file; others find it, and do not log."""
@@ -62,7 +62,7 @@ class Service(Sharing):
         bases: Directories that may hold the run directory, best first.
         nonce: The name of the service.
         chosen_by: The setting by which a user has chosen the only base, if one has.
-        identity: How the name is known, and who the service lives with.
+        identity: How the name is known, and the processes that the service lives and ends with.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Service(Sharing):
         self._forget_end = at_end(weakly(self._leave))
 
     def _others(self) -> list[proc.Process]:
-        """The processes, other than this one, that the service lives with."""
+        """The service's root processes (`Identity.heads`) other than this one."""
         own = proc.this_process()
         return [each for each in self._identity.heads if own is None or each.pid != own.pid]
 
@@ -102,7 +102,7 @@ class Service(Sharing):
         return run_dir
 
     def claim(self, mark: str) -> bool:
-        """Whether what *mark* stands for is this process's to do or say, and no other process's."""
+        """Whether this process is the first to make *mark*; true too where nobody can make it."""
         run_dir = self._find()
         if run_dir is None or run_dir.claim(mark):
             return True
@@ -136,7 +136,7 @@ class Service(Sharing):
         return opened
 
     def _opened(self) -> RunDir | None:
-        """The directory, joined or made; None where that cannot be, just now."""
+        """Join or make the directory; None where that is impossible at the moment."""
         if self._is_unusable and not self._placing.may_join():
             return None
         self._is_unusable = True
@@ -151,14 +151,14 @@ class Service(Sharing):
         return opened
 
     def _known_name(self) -> str:
-        """The service's name, which may be that of a root that is gone, and whose successor ours is."""
+        """The service's name: that of an earlier root, if its directory names ours as the successor."""
         if self._may_have_another_name and not is_there(self._bases, self._nonce):
             roots = {file_name(head, ROOT) for head in self._identity.heads}
             self._nonce = find_noted(self._bases, roots) or self._nonce
         return self._nonce
 
     def _note_roots(self, run_dir: RunDir) -> None:
-        """Say in the directory who the service lives with, so that nobody takes it for dead."""
+        """Name the service's roots in the directory, so that no sweep takes the service for dead."""
         with tolerate(OSError):
             run_dir.unlink(DOUBT)
             for gone in filter(is_dead, recorded_roots(run_dir.names(), LEAVING)):
@@ -175,7 +175,7 @@ class Service(Sharing):
             leave_behind(run_dir, self._listening, "by the first")
 
     def _note_id(self, run_dir: RunDir) -> None:
-        """Say that this user has processes with the service id, and what is said of others that have it."""
+        """Mark that this user has the service id, and warn of other users and versions that have it."""
         service_id, base = self._nonce.rpartition(".")[0], os.path.dirname(os.path.dirname(run_dir.path))
         with tolerate(FileExistsError):
             os.mkdir(os.path.join(base, id_mark(self._nonce, str(os.geteuid()))), 0o700)
@@ -189,11 +189,11 @@ class Service(Sharing):
             self._unsaid.append(id_of_another_user(service_id, users))
 
     def _replace(self, before: RunDir | None, opened: RunDir) -> bool:
-        """Make *opened* the directory, unless a signal handler of this thread was faster."""
+        """Make *opened* the directory, unless a signal handler of this thread has set one (see `RLock`)."""
         if self._run_dir is not before:
             return False
         self._run_dir = opened
-        # Kept as long as this process was no member itself: generations of forks would have one more each.
+        # Needed until this process was a member itself; each generation of forks would keep one more.
         inherited, self._inherited = self._inherited, []
         for run_dir in inherited:
             run_dir.close()
@@ -208,12 +208,12 @@ class Service(Sharing):
         return find_signed(self._bases, lock_name, address) if is_supported() else None
 
     def claims(self, what: str) -> bool:
-        """Whether this process is the first of the service to say something; true where it is alone."""
+        """Whether this process is the first of the service to log *what*; true where it is alone."""
         run_dir = self._find()
         return run_dir is None or run_dir.claim(f"{what}.said")
 
     def say_what_is_unknown(self) -> None:
-        """Log once what a scrape of this process cannot show, if something looks as if it belonged to it."""
+        """Log once that scrapes may miss workers: no service is known, or siblings run the same program."""
         if self._has_said_unknown or self._is_alone:
             return
         self._has_said_unknown = True
@@ -228,7 +228,7 @@ class Service(Sharing):
                     _logger.warning("%s", split_service(alike))
 
     def _join_quietly(self) -> None:
-        """A process that forks workers is a member too, or the last worker of a moment takes all away."""
+        """Join after a fork: otherwise the last worker to end would remove the directory of a live parent."""
         if self._run_dir is None and not self._is_alone and not self._has_left:
             with contextlib.suppress(UnusableDirectoryError):
                 opened = open_run_dir(self._bases, self._known_name())
@@ -238,7 +238,8 @@ class Service(Sharing):
                     opened.close()
 
     def _after_fork_in_child(self) -> None:
-        """Keep the parent's membership open, and become a member oneself at the first use."""
+        """Keep the parent's membership open until this process joins, at its first use."""
+        # A thread of the parent, which does not exist here, may hold the former lock.
         self._lock = RLock()
         self._unsaid.clear()
         self._said = {reason: True for reason, is_known in self._said.items() if is_known}
@@ -251,7 +252,7 @@ class Service(Sharing):
         self._see_who_tidies_up()
 
     def close(self) -> None:
-        """Be no worker of the service any more, and keep nothing of it open."""
+        """Leave the service, and close everything of it."""
         self._forget_end()
         self._forget_signal()
         self._leave()
@@ -260,7 +261,7 @@ class Service(Sharing):
                 run_dir.close()
 
     def begin(self, worker: Worker) -> None:
-        """Join as a worker, now that this process is set up; a server's first process may be none."""
+        """After set-up: handle SIGTERM, and open the store, except in a root, which may never record."""
         if self._is_alone:
             return
         if not self._is_root_ours or not self._others():
@@ -270,7 +271,7 @@ class Service(Sharing):
             worker.exclusively(lambda: _open(worker))
 
     def _see_who_tidies_up(self) -> None:
-        """Whose root has loaded otel_obs too, leaves the last word to that one, where it comes to it."""
+        """Find out whether the root tidies up: it has to have loaded otel_obs, and to run exit handlers."""
         others = self._others()
         if any(ends_without_handlers(each.pid) for each in others):
             self._is_root_ours = False
@@ -288,7 +289,7 @@ class Service(Sharing):
         return is_dead(root) or is_ending(root, self._listening)
 
     def _prepare_to_leave(self) -> None:
-        """Have somebody else tidy up: this process is told to end, and will not come to it."""
+        """Start the aftercare process at SIGTERM: this process may end without tidying up."""
         present = self._run_dir
         if present is not None and not self._has_left and not present.is_removed():
             from otel_obs.rundir.aftercare import leave_behind
@@ -296,8 +297,8 @@ class Service(Sharing):
             leave_behind(present, self._listening)
 
     def _leave(self) -> None:
-        """Tidy up, unless a process lives that the service lives with: then that is its task."""
-        # From here on nobody makes another directory: a thread may record, or look for one, to the very end.
+        """Leave the directory, and remove it if this is the last member and no root needs it."""
+        # Under the lock: a thread that still records must not make another directory after this.
         with self._lock:
             if self._has_left:
                 return
@@ -314,14 +315,14 @@ class Service(Sharing):
             [each for each in (present, *self._inherited, *self._placing.end()) if each is not None],
             self._is_over,
         )
-        # This process may have been a member of one twice: what was found last holds.
+        # One directory may be here twice, inherited and joined: the last result holds.
         for each in {each.run_dir.path: each for each in left}.values():
             self._see_to(each)
         if not self._others():
             sweep_other_users(self._bases, self._nonce)
 
     def _see_to(self, left: Left) -> None:
-        """Have somebody tidy up what others are left with, where these may come to no end of their own."""
+        """Start the aftercare process where the remaining processes may not tidy up themselves."""
         if self._is_root_ours:
             return
         from otel_obs.rundir.aftercare import leave_behind
@@ -332,7 +333,7 @@ class Service(Sharing):
             leave_behind(left.run_dir, self._listening, "beside others")
 
     def _may_be_over(self, run_dir: RunDir) -> bool:
-        """Whether the service is about to end, for all that is known: whom it lives with may not tell."""
+        """Whether the service may be about to end; true too where that cannot be seen from its roots."""
         roots = recorded_roots(run_dir.names(), ROOT)
         is_told = self._listening and not any(ends_without_handlers(each.pid) for each in roots)
         return not is_told or any(map(self._is_over, roots))

@@ -23,7 +23,7 @@ from otel_obs.host.pace import pieces
 
 _ABSENT = -1
 SnapshotParts = list[tuple[Source, list[int]]]
-"""Where the cells of each series are in each source."""
+"""Each source with the offsets of the series' cells in it; `_ABSENT` for a series that it lacks."""
 
 
 class MergedStream:
@@ -47,10 +47,10 @@ class MergedStream:
 
         Args:
             sources: Each with what it has of the stream; at least one.
-            decoded: The attributes that are known; they grow.
+            decoded: Decoded attributes by their encoding; added to here.
 
         Raises:
-            InvalidError: Some source holds what no worker has written.
+            InvalidError: A source holds cells that no worker can have written.
         """
         self._update(sources, decoded)
         values = _histograms if self.stream.kind is Kind.HISTOGRAM else _values
@@ -80,6 +80,7 @@ class MergedStream:
         attributes: list[Attributes] = []
         places: dict[bytes, int] = {}
         count = len(self._keys)
+        # Where series only came, those before keep their positions.
         if keys[:count] == self._keys:
             kept += range(count)
             attributes += self.table.attributes
@@ -122,7 +123,7 @@ def decoded_from(key: bytes, decoded: dict[bytes, Attributes]) -> Attributes:
 
 
 def _keys(sources: list[tuple[Source, Series]]) -> list[bytes]:
-    """Every series once, in the order in which they come."""
+    """The keys of all series, each once, in the order in which the sources have them."""
     keys = list(sources[0][1].offsets)
     known = set(keys) if len(sources) > 1 else set()
     for _, series in sources[1:]:
@@ -135,7 +136,7 @@ def _keys(sources: list[tuple[Source, Series]]) -> list[bytes]:
 
 
 def _starts(keys: list[bytes], sources: list[tuple[Source, Series]]) -> list[float]:
-    """When each series began: in whichever source it did first."""
+    """The start of each series: the earliest of all sources."""
     starts: list[float] = []
     first, *others = [series.created_s for _, series in sources]
     for piece in pieces(len(keys)):
@@ -167,6 +168,7 @@ def _histograms(stream: Stream, parts: SnapshotParts) -> Rows:
     """One row a series: its buckets, and its sum."""
     (source, starts), *others = parts
     width = len(stream.bounds) + 2
+    # One live source: its array is never changed, so rows are cut from it when they are written.
     if not others and not source.is_retired:
         return Rows(source.cells, starts, width)
     cells = array("d")
@@ -189,7 +191,7 @@ def _merge_sums(stream: Stream, parts: SnapshotParts) -> list[float]:
     return add_rows(rows)
 
 
-# The interpreter adds floats in place where it knows them; `map` would make each addition a call.
+# CPython specialises float additions in a comprehension; `map` would make a call of each.
 _SUMS: dict[int, Callable[..., list[float]]] = {
     2: lambda a, b: [w + x for w, x in zip(a, b, strict=True)],
     3: lambda a, b, c: [w + x + y for w, x, y in zip(a, b, c, strict=True)],

@@ -1,4 +1,4 @@
-"""Putting a worker's store where the others find it."""
+"""Creates a worker's file where the other workers find it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def open_file_store(
     fill: Callable[[Store], None] = lambda store: None,
     factor: int = 1,
 ) -> Store:
-    """Make, lock, fill and only then name the file: whoever lists it finds it locked and whole.
+    """Make, lock and fill the file, and only then name it: a reader that lists it finds it locked and whole.
 
     Args:
-        run_dir: Where.
+        run_dir: The directory of the file.
         started_s: Unix seconds.
-        worker: Whose store it is.
-        fill: Gives it what the worker has.
-        factor: How many times as large as usual it is to be.
+        worker: The worker's id.
+        fill: Copies the worker's series into the store.
+        factor: Multiplies the default size.
 
     Raises:
         OSError: The file cannot be made.
@@ -40,20 +40,21 @@ def open_file_store(
         try:
             descriptor = run_dir.open(name + NEW, os.O_CREAT | os.O_EXCL | os.O_RDWR)
             store = file_store(descriptor, started_s, worker, factor=factor)
-            # Not the descriptor that is mapped: a child's inherited mapping would hold that lock for ever.
+            # Lock another descriptor than the mapped one: a mapping keeps its open file, and with it the
+            # lock, and a forked child inherits the mapping.
             guard = run_dir.open(name + NEW, os.O_RDONLY)
             store.own(guard)
             if lock(guard, exclusive=True):
                 fill(store)
                 run_dir.rename(name + NEW, name + SUFFIX)
-                # Only then: who has a seat has a file.
+                # After the rename: readers expect a file of every registered worker.
                 seat = register(run_dir, worker)
                 if seat is not None:
                     store.own(seat)
                 return store
         except BaseException as error:
             _give_up(run_dir, name, store)
-            # There already: an attempt of this process that a signal handler has ended.
+            # The file exists already where a signal handler has interrupted an earlier attempt.
             if not isinstance(error, (FileNotFoundError, FileExistsError)) or run_dir.is_removed():
                 raise
         else:

@@ -1,7 +1,7 @@
-"""Where a worker's file lies: in its service's directory, in another base, or nowhere yet.
+"""Where a worker's file is: in the service's directory, under another base, or nowhere yet.
 
-What keeps a worker from a file may pass: it is tried again. Meanwhile the worker says that its numbers are
-apart, so that no page is made without them.
+A failure to make the file may be temporary, so it is tried again. Meanwhile the worker marks its numbers as
+apart, so that scrapes are refused instead of answered without them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otel_obs.cells.store import Store
 
 RETRY_S = 1.0
-"""What failed is tried again no sooner."""
+"""The least time between two attempts."""
 
 
 class Placing:
@@ -46,18 +46,18 @@ class Placing:
         self._next_s = self._join_s = 0.0
 
     def note_failure(self, reason: str) -> None:
-        """Note that there is no directory, just now."""
+        """Note that there is no directory at the moment, and why."""
         self.failure = reason
         self._join_s = time.monotonic() + RETRY_S
 
     def start_over(self) -> list[RunDir]:
-        """Begin anew in a child; what the parent had opened is returned."""
+        """Begin anew in a child; return the directories that the parent had opened."""
         further = list(self._further.values())
         self._reset()
         return further
 
     def end(self) -> list[RunDir]:
-        """Take back what was said of this worker; the further directories are returned."""
+        """Remove the mark of this worker; return the directories under other bases."""
         if self._mark is not None:
             self._mark.end()
         return list(self._further.values())
@@ -76,7 +76,7 @@ class Placing:
             OSError: There is no directory, or no file can be made in any.
             StoreFullError: There is no room for it in any.
         """
-        # Most processes of a service never open one.
+        # Imported here: most processes of a service never open a store.
         from otel_obs.cells.opening import open_file_store
         from otel_obs.cells.store import StoreFullError
 
@@ -112,6 +112,7 @@ class Placing:
     def _settle_in(self, run_dir: RunDir, name: str) -> None:
         before = self._file
         self._file = run_dir, name, os.stat(name, dir_fd=run_dir.descriptor)
+        # The new file holds the same numbers; one in the same directory was replaced by the rename.
         if before is not None and before[0] is not run_dir and not before[0].is_removed():
             with tolerate(OSError):
                 before[0].unlink(before[1])
@@ -125,14 +126,14 @@ class Placing:
         return time.monotonic() >= self._join_s
 
     def note_apart(self, nonce: str, worker: bytes, reason: str) -> None:
-        """Say that some of what *worker* has is in this process's own memory."""
+        """Mark that some numbers of *worker* are only in this process's own memory."""
         self._reason = reason
         self._next_s = time.monotonic() + RETRY_S
         if self._mark is None:
             self._mark = Apart(self._bases, nonce, worker)
 
     def wants_another(self) -> bool:
-        """Whether a file is wanted in place of what there is, and it is time to try."""
+        """Whether the store has to move to another file, and it is time to try."""
         if time.monotonic() < self._next_s or not (self._reason or self._is_file_gone()):
             return False
         self._next_s = time.monotonic() + RETRY_S
@@ -161,14 +162,14 @@ class Placing:
         return self.known(main)
 
     def known(self, main: RunDir) -> list[RunDir]:
-        """Those that are open already."""
+        """The directories under other bases that are open already."""
         further = list(self._further.values())
         return [run_dir for run_dir in further if run_dir.path != main.path and not run_dir.is_removed()]
 
     def what_is_apart(
         self, main: RunDir | None, nonce: str, worker: bytes, heads: Sequence[proc.Process]
     ) -> str:
-        """Why a page of all workers cannot be made here; empty if nothing is known against it."""
+        """Why this process cannot merge all workers' numbers; empty if no reason is known."""
         others = workers_apart(self._bases, nonce)
         if others:
             return f"what processes {', '.join(map(str, others))} have counted is in their own memory"

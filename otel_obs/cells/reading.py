@@ -1,4 +1,4 @@
-"""All that one scrape after the other knows of the service's numbers."""
+"""Reads all sources of a service and merges them; keeps what is known from scrape to scrape."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ from otel_obs.rundir.apart import registered, slot_of
 from otel_obs.rundir.directory import RunDir
 
 _ATTEMPTS = 4
+"""Reads of all files before a missing worker fails the scrape: it may be moving to another file."""
+
 _PAUSE_S = 0.005
 _SPARE_DECODED = 1000
 _FAULTS = (InvalidError, ValueError, ArithmeticError, LookupError, TypeError)
-"""What a stream may be at fault for. Anything else is not its own, and another scrape may read it."""
+"""Errors that bad data of a stream can cause. Any other one fails the scrape, and the next reads anew."""
 
 Holders = list[tuple[Source, Series]]
-"""The sources that have a stream, and what series of it."""
+"""The sources that have a stream, each with its series."""
 
 
 class Reading:
-    """What is open, what was read, and what was merged of it.
+    """The open files, their indexes, and the merged streams.
 
-    It is not locked, and not to be used again after an exception: see `MergedView`.
+    It is not locked, and must not be used again after an exception: see `MergedView`.
 
     Args:
         worker: This process.
@@ -58,7 +60,7 @@ class Reading:
             shelf.close()
 
     def take_unsaid(self) -> list[tuple[str, str]]:
-        """Files that cannot be read, or not whole, and why, since the last time."""
+        """Files that could not be read, or not whole, and why, since the last call."""
         said: list[tuple[str, str]] = []
         for shelf in self._shelves:
             unsaid, shelf.unsaid = shelf.unsaid, []
@@ -69,13 +71,13 @@ class Reading:
         """Read every worker's numbers, then the retired stores minus those that they already hold.
 
         Raises:
-            NotSharedError: A worker is there, and its numbers are not.
+            NotSharedError: A worker exists, and its file cannot be found.
         """
         for _ in range(_ATTEMPTS):
             kept, missing = self._read_all()
             if not missing:
                 break
-            time.sleep(_PAUSE_S)  # it was moving, perhaps
+            time.sleep(_PAUSE_S)  # a worker may be moving to another file
         else:
             raise NotSharedError(f"files of {missing} workers were taken away; they will make others")
         columns = self._merge(kept)
@@ -86,8 +88,8 @@ class Reading:
         return Snapshot(columns, workers, sum(shelf.skipped for shelf in self._shelves))
 
     def _read_all(self) -> tuple[list[Source], int]:
-        """What is to be merged, and of how many workers it is known that they are missing."""
-        # First: a worker that comes later is not missed, one that ends is in a retired store.
+        """The sources to merge, and how many registered workers have none."""
+        # Seats before files: a worker that comes later is not missed, one that ends is in a retired store.
         places = [*self.run_dirs, *self._worker.left_dirs()]
         seats = set().union(*(registered(run_dir) for run_dir in places))
         own: list[Source] = [*self._read_own()]
@@ -96,16 +98,18 @@ class Reading:
         retired: list[FileSource] = []
         for shelf in self._shelves:
             for file in shelf.read(self._worker.id.hex() + SUFFIX):
-                # One that moves from one directory to another may be in both for a moment.
+                # A worker that moves between directories may be in both for a moment: the later file counts.
                 before = found.get(file.worker)
                 if before is None or before.header.started_s < file.header.started_s:
                     found[file.worker] = file
+        # After the workers' files. A worker that is folded in between is in both, and its file is left out
+        # below; in the other order it would be in neither.
         for shelf in self._shelves:
             store = shelf.read_retired()
             if store is not None:
                 folded.update(store.folded)
                 retired.append(store)
-        # The same order in every worker, and so the same page.
+        # Sorted, so that every worker renders the same page.
         retired.sort(key=_place)
         sources: list[Source] = [*sorted([*own, *found.values()], key=_worker), *retired]
         kept = [source for source in sources if source.worker not in folded or _lives(source)]
@@ -115,7 +119,7 @@ class Reading:
         return kept, len(seats - known - self._skipped_seats())
 
     def _skipped_seats(self) -> set[int]:
-        """Those of workers whose files cannot be read, which is counted and said."""
+        """The seats of workers whose files cannot be read: these are counted and logged elsewhere."""
         names = {name for shelf in self._shelves for name in shelf.skipped_workers()}
         return {slot_of(bytes.fromhex(name)) for name in names}
 
@@ -127,16 +131,17 @@ class Reading:
         return list(self._own.values())
 
     def _note_ends(self, source: Source) -> None:
-        """Take over what *source* says of ends; it may be gone before what it has ended is."""
+        """Take over the ends that *source* recorded: they hold even when the source is gone."""
         for end in source.ends:
             self._ends.setdefault(end.stream, StreamEnds()).add(end)
         source.ends.clear()
 
     def _lasting(self, stream: Stream, source: Source, series: Series) -> Series:
-        """The *series* of a source but for those that ended after they were set there last."""
+        """The *series* of a source without those that ended after that source set them last."""
         ends, cells = self._ends.get(stream), source.cells
         if ends is None:
             return series
+        # The time of a gauge is negative where it was only counted up and down.
         ended = frozenset(
             key
             for key, offset in series.offsets.items()
@@ -165,7 +170,7 @@ class Reading:
         return _with_computed(columns)
 
     def _column(self, stream: Stream, holders: Holders) -> Column | None:
-        """The merged stream, without those whose part of it cannot be merged."""
+        """The merged stream, without the sources whose part of it cannot be merged."""
         try:
             merged = self._merged.get(stream)
             if merged is None:
@@ -177,7 +182,7 @@ class Reading:
             return self._column_of_sound(stream, holders, error)
 
     def _column_of_sound(self, stream: Stream, holders: Holders, error: Exception) -> Column | None:
-        """Find out whose part it is, by merging each alone."""
+        """Find the faulty sources by merging each alone, and merge the others."""
         sound: Holders = []
         for source, series in holders:
             try:
@@ -198,7 +203,7 @@ class Reading:
                 shelf.skip(source.file.name, reason)
 
     def _forget_decoded(self) -> None:
-        """Forget attributes, in pieces: a dictionary that is cleared at once lets go of all at once."""
+        """Forget decoded attributes in pieces: `clear` would free all of them in one step, under the GIL."""
         decoded = self._decoded
         while decoded:
             for _ in range(min(AT_ONCE, len(decoded))):
@@ -215,7 +220,7 @@ def _place(retired: FileSource) -> str:
 
 
 def _lives(source: Source) -> bool:
-    """Whether the worker of what the retired store says that it has lives: then that is not so."""
+    """Whether the worker of *source* lives: a retired store that names a live worker is wrong."""
     if isinstance(source, FileSource):
         source.check_alive()
     return not source.is_dead

@@ -1,7 +1,7 @@
-"""Series that ended in the whole service: what any worker had set of them by then is gone.
+"""Series that ended in the whole service: values that any worker set before the end are gone.
 
-Only gauges of which the latest value counts end so: there the one that ends a series may be another than
-the one that holds it. In every other kind and rule a worker can take back its own part only.
+Only gauges whose latest value counts end like this: the worker that ends the series may be another than the
+worker whose value is shown. With any other kind or rule, a worker can remove its own part only.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class StreamEnds:
     """When the series of one stream ended."""
 
     def __init__(self) -> None:
+        # By the names of the attributes: a series is looked up once for each set of names, not for each end.
         self._ended: dict[tuple[str, ...], dict[bytes, float]] = {}
         self._found: dict[bytes, float] = {}
         self._count = 0

@@ -1,8 +1,8 @@
 """Folding dead workers' counters and histograms into one retired store, so that files stay bounded.
 
 A dead worker's gauges and updowncounters vanish with it. The fold survives a crash at any step: the
-new store is written whole and renamed into place, it names the workers that are in it, and whoever
-reads a worker's file and then the store leaves out the workers that the store names.
+new store is written whole and renamed into place, and it names the workers that it contains. A reader
+reads the workers' files first and then the store, and leaves out the workers that the store names.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, lock
 
 _AT_ONCE = 50
-"""So many series are summed and written in about a millisecond."""
+"""Series that are summed and written in about a millisecond."""
 
 _FILES_AT_ONCE = 32
-"""So many dead workers' files are open at a time."""
+"""Files of dead workers that are open at a time."""
 
 _NEW_RETIRED = RETIRED + NEW
 _FOLD_LOCK = "fold.lock"
@@ -43,13 +43,15 @@ KEEP_IDS_S = 600.0
 """How long the store names a worker: longer than any scrape that read the worker's file may last."""
 
 _UNFINISHED_S = 60.0
+"""The age at which an unfinished file that nobody has locked counts as left by a killed worker."""
+
 _SPARE_BYTES = 2 << 20
 
 LASTING = (Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL)
-"""What outlives its worker."""
+"""The kinds of streams whose values stay in the totals when their worker has ended."""
 
 RecordFlaws = dict[str, str]
-"""What could not be read, by the file's name."""
+"""Why something of a file was left out, by the file's name."""
 
 
 def fold(
@@ -66,8 +68,8 @@ def fold(
     Args:
         run_dir: Where the files are.
         names: Files whose workers are dead.
-        clock: Seconds, on a clock that all workers share and nobody sets.
-        flaws: What was left out, and why, is put in here.
+        clock: Monotonic seconds, the same in all workers.
+        flaws: Filled with what was left out, and why.
     """
     every = list(names)
     flaws = {} if flaws is None else flaws
@@ -75,7 +77,7 @@ def fold(
         descriptor = open_regular(run_dir, _FOLD_LOCK, os.O_CREAT | os.O_RDWR)
     except OSError as error:
         raise_interruption(error)
-        remove(run_dir, _FOLD_LOCK)  # what is no file, and so no lock of anybody
+        remove(run_dir, _FOLD_LOCK)  # it is no regular file, so that no process holds its lock
         return
     try:
         if lock(descriptor, exclusive=True):
@@ -100,10 +102,11 @@ def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, flaws: RecordF
         ]
         if new:
             kept = {worker: at_s for worker, at_s in folded.items() if now_s - at_s < KEEP_IDS_S}
-            # A file that is still here was folded by somebody who died before removing it.
+            # The file of a folded worker is still here if the folding process died before removing it.
             kept.update((each.worker, now_s) for each in present.values() if each and not each.is_abandoned)
-            # What is in the store already comes first: it stays what it is if there are too many series.
+            # The old store comes first: if there are too many series, those that it has are kept.
             _write(run_dir, [retired, *new] if retired else new, kept, flaws)
+        # Only now that the new store is in place: a crash before this leaves files that the store names.
         for name, source in present.items():
             if source is not None:
                 run_dir.unlink(name)
@@ -140,6 +143,7 @@ def _write(
         except StoreFullError as error:
             raise_interruption(error)
             run_dir.unlink(_NEW_RETIRED)
+            # A failed `posix_fallocate` is the cause; without one the largest file is too small.
             is_disk_full = error.__cause__ is not None
             if not has_exemplars and (is_disk_full or share < _LEAST_SHARE):
                 raise
@@ -150,12 +154,13 @@ def _write(
 
 
 _LEAST_SHARE = 1e-4
+"""The fold is given up where not even this share of the series has room."""
 
 
 def _put_in_place(run_dir: RunDir) -> None:
     try:
         run_dir.rename(_NEW_RETIRED, RETIRED)
-    except IsADirectoryError:  # somebody else's
+    except IsADirectoryError:  # not made by otel_obs: moved aside, not removed
         run_dir.rename(RETIRED, f"{RETIRED}.{time.time_ns()}")
         run_dir.rename(_NEW_RETIRED, RETIRED)
 
@@ -187,7 +192,7 @@ def _remove_unfinished(run_dir: RunDir) -> None:
                 descriptor = open_regular(run_dir, name, os.O_RDONLY)
                 try:
                     age_s = time.time() - os.fstat(descriptor).st_mtime
-                    # A maker that is so slow finds out, and begins again.
+                    # A live worker that is so slow finds its file gone, and makes another one.
                     if age_s > _UNFINISHED_S and lock(descriptor, exclusive=True):
                         run_dir.unlink(name)
                 finally:
@@ -204,15 +209,15 @@ class _RetiredTotal(NamedTuple):
 
 
 class _Sum:
-    """Each lasting series over all sources, one by one: the garbage collector would go over all of them.
+    """Yields each lasting series, summed over all sources; a list would be work for the garbage collector.
 
-    A stream has as many series as it may have in the whole service; the rest become one.
+    A stream keeps as many series as its limit allows; the rest are added to its overflow series.
 
     Args:
-        sources: Whose series come first stay.
+        sources: The stores to sum; where there are too many series, those of the first ones are kept.
         share: The part of its series that a stream may keep.
         has_exemplars: Whether there is room for exemplars.
-        flaws: What is left out is put in here.
+        flaws: Filled with what is left out.
     """
 
     def __init__(
@@ -246,6 +251,7 @@ class _Sum:
     def _of(self, stream: Stream) -> Iterator[tuple[Stream, bytes, _RetiredTotal]]:
         holders = [(source, source.streams[stream]) for source in self.sources if stream in source.streams]
         keys = list(dict.fromkeys(key for _, series in holders for key in series.offsets if key != OVERFLOW))
+        # One series of the limit is the overflow series.
         room = max(int(self.limits[stream] * self._share) - 1, 0)
         for piece in pieces(min(len(keys), room), _AT_ONCE):
             for key in keys[piece]:
@@ -267,7 +273,7 @@ class _Sum:
         key: bytes,
         total: _RetiredTotal | None,
     ) -> _RetiredTotal | None:
-        """*total* and what all holders have of one series; None where that is nothing."""
+        """*total* plus one series of all holders; None where nobody has it."""
         found = [] if total is None else [total]
         for source, series in holders:
             if key in series.offsets:
@@ -279,7 +285,7 @@ class _Sum:
 
 
 def _whole(size: int, most: int) -> int:
-    """*size* as a multiple of a page."""
+    """*size* rounded up to whole pages, but at most *most*."""
     return min(-(-size // 4096) * 4096, most)
 
 

@@ -1,4 +1,4 @@
-"""A worker's part of its service's numbers: where they lie, and what is said where they cannot be shared."""
+"""Where a worker's numbers are stored, and what is logged where they cannot be shared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _logger = logging.getLogger("otel_obs")
 
 
 class Sharing(ABC):
-    """Opens this process's store where others find it, and moves it there as soon as that can be.
+    """Opens this process's store where others find it, or moves it there as soon as that is possible.
 
     Args:
         bases: Directories that may hold the run directory, best first.
@@ -43,10 +43,10 @@ class Sharing(ABC):
 
     @abstractmethod
     def _find(self) -> RunDir | None:
-        """The service's directory; None where there is none, just now."""
+        """The service's directory; None where there is none at the moment."""
 
     def open_store(self, worker: bytes) -> Store:
-        """A store in the run directory, or in this process's own memory where none can be had just now.
+        """A store in the run directory, or in this process's own memory where that is impossible just now.
 
         Raises:
             StoreFullError: There is no memory either.
@@ -70,8 +70,8 @@ class Sharing(ABC):
 
         Args:
             worker: Its id.
-            fill: Gives the store what the worker has.
-            factor: How many times as large as usual it is to be.
+            fill: Copies the worker's series into the store.
+            factor: Multiplies the default size.
 
         Raises:
             OSError: There is no directory, or no file can be made in it.
@@ -84,18 +84,18 @@ class Sharing(ABC):
         return store
 
     def is_gone(self) -> bool:
-        """Whether the store is to move: its file or its place was taken away, or it is in no file."""
+        """Whether the store has to move: its file or directory was removed, or it is in no file."""
         return not self._is_alone and not self._has_left and self._placing.wants_another()
 
     def note_apart(self, worker: bytes, reason: str) -> None:
-        """Note that some of what *worker* has is in this process's own memory, and say why, once."""
+        """Note that some numbers of *worker* are only in this process's memory, and log why, once."""
         self._worker = worker
         self._say_later(reason)
         if not self._is_alone:
             self._placing.note_apart(self._nonce, worker, reason)
 
     def elsewhere(self) -> Sequence[RunDir]:
-        """Further directories in which the service's workers had to put their files."""
+        """The directories under other bases in which workers of the service had to put their files."""
         run_dir = self._run_dir
         return self._placing.elsewhere(run_dir, self._nonce) if run_dir is not None else ()
 
@@ -105,9 +105,9 @@ class Sharing(ABC):
         return [] if run_dir is None else [run_dir, *self._placing.known(run_dir)]
 
     def left_dirs(self) -> Sequence[RunDir]:
-        """Directories that were taken away, in which other workers still record.
+        """Directories that were removed, in which other workers still record.
 
-        These find out within seconds.
+        These workers notice it within seconds, and move.
         """
         for run_dir in [each for each in self._left if not registered(each)]:
             with contextlib.suppress(ValueError):  # another thread was first
@@ -116,14 +116,14 @@ class Sharing(ABC):
         return tuple(self._left)
 
     def what_is_apart(self) -> str:
-        """Why a page of all workers cannot be made here; empty if nothing is known against it."""
+        """Why this process cannot merge all workers' numbers; empty if no reason is known."""
         if self._is_alone or self._has_left:
             return ""
         heads = self._identity.heads
         return self._placing.what_is_apart(self._run_dir, self._nonce, self._worker, heads)
 
     def say(self) -> None:
-        """Log what there is to say. Not to be called under a lock that recording takes."""
+        """Log pending messages. Must not be called under a lock that recording takes."""
         while self._unsaid:
             with contextlib.suppress(IndexError):
                 _logger.warning("%s", self._unsaid.pop(0))
@@ -133,7 +133,7 @@ class Sharing(ABC):
         self._say_later(reason)
 
     def _say_later(self, reason: str, *, is_every_workers: bool = False) -> None:
-        """Have *reason* said once, in this process or by its parent for every worker."""
+        """Have *reason* logged once; with *is_every_workers*, forked children do not log it again."""
         if reason not in self._said:
             self._said[reason] = is_every_workers
             self._unsaid.append(

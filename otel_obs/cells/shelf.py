@@ -1,4 +1,4 @@
-"""What one run directory holds, as a reader knows it from one scrape to the next."""
+"""The files of one run directory, as a reader knows them from scrape to scrape."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _SKIPPED = ".skipped"
 """The ending of the mark that a file is damaged: it outlives the file, and every worker counts the same."""
 
 _MOST_OPEN = 64
-"""So many files are kept open from scrape to scrape; what there is beyond is opened each time."""
+"""Files that are kept open from scrape to scrape; further ones are opened at each scrape."""
 
 _PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""A scrape fails then: without a worker the totals would fall, and who reads them would see a restart."""
+"""Temporary errors, which fail the scrape: without one worker the totals would drop, and Prometheus would
+take that for a counter reset."""
 
 
 class Shelf:
     """The files of one run directory.
 
-    An exception in the middle of a method leaves a shelf that is to be thrown away: whatever it knows can be
-    read again.
+    After an exception within a method the shelf must be discarded; a new one reads all files again.
 
     Args:
         run_dir: The directory.
-        decoded: The attributes that are known, of all sources; they grow.
+        decoded: Decoded attributes by their encoding, shared by all sources; added to here.
     """
 
     def __init__(self, run_dir: RunDir, decoded: dict[bytes, Attributes]) -> None:
@@ -61,7 +61,7 @@ class Shelf:
                 source.close()
 
     def read(self, own_name: str) -> list[FileSource]:
-        """Every worker's file but the one called *own_name*, as it is now."""
+        """Read every worker's file except *own_name*."""
         try:
             every = self.run_dir.names()
         except OSError as error:
@@ -80,7 +80,7 @@ class Shelf:
         return sources
 
     def _orphan(self, name: str) -> FileSource | None:
-        """A file that has lost its name while its worker lives; None where that is not so."""
+        """A removed file whose worker still records to it; None where the worker is dead or has moved."""
         source = self._files[name]
         if source.file.is_open:
             source.check_alive()
@@ -93,11 +93,12 @@ class Shelf:
     def _read(self, name: str) -> FileSource | None:
         try:
             source = self._refreshed(name)
+            # The worker may have moved to a new file of the same name: open that one.
             if source is not None and source.is_abandoned:
                 self._files.pop(name).close()
                 source = self._refreshed(name)
             if source is not None and source.is_abandoned:
-                # Its worker has moved to another directory, and was ended before it could remove this.
+                # The worker moved to another directory, and was killed before it could remove this file.
                 if source.is_dead:
                     self.run_dir.unlink(name)
                 self._forget(name)
@@ -133,7 +134,7 @@ class Shelf:
             if source is None:
                 return None
             self._files[name] = source
-        # Whether it is alive comes first: one that dies in between is read whole and still counts.
+        # Check the lock before reading: a worker that dies in between is read whole, and counts as alive.
         source.check_alive()
         source.refresh(self._decoded)
         return source
@@ -147,7 +148,7 @@ class Shelf:
             self._marks.add(mark)
 
     def read_retired(self) -> FileSource | None:
-        """The retired store; a fold has put another one in its place since, perhaps."""
+        """Read the retired store, opened again if a fold has replaced it."""
         try:
             if self._retired is None or not self._retired.file.is_in_place():
                 if self._retired is not None:
@@ -172,7 +173,7 @@ class Shelf:
         return self._retired
 
     def fold_dead(self) -> None:
-        """Add what the dead have left to the retired store."""
+        """Fold the files of dead workers into the retired store."""
         dead = [name for name, source in self._files.items() if source.is_dead]
         if dead:
             flaws: RecordFlaws = {}

@@ -28,10 +28,10 @@ class Exemplar(NamedTuple):
 class Rows(Sequence[list[float]]):
     """Rows of numbers, each made when it is asked for.
 
-    As lists they would be what the garbage collector goes over, in the middle of the service's work.
+    The garbage collector would visit every row that is kept as a list, in the middle of the service's work.
 
     Args:
-        cells: What rows are cut from; nobody changes it.
+        cells: The array that rows are cut from; it is never changed.
         starts: Where each row begins; shape (n,).
         width: How many numbers a row has.
     """
@@ -78,7 +78,7 @@ class SeriesTable:
         stream: The stream.
         attributes: Of each series.
         created_s: When each began, in Unix seconds.
-        before: The table that this one takes the place of; what encoders derived from it is in `left`.
+        before: The table that this one replaces; what encoders derived from it is in `left`.
         kept: Where each series was in `before`; -1 for a new one.
     """
 
@@ -102,7 +102,7 @@ class SeriesTable:
 
     @property
     def began_s(self) -> float:
-        """When the first of its series began; infinity where nobody knows."""
+        """When the first of its series began; infinity where that is unknown."""
         if self._began_s is None:
             self._began_s = min(filter(isfinite, self.created_s), default=inf)
         return self._began_s

@@ -24,7 +24,7 @@ from otel_obs.rundir.directory import RunDir
 __all__ = ["FileSource", "OwnSource", "Series", "Source", "open_file"]
 
 _STEP_CELLS = 32 * 1024
-"""So many cells are copied at a time: the copy holds the interpreter's lock."""
+"""Cells that are copied at a time: the copy holds the GIL."""
 
 
 class OwnSource(Source):
@@ -36,6 +36,7 @@ class OwnSource(Source):
 
     def refresh(self) -> None:
         """Read what is new, and the cells as they are now."""
+        # Index before cells: a series gets its initial cells before its record is committed.
         self._take(self.store.index_bytes, None)
         cells, used = array("d"), self.store.used_cells
         for at in range(0, used, _STEP_CELLS):
@@ -50,18 +51,18 @@ class OwnSource(Source):
 
 
 class FileSource(Source):
-    """Another process's file, read with `os.pread` only: to map what others may truncate is a SIGBUS.
+    """Another process's file, read with `os.pread` only: access to a mapping of a truncated file is a SIGBUS.
 
     Args:
-        file: What is read, open.
-        header: What it begins with.
+        file: The open file.
+        header: Its header.
     """
 
     def __init__(self, file: ForeignFile, header: Header) -> None:
         super().__init__(header)
         self.file = file
         self.is_abandoned = False
-        """Whether the worker goes on in another file, which has taken this one's name."""
+        """Whether the worker has moved to another file."""
 
     def close(self) -> None:
         """Close the file."""
@@ -71,7 +72,7 @@ class FileSource(Source):
         """Read what is new, and the cells as they are now.
 
         Args:
-            decoded: What is known of attributes, of this source or others; it grows.
+            decoded: Decoded attributes by their encoding, of this source or others; added to here.
         """
         data = self.file.read(COMMIT_AT, 8)
         word = int.from_bytes(data, "little")
@@ -82,6 +83,7 @@ class FileSource(Source):
         if committed is None or committed > self.header.index_bytes:
             self.damage.reason = self.damage.reason or "the index has no valid length"
         else:
+            # Index before cells: a series gets its initial cells before its record is committed.
             self._take(committed, {} if decoded is None else decoded)
         self.cells = self._read_cells()
 
@@ -95,7 +97,7 @@ class FileSource(Source):
     def _read_bytes(self, at: int, cells: int) -> bytes:
         try:
             return self.file.read(self.header.cells_at + at * CELL_BYTES, cells * CELL_BYTES)
-        except FileNotFoundError:  # it rested, and was folded in the meantime
+        except FileNotFoundError:  # it was closed between scrapes, and folded in the meantime
             return b""
 
     def _read_cells(self) -> array[float]:
@@ -110,7 +112,7 @@ class FileSource(Source):
         return cells
 
     def check_alive(self) -> None:
-        """See whether the worker still holds its lock: a process id would prove nothing."""
+        """Set `is_dead` by the worker's lock. A pid proves nothing: it may have been reused."""
         self.is_dead = self.file.is_unlocked()
 
 
@@ -129,7 +131,7 @@ def open_file(run_dir: RunDir, name: str) -> FileSource | None:
     except OSError as error:
         raise_interruption(error)
         header = None
-    # A copy of a worker's file, such as somebody makes to look at it, would count the worker twice.
+    # The name must be the worker's id: a copy of the file would count the worker twice.
     if header is None or name not in (RETIRED, header.worker.hex() + SUFFIX):
         file.close()
         return None

@@ -1,4 +1,4 @@
-"""What workers agree on before they count: metric streams, and what the cells of a series hold."""
+"""Metric streams as every worker declares them, and what the cells of a series hold."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Stream(NamedTuple):
         if self.kind is Kind.HISTOGRAM:
             return len(self.bounds) + 4  # buckets, +Inf, sum, min, max
         if self.kind is Kind.GAUGE:
-            return 2  # value, and when it was set: on the monotonic clock, which nobody sets
+            return 2  # value, and the monotonic time at which it was set
         if self.kind is Kind.EXPONENTIAL:
             return exponential.cells_of(int(self.bounds[0]))
         return 1
@@ -76,14 +76,14 @@ class Stream(NamedTuple):
 
     @property
     def rest_at(self) -> int:
-        """Which cell of a retired series holds what the sum was rounded by: one that means nothing there."""
+        """The cell of a retired series that holds the rounding rest of the sum; it has no other use there."""
         if self.kind is Kind.EXPONENTIAL:
             return self.cells - 2
         return self.sum_at + 1
 
     @property
     def exemplar_slots(self) -> int:
-        """How many exemplars a series keeps: one for each bucket, or a few for buckets without number."""
+        """How many exemplars a series keeps: one for each bucket, or 8 where buckets are not fixed."""
         return {Kind.COUNTER: 1, Kind.HISTOGRAM: len(self.bounds) + 1, Kind.EXPONENTIAL: 8}.get(self.kind, 0)
 
     @property
@@ -105,7 +105,7 @@ def described_by(data: bytes) -> tuple[Stream, int]:
     """The inverse of `describe`.
 
     Raises:
-        InvalidError: No worker has written that.
+        InvalidError: No worker can have written it.
         ValueError, TypeError, LookupError: It is no JSON, or of another form.
     """
     demand_shallow(data)
@@ -135,7 +135,7 @@ def described_by(data: bytes) -> tuple[Stream, int]:
 
 
 def _check_nothing(stream: Stream) -> None:
-    """Other kinds have nothing of their own."""
+    """Other kinds have nothing further to check."""
 
 
 _CHECKS: dict[Kind, Callable[[Stream], None]] = {

@@ -1,7 +1,7 @@
 """Sums that come out the same in any order.
 
 A rounded sum depends on the order of its terms in the last bit. Added up by another worker, or after a
-part was folded, a total would go down by that bit, and who reads it would take that for a restart.
+part was folded, a total could go down by that bit, which Prometheus would take for a counter reset.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def add_rows(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def split(terms: Sequence[float]) -> tuple[float, float]:
-    """The rounded sum of *terms*, and what it was rounded by: together 106 bits of it."""
+    """The rounded sum of *terms*, and the rounding rest: together 106 bits."""
     total = add(terms)
     rest = add((*terms, -total))
+    # The difference is NaN where the rest is infinite or NaN.
     return total, rest if rest - rest == 0.0 else 0.0

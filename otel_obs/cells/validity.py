@@ -1,6 +1,6 @@
-"""What a file may say: read once from foreign bytes, checked here, and relied on by all that comes after.
+"""Checks of what is read from other processes' files: made once while decoding, and relied on afterwards.
 
-A checksum tells that nothing was damaged on the way; it does not tell who wrote it, or which version.
+A checksum shows that the bytes are undamaged; it does not show who wrote them, or in which version.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from otel_obs.cells.attributes import Attributes, decode_attributes
 
 MAX_DEPTH = 64
-"""How deep an attribute's value may be nested: whoever reads it may have little stack left."""
+"""How deep an attribute's value may be nested: the reader may have little stack left."""
 
 MAX_RECORD_BYTES = 4 << 20
 MAX_BOUNDS = 10_000
 MAX_BUCKETS = 10_000
-"""Of an exponential histogram, a side."""
+"""The most buckets on one side of an exponential histogram."""
 
 _SCALES = range(-11, 21)
 """Below, a bucket's bound is no float; above, an index may not be whole."""
@@ -29,14 +29,14 @@ _MAX_COUNT = float(1 << 63)
 
 
 class InvalidError(Exception):
-    """What was read cannot have been written by a worker; the message says what."""
+    """No worker can have written what was read; the message names the fault."""
 
 
 def demand(is_right: bool, reason: str) -> None:
-    """Refuse what is being read.
+    """Refuse what is being read, unless *is_right*.
 
     Raises:
-        InvalidError: It is not right; the message is *reason*.
+        InvalidError: *is_right* is false; the message is *reason*.
     """
     if not is_right:
         raise InvalidError(reason)
@@ -46,7 +46,7 @@ def demand_shallow(data: bytes) -> None:
     """Refuse JSON that is nested so deep that a decoder may run out of stack.
 
     Raises:
-        InvalidError: It is.
+        InvalidError: It is nested too deep.
     """
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
@@ -64,10 +64,10 @@ def demand_shallow(data: bytes) -> None:
 
 
 def demand_texts(values: Sequence[Any], *, or_none: bool = False) -> None:
-    """Refuse what is no text where there must be one.
+    """Refuse values that are no texts.
 
     Raises:
-        InvalidError: One of *values* is none.
+        InvalidError: One of *values* is no text.
     """
     demand(all(type(value) is str or (or_none and value is None) for value in values), "a name is no text")
 
@@ -76,7 +76,7 @@ def demand_pairs(data: Any) -> None:
     """Refuse decoded JSON that is no list of attributes.
 
     Raises:
-        InvalidError: It is none.
+        InvalidError: It is no such list.
     """
     demand(
         type(data) is list
@@ -89,7 +89,7 @@ def demand_finite(values: Any) -> None:
     """Refuse what is no list of finite numbers.
 
     Raises:
-        InvalidError: It is none.
+        InvalidError: It is no such list.
     """
     demand(
         type(values) is list
@@ -103,7 +103,7 @@ def demand_ascending(bounds: Sequence[float]) -> None:
     """Refuse bounds of a histogram that do not ascend.
 
     Raises:
-        InvalidError: They do not.
+        InvalidError: They do not ascend.
     """
     demand(all(low < high for low, high in pairwise(bounds)), "bounds do not ascend")
 
@@ -112,7 +112,7 @@ def demand_size_and_scale(bounds: Sequence[float]) -> None:
     """Refuse what cannot be the size and the scale of an exponential histogram.
 
     Raises:
-        InvalidError: It cannot.
+        InvalidError: They are no such pair.
     """
     demand(
         len(bounds) == 2 and 1 <= bounds[0] <= MAX_BUCKETS and -_MAX_INDEX < bounds[1] < _MAX_INDEX,
@@ -139,7 +139,7 @@ def decode_checked(data: bytes) -> Attributes:
     """The attributes that *data* encodes.
 
     Raises:
-        InvalidError: There are none in it.
+        InvalidError: *data* encodes no attributes.
     """
     demand_shallow(data)
     try:

@@ -1,4 +1,4 @@
-"""One view of all workers: who is there, what they hold, and what the dead have left."""
+"""One merged view of all workers of the service, and of what ended workers left in the retired store."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _logger = logging.getLogger("otel_obs")
 class MergedView:
     """Reads a snapshot over all workers of the service, from within any of them.
 
-    What a scrape knows from the one before is taken out for the next, and put back when that is complete. So
-    an exception in the middle, be it a signal handler's or for want of memory, leaves nothing half done: what
-    it was raised in is thrown away, and read again. A scrape within a scrape on one thread, as a finaliser
-    or a signal handler may bring it, finds nothing and begins anew.
+    A scrape takes the cached `Reading` out, and puts it back when it is complete. So an exception in the
+    middle (a signal handler's, or `MemoryError`) discards the reading, and the next scrape reads all files
+    again. A nested scrape on the same thread, from a finalizer or a signal handler, finds no cached reading
+    and makes its own.
 
     Args:
         worker: This process.
@@ -39,7 +39,7 @@ class MergedView:
 
     def _start_over(self) -> None:
         """Begin with nothing open; a child would otherwise keep its parent's descriptors."""
-        # The threads that were scraping are not here, and what they held is never let go of.
+        # The parent's scraping threads do not exist here, and would never close their readings.
         in_use, self._in_use = self._in_use, set()
         for reading in in_use:
             reading.close()
@@ -47,7 +47,7 @@ class MergedView:
 
     def _reset(self) -> None:
         reading, self._reading = self._reading, None
-        # A native lock, which one thread may take again: see above.
+        # Re-entrant, for nested scrapes. A new one, since in a child a thread of the parent may hold the old.
         self._lock = RLock()
         if reading is not None:
             reading.close()
@@ -87,14 +87,14 @@ class MergedView:
             finally:
                 in_use.discard(reading)
             self._keep(reading)
-        # Not under the lock: a handler of the log may wait, or switch to a greenlet that scrapes too.
+        # Log after the lock is released: a logging handler may block, or switch to a greenlet that scrapes.
         for name, reason in unsaid:
             _logger.warning("skipped what cannot be read of worker file %s: %s", name, reason)
         return snapshot
 
     def _keep(self, reading: Reading) -> None:
         other, self._reading = self._reading, reading
-        if other is not None:  # of a scrape within this one
+        if other is not None:  # left by a nested scrape
             other.close()
 
 

@@ -23,7 +23,7 @@ _logger = logging.getLogger("otel_obs")
 
 _MOST_FACTOR = 4
 _SETTLED_S = 0.02
-"""Several times as long as the interpreter lets one thread wait for another."""
+"""How long a move waits for recording threads: four times the default switch interval of the GIL."""
 
 
 class CellsHandle(Protocol):
@@ -33,48 +33,48 @@ class CellsHandle(Protocol):
         """Forget cells and offsets: they belong to a parent process, or to a series that was removed."""
 
     def pause(self) -> None:
-        """Record nothing to the cells that are known; a measurement waits for the worker's lock instead."""
+        """Stop recording to known cells: the next measurement looks them up under the worker's lock."""
 
     def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
-        """Go on in *store* with what is in *old*, where *moved* has the new offset of every old one."""
+        """Continue the series of *old* in *store*; *moved* maps each old offset to the new one."""
 
 
 class Home(Protocol):
-    """Where a worker's store lies."""
+    """The place of a worker's store: its file, and the directories of the service."""
 
     def is_gone(self) -> bool:
-        """Whether the store is to move: its file or its place was taken away, or it is in no file."""
+        """Whether the store has to move: its file or directory was removed, or it is in no file."""
 
     def note_apart(self, worker: bytes, reason: str) -> None:
-        """Note that some of what *worker* has is in this process's own memory, and say why, once."""
+        """Note that some numbers of *worker* are only in this process's memory, and log why, once."""
 
     def elsewhere(self) -> Sequence[RunDir]:
-        """Further directories in which the service's workers had to put their files."""
+        """The directories under other bases in which workers of the service had to put their files."""
 
     def known_dirs(self) -> Sequence[RunDir]:
         """The directories of the service's workers that are open already."""
 
     def left_dirs(self) -> Sequence[RunDir]:
-        """Directories that were taken away, in which other workers still record."""
+        """Directories that were removed, in which other workers still record."""
 
     def what_is_apart(self) -> str:
-        """Why a page of all workers cannot be made here; empty if nothing is known against it."""
+        """Why this process cannot merge all workers' numbers; empty if no reason is known."""
 
     def reopen(self, worker: bytes, fill: Callable[[Store], None], factor: int) -> Store:
-        """Open another store for the same worker, which takes the place of the one before when it is filled.
+        """Open another store for the same worker, which replaces the former one once it is filled.
 
         Args:
             worker: Its id.
-            fill: Gives the store what the worker has.
-            factor: How many times as large as usual it is to be.
+            fill: Copies the worker's series into the new store.
+            factor: Multiplies the default size.
 
         Raises:
-            OSError: There can be none.
+            OSError: No store can be made.
             StoreFullError: There is no room for it.
         """
 
     def say(self) -> None:
-        """Log what there is to say about the place."""
+        """Log pending messages about the place."""
 
 
 class Worker:
@@ -86,7 +86,7 @@ class Worker:
 
     Args:
         open_store: Opens the store for a worker's id; by default one in this process's own memory.
-        home: Where it opens them, if that may vanish.
+        home: The place of the stores that *open_store* opens; None where they are in memory.
     """
 
     def __init__(self, open_store: Callable[[bytes], Store] | None = None, home: Home | None = None) -> None:
@@ -100,6 +100,7 @@ class Worker:
         forks.after_in_child(self.after_fork_in_child)
 
     def _reset(self) -> None:
+        # Without a GIL, recording takes `gil.lock`: one lock for both leaves no lock order to keep.
         self.lock = RLock() if gil.IS_ON else gil.lock
         self._changing = False
         self._put_off: deque[Callable[[], None]] = deque()
@@ -116,7 +117,7 @@ class Worker:
 
     @property
     def spare_opened(self) -> Store | None:
-        """The store of what found no room in the other, if there is any."""
+        """The store of the series that found no room in the shared one, if there are any."""
         return self._spare
 
     def store(self) -> Store:
@@ -145,15 +146,15 @@ class Worker:
         return self._spare
 
     def elsewhere(self) -> Sequence[RunDir]:
-        """Further directories in which the service's workers had to put their files."""
+        """The directories under other bases in which workers of the service had to put their files."""
         return self._home.elsewhere() if self._home is not None else ()
 
     def left_dirs(self) -> Sequence[RunDir]:
-        """Directories that were taken away, in which other workers still record."""
+        """Directories that were removed, in which other workers still record."""
         return self._home.left_dirs() if self._home is not None else ()
 
     def what_is_apart(self) -> str:
-        """Why a page of all workers cannot be made here; empty if nothing is known against it."""
+        """Why this process cannot merge all workers' numbers; empty if no reason is known."""
         return self._home.what_is_apart() if self._home is not None else ""
 
     @staticmethod
@@ -180,7 +181,7 @@ class Worker:
         handles = self._handles.living()
         for handle in handles:
             handle.pause()
-        # A thread may have been interrupted in the middle of recording to the old cells.
+        # A thread that lost the GIL while it recorded to the old cells has to finish before they are copied.
         time.sleep(_SETTLED_S)
         spare = self._spare
         every = [old] if spare is None else [old, spare]
@@ -197,11 +198,12 @@ class Worker:
             new = self._reopen(self.id, fill, factor if spare is None else min(2 * factor, _MOST_FACTOR))
         except (OSError, StoreFullError) as error:
             raise_interruption(error)
-            return  # it goes on where it is, which is as good as before
+            return  # stay in the old store: the paused handles find their cells there again
         self._store, self._spare = new, None
         for handle in handles:
             for each in every:
                 handle.relocate(each, new, moved[each])
+        # Last: readers leave the old file when they see this, and all series are in the new one by now.
         for each in every:
             each.abandon()
             each.discard()
@@ -214,7 +216,7 @@ class Worker:
         return store
 
     def attach(self, handle: CellsHandle) -> None:
-        """Have *handle* detached in a child process."""
+        """Have *handle* detached in a child process, and relocated when the store moves."""
         self._handles.add(handle)
 
     def exclusively(self, change: Callable[[], None]) -> None:
@@ -237,10 +239,10 @@ class Worker:
                 self._changing = False
 
     def _catch_up(self) -> None:
-        """Do what was put off, then say what there is to say: not under the lock.
+        """Run the changes that were put off, then the announcements, outside the lock.
 
-        The handler of a log may have a lock of its own, which a thread holds that logs, records, and so
-        waits for ours.
+        A logging handler has a lock of its own. A thread may hold that lock while it records, and so waits
+        for ours: to log under our lock could deadlock.
         """
         while not self._changing and (self._put_off or self._announcements):
             try:
@@ -261,9 +263,9 @@ class Worker:
             hook()
 
     def close(self) -> None:
-        """Give the store up, as the end of the process does: its numbers are those of a worker that is gone.
+        """Give up the store, as the end of the process does: readers take this worker for dead.
 
-        Who records here all the same does so in memory that nobody reads.
+        Later measurements go to memory that no reader sees.
         """
 
         def change() -> None:

@@ -1,1 +1,1 @@
-"""What lives in a process that is not ours: forks, signal handlers, imports, threads."""
+"""What otel_obs does in a process that belongs to the application: forks, signals, imports, threads."""

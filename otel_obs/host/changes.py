@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Replacements:
-    """What was replaced; nothing is replaced twice."""
+    """Replaces attributes, each at most once, and keeps the originals."""
 
     def __init__(self) -> None:
         self._originals: dict[tuple[int, str], tuple[Any, Any]] = {}

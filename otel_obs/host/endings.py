@@ -1,4 +1,4 @@
-"""How a process ends, and what can be done just before, without being in the way of anybody's signals."""
+"""Functions that run just before a process ends, without disturbing the signal handlers of others."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from otel_obs.host import forks
 Act = Callable[[], None]
 
 _UVICORN = "uvicorn.server"
-"""It stops in order, then raises the signal again: that ends the process without exit handlers."""
+"""uvicorn stops in order, then raises the signal again: that ends the process without exit handlers."""
 
 _HANDLERS_ARE_SKIPPED = frozenset(
     ("async", "asyncio", "gevent", "greenlet", "skip-atexit", "skip-atexit-teardown", "tornado", "ugreen")
 )
-"""Options with which uWSGI leaves them out, as it also does in the middle of a request."""
+"""The uWSGI options with which it runs no exit handlers; in the middle of a request it never runs them."""
 
 
 class _Waiting(NamedTuple):
-    """What is to be done at SIGTERM: as the process is about to end by it, or long before."""
+    """What runs at SIGTERM: `end` just before the signal ends the process, or `prepare` as it arrives."""
 
     end: Act
     prepare: Act
@@ -34,14 +34,14 @@ class _Waiting(NamedTuple):
 _waiting: list[_Waiting] = []
 _undo: list[Act] = []
 _last: list[Any] = []
-"""Handlers of ours after which the process ends."""
+"""Our SIGTERM handlers after which the process ends."""
 
 
 def at_end(act: Act) -> Act:
-    """Have *act* called as the last thing when this process ends in order; perhaps twice.
+    """Have *act* called last when this process ends in order; it may be called twice.
 
     Returns:
-        Undoes that.
+        A function that takes the registration back.
     """
     act = _in_this_process(act)
     atexit.register(act)
@@ -54,7 +54,7 @@ def at_end(act: Act) -> Act:
             forget_task_worker()
 
         return forget_both
-    # Its children end without exit handlers, but with these.
+    # Children of multiprocessing run no `atexit` handlers, but they run these finalizers.
     from multiprocessing.util import Finalize
 
     finalizer = Finalize(None, act, exitpriority=0)
@@ -68,7 +68,7 @@ def at_end(act: Act) -> Act:
 
 
 def _at_end_of_task_worker(act: Act) -> Act:
-    """The same for Celery's forked workers, which end without exit handlers and finalizers, with a signal."""
+    """The same for Celery's forked workers, which run no exit handlers or finalizers, but send a signal."""
     signals: Any = sys.modules.get("celery.signals")
     if signals is None:
         return lambda: None
@@ -81,7 +81,7 @@ def _at_end_of_task_worker(act: Act) -> Act:
 
 
 def _in_this_process(act: Act) -> Act:
-    """*act*, after what a fork without Python's hooks has left undone: its child may end before any use."""
+    """*act* after a fork check: a child that was forked without Python's hooks may end before any use."""
 
     def checked() -> None:
         forks.check()
@@ -91,26 +91,26 @@ def _in_this_process(act: Act) -> Act:
 
 
 def ends_without_handlers(pid: int) -> bool:
-    """Whether that process is a server's first one which is known to run no exit handlers: uWSGI's master."""
+    """Whether *pid* is known to run no exit handlers as a server's root: it is uWSGI's master."""
     uwsgi: Any = sys.modules.get("uwsgi")
     return uwsgi is not None and bool(uwsgi.masterpid() == pid)
 
 
 def runs_no_handlers() -> bool:
-    """Whether this process is known to run no exit handlers: uWSGI's workers with loops of other kinds."""
+    """Whether this process is known to run no exit handlers: it is uWSGI with one of the options above."""
     uwsgi: Any = sys.modules.get("uwsgi")
     return uwsgi is not None and not _HANDLERS_ARE_SKIPPED.isdisjoint(uwsgi.opt)
 
 
 def at_sigterm(end: Act, prepare: Act) -> Act:
-    """The same for servers that SIGTERM ends without exit handlers; others' signals are left alone.
+    """Have functions called at SIGTERM where a server ends by it without exit handlers, as uvicorn does.
 
     Args:
         end: Called when the process is about to end by the signal.
-        prepare: Called as the signal comes, long before, where nothing can be called later.
+        prepare: Called as the signal comes, long before the end, where nothing can be called later.
 
     Returns:
-        Undoes that.
+        A function that takes the registration back.
     """
     waiting = _Waiting(end, prepare)
     _waiting.append(waiting)
@@ -126,15 +126,16 @@ def at_sigterm(end: Act, prepare: Act) -> Act:
 
 
 def watch() -> None:
-    """Look after SIGTERM from now on, if that is necessary and possible.
+    """Handle SIGTERM from now on, where that is necessary and possible.
 
-    Only the main thread may, which imports an application; what it sets up may be set up by any thread.
+    Only the main thread may set a signal handler. It imports the application, while any thread may run the
+    set-up; so this is called in both places.
     """
     if threading.current_thread() is not threading.main_thread() or _undo:
         return
     present: Any = signal.getsignal(signal.SIGTERM)
     module = getattr(present, "__module__", None) or ""
-    # It loads the application before it takes the signal, or after, as it is started.
+    # uvicorn sets its handler before or after it loads the application, depending on how it is started.
     if callable(present) and module == _UVICORN:
         _handle("prepare", present)
     elif _UVICORN in sys.modules and (present is signal.SIG_DFL or module.startswith("otel_obs.")):
@@ -161,7 +162,7 @@ def _handle(moment: str, present: Any) -> None:
 
 
 def hand_on(number: int, frame: FrameType | None, present: Any) -> None:
-    """Do at a signal what *present*, the handler that was there before, does."""
+    """Act on a signal as *present*, the former handler, would."""
     if callable(present):
         present(number, frame)
     else:
@@ -170,5 +171,5 @@ def hand_on(number: int, frame: FrameType | None, present: Any) -> None:
 
 
 def is_free(present: Any) -> bool:
-    """Whether a signal ends the process, but for what is done here before."""
+    """Whether the signal ends the process under the handler *present*: the default, or one of ours."""
     return present is signal.SIG_DFL or present in _last

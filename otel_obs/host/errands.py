@@ -1,6 +1,6 @@
-"""Functions of the application that may hang: run beside whoever wants them, who waits for a while.
+"""Functions of the application that may hang: run on other threads, for which the caller waits for a time.
 
-One that has not returned is left behind on its thread, and not started again before it has.
+A function that takes longer is left behind on its thread, and not started again before it returns.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _once = LogOnce()
 _MOMENT_S = 0.01
 
 _BESIDE = 8
-"""So many threads do what is left once one thing has hung: where one does, its like may, too."""
+"""The threads that run the remaining errands once one has hung: similar ones may hang too."""
 
 
 class Errand(NamedTuple):
-    """Something to do.
+    """A function to run.
 
     Attributes:
-        key: What it is; one of a key is under way at a time.
-        run: Does it. Never raises.
+        key: Identifies it; only one errand of a key is under way at a time.
+        run: The function. Never raises.
     """
 
     key: Any
@@ -43,20 +43,20 @@ class _ErrandRun:
         self.began_s = time.monotonic()
         self.thread = threading.get_ident()
         self.is_done = threading.Event()
-        # Taken once each and never given back: several who wait may find out at the same time.
+        # Each is acquired once and never released: of several waiting threads, one gets to report.
         self._left, self._told = threading.Lock(), threading.Lock()
 
     @property
     def is_left(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Whether it was left behind."""
         return self._left.locked()
 
     def leave(self) -> bool:
-        """Wait for it no longer; false where that is so already."""
+        """Mark it as left behind; false where it is already."""
         return self._left.acquire(blocking=False)
 
     def is_back(self) -> bool:
-        """Whether it was left, has returned after all, and nobody has been told."""
+        """Whether it was left behind, has returned after all, and that was not reported before."""
         return self.is_left and self.is_done.is_set() and self._told.acquire(blocking=False)
 
 
@@ -64,8 +64,8 @@ class Errands:
     """Runs errands, and knows which are under way.
 
     Args:
-        left: Told the key of one that was left behind.
-        returned: Told when that has returned after all.
+        left: Called with the key of an errand that is left behind.
+        returned: Called with the key when that errand has returned after all.
     """
 
     def __init__(self, left: Callable[[Any], object], returned: Callable[[Any], object]) -> None:
@@ -74,27 +74,28 @@ class Errands:
         forks.after_in_child(self._start_over)
 
     def _start_over(self) -> None:
-        """In a child: what was under way is, on the parent's threads."""
+        """In a child: nothing is under way here, only on the parent's threads."""
         self._runs: dict[Any, _ErrandRun] = {}
 
     @property
     def is_inside(self) -> bool:
-        """Whether this thread is in the middle of one: who waits for others there may wait for itself."""
+        """Whether this thread runs an errand: to wait for others there may be to wait for itself."""
         here = threading.get_ident()
         return any(run.thread == here for run in list(self._runs.values()))
 
     def is_under_way(self, key: Any) -> bool:
-        """Whether one has not returned yet."""
+        """Whether an errand of that key has not returned yet."""
         return key in self._runs
 
     def hanging_s(self, key: Any) -> float:
-        """For how long one that was left behind has not returned, in seconds; 0 where there is none."""
+        """For how long an errand that was left behind has been running, in seconds; 0 where none was."""
         run = self._runs.get(key)
         return time.monotonic() - run.began_s if run is not None and run.is_left else 0.0
 
     def run_here(self, errand: Errand) -> None:
-        """Run one that cannot hang on this thread, unless it is under way."""
+        """Run an errand on this thread, unless its key is under way; meant for one that cannot hang."""
         run = _ErrandRun()
+        # One step (`setdefault`), so that of two threads only one runs it.
         if self._runs.setdefault(errand.key, run) is not run:
             return
         try:
@@ -109,9 +110,9 @@ class Errands:
         """Run errands on another thread, on several once one has hung, and wait for their end.
 
         Args:
-            errands: What to do.
-            patience_s: So long one may take before it is left behind, in seconds. All are waited for twice as
-                long; what has not begun then does not.
+            errands: The errands, in order.
+            patience_s: How long one may take before it is left behind, in seconds. The call takes twice as
+                long at most; errands that have not begun by then are not run.
         """
         left = deque(errands)
         deadline_s = time.monotonic() + 2 * patience_s
@@ -128,7 +129,7 @@ class Errands:
             threads = _BESIDE
 
     def _wait_for(self, batch: _Batch, patience_s: float, deadline_s: float) -> None:
-        """Wait for one thread's end, until something hangs there or there is no time left."""
+        """Wait for one thread's end, until an errand hangs there or the time is over."""
         while not batch.is_done.wait(min(batch.patience_left_s(patience_s), _left_s(deadline_s))):
             if batch.patience_left_s(patience_s) <= _MOMENT_S:
                 self._leave(batch)
@@ -151,7 +152,7 @@ class Errands:
                 self._returned(key)
 
     def wait(self, keys: Iterable[Any], patience_s: float) -> None:
-        """Wait for the end of what was begun before and nobody has left behind; what hangs is."""
+        """Wait for errands that were begun before and not left behind; leave those behind that hang."""
         deadline_s = time.monotonic() + patience_s
         for key in keys:
             run = self._runs.get(key)
@@ -162,7 +163,7 @@ class Errands:
 
 
 class _Batch:
-    """Errands on one thread."""
+    """One thread that runs waiting errands, one after the other."""
 
     def __init__(self, errands: Errands, left: deque[Errand]) -> None:
         self._errands, self._waiting = errands, left
@@ -173,21 +174,21 @@ class _Batch:
         self._thread = BackgroundThread(self._work, "otel_obs_callbacks")
 
     def begin(self) -> bool:
-        """Begin; false where that cannot be."""
+        """Start the thread; false where that is impossible."""
         self._thread.start()
         return self._thread.has_begun
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a thread."""
+        """Whether the thread was started."""
         return self._thread.has_begun
 
     def leave(self) -> None:
-        """Do nothing beyond what is under way."""
+        """Begin no further errand."""
         self._thread.leave()
 
     def patience_left_s(self, patience_s: float) -> float:
-        """How long what is under way may yet take."""
+        """How long the errand under way may still take, in seconds."""
         return max(self._began_s + patience_s - time.monotonic(), _MOMENT_S)
 
     def _work(self, stop: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""Whether what the application declares wrongly is logged instead of raised: it is not its code that runs."""
+"""Whether wrong declarations are logged instead of raised, since set-up makes them and not their own code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ is_forgiving = ContextVar("otel_obs.is_forgiving", default=False)
 
 @contextmanager
 def forgiving() -> Iterator[None]:
-    """Have wrong declarations logged in this block."""
+    """Have wrong declarations logged, not raised, within this block."""
     token = is_forgiving.set(True)
     try:
         yield

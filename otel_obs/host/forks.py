@@ -1,8 +1,8 @@
-"""What has to happen in a child process, also where the fork ran none of Python's hooks.
+"""Functions that run around forks, in a child also where the fork ran none of Python's hooks.
 
-A server written in C may fork without them, as uWSGI does unless it is told otherwise, and its child
-would go on writing to its parent's cells. The kernel empties a page that is marked for it in every
-child; looking at a byte of that page is the cheapest way to notice.
+A server written in C may fork without them, as uWSGI does by default, and its child would go on writing to
+its parent's cells. The kernel zeroes a page with MADV_WIPEONFORK in every child: a look at one byte of such
+a page is the cheapest way to notice.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _WIPE_ON_FORK = 18
 """Linux' MADV_WIPEONFORK, which `mmap` has no name for."""
 
 _PATIENCE_S = 5.0
+"""How long a thread of a child waits for the thread that runs the hooks there."""
 
 Hook = Callable[[], object]
 Undo = Callable[[], None]
@@ -62,10 +63,11 @@ class _Hooks:
 
 _before, _in_parent, _in_child = _Hooks(), _Hooks(), _Hooks()
 _taken: dict[int, tuple[object, int]] = {}
+"""By the pid of a child: a token of the call that runs the hooks there, and its thread."""
 
 
 class _NoticedByPid:
-    """In place of the page, where the kernel does not know the mark."""
+    """Takes the place of the page where the kernel cannot zero it: compares pids."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -99,7 +101,7 @@ def after_in_child(hook: Hook) -> Undo:
         hook: A function, or a method: that is called for as long as its object lives.
 
     Returns:
-        Takes it back.
+        A function that takes the hook back.
     """
     return _in_child.add(hook)
 
@@ -115,15 +117,16 @@ def after_in_parent(hook: Hook) -> Undo:
 
 
 def check() -> None:
-    """See whether this process is a child whose fork ran no hooks, and run ours then."""
+    """Run our hooks, if this process is a child whose fork ran none."""
     if not _mark[0]:
         _catch_up()
 
 
 def waits_for_fork() -> bool:
-    """Whether this process must not have threads yet: it is uWSGI's master, and forks as it pleases.
+    """Whether this process must not have threads yet: it is uWSGI's master, which forks at any time.
 
-    What was to begin begins in `after_in_child`, which is called right after the fork, too.
+    A thread that was to begin here begins in a hook of `after_in_child`: this has uWSGI call `check` after a
+    fork.
     """
     uwsgi: Any = sys.modules.get("uwsgi")
     if uwsgi is None or uwsgi.masterpid() != os.getpid():
@@ -149,6 +152,8 @@ def _followed_by_check(present: Callable[[], object] | None) -> Callable[[], Non
 
 
 def _catch_up() -> None:
+    # One thread runs the hooks, the others wait for it: `setdefault` is one step. That thread may come here
+    # again from within a hook, and must not wait for itself.
     token: object = object()
     owner, thread = _taken.setdefault(os.getpid(), (token, get_ident()))
     if owner is token:
@@ -168,12 +173,13 @@ def _run_hooks() -> None:
         except Exception as error:
             found = interruption_of(error)
             if found is not None:
-                # A child that goes on with half of its parent's state would be worse than one that is late.
+                # Run the hook again, and raise later: a child with half of its parent's state is worse than
+                # one that is late.
                 interruption = found
                 continue
             _logger.exception("otel_obs could not start over in a child process")
         del left[0]
-    # In this order: a thread that comes in between finds either the mark or who is at it.
+    # In this order: a thread that comes in between finds the mark, or the thread that runs the hooks.
     _mark[0] = 1
     _taken.clear()
     if interruption is not None:
@@ -181,5 +187,5 @@ def _run_hooks() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # The only registration: it can never be taken back, and a server in C runs none.
+    # The only one with Python, which can never be taken back. A fork in C does not run it: see `check`.
     os.register_at_fork(before=_before.run, after_in_parent=_in_parent.run, after_in_child=_run_hooks)

@@ -10,11 +10,11 @@ from otel_obs.host import forks
 IS_ON = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 lock = RLock()
-"""What records holds it where there is no GIL: one for the process, which every call finds in two steps."""
+"""Every recording holds it where there is no GIL. There is one for the process, so that it is found fast."""
 
 
 def _forget_lock() -> None:
-    """Have a new one in a child: the old one's holder may be a thread that is not here."""
+    """Make a new lock in a child: a thread that does not exist there may hold the old one."""
     global lock
     lock = RLock()
 

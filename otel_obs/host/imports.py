@@ -1,4 +1,4 @@
-"""What is to be done when the application imports a module."""
+"""Actions that run when the application imports a module."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _logger = logging.getLogger("otel_obs")
 ImportAction = Callable[[Any], object]
 
 _waiting: dict[str, dict[object, ImportAction]] = {}
-"""What waits for each module, by tokens. A module has one hook of `wrapt`, however many wait for it."""
+"""The actions that wait for each module, by tokens. All of a module share one hook of `wrapt`."""
 
 _hooked: set[str] = set()
 _lock = RLock()
-"""Nothing is called or imported under it."""
+"""No action and no import runs under it, so that it cannot deadlock with the locks of the import system."""
 
 
 def when_imported(name: str, action: ImportAction) -> Callable[[], None]:
@@ -36,7 +36,7 @@ def when_imported(name: str, action: ImportAction) -> Callable[[], None]:
         action: Called at most once, by the thread that imports.
 
     Returns:
-        Takes it back, as far as it has not happened.
+        A function that cancels the action, if it has not run yet.
     """
     token = object()
     with _lock:
@@ -61,7 +61,8 @@ def _wait_for(name: str) -> None:
 
     with _lock:
         _hooked.add(name)
-    # Called while it registers, for a module that a thread may be in the middle of; else when it is whole.
+    # `wrapt` calls the hook while it is registered if the module is in `sys.modules`, perhaps half imported;
+    # otherwise when the import is complete.
     is_registered = False
     register_post_import_hook(lambda module: _follow(name, is_whole=is_registered), name)
     is_registered = True
@@ -71,7 +72,7 @@ def _follow(name: str, *, is_whole: bool = False) -> None:
     with _lock:
         _hooked.discard(name)
     try:
-        module = import_module(name)  # another thread may be in the middle of that: this waits for its end
+        module = import_module(name)  # waits for another thread that is importing it
     except ImportError:
         return
     if not is_whole and _is_half_imported(module):
@@ -86,12 +87,12 @@ def _follow(name: str, *, is_whole: bool = False) -> None:
 
 
 def _is_half_imported(module: Any) -> bool:
-    """Whether this thread is in the middle of that, or was let through so that no two wait in a circle."""
+    """Whether its import is under way: on this thread, or on one whose wait would have been a deadlock."""
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
 def finish_imports_of(name: str) -> None:
-    """Wait for what the module *name* imports, where other threads are in the middle of importing that.
+    """Wait for other threads that are importing modules which the module *name* imports.
 
     A set-up in the middle of an application's imports may have found their modules half imported.
     """
@@ -102,12 +103,12 @@ def finish_imports_of(name: str) -> None:
 
 
 class _WatchedSpec(ModuleSpec):
-    """The spec of a module that is being imported; the import system says on it when that is over."""
+    """The spec of a module that is being imported: importlib clears `_initializing` on it at the end."""
 
     def __setattr__(self, key: str, value: object) -> None:
         super().__setattr__(key, value)
         if key == "_initializing" and not value:
-            # An import that failed has taken the module away by now.
+            # A failed import has removed the module from `sys.modules` by now: wait for the next one.
             if self.name in sys.modules:
                 _follow(self.name)
             else:

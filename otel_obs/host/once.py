@@ -1,4 +1,4 @@
-"""What is logged once: a line that comes with every request, scrape or second says nothing new."""
+"""Log lines that are written once: repeated at every request, scrape or second they say nothing new."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _all: WeakSet[LogOnce] = WeakSet()
 
 
 class _OfService:
-    """Asks whether a line is this process's to say; with no service there is nobody else."""
+    """Tells whether this process is to log a line of the service; None where there is no service."""
 
     claim: Callable[[str], bool] | None = None
 
 
 def share(claim: Callable[[str], bool] | None) -> None:
-    """Have lines of a whole service be said by one of its processes.
+    """Have lines that concern a whole service logged by one of its processes.
 
     Args:
-        claim: Takes a mark, and tells whether no other process has taken it; None where there are none.
+        claim: Claims a mark; true if no other process has claimed it. None where there are no others.
     """
     _OfService.claim = claim
 
 
 def forget_everything() -> None:
-    """Say everything again if it comes back: a test does not depend on those before it."""
+    """Log everything again if it comes back, so that a test does not depend on those before it."""
     for each in list(_all):
         each.forget_all()
 
 
 class LogOnce:
-    """Logs each thing once. Never raises: a handler of the application may.
+    """Logs once for each key. Never raises, though a logging handler of the application may.
 
-    What may come back after it was mended is said again after `forget`. Beyond 2,000 things nothing more is
-    said: they are the same thing under ever new names.
+    A problem that comes back after it was solved is logged again after `forget`. Beyond 2,000 keys nothing
+    more is logged: so many are one problem under ever new keys.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class LogOnce:
         """Log *message*, if nothing was logged for *key* yet.
 
         Args:
-            key: What the line is about, without what differs from time to time.
+            key: What the line is about, without the details that change.
             message: As logging has it.
             arguments: For the message.
             error: Its traceback is logged too.
@@ -78,11 +78,11 @@ class LogOnce:
         self._say(logging.ERROR, key, message, arguments, error)
 
     def forget(self, key: Hashable) -> None:
-        """Say it again if it comes back."""
+        """Log again for *key* if it comes back."""
         self._said.pop(key, None)
 
     def forget_all(self) -> None:
-        """Say anything again if it comes back."""
+        """Log again for every key if it comes back."""
         self._said.clear()
 
     def _say(
@@ -94,7 +94,7 @@ class LogOnce:
         error: BaseException | None,
     ) -> None:
         mark = object()
-        # Before it is logged, in one step: a handler may come here again, and so may another thread.
+        # Marked in one step before it is logged: a logging handler or another thread may call this meanwhile.
         if len(self._said) >= _MOST or self._said.setdefault(key, mark) is not mark:
             return
         try:

@@ -1,7 +1,7 @@
-"""Long work in pieces: beside an event loop, whoever does it rests between them.
+"""Long work in pieces, with rests in between where an event loop runs beside it.
 
-What reads all series holds the interpreter's lock for longer than a loop may wait. It says `breathe()` after
-each piece of about a millisecond, on whatever thread it runs; only a thread that serves a loop rests there.
+Code that goes over all series would hold the GIL for longer than an event loop may wait. It calls `breathe()`
+after each piece of about a millisecond; only on a thread within `resting` does that do anything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 AT_ONCE = 250
-"""So many series are a piece."""
+"""The series of one piece."""
 
 
 class _Processor(threading.local):
@@ -22,7 +22,7 @@ _pace = _Processor()
 
 
 def breathe() -> None:
-    """Let others run, where this thread is one that rests."""
+    """Let other threads run, if this thread is within `resting`."""
     rest = _pace.rest
     if rest is not None:
         rest()
@@ -39,7 +39,7 @@ def resting(rest: Callable[[], None]) -> Iterator[None]:
 
 
 def pieces(count: int, at_once: int = AT_ONCE) -> Iterator[slice]:
-    """The pieces of *count* series, with a breath after each."""
+    """Slices of *count* series, with a call of `breathe` after each."""
     for start in range(0, count, at_once):
         yield slice(start, start + at_once)
         breathe()

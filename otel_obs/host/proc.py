@@ -1,7 +1,7 @@
 """What the kernel says of processes and of their sockets: the one place that reads /proc.
 
 Every answer may be missing: /proc is not mounted, hides other users' processes, belongs to another pid
-namespace, or is an imitation that leaves fields out. A field that is not told is empty or 0 here.
+namespace, or is an imitation that leaves fields out. A missing field is empty or 0 here.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Process(NamedTuple):
     """What /proc says of a process.
 
     Attributes:
-        pid: Its number, as /proc has it.
-        parent: That of its parent, or of whoever adopted it.
-        session: That of its session's leader.
+        pid: Its pid, as /proc shows it.
+        parent: The pid of its parent, or of the process that adopted it.
+        session: The pid of its session's leader.
         start: When it started, in clock ticks since the boot; `i` and an inode where only that is known.
-        flags: The kernel's flags of it.
-        image: Tells one execution of a program from another; empty where that is not ours to see.
+        flags: The kernel's flags (`PF_…`) of it.
+        image: Identifies one execution of a program; empty where this user may not see it.
         has_ended: Whether it only waits for its parent to notice its end.
     """
 
@@ -57,7 +57,7 @@ class Process(NamedTuple):
 
 
 def this_process() -> Process | None:
-    """This process; None where /proc does not show it. Its number is another in another namespace's /proc."""
+    """This process; None where /proc does not show it. In another namespace's /proc it has another pid."""
     return _parse(_read("/proc/self/stat"))
 
 
@@ -77,7 +77,7 @@ def hidden_process(pid: int) -> Process:
         else:
             # Before Linux 6.9 all have one inode, which then says nothing, and does no harm.
             start = f"i{os.fstat(descriptor).st_ino}"
-            # It can be read from the process's end on, also while nobody has waited for it.
+            # The descriptor becomes readable when the process ends, even before its parent has reaped it.
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
             has_ended = bool(poll.poll(0))
@@ -112,19 +112,19 @@ def has_own_numbers() -> bool:
 
 
 def command_of(pid: int) -> list[str]:
-    """The command line of a process, or the title that it has given itself; empty where it is not to see."""
+    """The command line of a process, or the title that it has given itself; empty where it is hidden."""
     text = _read(f"/proc/{pid}/cmdline")
     return text.removesuffix("\0").split("\0") if text else []
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """The environment with which a process was executed; empty where it is not to see."""
+    """The environment with which a process was executed; empty where it is hidden."""
     pairs = (entry.partition("=") for entry in _read(f"/proc/{pid}/environ").split("\0") if entry)
     return {name: value for name, _, value in pairs}
 
 
 def user_of(pid: int) -> int:
-    """The user that a process is of, as /proc has it; -1 where it does not say."""
+    """The user of a process, as /proc has it; -1 where it does not say."""
     try:
         return os.stat(f"/proc/{pid}").st_uid
     except OSError as error:
@@ -166,12 +166,12 @@ def is_namespace_empty(namespace: str) -> bool:
     if pid_namespace() != _FIRST_NAMESPACE:
         return False
     try:
-        # Its process 1 is in it, and may be hidden from everybody.
+        # The machine's process 1 is in the first namespace, and its own may be hidden: leave it out.
         processes = [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"]
     except OSError as error:
         raise_interruption(error)
         return False
-    # Of one that has ended, and is only waited for, there is no namespace to see.
+    # The namespace of a zombie cannot be read.
     living = [each for name in processes if (each := look_up(int(name))) is not None and not each.has_ended]
     for each in living:
         found = _namespace_of(str(each.pid))
@@ -186,7 +186,7 @@ def boot() -> str:
 
 
 def sockets_of(pid: int) -> frozenset[int] | None:
-    """The inodes of the sockets that a process holds; None where that is not ours to see."""
+    """The inodes of the sockets that a process holds; None where this user may not see them."""
     try:
         names = os.listdir(f"/proc/{pid}/fd")
     except OSError as error:
@@ -197,7 +197,7 @@ def sockets_of(pid: int) -> frozenset[int] | None:
 
 
 def listening_sockets_of(pid: int) -> Mapping[int, tuple[int, str]]:
-    """The same of another process, as far as that is ours to see; an address is as the kernel prints it."""
+    """The listening sockets of a process that this user may see; addresses are as the kernel prints them."""
     listening = {}
     for name in ("tcp", "tcp6"):
         for line in _read(f"/proc/{pid}/net/{name}").splitlines()[1:]:
@@ -214,7 +214,7 @@ def listening_sockets_of(pid: int) -> Mapping[int, tuple[int, str]]:
 
 
 def files_of(pid: int) -> Mapping[int, str]:
-    """What a process has open, by descriptor; empty where that is not ours to see."""
+    """What a process has open, by descriptor; empty where this user may not see it."""
     try:
         names = os.listdir(f"/proc/{pid}/fd")
     except OSError as error:

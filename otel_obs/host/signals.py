@@ -1,8 +1,8 @@
-"""Errors that are not ours although they pass through us: those that an application's signal handler raises.
+"""Exceptions that a signal handler of the application raises while our code runs.
 
-Python runs signal handlers between two steps of whatever runs, recording included. A handler that raises,
-as celery's does at a soft time limit, means its application: to take that for a failure of ours would have
-the application miss it.
+Python runs signal handlers in the middle of whatever the main thread executes, recording included. The
+exception of such a handler, such as celery's at a soft time limit, is meant for the application. If our error
+handling swallowed it as a failure of ours, the application would miss it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _SIGNALS = frozenset(signal.valid_signals())
 
 
 def interruption_of(error: BaseException) -> BaseException | None:
-    """What a signal handler raised in the middle of our work, if *error*, which was caught here, came of it.
+    """The exception of a signal handler that led to *error*, which the caller has caught; None if none did.
 
-    It is *error* itself, or what was handled when that was raised: code that is ended in the middle may fail
-    to clean up. What the application itself is handling while it calls us is neither.
+    It is *error* itself or in its chain of contexts: code that was interrupted may fail to clean up. An
+    exception that the application was handling when it called us does not count.
     """
     frames: set[FrameType] = set()
     each: BaseException | None = error
@@ -30,7 +30,7 @@ def interruption_of(error: BaseException) -> BaseException | None:
         trace = each.__traceback__
         if trace is None or (frames and trace.tb_frame not in frames):
             return None
-        frames.add(trace.tb_frame)  # the one that has caught it, or that was under way: it is no handler's
+        frames.add(trace.tb_frame)  # it caught the exception, or was interrupted: no handler's frame
         while (trace := trace.tb_next) is not None:
             if _is_handlers(trace.tb_frame):
                 return each
@@ -40,14 +40,14 @@ def interruption_of(error: BaseException) -> BaseException | None:
 
 
 def raise_interruption(error: BaseException) -> None:
-    """Raise what a signal handler raised, if *error*, which was caught here, came of it."""
+    """Raise the exception of a signal handler that led to *error*, which the caller has caught, if any."""
     interruption = interruption_of(error)
     if interruption is not None:
         raise interruption
 
 
 class tolerate(contextlib.suppress):
-    """`contextlib.suppress`, but of our own errors only: a `TimeoutError` is an `OSError`."""
+    """`contextlib.suppress`, except for signal handlers' exceptions: their `TimeoutError` is an `OSError`."""
 
     def __exit__(
         self,
@@ -55,7 +55,7 @@ class tolerate(contextlib.suppress):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """Suppress *error*, if it is one of those that were named, and is ours."""
+        """Suppress *error* if it is of a named type, and no signal handler led to it."""
         if error is not None:
             raise_interruption(error)
         return bool(super().__exit__(kind, error, trace))
@@ -69,7 +69,7 @@ def _is_handlers(frame: FrameType) -> bool:
 def _is_called_as_handler(frame: FrameType) -> bool:
     """Whether *frame* was given a signal and the frame that it interrupts: it may have uninstalled itself.
 
-    To have its caller's frame means nothing: whoever looks at the stack has that.
+    The caller's frame alone proves nothing: any function that inspects the stack may have it.
     """
     interrupted, code = frame.f_back, frame.f_code
     if interrupted is None:

@@ -1,4 +1,4 @@
-"""Work of our own on a thread: one for each purpose, and none across a fork."""
+"""Background threads of otel_obs: one for each purpose, and none that is alive across a fork."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_obs.host.weak import WeakObjects
 Work = Callable[[threading.Event], object]
 
 PAUSE_S = 0.2
-"""So long a fork waits for the end of a thread that is in the middle of something."""
+"""How long a fork waits for a thread to end."""
 
 _once = LogOnce()
 
@@ -22,12 +22,12 @@ _once = LogOnce()
 class BackgroundThread:
     """A thread that ends before its process forks and begins again in the parent.
 
-    In a child there is none until somebody starts it there. What the work raises is logged once for a name,
-    and ends nothing but that thread, which the next `start` begins again.
+    In a child it does not run until it is started there. An exception of the work is logged once for a name,
+    and ends only the thread, which the next `start` begins again.
 
     Args:
-        work: Gets an event; when that is set it is to end soon.
-        name: The thread's.
+        work: Gets an event, and has to end soon after that is set.
+        name: The thread's name.
         on_pause: Called after the event was set: wakes work that waits for something else.
     """
 
@@ -44,9 +44,10 @@ class BackgroundThread:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin, if that has not begun; a process that may have no more threads goes on without."""
+        """Start the thread, unless it runs; a process that may have no more threads goes on without."""
         if self.is_alive or forks.waits_for_fork():
             return
+        # A new event: a former thread that has not ended yet still has to.
         self._stop = threading.Event()
         thread = threading.Thread(target=self._run, args=(self._stop,), name=self.name, daemon=True)
         try:
@@ -61,18 +62,18 @@ class BackgroundThread:
         return self._thread is not None
 
     def leave(self) -> None:
-        """Have the thread end when it can, and have no fork wait for that."""
+        """Stop the thread, and have no fork wait for its end any more."""
         _threads.discard(self)
         self.stop()
 
     def stop(self) -> None:
-        """Have the thread end soon, and do not wait for that."""
+        """Tell the thread to end, without waiting for it."""
         self._is_paused = False
         self._stop.set()
         self._on_pause()
 
     def end(self, timeout_s: float) -> bool:
-        """Have the thread end, and wait for that; whether it has. It is not waited for from within itself."""
+        """Stop the thread, and wait for it; whether it has ended. Does not wait on the thread itself."""
         self.stop()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
@@ -98,7 +99,7 @@ class BackgroundThread:
             self.start()
 
     def _forget(self) -> None:
-        """The thread is the parent's."""
+        """In a child: only the parent has the thread."""
         self._thread, self._is_paused = None, False
 
 
@@ -113,6 +114,7 @@ def _each(act: Callable[[BackgroundThread], None]) -> Callable[[], None]:
     return act_on_all
 
 
+# A lock that a thread holds during a fork stays locked in the child for ever, as the thread is not there.
 if hasattr(os, "fork"):
     forks.before(_each(BackgroundThread._pause))
     forks.after_in_parent(_each(BackgroundThread._resume))

@@ -1,4 +1,4 @@
-"""What was installed into the process, and how it is taken out again."""
+"""The undoing of what was installed into the process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _logger = logging.getLogger("otel_obs")
 class Undoing:
     """An exit stack that several threads add to.
 
-    Whoever installs something adds its undoing first: then an exception of a signal handler in between leaves
-    nothing. So an undoing must do no harm where there is nothing to undo.
+    The undoing is added before something is installed, so that a signal handler's exception in between leaves
+    nothing behind. So an undoing must do no harm where there is nothing to undo.
     """
 
     def __init__(self) -> None:
@@ -21,17 +21,18 @@ class Undoing:
 
     def later(self, undo: Callable[[], object]) -> None:
         """Call *undo* when all is undone; at once where it was already."""
+        # Appended before the check: either an `unwind` on another thread still finds it, or this call does.
         self._undoings.append(undo)
         if self._is_over:
             self.unwind()
 
     def once(self, undo: Callable[[], object]) -> None:
-        """The same, unless *undo* waits already: one undoing for however many applications."""
+        """The same, unless *undo* waits already: one undoing serves any number of applications."""
         if undo not in self._undoings:
             self.later(undo)
 
     def unwind(self) -> None:
-        """Undo all, what came last first. What one raises is logged, and keeps no other from being undone."""
+        """Undo everything, the last first. An exception is logged, and does not stop the others."""
         self._is_over = True
         while True:
             try:
@@ -43,5 +44,6 @@ class Undoing:
             except Exception as error:
                 _logger.warning("otel_obs could not undo a part of its set-up", exc_info=error)
             except BaseException:
+                # `KeyboardInterrupt` and the like: undo the rest, then let it pass.
                 self.unwind()
                 raise

@@ -1,4 +1,4 @@
-"""Objects that are known and not kept alive."""
+"""Collections that do not keep their objects alive."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ T = TypeVar("T")
 
 
 class WeakObjects(Generic[T]):
-    """The objects that live of those that were added, in that order.
+    """The living ones of the objects that were added, in that order.
 
-    Unlike a `WeakSet`, it may be read while other threads add to it: `list` of a dictionary is one step.
+    Unlike a `WeakSet`, it may be read while other threads add to it: `list` copies a dictionary in one step.
     """
 
     def __init__(self) -> None:
         self._references: dict[weakref.ref[T], None] = {}
 
     def add(self, each: T) -> None:
-        """Know one more object; one that is known stays once."""
+        """Add an object; one that is here already stays once."""
         self._references[weakref.ref(each, self._drop)] = None
 
     def discard(self, each: T) -> None:
-        """Know an object no longer."""
+        """Remove an object."""
         self._drop(weakref.ref(each))
 
     def clear(self) -> None:
-        """Know nothing any more."""
+        """Remove all objects."""
         self._references.clear()
 
     def living(self) -> list[T]:
-        """Those that live."""
+        """The living objects."""
         return [each for reference in list(self._references) if (each := reference()) is not None]
 
     def _drop(self, reference: weakref.ref[T]) -> None:
@@ -41,17 +41,17 @@ class WeakObjects(Generic[T]):
 
 
 class Notes(Generic[T]):
-    """What is known of objects of others, told apart by what they are, not by what they equal.
+    """Notes about objects of other code, by identity and not by equality.
 
-    They are not kept alive, but for those that no weak reference can be made to, as of classes with
-    `__slots__`: these stay for as long as what is known of them.
+    The objects are not kept alive, except those that allow no weak reference, such as those of a class with
+    `__slots__`: these live as long as their note.
     """
 
     def __init__(self) -> None:
         self._notes: dict[int, tuple[Callable[[], object], T]] = {}
 
     def put(self, each: object, note: T) -> None:
-        """Know *note* of an object from now on, in place of what was known of it."""
+        """Set the note of an object, in place of an earlier one."""
         key = id(each)
         alive: Callable[[], object]
         try:
@@ -61,12 +61,12 @@ class Notes(Generic[T]):
         self._notes[key] = (alive, note)
 
     def living(self) -> list[tuple[Any, T]]:
-        """Those that live, each with what is known of it, in the order in which they came."""
+        """The living objects with their notes, in the order in which they were added."""
         found = [(alive(), note) for alive, note in list(self._notes.values())]
         return [(each, note) for each, note in found if each is not None]
 
     def _drop(self, key: int, reference: Callable[[], object]) -> None:
-        # Another object may have the place in memory, and so the key, of the one that is gone.
+        # A new object may have the address, and so the `id`, of the one that is gone.
         known = self._notes.get(key)
         if known is not None and known[0] is reference:
             self._notes.pop(key, None)

@@ -1,4 +1,4 @@
 """Which service a process belongs to, the directory that its workers share, and how long that lives."""
 
 FILES_VERSION = 3
-"""Of the files that workers share; those of another version cannot be read, and lie elsewhere."""
+"""The version of the shared files. It is part of the directory's name: no directory has files of two."""

@@ -1,9 +1,10 @@
-"""What is done after the workers have ended and before their master has: a process of its own.
+"""The aftercare process, which removes a run directory when the workers and their master have ended.
 
-A master that never loaded otel_obs removes nothing when it ends, and the workers end before it. The last of
-them leaves this process behind, which waits for the master's end for a while and then tidies up. It goes
-at once where a new worker has joined. As a service ends, the last one may be killed since it does not end by
-itself: then nobody would. So the first one leaves it behind where its master is about to end, or may be.
+A master that never loaded otel_obs removes nothing when it ends, and its workers end before it. The last
+worker starts this process, which waits a while for the master's end and then removes the directory. It ends
+at once when a new worker has joined. As a service ends, the server may kill its last worker before that
+worker can start this process. So the first worker that ends starts it, if the master is or may be about to
+end.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from otel_obs.rundir.roots import LEAVING, ROOT, RecordedRoot, file_name, is_ali
 
 _LOCK = "aftercare.lock"
 _PACES = ((2.0, 0.003), (60.0, 0.05), (math.inf, 0.5))
-"""So long after news look so often, in seconds. A container ends with its process 1: there are milliseconds
-between that one's last act and its end."""
+"""Until so long after news, the pause between two looks, both in seconds. A container ends with its process
+1: from the last act of process 1 to the end of all there are only milliseconds."""
 _FOR_WORKERS_S, _LOOK_S = 900.0, 1.0
 
 WhoLeft = Literal["by the last", "beside others", "by the first"]
 _FOR_MASTER_S: Mapping[str, float] = {"by the last": 60.0, "beside others": 180.0, "by the first": math.inf}
-"""How long to wait for the end of a master that lives, by who has begun to wait: servers kill workers that do
-not end within a minute or so, and it is not known beforehand whether the master is to end at all."""
+"""How long to wait for the end of a live master, by which worker started the wait. Servers kill workers that
+do not end within a minute or so, and nothing tells beforehand whether the master ends at all."""
 
-# Without the site's packages, and without this package's own `__init__`: it is to start in no time.
+# Without site-packages and without this package's own `__init__`: the process has to start fast.
 _CODE = """
 import sys, types
 package = types.ModuleType("otel_obs")
@@ -47,6 +48,7 @@ main(sys.argv[2:])
 """
 
 Shared = Mapping[int, frozenset[int]]
+"""By the pid of a root, the inodes of the listening sockets that it shares with its workers."""
 
 
 def is_ending(root: RecordedRoot, shared: Shared) -> bool:
@@ -66,7 +68,7 @@ def is_ending(root: RecordedRoot, shared: Shared) -> bool:
 def note_successors(run_dir: RunDir, shared: Shared) -> None:
     """Name the programs that a server has executed to take over from it, whose workers may join later.
 
-    They have its listening sockets. When the server has ended, nothing else tells whom they succeed.
+    They have its listening sockets. Once the server has ended, nothing else shows whom they replace.
     """
     for pid, listened in shared.items():
         for child in proc.children_of(pid):
@@ -75,16 +77,16 @@ def note_successors(run_dir: RunDir, shared: Shared) -> None:
 
 
 def leave_behind(run_dir: RunDir, shared: Shared, left: WhoLeft = "by the last") -> None:
-    """Have somebody tidy up after the root, unless somebody is there for that; never raises.
+    """Start the aftercare process, unless one is running; never raises.
 
     Args:
         run_dir: The directory.
         shared: Of the roots, the inodes of the listening sockets that they share with their workers.
-        left: By whom. All but the first are about to end, and say so.
+        left: By which worker. All but the first are about to end, which the directory then records.
     """
     own = proc.this_process() or proc.hidden_process(os.getpid())
     with tolerate(OSError, ValueError):
-        # Before the lock: who holds it looks for such names once more when it has given it up.
+        # Before the lock: the aftercare process looks for these names once more after it has unlocked.
         if left != "by the first":
             run_dir.note([file_name(own, LEAVING)])
         descriptor = run_dir.open(_LOCK, os.O_CREAT | os.O_RDWR)
@@ -92,7 +94,7 @@ def leave_behind(run_dir: RunDir, shared: Shared, left: WhoLeft = "by the last")
             if lock(descriptor, exclusive=True):
                 _start(run_dir.path, shared, descriptor, left)
         finally:
-            os.close(descriptor)  # its lock is the other process's now
+            os.close(descriptor)  # the started process has inherited its lock
 
 
 def _start(path: str, shared: Shared, descriptor: int, left: WhoLeft) -> None:
@@ -108,11 +110,11 @@ def _start(path: str, shared: Shared, descriptor: int, left: WhoLeft) -> None:
         pass_fds=(descriptor,),
         start_new_session=True,
     )
-    started.returncode = 0  # nobody waits for it, on purpose: it outlives this process
+    started.returncode = 0  # so that `Popen` neither waits nor warns: the process outlives this one
 
 
 def _interpreter() -> str:
-    """Python's own program: a server written in C that has it inside, as uWSGI has, gives itself."""
+    """Python's executable: in a server written in C, such as uWSGI, `sys.executable` may be the server."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     if "python" in os.path.basename(sys.executable) or "pypy" in os.path.basename(sys.executable):
         return sys.executable
@@ -121,23 +123,23 @@ def _interpreter() -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Wait for the end of those who are about to end, then for that of the roots, and remove the directory.
+    """Wait for the end of the leaving workers, then of the roots, and remove the directory.
 
     Args:
-        arguments: The directory, the descriptor of the lock that this process holds, by whom it was left, and
-            of each root `pid:inode,…`, the listening sockets that it had.
+        arguments: The directory, the descriptor of the lock that this process holds, which worker started it,
+            and for each root `pid:inode,…`, the listening sockets that it had.
     """
     path, descriptor, left, *sockets = arguments
     pairs = (each.partition(":") for each in sockets)
     shared = {int(pid): frozenset(map(int, inodes.split(","))) for pid, _, inodes in pairs if inodes}
-    # Whoever ends a service ends it by ending that, and by nothing that reaches this process too.
+    # A SIGTERM that reaches this process too is meant for the service, whose end this process waits for.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         _Aftercare(path, left, shared).run(int(descriptor))
 
 
 class _Aftercare:
-    """Waits until nobody needs a directory, and removes it then."""
+    """Waits until no process needs a directory, and then removes it."""
 
     def __init__(self, path: str, left: str, shared: Shared) -> None:
         self._path, self._left, self._shared = path, left, shared
@@ -146,18 +148,18 @@ class _Aftercare:
         self._news_s = self._alone_s = self._looked_s = time.monotonic()
 
     def run(self, descriptor: int) -> None:
-        """Wait and tidy up, holding the lock on *descriptor*, by which others know that somebody does."""
+        """Wait and tidy up. The lock on *descriptor* tells workers that an aftercare process is running."""
         while True:
             while self._goes_on():
                 calm_s = time.monotonic() - max(self._news_s, self._alone_s)
                 time.sleep(next(pause_s for until_s, pause_s in _PACES if calm_s < until_s))
-            # Who has left in the meantime has relied on this process.
+            # A worker that left just now found the lock held, and relies on this process: look once more.
             unlock(descriptor)
             if not self._has_news() or not lock(descriptor, exclusive=True):
                 return
 
     def _has_news(self) -> bool:
-        """Whether others have said that they are about to end."""
+        """Whether further workers have recorded that they are about to end."""
         names = frozenset(each.name for each in recorded_roots(os.listdir(self._directory), LEAVING))
         before, self._leaving = self._leaving, names
         if names - before:
@@ -165,7 +167,7 @@ class _Aftercare:
         return bool(names - before)
 
     def _goes_on(self) -> bool:
-        """Whether to wait on; what nobody needs any more is removed."""
+        """Whether to keep waiting; removes the directory when no root needs it."""
         self._has_news()
         now_s = time.monotonic()
         if any(map(is_alive, recorded_roots(self._leaving, LEAVING))):
@@ -173,10 +175,10 @@ class _Aftercare:
             return now_s - self._news_s < _FOR_WORKERS_S
         roots = recorded_roots(os.listdir(self._directory), ROOT)
         if all(is_dead(root) or is_ending(root, self._shared) for root in roots):
-            # Who is left is about to end too, by itself or not.
+            # The remaining members are about to end too, or to be killed.
             return not self._remove() and now_s - self._alone_s < _FOR_WORKERS_S
         if self._left == "by the last" and now_s - self._looked_s > _LOOK_S:
-            # Not at every look: who joins just then has to wait.
+            # Not at every look: a worker that joins during this check has to wait.
             self._looked_s = now_s
             with _membership_lock(self._directory) as is_free:
                 if not is_free:
@@ -184,7 +186,7 @@ class _Aftercare:
         return now_s - max(self._news_s, self._alone_s) < _FOR_MASTER_S[self._left]
 
     def _remove(self) -> bool:
-        """Remove the directory, unless somebody is a member."""
+        """Remove the directory, unless it has members."""
         with _membership_lock(self._directory) as is_free:
             if is_free:
                 user, name = os.path.split(self._path)
@@ -199,7 +201,7 @@ class _Aftercare:
 
 @contextlib.contextmanager
 def _membership_lock(directory: int) -> Iterator[bool]:
-    """Keep others from joining; gives whether nobody has."""
+    """Keep others from joining meanwhile; yields whether there are no members."""
     members = os.open(MEMBERS, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         yield lock(members, exclusive=True)
@@ -210,7 +212,8 @@ def _membership_lock(directory: int) -> Iterator[bool]:
 def shared_sockets(roots: Collection[Process]) -> dict[int, frozenset[int]]:
     """Of each root, the inodes of the listening sockets that it shares with this process."""
     listening = proc.listening_sockets().values()
-    # A server may have others, to be told what to do by, which it closes later.
+    # A server may also listen on a Unix socket for commands, which it closes later. The address of a TCP
+    # socket is a tuple, and so begins with a parenthesis.
     on_ports = {inode for inode, address in listening if address.startswith("(")}
     own = frozenset(on_ports or {inode for inode, _ in listening})
     if not own:

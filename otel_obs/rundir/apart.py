@@ -1,8 +1,8 @@
-"""Who of a service's workers has numbers that the others cannot read, and who has a file.
+"""Which workers of a service have numbers that others cannot read, and which workers have a file.
 
-Both are said in ways that outlive what they speak of. A worker whose file cannot be opened has no descriptor
-for another one either, or no room: it makes a symbolic link, which takes neither. A worker that has a file
-holds a lock on a byte of the members' file, which goes with it, and stays if somebody removes its file.
+A worker that cannot make its file may have no free descriptor, or no room on the file system. It makes a
+symbolic link as a mark, which needs neither. A worker that has a file holds a lock on one byte of the file
+`members`. The lock ends with the worker, and stays if its file is removed, so that readers miss the file.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Apart:
 
 
 def _is_ours(path: str) -> bool:
-    """Whether this user's directory is there, and made if it was not; without a descriptor."""
+    """Make this user's directory if it is missing, and check its owner; this takes no descriptor."""
     with tolerate(FileExistsError):
         os.mkdir(path, 0o700)
     status = os.lstat(path)
@@ -73,12 +73,12 @@ def workers_apart(bases: Sequence[str], nonce: str) -> list[int]:
 
 
 def sweep_marks(user_path: str) -> None:
-    """Remove what workers that are known to be dead have left."""
+    """Remove the marks of workers that are known to be dead."""
     _living(user_path)
 
 
 def _living(user_path: str, nonce: str | None = None) -> list[RecordedRoot]:
-    """The processes that have made marks, of one service or any, and may live; the marks of others go."""
+    """The processes that made marks, of one service or any, and may be alive; removes the marks of others."""
     found = []
     with tolerate(OSError):
         for name in os.listdir(user_path):
@@ -98,7 +98,7 @@ def slot_of(worker: bytes) -> int:
 
 
 def register(run_dir: RunDir, worker: bytes) -> int | None:
-    """Say that *worker* has a file in *run_dir*, as long as what is returned is open in this process.
+    """Lock the byte of *worker*: it has a file in *run_dir* as long as the returned descriptor is open.
 
     Returns:
         A descriptor; None where the platform has no such locks, or no descriptor is left.
@@ -107,7 +107,8 @@ def register(run_dir: RunDir, worker: bytes) -> int | None:
         return None
     descriptor = -1
     try:
-        # A descriptor of its own: the lock belongs to what was opened, which forks share.
+        # Opened anew: such a lock belongs to the open file, and ends with its last descriptor. That of
+        # `run_dir.members` stays open in forks.
         descriptor = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDWR | os.O_CLOEXEC)
         seat = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot_of(worker), 1, 0)
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, seat)
@@ -120,7 +121,7 @@ def register(run_dir: RunDir, worker: bytes) -> int | None:
 
 
 def registered(run_dir: RunDir) -> set[int]:
-    """The bytes of the workers that say that they have a file in *run_dir*."""
+    """The bytes of the workers that have registered a file in *run_dir*."""
     if not hasattr(fcntl, "F_OFD_GETLK"):
         return set()
     try:
@@ -131,7 +132,7 @@ def registered(run_dir: RunDir) -> set[int]:
 
 
 def _locked(descriptor: int) -> Iterator[int]:
-    """Every locked byte: the kernel tells one of a range, and not always the first."""
+    """Every locked byte. The kernel tells one lock of a range, not always the first: search both sides."""
     ranges = [(0, _SPACE)]
     while ranges:
         start, end = ranges.pop()

@@ -1,7 +1,7 @@
 """The directory in which the workers of one service find each other's files.
 
-`<base>/otel-obs-<euid>/<nonce>/`, private to the user. All workers of a service come to the same name, any
-of them makes it when it first has something to put there, and the last one out removes it.
+`<base>/otel-obs-<euid>/<nonce>/`, private to the user. All workers of a service find the same name. The first
+one that needs the directory makes it, and the last one that leaves removes it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ATTEMPTS = 100
 _PAUSE_S = 0.005
 PREFIX = "otel-obs-"
 ASIDE = ".gone-"
-"""What is being removed is called so."""
+"""How the name of a directory begins that is being removed."""
 
 
 class UnusableDirectoryError(Exception):
@@ -108,7 +108,7 @@ class RunDir:
         return True
 
     def note(self, names: Iterable[str]) -> None:
-        """Have files of these names in here, which are empty."""
+        """Make empty files of these names in here, where they are missing."""
         for name in set(names).difference(self.names()):
             self.claim(name)
 
@@ -117,7 +117,7 @@ class RunDir:
         return os.listdir(self.descriptor)
 
     def is_removed(self) -> bool:
-        """Whether somebody took the directory away, or put another in its place."""
+        """Whether the directory was removed, or another one has its name."""
         try:
             return not os.path.samestat(os.stat(self.path, follow_symlinks=False), self._opened[0])
         except OSError as error:
@@ -125,7 +125,7 @@ class RunDir:
             return error.errno in (errno.ENOENT, errno.ENOTDIR)
 
     def has_descriptors(self) -> bool:
-        """Whether they are open still: a daemon may have closed them, and others may have the numbers."""
+        """Whether its descriptors are still open: a daemon may close them, and the numbers are reused."""
         try:
             now = [os.fstat(self.descriptor), os.fstat(self.members)]
         except OSError as error:
@@ -134,7 +134,8 @@ class RunDir:
         return all(map(os.path.samestat, now, self._opened))
 
     def close(self) -> None:
-        """Give up membership, and leave the directory to whoever else there is."""
+        """Give up membership; the directory stays."""
+        # Only what is still ours: a daemon may have closed a descriptor, and the number may be reused.
         for descriptor, opened in zip((self.descriptor, self.members), self._opened, strict=True):
             with tolerate(OSError):
                 if os.path.samestat(os.fstat(descriptor), opened):
@@ -147,6 +148,7 @@ def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
     Raises:
         UnusableDirectoryError: None of *bases* can be used; the message names the last reason.
     """
+    # Bases in which workers have made the directory come first, so that all workers meet in one.
     reason = "there is no writable directory for it"
     existing = [base for base in bases if is_directory(os.path.join(user_path_of(base), nonce))]
     for base in [*existing, *(base for base in bases if base not in existing)]:
@@ -174,7 +176,7 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
 
 
 def is_directory(path: str) -> bool:
-    """What `os.path.isdir` says, which would swallow the `TimeoutError` of a signal handler."""
+    """`os.path.isdir`, which itself would swallow the `TimeoutError` of a signal handler."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except OSError as error:
@@ -183,7 +185,7 @@ def is_directory(path: str) -> bool:
 
 
 def id_mark(nonce: str, user: str) -> str:
-    """The mark that every user can see, beside the users' directories, which hide what is in them."""
+    """The name of a mark beside the users' private directories, where every user can see it."""
     return f"otelobs-id-{nonce}-{user}"
 
 
@@ -203,7 +205,7 @@ def _open_under(base: str, nonce: str) -> RunDir:
             if joined is not None:
                 return joined
             if not _make(user, nonce):
-                time.sleep(_PAUSE_S)  # somebody else is making it, or removing one that had no members left
+                time.sleep(_PAUSE_S)  # another process is making it, or removing one without members
     finally:
         os.close(user)
     raise UnusableDirectoryError(f"{user_path}/{nonce} keeps vanishing")
@@ -228,6 +230,7 @@ def _join(user: int, user_path: str, nonce: str) -> RunDir | None:
     members = -1
     try:
         members = _open_members(user, nonce, descriptor)
+        # Looked at after the lock: a process that removes the directory locks it and then moves it aside.
         if lock(members, exclusive=False) and is_same(user, nonce, descriptor):
             return RunDir(os.path.join(user_path, nonce), descriptor, members)
     except FileNotFoundError:
@@ -239,12 +242,12 @@ def _join(user: int, user_path: str, nonce: str) -> RunDir | None:
 
 
 def _open_members(user: int, nonce: str, directory: int) -> int:
-    """Open the members' file, which is made anew where somebody has removed it and left the directory."""
+    """Open the members' file, which is made anew where only the file was removed."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(MEMBERS, flags, dir_fd=directory)
     except FileNotFoundError:
-        # Who removes a directory moves it aside first.
+        # Our own removal moves the directory aside first.
         if not is_same(user, nonce, directory):
             raise
         return os.open(MEMBERS, flags | os.O_CREAT, 0o600, dir_fd=directory)
@@ -275,6 +278,7 @@ def _make(user: int, nonce: str) -> bool:
             os.close(members)
         finally:
             os.close(descriptor)
+        # Fails where another process was first: its directory has a members' file, and so is not empty.
         os.rename(temporary, nonce, src_dir_fd=user, dst_dir_fd=user)
     except FileNotFoundError:
         return False
@@ -299,7 +303,7 @@ def remove_tree(parent: int, name: str) -> None:
         finally:
             os.close(descriptor)
         os.rmdir(aside, dir_fd=parent)
-        if "." in name[1:]:  # a service id's
-            # Of the user whose directory it is: root removes those of the users that its workers became.
+        if "." in name[1:]:  # the name of a service id, which has a mark
+            # The mark of the directory's owner: root also removes directories of its workers' users.
             user = str(os.fstat(parent).st_uid)
             os.rmdir(os.path.join("..", id_mark(name, user)), dir_fd=parent)

@@ -44,10 +44,10 @@ def _listed(parent: int, name: str) -> list[str]:
 
 
 def find_signed(bases: Sequence[str], name: str, first_word: str) -> tuple[int, str] | None:
-    """Who has signed a file of that name in another run directory of this user, and still holds its lock.
+    """Find the process whose pid is in a file *name* of a run directory of this user, and that has it locked.
 
     Returns:
-        The process and the directory; None where there is nobody.
+        The pid and the directory; None where there is no such process.
     """
     for base in bases:
         with tolerate(OSError, UnusableDirectoryError):

@@ -89,8 +89,8 @@ def identify(
     Args:
         environ: The process's environment; the private variable is read and written.
         command: The whole command line of the interpreter (`sys.orig_argv`).
-        service_id: What the user says.
-        version: Of the files that workers share; those of another version cannot be read.
+        service_id: The user's `OTEL_OBS_SERVICE_ID`; empty where it is not set.
+        version: The version of the files that workers share; those of another version cannot be read.
 
     Returns:
         None for multiprocessing's resource tracker, which is no worker of anything.
@@ -99,6 +99,7 @@ def identify(
         return None
     candidate = this_candidate(environ, command)
     identity = decide(candidate, service_id, version)
+    # Children of multiprocessing keep the note of their root, which `_by_environment` compares them with.
     if not is_multiprocessing_child(command):
         own = candidate.process or Process(os.getpid())
         note = (identity.nonce, _digest(command), own.pid, own.image, version)
@@ -107,7 +108,7 @@ def identify(
 
 
 def decide(candidate: Candidate, service_id: str = "", version: int = 0) -> Identity:
-    """Apply the rules, in their order: the user's word, that of an earlier process, the kernel's."""
+    """Apply the rules in their order: service id, environment, kernel, socket."""
     lineage = trace(
         candidate.process,
         candidate.command,
@@ -155,7 +156,7 @@ def _by_environment(candidate: Candidate, lineage: Lineage, version: int) -> Ide
     elif is_child and first_pid == str(root.pid if root else candidate.parent):
         reason = f"process {first_pid} has named it, which is the root of this one"
     elif is_child and root is not None and root.image == first_image != "":
-        # A daemon is a fork of the process that has set it, and that one has ended.
+        # The root is a daemon: a fork of the process that set the variable and has ended since.
         reason = f"process {first_pid} has named it, of which the root of this one is a fork"
     else:
         return None
@@ -165,8 +166,8 @@ def _by_environment(candidate: Candidate, lineage: Lineage, version: int) -> Ide
 def _by_root(candidate: Candidate, lineage: Lineage, version: int) -> Identity:
     root = lineage.root
     assert root is not None
-    # The program too: a process may execute another one, which is another service. A fork knows its
-    # root's program by its own, also where the root is another user's.
+    # The name includes the image: a process that executes another program is another service. A fork has the
+    # same image as its root, also where the root is another user's and the kernel hides it.
     process = candidate.process
     image = root.image or (process.image if process is not None and process.is_fork else "")
     name = digest((root.pid, root.start, image, *_machine(), version))
@@ -178,7 +179,7 @@ def _by_root(candidate: Candidate, lineage: Lineage, version: int) -> Identity:
 
 
 def _by_socket(candidate: Candidate, lineage: Lineage, version: int) -> Identity | None:
-    """Join the siblings that were told to use the same listening socket by whoever started them all."""
+    """Join the siblings that their common parent told to use the same listening socket."""
     if not may_be_given_sockets(candidate.command, candidate.environ):
         return None
     given = given_sockets(candidate.command, candidate.environ, candidate.pid, candidate.sockets())
@@ -195,7 +196,7 @@ def _by_socket(candidate: Candidate, lineage: Lineage, version: int) -> Identity
 
 
 def _unseen(candidate: Candidate, version: int) -> Identity:
-    """What is left where /proc does not show this process."""
+    """Identify a process that /proc does not show, by what other system calls tell of it."""
     parent = proc.hidden_process(candidate.parent)
     if is_multiprocessing_child(candidate.command):
         name = digest((parent.pid, parent.start, "", *_machine(), version))

@@ -15,7 +15,7 @@ from otel_obs.host import proc
 from otel_obs.host.proc import Process
 
 _REEXECUTED_BY = "GUNICORN_PID"
-"""gunicorn's own word to its successor: who it was executed by, and takes over from."""
+"""gunicorn's variable for its successor: the pid of the master that executed it, and that it replaces."""
 
 _GIVEN_SOCKET = re.compile(r"(?<![a-z0-9])fds?(?:\0|=|://)(\d+)(?=\0|$)", re.IGNORECASE)
 """`--fd 3`, `--fd=3`, `fd://3`, in a command line whose words are joined by NULs."""
@@ -77,7 +77,7 @@ def trace(
     """
     if process is None:
         return Lineage(None, (), ())
-    # The kernel tells of an execution wherever it tells of a program's place in memory.
+    # A kernel that shows a program's place in memory also shows whether a fork has executed a program.
     tells = bool(process.image)
     executed: list[Process] = []
     steps: list[Step] = []
@@ -129,12 +129,13 @@ def _kinship(
 
 
 def _fork_of(process: Process, parent: Process) -> tuple[bool, str]:
-    """Whether *parent* is what forked it, and not what adopted it when that ended."""
+    """Whether *parent* forked it, and did not adopt it when the forking process ended."""
     if process.image and parent.image:
         if process.image == parent.image:
             return True, "was forked by it: both are one execution of a program"
         return False, "was forked by a process that has ended"
-    # Of another user's process the program cannot be seen. A daemon has a session of its own.
+    # The image of another user's process is hidden: compare sessions. An adopting process, such as process 1,
+    # has another session.
     if process.session == parent.session:
         return True, "was forked, and is in the same session"
     if _has_same_command(process, parent):
@@ -173,7 +174,7 @@ def given_sockets(
 ) -> list[tuple[int, str]]:
     """The listening sockets that this program was told to use: by a descriptor's number, or by systemd.
 
-    A program that merely holds one, since it was started carelessly, was not told so.
+    A program that merely inherited a socket does not count: nothing told it to use the socket.
 
     Args:
         command: Its command line.

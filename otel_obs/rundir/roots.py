@@ -1,7 +1,7 @@
-"""The processes that a service lives with, as its directory names them, and whether they are alive.
+"""The root processes of a service, as its directory names them, and whether they are alive.
 
-A master that never loaded otel_obs is no member, and its workers may all be gone for a moment. What it
-is called stands in the directory, as the names of empty files, so that nobody takes it for dead.
+A master that never loaded otel_obs is no member, and may be without workers for a moment. Empty files in the
+directory name such processes, so that a sweep does not take the service for dead.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from otel_obs.host import proc
 from otel_obs.host.proc import Process
 
 ROOT, STARTER, LEAVING = ".root", ".starter", ".leaving"
-"""The endings of such files: who a service ends with, who may start more workers, who is about to end."""
+"""The endings of these files: a root that the service ends with, a process that may start more workers, and
+a process that is about to end."""
 
 
 class RecordedRoot(NamedTuple):
-    """A process as a file's name has it, and that name."""
+    """A process as a file's name records it, and that name."""
 
     pid: int
     start: str
@@ -27,12 +28,12 @@ class RecordedRoot(NamedTuple):
 
 
 def file_name(process: Process, ending: str) -> str:
-    """What the file is called that names *process*."""
+    """The name of the file that records *process*."""
     return f"{process.pid}-{process.start}-{process.image}-{_place()}{ending}"
 
 
 def recorded_roots(names: Iterable[str], *endings: str) -> list[RecordedRoot]:
-    """The processes that files of these endings name; what is no such name is left out."""
+    """The processes that the files of these endings name; other names are left out."""
     found = []
     for name in names:
         ending = next((ending for ending in endings if name.endswith(ending)), "")
@@ -43,9 +44,9 @@ def recorded_roots(names: Iterable[str], *endings: str) -> list[RecordedRoot]:
 
 
 def is_alive(process: RecordedRoot) -> bool | None:
-    """Whether it still runs, and its number was not given to another; None where that is not to know."""
+    """Whether the process still runs, and its pid was not reused; None where that cannot be known."""
     if process.place != _place():
-        # Another boot's processes are all dead; another pid namespace's cannot be asked for one by one.
+        # Processes of another boot are dead; those of another pid namespace cannot be looked up one by one.
         namespace, _, boot = process.place.rpartition(".")
         return False if boot != _boot() or proc.is_namespace_empty(namespace) else None
     now = proc.look_up(process.pid)
@@ -53,16 +54,17 @@ def is_alive(process: RecordedRoot) -> bool | None:
         return _is_alive_unseen(process)
     if now.has_ended:
         return False
+    # Recorded while /proc hid it: the inodes are compared.
     if process.start.startswith("i"):
         return proc.hidden_process(process.pid).start in ("", process.start)
     return now.start == process.start and (not now.image or not process.image or now.image == process.image)
 
 
 def _is_alive_unseen(process: RecordedRoot) -> bool | None:
-    """The same of a process that /proc does not show, be it gone or hidden, or is there no /proc at all."""
+    """The same for a process that /proc does not show: it is gone or hidden, or there is no /proc."""
     this = proc.this_process()
     if this is not None and not proc.has_own_numbers():
-        return False  # it would be shown, by the number that it has there
+        return False  # this /proc of another pid namespace would show it, by the pid that it has there
     if not proc.exists(process.pid):
         return False
     now = proc.hidden_process(process.pid)
@@ -79,7 +81,7 @@ def is_dead(process: RecordedRoot) -> bool:
 
 
 def _place() -> str:
-    """The pid namespace and the boot that numbers of processes are of."""
+    """The pid namespace and the boot in which a pid means a process."""
     return f"{proc.pid_namespace()}.{_boot()}"
 
 

@@ -1,4 +1,7 @@
-"""Removing run directories: by the last one out, or by a later start. What may live is left alone."""
+"""Removing run directories: by the last member that leaves, or by a sweep at a later start.
+
+The directory of a service that may be alive is left alone.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ DOUBT = "doubt"
 """Made by a sweep that found no member and cannot know if the root lives; gone when somebody joins."""
 
 DOUBTFUL_S = 3600.0
+"""How long a directory without members stays where nothing shows whether its roots are alive."""
 
 IsOver = Callable[[RecordedRoot], bool]
 
@@ -49,7 +53,7 @@ def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[Left]:
 
     Args:
         run_dirs: The directories that this process is a member of.
-        is_over: Whether a root that a directory names needs it no more.
+        is_over: Whether a root that a directory names no longer needs it.
 
     Returns:
         The directories that are left to others.
@@ -74,6 +78,7 @@ def _remove(run_dir: RunDir) -> None:
     with tolerate(OSError):
         parent = os.open(parent_path, DIRECTORY_FLAGS)
         try:
+            # Another directory may have the name by now.
             if is_same(parent, name, run_dir.descriptor):
                 remove_tree(parent, name)
         finally:
@@ -88,6 +93,7 @@ def _last_lock(run_dir: RunDir) -> int:
     Returns:
         A descriptor that keeps others from joining; -1 where there are others.
     """
+    # Through /proc first: that is the same file even where its name is gone or leads to another one.
     try:
         fresh = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -118,7 +124,7 @@ def sweep(bases: Sequence[str]) -> None:
 
 
 def sweep_other_users(bases: Sequence[str], nonce: str) -> None:
-    """Remove the service's directories of users that its workers became; only root can."""
+    """Remove the service's directories of the users that its workers switched to; only root can."""
     own = f"{PREFIX}{os.geteuid()}"
     if os.geteuid() != 0:
         return
@@ -156,12 +162,13 @@ def _sweep_open(user: int, name: str, directory: int, is_over: IsOver) -> None:
             MEMBERS, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
         )
     except FileNotFoundError:
-        # Its maker died between two steps, or is between them and will begin again.
+        # The process that makes it died before it made the members' file, or is about to, and begins again.
         if not os.listdir(directory):
             remove_tree(user, name)
         return
     try:
-        # Before the lock too: who joins just then has to wait, and most services live.
+        # Checked before the lock too: a worker that joins while it is held has to wait, and most services are
+        # alive. Checked again under it: another root may have been recorded in between.
         if _is_over(directory, is_over) and lock(members, exclusive=True) and _is_over(directory, is_over):
             remove_tree(user, name)
     finally:

@@ -1,4 +1,4 @@
-"""How the text of a setting becomes a value, and what to tell a user whose text cannot."""
+"""How the text of a setting becomes a value, and the error that a user gets for a text that is invalid."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class Parser(Generic[T]):
     """How the text of a variable becomes a value.
 
     Attributes:
-        read: Raises ValueError where it cannot.
-        expected: What a user is told then.
-        may_be_empty: Whether an empty text counts as unset: what guards a page does not go away with it.
+        read: Makes the value; raises ValueError where the text is invalid.
+        expected: The end of the error message for such a text.
+        may_be_empty: Whether an empty text counts as unset. False for what guards a page: an empty variable
+            must not remove the guard.
     """
 
     __slots__ = ("expected", "may_be_empty", "read")
@@ -211,7 +212,7 @@ TRANSLATION = _one_of(
 
 
 def as_text(value: object) -> str:
-    """What a variable would say for a Python value."""
+    """The text that a variable would have for a Python value."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):

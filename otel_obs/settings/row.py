@@ -21,6 +21,6 @@ class SettingRow(NamedTuple):
 
 
 def variable(variable: str, parser: parse.Parser[T], default: T, doc: str, secret: bool = False) -> T:
-    """A field of the table: its variable, how that is read, its default, and what it does."""
+    """A field of the table: its variable, the parser of its text, its default, and what it does."""
     value: T = field(default=default, repr=not secret, metadata={"row": (variable, parser, default, doc)})
     return value

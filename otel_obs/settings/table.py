@@ -16,7 +16,7 @@ PREFIX = "OTEL_OBS_"
 
 @dataclass(frozen=True)
 class SettingsTable:
-    """The rows, and what they have as values where nobody set them."""
+    """The rows, as fields with their defaults."""
 
     sdk_disabled: bool = variable(
         "OTEL_SDK_DISABLED", parse.DISABLED, False, "`true` switches OpenTelemetry off, otel_obs included."

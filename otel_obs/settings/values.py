@@ -15,7 +15,7 @@ from otel_obs.settings.table import BY_FIELD, BY_VARIABLE, PREFIX, SETTINGS, Set
 
 @dataclass(frozen=True)
 class Settings(SettingsTable):
-    """Every setting of one service. Fields that nobody set have their defaults.
+    """Every setting of one service. Fields that are not set have their defaults.
 
     `warnings` holds what is worth a log line but no error, such as a misspelt variable.
     """
@@ -34,6 +34,7 @@ class Settings(SettingsTable):
         found = {}
         for row in SETTINGS:
             text = env.get(row.variable, "").strip()
+            # An empty guard, such as a token, is an error: it must not leave a page unguarded.
             if text or (row.variable in env and not row.parser.may_be_empty):
                 found[row.field] = _parse(row, row.variable, text)
         unknown = (name for name in env if name.startswith(PREFIX) and name not in BY_VARIABLE)
@@ -46,7 +47,7 @@ class Settings(SettingsTable):
     def with_options(self, **options: Any) -> Settings:
         """A copy in which *options*, by field name, replace values.
 
-        A value is what the variable's text would say, or the same as a Python value: a list for a list,
+        A value is the text that the variable would have, or the same as a Python value: a list for a list,
         a mapping for pairs and for buckets, True or False for a switch; None for the default.
 
         Raises:
@@ -148,5 +149,6 @@ def _parse(row: SettingRow, subject: str, text: str) -> Any:
             raise ValueError
         return row.parser.read(text)
     except ValueError:
+        # The message is logged: a token must not be in it.
         shown = "…" if row.parser is parse.TOKEN and text else text
         raise SettingError(subject, shown, row.parser.expected) from None

@@ -66,6 +66,7 @@ class Admission:
 
 
 def _identity(run_dir: RunDir) -> tuple[int, int] | None:
+    # A fold renames a new file into place, which has another inode or time.
     try:
         status = os.stat(RETIRED, dir_fd=run_dir.descriptor, follow_symlinks=False)
     except OSError as error:

@@ -102,6 +102,7 @@ def decode_attributes(data: bytes) -> Attributes:
 def _json_item(value: Any) -> Any:
     if isinstance(value, bytes):
         return b64encode(value).decode()
+    # As text, since JSON has no such numbers.
     if isinstance(value, float) and not math.isfinite(value):
         return json.dumps(value)
     if not isinstance(value, tuple):

@@ -36,6 +36,7 @@ def pack(value: float, unix_s: float, labels: Mapping[str, str]) -> bytes:
     for name, label in sorted(labels.items(), key=lambda item: item[0] not in ("trace_id", "span_id")):
         more = f"{_escape(name)}\0{_escape(label)}\0".encode("utf-8", "surrogatepass")
         if len(text) + len(more) > _TEXT_BYTES - 2 or runes + len(name) + len(label) > MAX_RUNES:
+            # Another label may be shorter.
             continue
         text, runes = text + more, runes + len(name) + len(label)
     return _sealed(value, unix_s, text)

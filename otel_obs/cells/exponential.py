@@ -68,6 +68,7 @@ def initial_cells(max_size: int, max_scale: int) -> tuple[float, ...]:
 
 def index_of(value: float, scale: int) -> int:
     """The bucket of *value*, above 0: (base**index, base**(index + 1)], where base is 2**(2**-scale)."""
+    # Subnormal numbers share the bucket of the smallest normal one.
     value = max(value, _MIN_NORMAL)
     mantissa, exponent = math.frexp(value)  # value == mantissa * 2**exponent, mantissa in [0.5, 1)
     is_power = mantissa == 0.5
@@ -207,6 +208,7 @@ def downscale(value: ExponentialValue, change: int) -> ExponentialValue:
 def _widen(offset: int, counts: Sequence[int], change: int) -> tuple[int, list[int]]:
     if not counts:
         return 0, []
+    # A shift rounds down, also for negative indices.
     first = offset >> change
     wide = [0] * (((offset + len(counts) - 1) >> change) - first + 1)
     for index, count in enumerate(counts, offset):

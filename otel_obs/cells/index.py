@@ -168,6 +168,7 @@ class Source(ABC):
             self._add_exemplars(record)
         elif isinstance(record, EndedRecord):
             self._end(record)
+        # A record of the retired store itself would have readers leave the whole store out.
         elif record.worker != RETIRED_WORKER:
             self.folded[record.worker] = record.at_s
 
@@ -198,6 +199,7 @@ class Source(ABC):
             return
         stream = self._numbered[record.stream]
         end = record.offset + max(stream.cells, self.is_retired * (stream.rest_at + 1))
+        # A damaged offset must not lead a reader outside of the cells.
         if end > self._cells_there:
             self.flaw = "a series lies behind the end"
             return

@@ -90,6 +90,7 @@ def file_store(
         else:
             store = _largest(make, started_s, worker, factor)
     except BaseException:
+        # There is no store yet that owns it.
         os.close(descriptor)
         raise
     store.own(descriptor)

@@ -102,7 +102,7 @@ class Service(Sharing):
         return run_dir
 
     def claim(self, mark: str) -> bool:
-        """Whether this process is the first to make *mark*; true too where nobody can make it."""
+        """Whether this process is the first to make *mark*; true too where it cannot be made."""
         run_dir = self._find()
         if run_dir is None or run_dir.claim(mark):
             return True

@@ -61,6 +61,7 @@ class MergedStream:
 
     def _update(self, sources: list[tuple[Source, Series]], decoded: dict[bytes, Attributes]) -> None:
         """Find the series of all *sources*."""
+        # A version changes with every series that comes or goes in a source.
         signature = [
             (source.worker, source.is_dead, series.version, series.ended) for source, series in sources
         ]
@@ -167,6 +168,7 @@ def _values(stream: Stream, parts: SnapshotParts) -> list[Any]:
 def _histograms(stream: Stream, parts: SnapshotParts) -> Rows:
     """One row a series: its buckets, and its sum."""
     (source, starts), *others = parts
+    # The buckets, +Inf and the sum; the minimum and maximum behind them are not merged.
     width = len(stream.bounds) + 2
     # One live source: its array is never changed, so rows are cut from it when they are written.
     if not others and not source.is_retired:
@@ -186,6 +188,7 @@ def _merge_sums(stream: Stream, parts: SnapshotParts) -> list[float]:
     rows = []
     for source, offsets in parts:
         rows.append(_numbers(source, offsets, stream.sum_at))
+        # A retired sum is in two cells: the rounded sum and the rest.
         if source.is_retired:
             rows.append(_numbers(source, offsets, stream.rest_at))
     return add_rows(rows)
@@ -210,6 +213,7 @@ def _merge_histograms(stream: Stream, parts: SnapshotParts) -> list[float]:
     """Row after row: one addition over all rows of a source is several times faster than one for each row."""
     width = len(stream.bounds) + 2
     total = _add([_row_after_row(source, offsets, width) for source, offsets in parts])
+    # Counts are whole numbers and add up exactly; rounded sums are replaced.
     total[stream.sum_at :: width] = _merge_sums(stream, parts)
     return total
 
@@ -231,6 +235,7 @@ def _merge_exponentials(stream: Stream, parts: SnapshotParts) -> list[Exponentia
                 value = decode(source.whole(stream, at), max_size)
                 known = merged[position]
                 merged[position] = value if known is None else combine(known, value, max_size)
+    # Added up exactly, where `combine` rounds at each step.
     sums = _merge_sums(stream, parts)
     return [value._replace(sum=total) for value, total in zip(merged, sums, strict=True) if value is not None]
 

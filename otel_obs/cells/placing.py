@@ -94,6 +94,7 @@ class Placing:
         raise failure
 
     def _places(self, main: RunDir | None, nonce: str) -> Iterator[RunDir]:
+        # The service's directory first, then one of the same name under each other base.
         if main is not None:
             yield main
         for base in self._bases:
@@ -117,6 +118,7 @@ class Placing:
             with tolerate(OSError):
                 before[0].unlink(before[1])
         self._reason = self.failure = ""
+        # Only now that the file is in place: until then the numbers are apart.
         mark, self._mark = self._mark, None
         if mark is not None:
             mark.end()

@@ -81,8 +81,10 @@ class Reading:
         else:
             raise NotSharedError(f"files of {missing} workers were taken away; they will make others")
         columns = self._merge(kept)
+        # After the merge, which reads exemplars from the files that a fold removes.
         for shelf in self._shelves:
             shelf.fold_dead()
+        # This worker's spare store is a second source of the same worker.
         spare = self._worker.spare_opened
         workers = sum(not source.is_dead for source in kept) - (spare is not None)
         return Snapshot(columns, workers, sum(shelf.skipped for shelf in self._shelves))
@@ -164,6 +166,7 @@ class Reading:
             column = self._column(stream, holders)
             if column is not None:
                 columns.append(column)
+        # Series that are gone have left their decoded attributes behind.
         live = sum(len(column.table.attributes) for column in columns)
         if len(self._decoded) > 2 * live + _SPARE_DECODED:
             self._forget_decoded()

@@ -80,6 +80,7 @@ def fold(
         remove(run_dir, _FOLD_LOCK)  # it is no regular file, so that no process holds its lock
         return
     try:
+        # One fold at a time over all processes; the lock ends with the process that holds it.
         if lock(descriptor, exclusive=True):
             for piece in pieces(len(every), _FILES_AT_ONCE):
                 _fold_locked(run_dir, every[piece], clock(), flaws)
@@ -134,6 +135,7 @@ def _write(
     """
     share, has_exemplars = 1.0, True
     while True:
+        # A fold that was killed may have left one; the fold lock keeps others from writing it now.
         run_dir.unlink(_NEW_RETIRED)
         try:
             descriptor = run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR)
@@ -273,7 +275,7 @@ class _Sum:
         key: bytes,
         total: _RetiredTotal | None,
     ) -> _RetiredTotal | None:
-        """*total* plus one series of all holders; None where nobody has it."""
+        """*total* plus one series of all holders; None where no holder has it."""
         found = [] if total is None else [total]
         for source, series in holders:
             if key in series.offsets:

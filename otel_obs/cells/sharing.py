@@ -60,6 +60,7 @@ class Sharing(ABC):
                 return self._placing.open(self._find(), self._nonce, worker)
             except (OSError, StoreFullError) as error:
                 raise_interruption(error)
+                # Where there is no directory, `_find` has queued the reason.
                 if not self._is_unusable:
                     self._say_later(str(error))
                 self._placing.note_apart(self._nonce, worker, self._placing.failure or str(error))
@@ -80,6 +81,7 @@ class Sharing(ABC):
         if self._is_alone or self._has_left:
             raise OSError("this process has no part in a service")
         store = self._placing.open(self._find(), self._nonce, worker, fill, factor)
+        # A later failure is logged again.
         self._said.clear()
         return store
 

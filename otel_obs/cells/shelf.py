@@ -74,6 +74,7 @@ class Shelf:
             source = self._read(name)
             if source is not None:
                 sources.append(source)
+                # It opens itself again at the next read.
                 if len(sources) > _MOST_OPEN:
                     source.close()
             breathe()
@@ -126,6 +127,7 @@ class Shelf:
 
     def _refreshed(self, name: str) -> FileSource | None:
         source = self._files.get(name)
+        # A worker that has moved may have put a new file under the same name.
         if source is not None and not source.file.is_in_place():
             self._forget(name)
             source = None
@@ -143,6 +145,7 @@ class Shelf:
         """Count and name what cannot be read, once in the whole service."""
         mark = name + _SKIPPED
         if mark not in self._marks:
+            # The worker that makes the mark logs it; where none can be made, every worker does.
             if self.run_dir.claim(mark) or mark not in self.run_dir.names():
                 self.unsaid.append((name, reason))
             self._marks.add(mark)
@@ -158,6 +161,7 @@ class Shelf:
             if self._retired is None:
                 self.skip(RETIRED, "its header is damaged or of another version")
                 return None
+            # No worker owns or locks it; what is in it is of dead workers.
             self._retired.is_dead = True
             self._retired.refresh(self._decoded)
         except FileNotFoundError:

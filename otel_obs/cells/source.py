@@ -74,6 +74,7 @@ class FileSource(Source):
         Args:
             decoded: Decoded attributes by their encoding, of this source or others; added to here.
         """
+        # Read once: the worker may commit more meanwhile, which is left for the next refresh.
         data = self.file.read(COMMIT_AT, 8)
         word = int.from_bytes(data, "little")
         self.is_abandoned = word == MOVED
@@ -89,6 +90,7 @@ class FileSource(Source):
 
     @property
     def _cells_there(self) -> int:
+        # A truncated file is shorter than its header says.
         return min(super()._cells_there, (self.file.size_bytes - self.header.cells_at) // CELL_BYTES)
 
     def _read_index(self, start: int, length: int) -> bytes:

@@ -171,6 +171,7 @@ class Store:
 
     def restart_series(self, stream: Stream, offset: int, attributes: bytes, created_s: float) -> None:
         """Reset the series at *offset* to its initial cells, with *created_s* (Unix seconds) as its start."""
+        # Cells before the record, as in `add_series`.
         for position, value in enumerate(stream.initial_cells):
             self.cells[offset + position] = value
         self._append(SeriesRecord(self.streams[stream], offset, created_s, attributes))
@@ -197,6 +198,7 @@ class Store:
 
     def remove_series(self, stream: Stream, offset: int) -> None:
         """Remove a series from the index. Its cells are reused after `QUARANTINE_S` at the earliest."""
+        # The record first: cells that are reused must not belong to a series of the index.
         self._append(RemovedRecord(offset))
         self._release(offset, stream.cells)
         exemplars = self._exemplars.pop(offset, None)

@@ -129,6 +129,7 @@ def described_by(data: bytes) -> tuple[Stream, int]:
         merge,
         part,
     )
+    # A TypeError for fields that cannot be part of a key, such as lists.
     hash(stream)
     _CHECKS.get(stream.kind, _check_nothing)(stream)
     return stream, limit

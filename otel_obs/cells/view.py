@@ -78,6 +78,7 @@ class MergedView:
                 reading = Reading(self._worker, run_dirs)
             in_use = self._in_use
             try:
+                # Noted for `_start_over`: in a child no thread is left that would close it.
                 in_use.add(reading)
                 snapshot = reading.snapshot()
                 unsaid = reading.take_unsaid()

@@ -108,6 +108,7 @@ class Worker:
         self._store: Store | None = None
         self._spare: Store | None = None
         self.admission = Admission()
+        # A new one in each process: a forked child is another worker.
         self.id = secrets.token_bytes(16)
 
     @property
@@ -125,6 +126,7 @@ class Worker:
         if self._store is None:
             self._store = self._open_store(self.id)
             self._look_at_retired()
+            # Queued, as this runs under the lock: `_catch_up` calls them when it is released.
             self._announcements.extend(self.on_open)
             if self._home is not None:
                 self._announcements.append(self._home.say)
@@ -193,6 +195,7 @@ class Worker:
                 source.refresh()
                 moved[each] = _copy(each, source, store)
 
+        # A spare store means that the shared one was full: the next one is larger.
         factor = max(old.header.index_bytes // INDEX_BYTES, 1)
         try:
             new = self._reopen(self.id, fill, factor if spare is None else min(2 * factor, _MOST_FACTOR))
@@ -229,6 +232,7 @@ class Worker:
 
     def _run(self, change: Callable[[], None]) -> None:
         with self.lock:
+            # The lock is re-entrant: a signal handler or a finalizer came in the middle of a change.
             if self._changing:
                 self._put_off.append(change)
                 return

@@ -170,6 +170,7 @@ class _Batch:
         self.current: Errand | None = None
         self._began_s = time.monotonic()
         self.is_done = threading.Event()
+        # An errand sees the context variables of the caller, as it would on the caller's thread.
         self._context = contextvars.copy_context()
         self._thread = BackgroundThread(self._work, "otel_obs_callbacks")
 

@@ -265,7 +265,7 @@ def _make(user: int, nonce: str) -> bool:
     """Make the directory under a temporary name, with its members file, and put it in place whole.
 
     Returns:
-        Whether it is in place; False where somebody else was first, or swept it.
+        Whether it is in place; False where another process was first, or swept it.
     """
     temporary = f".{nonce}-{secrets.token_hex(4)}"
     os.mkdir(temporary, 0o700, dir_fd=user)

@@ -28,7 +28,7 @@ from otel_obs.rundir.directory import (
 from otel_obs.rundir.roots import ROOT, STARTER, RecordedRoot, is_alive, is_dead, recorded_roots
 
 DOUBT = "doubt"
-"""Made by a sweep that found no member and cannot know if the root lives; gone when somebody joins."""
+"""Made by a sweep that found no member and cannot know if the root lives; removed when a worker joins."""
 
 DOUBTFUL_S = 3600.0
 """How long a directory without members stays where nothing shows whether its roots are alive."""
@@ -69,6 +69,7 @@ def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[Left]:
                 _remove(run_dir)
             else:
                 left.append(Left(run_dir, False))
+            # Held until here: no process joins while the directory is removed.
             os.close(fresh)
     return left
 
@@ -181,7 +182,7 @@ def _is_over(directory: int, is_over: IsOver) -> bool:
 
 
 def _is_long_doubted(directory: int, names: Sequence[str]) -> bool:
-    """Whether nobody has joined for long, where nobody here can see whether the roots live."""
+    """Whether no worker has joined for `DOUBTFUL_S`, where it cannot be known whether the roots live."""
     if any(is_alive(each) for each in recorded_roots(names, ROOT, STARTER)):
         return False
     if DOUBT not in names:

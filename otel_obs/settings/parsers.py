@@ -161,6 +161,7 @@ HOST = Parser(
     _host, "is no address; expected a host, or unix: and the full path of a file, of at most 107 bytes"
 )
 BOOL = Parser(_bool, "is not a switch; expected true or false")
+# Every text but `true` is false here, by OpenTelemetry's specification of boolean variables.
 DISABLED = Parser(lambda text: text.lower() == "true", "")
 EXPORTERS = Parser(
     _exporters, "is not a list of exporters; expected prometheus, otlp, console, or none alone"

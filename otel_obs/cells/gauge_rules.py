@@ -28,7 +28,7 @@ def _latest(readings: Sequence[TimedValue]) -> float:
 
 
 def _latest_or_sum(readings: Sequence[TimedValue]) -> float:
-    """What was set last; where a gauge was never set and only counted up and down, what all have counted."""
+    """The latest value; the sum of all workers where the gauge was only counted up and down, never set."""
     set_s, value = max(readings)
     return value if set_s > 0.0 else sum(value for _, value in readings)
 

@@ -203,7 +203,7 @@ _SUMS: dict[int, Callable[..., list[float]]] = {
 
 
 def _add(rows: list[list[float]]) -> list[float]:
-    """The sums of what is at the same place in each of *rows*; four are added up faster than one by one."""
+    """Add up *rows*, place by place; up to four rows at once, which is faster than one by one."""
     while len(rows) > 1:
         rows = [_SUMS[min(len(rows), 4)](*rows[:4]), *rows[4:]]
     return rows[0]

@@ -68,7 +68,7 @@ class Reading:
         return said
 
     def snapshot(self) -> Snapshot:
-        """Read every worker's numbers, then the retired stores minus those that they already hold.
+        """Read every worker's file, then the retired stores; leave out workers that a store contains.
 
         Raises:
             NotSharedError: A worker exists, and its file cannot be found.

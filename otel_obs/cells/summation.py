@@ -20,7 +20,7 @@ def add(terms: Iterable[float]) -> float:
 
 
 def add_rows(rows: Sequence[Sequence[float]]) -> list[float]:
-    """The sums of what is at the same place in each of *rows*."""
+    """Add up *rows*, place by place, each sum rounded once."""
     if len(rows) == 1:
         return list(rows[0])
     try:

@@ -58,7 +58,7 @@ class MergedView:
             self._reset()
 
     def snapshot(self) -> Snapshot:
-        """Read every worker's numbers, then the retired store minus those that it already holds.
+        """Read every worker's file, then the retired stores; leave out workers that a store contains.
 
         Raises:
             NotSharedError: It is known that numbers of other workers cannot be read.

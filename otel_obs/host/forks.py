@@ -33,7 +33,7 @@ Undo = Callable[[], None]
 
 
 class _Hooks:
-    """What is called at one moment of a fork, in the order in which it was added."""
+    """The hooks of one moment of a fork, called in the order in which they were added."""
 
     def __init__(self) -> None:
         self._by_token: dict[object, Callable[[], None]] = {}
@@ -49,11 +49,11 @@ class _Hooks:
         return remove
 
     def present(self) -> list[Callable[[], None]]:
-        """Those that are to be called."""
+        """The hooks that are to be called."""
         return list(self._by_token.values())
 
     def run(self) -> None:
-        """Call them; what one raises keeps no other from being called, nor the process from forking."""
+        """Call the hooks. An exception of one is logged; the others are called, and the process forks."""
         for hook in self.present():
             try:
                 hook()

@@ -29,7 +29,7 @@ _lock = RLock()
 def when_imported(name: str, action: ImportAction) -> Callable[[], None]:
     """Call *action* with a module when it has been imported, or now where it has been.
 
-    What *action* raises is logged: the application's import succeeds all the same.
+    An exception of *action* is logged, and does not fail the application's import.
 
     Args:
         name: The module's full name.

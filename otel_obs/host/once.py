@@ -74,7 +74,7 @@ class LogOnce:
     def error(
         self, key: Hashable, message: str, *arguments: object, error: BaseException | None = None
     ) -> None:
-        """The same as an error."""
+        """Log *message* as an error, if nothing was logged for *key* yet; see `warning`."""
         self._say(logging.ERROR, key, message, arguments, error)
 
     def forget(self, key: Hashable) -> None:

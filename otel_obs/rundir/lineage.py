@@ -60,7 +60,7 @@ def is_tracker(command: Sequence[str]) -> bool:
 
 
 def inline_script(command: Sequence[str]) -> str:
-    """What the interpreter was given with `-c`."""
+    """The code that the interpreter was given with `-c`; empty where there is none."""
     return command[command.index("-c") + 1] if "-c" in command[:-1] else ""
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import prometheus_client
 
-from otel_obs.prometheus import _serving  # noqa: F401  # before what serves is imported
+# First: it wraps the functions that serve a registry, and the next import takes them from there.
+from otel_obs.prometheus import _serving  # noqa: F401
 
 from prometheus_client import (  # isort: skip
     CONTENT_TYPE_LATEST,
@@ -91,14 +92,15 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+if not TYPE_CHECKING:  # a type checker that saw `__getattr__` would accept every misspelt name
 
     def __getattr__(name: str) -> Any:
-        """What newer versions of `prometheus_client` have, such as `CONTENT_TYPE_PLAIN_0_0_4`."""
+        """Look up names that only newer versions of `prometheus_client` have: `CONTENT_TYPE_PLAIN_0_0_4`."""
         if name in prometheus_client.__all__:
             return getattr(prometheus_client, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# Metrics are set up by who uses them first, on any thread; signals are the main thread's, which imports this.
+# Here, not in the set-up: signal handlers can be installed on the main thread only, which usually runs this
+# import, while the first record, which sets up the service, may come on any thread.
 _watch_for_the_end()

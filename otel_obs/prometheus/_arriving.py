@@ -1,4 +1,7 @@
-"""How a metric takes along what it has counted elsewhere: as one of `prometheus_client`'s, or for itself."""
+"""How a metric keeps its numbers when it begins to record to shared cells.
+
+Until then they were in values of `prometheus_client`, or in cells of the metric's own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from otel_obs.prometheus._value import hand_over
 
 
 class Arriving(LabelledMetric):
-    """A metric that begins with numbers it has already, or one of its series."""
+    """A metric that begins with numbers it has counted before, or one of its series."""
 
     _definition: Definition
     _created: float
@@ -23,15 +26,15 @@ class Arriving(LabelledMetric):
 
     @abstractmethod
     def _begin(self, registry: str) -> None:
-        """Become known to OpenTelemetry."""
+        """Declare the metric to OpenTelemetry."""
 
     @abstractmethod
     def _set_definition(self, registry: str) -> None:
-        """Have the metric and every series of it record by a definition of that registry."""
+        """Give the metric and each of its series a new definition, in the registry of that name."""
 
     @abstractmethod
     def _take_place(self) -> None:
-        """Be the metric of the name in its registry."""
+        """Enter the metric in the inventory, under its name and its registry's."""
 
     @abstractmethod
     def _each(self) -> list[Any]:
@@ -55,10 +58,10 @@ class Arriving(LabelledMetric):
 
     @abstractmethod
     def take_numbers(self) -> list[Any]:
-        """Take out of this metric what `prometheus_client` has kept in it, for `take_up`."""
+        """Remove the values of `prometheus_client` from this metric and return them, for `take_up`."""
 
     def take_up(self, numbers: list[Any]) -> None:
-        """Hold what was taken."""
+        """Add what `take_numbers` returned to the cells."""
         for value, at in numbers:
             amount, exemplar = hand_over(value, self, at)
             if amount:
@@ -67,10 +70,16 @@ class Arriving(LabelledMetric):
                 self.keep(exemplar)
 
     def move_in(self, registry: str, children: Mapping[tuple[str, ...], Any]) -> None:
-        """Begin with what this metric and its series have counted as ones of `prometheus_client`."""
+        """Record to cells, beginning with what the metric and its series have counted so far.
+
+        Args:
+            registry: The name by which every worker knows the metric's registry.
+            children: The series, still of `prometheus_client`'s class, by the values of their labels.
+        """
         if self._is_parent():  # type: ignore[no-untyped-call]
             self._metrics = {}
             self._begin(registry)
+            # Each assignment turns the child into a series of this metric: `SeriesByLabels.__setitem__`.
             for texts, child in children.items():
                 self._metrics[texts] = child
         else:
@@ -96,9 +105,12 @@ class Arriving(LabelledMetric):
         return numbers
 
     def begin_again(self, registry: str) -> None:
-        """Record for all workers to see again, with what this process has counted meanwhile."""
+        """Record to shared cells again, after another metric of the name has left the registry.
+
+        What this process has counted in between, in cells of the metric's own, is added.
+        """
         kept = [(series, series._cells) for series in self._each() if not series._is_parent()]
-        # First, as another thread may make a series as soon as this metric records for all workers again.
+        # First: a series that another thread makes from now on takes its definition from the metric.
         self._set_definition(registry)
         for series in (self, *(each for each, _ in kept)):
             series._is_displaced = series._is_removed = False

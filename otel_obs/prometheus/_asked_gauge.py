@@ -1,4 +1,4 @@
-"""A function that gives a gauge of the client its value, asked by itself before a reading."""
+"""The function of `Gauge.set_function`: called before each reading, separately from all others."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class ShowsFunction(Protocol):
         """Say that the function has failed, and show nothing of it."""
 
     def hide(self) -> None:
-        """Have no series of this worker until the function returns."""
+        """Remove this worker's series until the function returns."""
 
 
 class AskedGauge:
-    """One function, for the one series that `set_function` was called on.
+    """The function of one series of a gauge.
 
     Args:
-        gauge: The series, which is not kept alive.
-        function: Gives its value.
+        gauge: The series that `set_function` was called on; referenced weakly.
+        function: Returns its value.
     """
 
     is_ours = False
@@ -46,7 +46,7 @@ class AskedGauge:
         return f"the function of the gauge {self.name!r}"
 
     def refresh(self) -> None:
-        """Ask it, and show every worker what it returned. Where it fails there is no series."""
+        """Call the function and record what it returns; if it raises, the series is hidden."""
         began_s = time.monotonic()
         try:
             value = float(self.function())
@@ -59,15 +59,15 @@ class AskedGauge:
         self.observed_s = began_s
 
     def leave_out(self) -> None:
-        """Show no value until it returns."""
+        """Hide the series until the function returns."""
         self._tell(lambda gauge: gauge.hide())
 
     def forget(self) -> None:
-        """Be asked at the next reading, as in a child or on another provider."""
+        """Forget the last call, after a fork or on another provider: the next reading calls again."""
         self.observed_s = -math.inf
 
     def _tell(self, tell: Callable[[ShowsFunction], object]) -> None:
         gauge = self._gauge()
-        # Who calls `set_function` again has another function asked.
+        # A second call of `set_function` replaces this object; the old function may still be running.
         if gauge is not None and getattr(gauge, "_asked", None) is self:
             tell(gauge)

@@ -1,4 +1,4 @@
-"""What a metric records to: an OpenTelemetry instrument of its own, made when it is first needed."""
+"""The OpenTelemetry instrument that a metric records to, made when it is first needed."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ SCOPE = "otel_obs.prometheus"
 """The instrumentation scope of every metric that is made here."""
 
 REGISTRY_KEY = "prometheus.registry"
-"""The scope's attribute that tells metrics of one name apart, which stand in several registries."""
+"""The scope attribute that holds the registry's name: two registries may have a metric of the same name."""
 
 TYPE_KEY = "prometheus.type"
-"""The scope's attribute that names a type which OpenTelemetry does not have."""
+"""The scope attribute for types that OpenTelemetry does not have: info, stateset, summary."""
 
 PID = "pid"
 PER_WORKER = f"per_worker:{PID}"
-"""The merge rule under which each worker's value is a series, told apart by this label."""
+"""The merge rule under which each worker's value is a series of its own, with this label."""
 
 LATEST_OR_SUM = "latest_or_sum"
-"""The merge rule of a gauge whose mode nobody has chosen: what was set last, or else the sum of what was
-counted up and down."""
+"""The merge rule of a gauge without an explicit mode: the value set last, or, where no worker has called
+`set`, the sum of what the workers have counted up and down."""
 
 SdkInstrument = Counter | Gauge | Histogram
 
 
 class ClientOwner(Protocol):
-    """A metric: itself a series, or with one for each set of labels."""
+    """A metric: either one series, or a parent with a series for each set of labels."""
 
     def make_series(self) -> None:
-        """Make every series of this process, at what it holds."""
+        """Make every series of this process in the cells."""
 
     def leave(self) -> None:
-        """Be a metric of `prometheus_client`'s again, with what this process has counted."""
+        """Record to cells of the metric's own, beginning with what this process has counted."""
 
     def handles(self) -> Iterator[Any]:
-        """Everything that knows cells."""
+        """Every object that holds cells and an offset."""
 
     def forget_lock(self) -> None:
-        """Have a new lock, since the old one's holder may not be in this process."""
+        """Make a new lock: in a child process, the thread that holds the old one may not exist."""
 
 
 class ClientDeclaration(NamedTuple):
-    """A metric as an instrument: `http_requests` and no `_total`, with its unit by UCUM."""
+    """A metric as an instrument: its name has no `_total`, its unit is in UCUM."""
 
     kind: type[SdkInstrument]
     type: str
@@ -75,17 +75,17 @@ class ClientDeclaration(NamedTuple):
 
 
 class _Making:
-    """One thread makes an instrument; whoever holds the lock waits for no worker's."""
+    """The lock under which instruments are made. `Worker.lock` is never taken while it is held."""
 
     lock = RLock()
 
 
 class Definition:
-    """One metric's part in OpenTelemetry.
+    """Connects one metric with its OpenTelemetry instrument and the streams that it exports.
 
     Args:
-        declaration: What it is.
-        owner: The metric.
+        declaration: Kind, name, unit and help of the instrument.
+        owner: The metric; referenced weakly.
         registry: The name by which every worker knows its registry; "" is the default one.
     """
 
@@ -93,7 +93,7 @@ class Definition:
         self.declaration = declaration
         self.registry = registry
         self.asked: WeakObjects[AskedGauge] = WeakObjects()
-        """The functions that give series their values."""
+        """The functions of series on which `set_function` was called."""
         self._once = LogOnce()
         self._owner = weakref.ref(owner)
         self._provider: MeterProvider | None = None
@@ -101,7 +101,7 @@ class Definition:
 
     @property
     def instrument(self) -> Any:
-        """The instrument on the provider that is configured."""
+        """The instrument on the current provider; made anew if the provider has changed."""
         forks.check()
         provider = _service.current().provider
         if self._provider is not provider:
@@ -113,7 +113,7 @@ class Definition:
 
     @property
     def scope(self) -> Scope:
-        """The instrumentation scope, which is part of what other workers know the metric by."""
+        """The instrumentation scope. It is part of the stream's identity in every worker."""
         pairs = {}
         if self.registry:
             pairs[REGISTRY_KEY] = self.registry
@@ -123,18 +123,19 @@ class Definition:
 
     @property
     def is_open(self) -> bool:
-        """Whether this process has recorded something, so that new series go beside that at once."""
+        """Whether this process has opened its store; if not, series wait for the first record."""
         service = _service.known()
         return service is not None and service.provider.worker.opened is not None
 
     def open(self) -> None:
-        """Have all series of this process be there, in the order in which they were named."""
+        """Open the store, which makes the series of all metrics, in the order in which they were defined."""
         if not self.is_open:
             worker = _service.current().provider.worker
 
             def change() -> None:
                 worker.store()
 
+            # `Worker.on_open` runs when the lock is released: it has the inventory make every series.
             worker.exclusively(change)
 
     @property
@@ -144,18 +145,22 @@ class Definition:
         return min(limits, default=math.inf)
 
     def note_overflow(self) -> None:
-        """Count a label set that is one too many."""
+        """Count a label set beyond the limit."""
         self.instrument._owner.note_overflow(self.declaration.name, int(self.limit))
 
     def streams(self) -> list[Stream]:
-        """What is exported: one stream, unless views make others of it."""
+        """The exported streams: one, unless views make none or several of the instrument."""
         return [aggregator.stream for aggregator in self._aggregators()]
 
     def _aggregators(self) -> list[Aggregator]:
         return [each for each in self.instrument.aggregators() if each.plan.reader is None]
 
     def locate(self, handle: Any) -> tuple[Any, int]:
-        """Where the values of a series are that has no place among the shared cells, or no fast way there."""
+        """The cells and the offset of a series whose handle does not know them.
+
+        That is a series outside the shared cells, one without a fast path, or one that a view has dropped:
+        for that one these are cells that are never read.
+        """
         for aggregator in self._aggregators():
             series = aggregator.series.get(aggregator.identify(handle.attributes))
             if series is not None:
@@ -170,7 +175,7 @@ class Definition:
         instrument.store(handle, value)
 
     def plain_stream(self) -> Stream:
-        """The stream that the metric is where no views make others of it."""
+        """The stream of the metric as declared, without views."""
         declared = self.declaration
         return Stream(declared.kind._kind, declared.name, "", declared.help, bounds=declared.bounds or ())
 
@@ -179,16 +184,16 @@ class Definition:
         return memoryview(bytearray(CELL_BYTES * self.plain_stream().cells)).cast("d")
 
     def apply(self, cells: Any, value: float) -> None:
-        """Record to cells that `blank` has made."""
+        """Record *value* to cells that `blank` has made."""
         worker = _service.current().provider.worker
         Aggregator(worker, AggregationPlan(self.plain_stream())).store(cells, 0, value)
 
     def restart(self, handle: Any, created_s: float) -> None:
-        """Have a series begin anew."""
+        """Restart a series at its initial values, counting since *created_s*, in Unix seconds."""
         self._change(handle, lambda aggregator, key: aggregator.restart(key, created_s))
 
     def keep_exemplar(self, handle: Any, value: float, labels: Mapping[str, str]) -> None:
-        """Keep *labels* as what a measurement came with."""
+        """Keep an exemplar with *labels* for a measurement of *value*."""
         now_s = time.time()
 
         def keep(aggregator: Aggregator, key: bytes) -> None:
@@ -199,22 +204,26 @@ class Definition:
         self._change(handle, keep)
 
     def unmake(self, handle: Any) -> None:
-        """Take a series away."""
+        """Remove a series."""
         if self._instrument is not None:
             self._instrument.remove(handle.attributes)
 
     def hide(self, handle: Any) -> None:
-        """Take this worker's part of a series away."""
+        """Remove this worker's part of a series; other workers keep theirs."""
         if self._instrument is not None:
             self._instrument.remove(handle.attributes, until_s=-math.inf)
 
     def end(self, attributes: Mapping[str, str]) -> None:
-        """Take other workers' series with at least these attributes away, which this one may not know."""
+        """Remove the series with at least these attributes in every worker, also those unknown to this one.
+
+        Only gauges whose latest value counts can be removed so.
+        """
         if not self.declaration.merge.startswith("latest"):
             return
         at_s = time.monotonic()
         for aggregator in self._aggregators():
-            # Not `remove_matching` of the instrument: what another thread makes just now has its handle.
+            # Not `remove_matching` of the instrument: it would also remove a series that another thread
+            # makes right now, and whose handle stays in use.
             end = functools.partial(aggregator.end, aggregator.identify(attributes), at_s)
             try:
                 aggregator.worker.exclusively(end)
@@ -233,7 +242,7 @@ class Definition:
         )
 
     def displace(self) -> None:
-        """Another metric of the name stands in the registry now: this one's numbers are its own."""
+        """Give way to another metric of the name in the registry; this one records to its own cells."""
         owner = self._owner()
         if owner is not None:
             owner.leave()
@@ -246,7 +255,7 @@ class Definition:
             owner.make_series()
 
     def detach(self) -> None:
-        """Have the metric find its cells again, in a child process or on another provider."""
+        """Make the metric look up its cells again: in a child process, or on another provider."""
         owner = self._owner()
         if owner is not None:
             owner.forget_lock()
@@ -254,7 +263,7 @@ class Definition:
                 handle.detach()
 
     def withdraw(self) -> None:
-        """Take the metric's series away."""
+        """Remove the metric's series and its instrument."""
         instrument, self._instrument = self._instrument, None
         provider, self._provider = self._provider, None
         if provider is not None and instrument is not None:
@@ -262,7 +271,7 @@ class Definition:
         self.detach()
 
     def _make(self, provider: MeterProvider) -> SdkInstrument:
-        """Make the instrument; a meter would change or refuse some of Prometheus' names."""
+        """Make the instrument without a meter, which would change or refuse some names of Prometheus."""
         declared = self.declaration
         instrument = declared.kind(
             owner=provider,
@@ -282,6 +291,7 @@ class Definition:
 
 
 def _after_fork_in_child() -> None:
+    # The thread that held the parent's lock does not exist here.
     _Making.lock = RLock()
 
 

@@ -1,4 +1,4 @@
-"""Our metrics on the service's own `/metrics`: most are columns that the encoders write as they are."""
+"""Metrics of this package on the service's own `/metrics`: the encoders write most columns as they are."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ _SUFFIXES = {"counter": "_total", "gauge": "", "histogram": ""}
 
 
 def is_metric(collector: object) -> bool:
-    """Whether *collector* is a metric that `divide` speaks of."""
+    """Whether `divide` returns what *collector* shows, so that it need not be collected."""
     return isinstance(collector, Recorded) and reads_only(collector)
 
 
 def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
-    """Sort out what of our metrics the default registry shows.
+    """Select the metrics of this package that the default registry shows.
 
     Args:
         snapshot: Of all workers.
 
     Returns:
-        The snapshot without what is in no registry or in another one, nor what an encoder would write
-        otherwise than `prometheus_client`; and the families of the latter.
+        The snapshot without two sorts of columns: those of metrics that are not in the default registry, and
+        those that an encoder would write differently from `prometheus_client`. Then the families of the
+        second sort.
     """
     registered, known = _registered(), known_streams()
     columns: list[Column] = []
@@ -50,9 +51,9 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
         if _is_written_alike(alone) and not (metric is not None and metric._makes_samples):
             columns.append(alone)
             registered.pop(stream, None)
-        elif metric is None:  # only another worker knows it
+        elif metric is None:  # only another worker has this metric
             left[stream] = alone
-        elif not is_metric(metric):  # it was asked before, and said what it has to say
+        elif not is_metric(metric):  # a class with its own `collect`: the registry has collected it already
             registered.pop(stream)
     families = [
         family for column in left.values() for family in _families.families_of(column, theirs._use_created)
@@ -75,7 +76,7 @@ def _registered() -> dict[Stream, Any]:
 
 
 def _is_written_alike(column: Column) -> bool:
-    """Whether an encoder writes the same of it as `prometheus_client` does."""
+    """Whether an encoder writes *column* exactly as `prometheus_client` does."""
     return (
         bool(column.table.attributes) and _is_named_alike(column.table.stream) and _has_plain_labels(column)
     )
@@ -83,7 +84,7 @@ def _is_written_alike(column: Column) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_named_alike(stream: Stream) -> bool:
-    """Whether the type and the name are OpenTelemetry's too."""
+    """Whether the encoders give the stream the type and the name that `prometheus_client` gives it."""
     suffix = _SUFFIXES.get(_families.type_of(stream))
     return suffix is not None and family_name(stream) == stream.name + suffix
 

@@ -1,4 +1,4 @@
-"""What a reading of all workers says, as families of `prometheus_client`."""
+"""The numbers of all workers as families of `prometheus_client`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from otel_obs.prometheus._inventory import ask_now, sweep
 
 
 class SeriesNumbers:
-    """The numbers of one metric over all workers, by its series."""
+    """The numbers of one metric, merged over all workers, by series."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._found = {
@@ -37,11 +37,11 @@ class SeriesNumbers:
         }
 
     def attributes(self) -> list[dict[str, Any]]:
-        """Of every series that any worker has."""
+        """The attributes of every series of every worker."""
         return [dict(attributes) for attributes in self._found]
 
     def number(self, series: Any, at: int) -> float:
-        """One number of a series; its own worker's where nobody else knows of it."""
+        """One number of a series; this process's own if the series is not in the snapshot."""
         value = self._found.get(canonical(series.attributes))
         if value is None:
             return float(series.number(at))
@@ -63,7 +63,7 @@ _reading: ContextVar[FamilyColumns | None] = ContextVar("otel_obs.prometheus.rea
 
 
 def read() -> FamilyColumns:
-    """Every stream of every worker as it is now, or as it was when the reading under way began."""
+    """The columns of every worker, by stream: as of now, or of the enclosing `one_reading`."""
     under_way = _reading.get()
     if under_way is not None:
         return under_way
@@ -75,7 +75,7 @@ def read() -> FamilyColumns:
 
 @contextmanager
 def one_reading() -> Iterator[FamilyColumns]:
-    """Have every `read` inside see the same moment."""
+    """Make every `read` inside return the same snapshot."""
     columns = read()
     with reading_columns(columns):
         yield columns
@@ -83,7 +83,7 @@ def one_reading() -> Iterator[FamilyColumns]:
 
 @contextmanager
 def reading_columns(columns: FamilyColumns) -> Iterator[None]:
-    """Have every `read` inside find *columns*."""
+    """Make every `read` inside return *columns*."""
     token = _reading.set(columns)
     try:
         yield
@@ -92,12 +92,12 @@ def reading_columns(columns: FamilyColumns) -> Iterator[None]:
 
 
 def is_ours(stream: Stream) -> bool:
-    """Whether a metric of this package records to *stream*, in whatever worker."""
+    """Whether *stream* is that of a metric of this package, in any worker."""
     return stream.scope.name == SCOPE
 
 
 def type_of(stream: Stream) -> str:
-    """The type as `prometheus_client` has it."""
+    """The metric type, as `prometheus_client` names it."""
     return str(dict(stream.scope.attributes).get(TYPE_KEY) or _TYPES[stream.kind])
 
 
@@ -109,9 +109,9 @@ def family_of(stream: Stream) -> Metric:
 
 
 def families_of(column: Column, has_created: bool) -> list[Metric]:
-    """A column of one of our metrics that this worker may never have heard of."""
+    """The families of one column; this worker need not have the metric."""
     stream = column.table.stream
-    if stream.kind not in _TYPES:  # a view has made something else of it
+    if stream.kind not in _TYPES:  # a view has made it an exponential histogram
         return list(to_prometheus_client(Snapshot([column], 0, 0), _OPTIONS, has_created))
     family = family_of(stream)
     add_samples(family, column, has_created)
@@ -124,7 +124,7 @@ def add_samples(family: Metric, column: Column, has_created: bool, label_names: 
     Args:
         family: The family, without samples.
         column: All its series.
-        has_created: Whether series tell when they began.
+        has_created: Whether series get a `_created` sample.
         label_names: The labels that come first, in this order.
     """
     table = column.table
@@ -139,10 +139,12 @@ def add_samples(family: Metric, column: Column, has_created: bool, label_names: 
 
 
 def without_worker(column: Column) -> Column:
-    """Take off the label that tells workers apart where there is only one, as `prometheus_client` does."""
+    """Drop the label `pid` if all series are of one worker, as `prometheus_client` does in one process."""
     table = column.table
     if table.stream.merge != PER_WORKER or not is_ours(table.stream):
         return column
+    # `scratch` lives as long as the table: a scrape that finds the same series does not compare them again.
+    # None says that there are several workers; *column* stands for "not looked yet".
     bare = table.scratch.get(_ALONE, column)
     if bare is column:
         bare = table.scratch[_ALONE] = _without_worker(table)
@@ -159,8 +161,9 @@ def _without_worker(table: SeriesTable) -> SeriesTable | None:
 
 
 def _labels(attributes: Attributes, names: Sequence[str]) -> dict[str, str]:
-    """The overflow series is the one whose attributes are not labels as they are."""
+    """The labels of a series, those in *names* first."""
     labels: dict[str, Any] = dict(attributes)
+    # Only the overflow series has a value that is no string, and none of the declared labels.
     if any(type(value) is not str for value in labels.values()):
         return dict(join_labels(attributes, Spelling()))
     return {**{name: labels[name] for name in names}, **labels}
@@ -205,6 +208,7 @@ def _summary(name: str, bounds: tuple[float, ...]) -> _Samples:
 def _histogram(name: str, bounds: tuple[float, ...]) -> _Samples:
     bucket, count, total = f"{name}_bucket", f"{name}_count", f"{name}_sum"
     les = [number(bound) for bound in (*bounds, inf)]
+    # With negative observations the sum may fall, so it is no counter: `prometheus_client` leaves it out too.
     has_sum = (*bounds, inf)[0] >= 0
 
     def samples(labels: dict[str, str], row: Sequence[float], exemplars: Iterable[Exemplar]) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""How the methods that record to cells become compiled ones, or exact without a GIL."""
+"""Compiled versions of the methods that record to cells; without a GIL, the same methods under a lock."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from otel_obs.sdk.free_threading import under_lock
 
 
 def quicken(kind: type, **paths: str) -> None:
-    """Have methods of *kind* be the compiled ones where there are any; without a GIL they run under a lock.
+    """Replace methods of *kind* by compiled ones, if available; without a GIL, put them under a lock.
 
     Args:
         kind: The class.
-        paths: What the compiled module calls each method.
+        paths: By the name of the method, its name in the compiled module.
     """
     for verb, path in paths.items():
         if gil.IS_ON:

@@ -1,4 +1,8 @@
-"""Gauges of `prometheus_client` that record to OpenTelemetry's in cells."""
+"""Gauges of `prometheus_client` that record to cells.
+
+A gauge has two cells: its value, and when it was set, on the monotonic clock. The time is 0 at first, and
+negative while the gauge was only counted up and down.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +31,13 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
     """A value that goes up and down."""
 
     _asked: AskedGauge | None = None
-    """What gives the value, where a function does."""
+    """The function that gives the value, after `set_function`."""
     _has_chosen_mode = True
-    """Whether the application has named the mode; the default one is there for want of another."""
+    """Whether the application has passed `multiprocess_mode`, rather than got the default."""
     _is_timed = False
-    """Whether it matters when a worker has set the value."""
+    """Whether the merge rule looks at when a worker has set the value."""
     _adds_up_unless_set = False
-    """Whether what is counted up and down holds only until some worker has set the value."""
+    """Whether the workers' values add up until a worker calls `set`: the rule `LATEST_OR_SUM`."""
 
     def inc(self, amount: float = 1) -> None:
         """Add *amount* to the value of this worker.
@@ -46,6 +50,8 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         if kind is int or kind is float:
             try:
                 if self._adds_up_unless_set:
+                    # The clock is read first: without a call after it, no other thread and no signal handler
+                    # runs between the look-up of the cells and the last store (with a GIL).
                     counted_s = -monotonic()
                     cells, offset = self._cells, self._offset
                     cells[offset] += amount
@@ -128,7 +134,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         self.set(clock.time())
 
     def track_inprogress(self) -> InprogressTracker:
-        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        """Raise the gauge by one while a block or a call runs, in a `with` or as a decorator."""
         self._be_series()
         return InprogressTracker(self)  # type: ignore[no-untyped-call]
 
@@ -137,19 +143,19 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         return Timer(self, "set")  # type: ignore[no-untyped-call]
 
     def set_function(self, f: Callable[[], float]) -> None:
-        """Take the value from *f*, which each worker asks for itself; all other methods do nothing then.
+        """Take the value from *f*, which each worker calls for itself; other methods do nothing then.
 
-        A function that raises is logged once, and its series is not there until it returns again.
+        If *f* raises, that is logged once, and the series is hidden until *f* returns again.
         """
         self._be_series()
         self._asked = AskedGauge(self, f)
         for name in ("set",) if self._is_most_recent else ("inc", "dec", "set"):
             setattr(self, name, MethodType(vars(_Unheard)[name], self))
         self._definition.asked.add(self._asked)
-        self.hide()  # not asked here: it may take long, or wait for who calls
+        self.hide()  # *f* is not called here: it may take long, or need a lock that the caller holds
 
     def _is_there(self) -> bool:
-        """Whether there is a series from the start: a function's is there once it has returned."""
+        """Whether there is a series from the start: with a function, only once it has returned."""
         return self._asked is None and super()._is_there()
 
     def detach(self) -> None:
@@ -158,23 +164,26 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
             self._asked.forget()
 
     def _make_for(self, value: float) -> None:
-        """Hold the value from the start: no reader ever sees the 0 before it."""
+        """Make the series with its value, so that no reader sees a 0 before it."""
         self._definition.open()
         self._definition.instrument.make(self, value, self._created)
 
     def note_failure(self, error: Exception) -> None:
-        """Say that the function has failed, and show nothing of it."""
+        """Log that the function has failed, and hide the series."""
         self._definition.note_failure(self._name, error)
         self.hide()
 
     def hide(self) -> None:
-        """Have no series of this worker until the function returns."""
+        """Remove this worker's series until the function returns."""
         if self._cells is not None and not self._is_removed:
             self._definition.hide(self)
             self._cells = None
 
     def collect(self) -> Iterable[Metric]:
-        """The family, merged over workers; a function's series, made late, stands where it was named."""
+        """The family, merged over workers.
+
+        The series of a function is made after its first call; it is sorted to where it was named.
+        """
         families = super().collect()
         return self._as_named(families) if self._definition.asked.living() else families
 
@@ -183,7 +192,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
 
     def take_numbers(self) -> list[Any]:
         asked = self.__dict__.pop("_child_samples", None)
-        if asked is not None:  # `set_function` has put it there
+        if asked is not None:  # the client's `set_function` has stored it on the instance
             samples = asked.__func__
             self._asked = AskedGauge(self, lambda: next(iter(samples(None))).value)
         return [(self.__dict__.pop("_value"), 0)]
@@ -209,7 +218,7 @@ _MERGE_RULES = {"all": PER_WORKER, "min": "min", "max": "max", "sum": "sum", "mo
 
 
 class _Unheard:
-    """What a gauge does whose value a function gives: it checks what it is given, as ever, and forgets it."""
+    """The methods of a gauge after `set_function`: they check the argument as before, and ignore it."""
 
     def inc(self, amount: float = 1) -> None:
         added(amount)

@@ -1,4 +1,4 @@
-"""All metrics of this process: their numbers, and what happens to them together."""
+"""The definitions of all metrics of this process, and what is done to all of them at once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from otel_obs.sdk import MeterProvider
 
 
 class _All:
-    """Every definition of this process, by the name of its metric and that of its registry."""
+    """Every definition of this process, by the names of its metric and of its registry."""
 
     lock = RLock()
-    """Whoever holds it waits for no worker's."""
+    """Guards the replacement of a definition. No other lock is taken while it is held."""
     definitions: ClassVar[dict[tuple[str, str], Definition]] = {}
     dropped: ClassVar[deque[Definition]] = deque()
-    """Those whose metric is gone. A finaliser may run anywhere, so it takes no lock."""
+    """Definitions whose metric was garbage-collected, until `sweep`. A finalizer may run at any point of any
+    thread, also where a lock is held, so it takes none: it only appends here, which is one atomic step."""
     providers: ClassVar[WeakObjects[MeterProvider]] = WeakObjects()
     listeners: ClassVar[list[Callable[[str], None]]] = []
 
@@ -38,14 +39,16 @@ def _place(definition: Definition) -> tuple[str, str]:
 
 
 def define(definition: Definition, owner: ClientOwner) -> None:
-    """Give a metric its place in its registry, which lets no two metrics of a name in.
+    """Enter a metric under its name and its registry's.
 
-    Whoever has the place has left the registry since, and records for itself from now on.
+    A registry holds no two metrics of one name, so a metric that is entered there already has left the
+    registry; it is displaced, and records to its own cells from now on.
     """
     sweep()
     with _All.lock:
         displaced = _All.definitions.get(_place(definition))
         _All.definitions[_place(definition)] = definition
+    # Outside the lock: this takes the worker's lock, and listeners are foreign code.
     if displaced is not None:
         displaced.displace()
     if not definition.registry:
@@ -57,43 +60,43 @@ def define(definition: Definition, owner: ClientOwner) -> None:
 
 
 def sweep() -> None:
-    """Take away the series of metrics that are gone."""
+    """Remove the series of metrics that were garbage-collected."""
     while _All.dropped:
         forget(_All.dropped.popleft())
 
 
 def forget(definition: Definition) -> None:
-    """Take away a metric's series and its place."""
+    """Remove a metric's series and its entry, unless another metric has taken that."""
     if _All.definitions.get(_place(definition)) is definition:
         del _All.definitions[_place(definition)]
     definition.withdraw()
 
 
 def known_streams() -> dict[Stream, Definition]:
-    """The streams of this process's metrics."""
+    """The definitions of this process's metrics, by each stream that they export."""
     return {stream: each for each in _every() for stream in each.streams()}
 
 
 def asked() -> list[AskedGauge]:
-    """Every function that gives a gauge its value."""
+    """Every function that `set_function` was called with."""
     return [each for definition in _every() for each in definition.asked.living()]
 
 
 def ask_now(service: _service.ClientService) -> None:
-    """Ask every function for a page of the client; one that hangs is not waited for long."""
+    """Call every function before a reading by the client; one that hangs is waited for briefly."""
     functions = asked()
     if functions:
         service.provider.refresh_beside(functions)
 
 
 def _make_every_series() -> None:
-    """This process has recorded something: all its metrics are there from now on, at 0."""
+    """Make the series of all metrics, at 0: this process has recorded for the first time."""
     for definition in _every():
         definition.make_series()
 
 
 def _join(service: _service.ClientService) -> None:
-    """Be asked by a provider, from its first use on."""
+    """Add the functions and the metrics of this process to a provider, before its first use."""
     provider = service.provider
     if provider in _All.providers.living():
         return
@@ -103,10 +106,10 @@ def _join(service: _service.ClientService) -> None:
 
 
 def tell_names(listener: Callable[[str], None]) -> Callable[[], None]:
-    """Call *listener* with the exposed name of every metric of the default registry, now and to come.
+    """Call *listener* with the exposed name of every present and future metric of the default registry.
 
     Returns:
-        Calls it no longer.
+        A function that removes the listener.
     """
     _All.listeners.append(listener)
     for definition in _every():
@@ -121,17 +124,17 @@ def tell_names(listener: Callable[[str], None]) -> Callable[[], None]:
 
 
 def install(service: _service.ClientService) -> None:
-    """Record to *service*, which has been configured just now."""
+    """Record to *service*, which was just configured."""
     _service.set_current(service)
     for definition in _every():
         definition.detach()
-    if service.provider.worker.opened is not None:
+    if service.provider.worker.opened is not None:  # `on_open` has run already, without these metrics
         for definition in _every():
             definition.make_series()
 
 
 def uninstall() -> None:
-    """Record to nothing any more; the next use configures anew, and starts at 0."""
+    """Record to no service any more; the next use configures one, and counts from 0."""
     _service.set_current(None)
     for definition in _every():
         definition.withdraw()

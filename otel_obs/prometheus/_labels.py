@@ -1,4 +1,4 @@
-"""A metric's series by their labels: finding, making and removing them."""
+"""The series of a metric by their labels: look-up, creation and removal."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from prometheus_client import metrics as theirs
 T = TypeVar("T", bound="LabelledMetric")
 
 _OF_ONE_TEXT = frozenset((str, int, bool, type(None)))
-"""Types of which equal values have equal texts: the floats 0.0 and -0.0 do not."""
+"""Types whose equal values have equal texts. Floats are not among them: 0.0 equals -0.0."""
 
 _SPELLINGS_PER_SERIES = 4
-
+"""Bounds the look-up table: different arguments (`1`, `"1"`, by name) may mean the same series."""
 
 _MISSING: Any = object()
 
 
 class SeriesByLabels(dict[tuple[str, ...], Any]):
-    """The series of a metric by the values of their labels: what is taken out here ends, and begins anew.
+    """The series of a metric by the values of their labels; to delete an entry removes the series.
 
-    Code that is written for `prometheus_client` does so: `metric._metrics.clear()`, `.pop(…)`, `del`.
+    Code written for `prometheus_client` does that: `metric._metrics.clear()`, `.pop(…)`, `del`.
     """
 
     def __init__(self, metric: LabelledMetric) -> None:
@@ -32,11 +32,11 @@ class SeriesByLabels(dict[tuple[str, ...], Any]):
         self._metric = weakref.ref(metric)
 
     def keep(self, texts: tuple[str, ...], child: Any) -> None:
-        """Put in a series of the metric's own."""
+        """Add a series that the metric has made itself."""
         super().__setitem__(texts, child)
 
     def take(self, texts: tuple[str, ...]) -> Any:
-        """Take a series out and no more; None where there is none."""
+        """Delete an entry without removing the series from the cells; None if there is none."""
         return super().pop(texts, None)
 
     def __setitem__(self, texts: tuple[str, ...], child: Any) -> None:
@@ -51,7 +51,7 @@ class SeriesByLabels(dict[tuple[str, ...], Any]):
         self._end([texts])
 
     def pop(self, texts: tuple[str, ...], default: Any = _MISSING) -> Any:
-        """Take a series out, which ends."""
+        """Remove a series and return it."""
         child = self.get(texts, default)
         if child is _MISSING:
             raise KeyError(texts)
@@ -59,12 +59,12 @@ class SeriesByLabels(dict[tuple[str, ...], Any]):
         return child
 
     def popitem(self) -> tuple[tuple[str, ...], Any]:
-        """Take the newest series out, which ends."""
+        """Remove the newest series and return it with its labels."""
         texts = next(reversed(self))
         return texts, self.pop(texts)
 
     def clear(self) -> None:
-        """Take every series out; all of them end."""
+        """Remove every series."""
         self._end(list(self))
 
     def _end(self, every: list[tuple[str, ...]]) -> None:
@@ -76,14 +76,15 @@ class SeriesByLabels(dict[tuple[str, ...], Any]):
 class LabelledMetric(theirs.MetricWrapperBase):
     """A metric with labels, or one of its series; the errors are those of `prometheus_client`.
 
-    A metric becomes one by a change of its class, for which Python wants this one to derive from theirs.
+    A metric of `prometheus_client` becomes one by assignment to its `__class__`, for which Python requires
+    classes of compatible layout: this one derives from theirs.
     """
 
     _labelnames: tuple[str, ...]
     _labelvalues: tuple[str, ...]
     _series: SeriesByLabels
     _spellings: ClassVar[dict[Any, Any]] = {}
-    """Series by what `labels` was given. Strings may be looked up as they are; a series has none."""
+    """Series by the arguments of `labels`: strings as they are, others with their types. Series have none."""
 
     def _begin_labels(self) -> None:
         if self._labelnames:
@@ -105,37 +106,37 @@ class LabelledMetric(theirs.MetricWrapperBase):
                 self._series[texts] = child
 
     def forget_lock(self) -> None:
-        """Have a new lock, since the old one's holder may not be in this process."""
+        """Make a new lock: in a child process, the thread that holds the old one may not exist."""
         if self._labelnames:
             self._lock: Any = RLock()
 
     @abstractmethod
     def _metric_init(self) -> None:
-        """Make what the kind of metric needs."""
+        """Initialise what this kind of metric needs."""
 
     @abstractmethod
     def _be_there(self) -> None:
-        """Be a series from now on."""
+        """Make the series in the cells, if this process has recorded anything."""
 
     @abstractmethod
     def _is_full(self) -> bool:
-        """Whether there are as many series as there may be."""
+        """Whether the limit of series is reached."""
 
     @abstractmethod
     def _overflow(self: T) -> T:
-        """The series that stands for those that are too many."""
+        """The series that label sets beyond the limit share."""
 
     @abstractmethod
     def retire(self) -> None:
-        """Be a series no more."""
+        """Remove the series from the cells."""
 
     @abstractmethod
     def _let_in(self, child: Any) -> None:
-        """Make a series of this metric of what somebody else has made."""
+        """Turn a series of `prometheus_client` into one of this metric."""
 
     @abstractmethod
     def _end(self, labels: Mapping[str, str]) -> None:
-        """Have every worker's series with at least these labels be gone, where that can be."""
+        """Remove every worker's series with at least these labels, if the merge rule allows that."""
 
     def labels(self: T, *labelvalues: Any, **labelkwargs: Any) -> T:
         """The series with these labels, given in their declared order or by name.
@@ -156,7 +157,7 @@ class LabelledMetric(theirs.MetricWrapperBase):
         return self._find(labelvalues, labelkwargs)
 
     def _find(self: T, values: tuple[Any, ...], named: dict[str, Any]) -> T:
-        """The series of a spelling that is new, or has other values than strings."""
+        """Find or make the series for arguments that are new, or that are not all strings."""
         kinds = tuple(map(type, values or named.values()))
         spelling: Any = (*named, *named.values(), None) if named else values
         if kinds.count(str) < len(kinds):
@@ -176,6 +177,7 @@ class LabelledMetric(theirs.MetricWrapperBase):
                 self._series.keep(texts, child)
             if is_safe and len(self._spellings) < _SPELLINGS_PER_SERIES * len(self._series):
                 self._spellings[spelling] = child
+        # Outside the metric's lock: this may wait for the worker's lock.
         if is_new:
             child._be_there()
         return child
@@ -197,7 +199,7 @@ class LabelledMetric(theirs.MetricWrapperBase):
         return tuple(str(value) for value in values)
 
     def _child(self: T, texts: tuple[str, ...]) -> T:
-        """A series of this metric: like the metric in all, but for its labels and what it holds."""
+        """Make a series: a copy of the metric, with labels and numbers of its own. No constructor runs."""
         child = object.__new__(type(self))
         for name, value in self.__dict__.items():
             if name not in ("_lock", "_series", "_spellings"):
@@ -247,5 +249,6 @@ class LabelledMetric(theirs.MetricWrapperBase):
             removed = [child for texts in keys if (child := self._series.take(texts)) is not None]
             if removed:
                 self._spellings = {}  # type: ignore[misc]
+        # Outside the metric's lock, as in `_find`.
         for child in removed:
             child.retire()

@@ -1,4 +1,4 @@
-"""What the kinds of metrics have in common: series by labels, their removal, and how they are read."""
+"""The base of all kinds of metrics: series by labels, their removal, and how they are collected."""
 
 from __future__ import annotations
 
@@ -30,27 +30,28 @@ _UCUM = {word: unit for unit, word in reversed(UNITS.items()) if word}
 
 
 class Recorded(Arriving):
-    """A metric whose series lie in cells, beside the class of `prometheus_client` that it stands for.
+    """A metric whose series lie in cells; its classes also derive from those of `prometheus_client`.
 
-    It is a series itself, or has one for each set of labels, of the same class. A series is there at 0 as
-    soon as it is named; where this process has recorded nothing yet, with its first record.
+    It is a series itself, or has one for each set of labels, of the same class. A series exists, at 0, as
+    soon as it is named; or from the first record on, if this process has recorded nothing yet.
     """
 
     _makes_samples: ClassVar[bool] = False
-    """Whether an application's class makes samples of its own out of the numbers."""
+    """Whether an application's subclass makes its own samples out of the numbers."""
     _made_of: ClassVar[Any] = None
-    """The class that the application knows the metric by."""
+    """The class that the application has called to make the metric."""
     _definition: Definition
     _created: float
     _is_removed = False
     _is_displaced = False
-    """Whether another metric of the name has its place: it is read from its own numbers then."""
+    """Whether another metric of the name has replaced it: it is then collected from cells of its own."""
     _others: Any = None
-    """The series for label sets that are too many."""
+    """The overflow series, shared by label sets beyond the limit."""
     _first: ClassVar[float] = 0.0
-    """What a new series holds, if it is a gauge to OpenTelemetry."""
+    """The initial value of a series whose instrument is a gauge."""
 
-    # Where the series is, as `otel_obs.sdk.recording.Bound` has it.
+    # Where the cells are: the same attributes as those of `otel_obs.sdk.bound.Bound`, whose place the metric
+    # takes in the instrument.
     attributes: dict[str, Any]
     _cells: Any = None
     _offset = -1
@@ -58,7 +59,7 @@ class Recorded(Arriving):
     _has_extremes = False
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Raise what `prometheus_client`'s metrics raise, which hold a lock."""
+        """Raise the error that `prometheus_client`'s metrics raise, since they hold a lock."""
         if type(self).__reduce__ is not object.__reduce__:
             return super().__reduce_ex__(protocol)
         raise TypeError("cannot pickle '_thread.lock' object")
@@ -69,7 +70,7 @@ class Recorded(Arriving):
         return copied
 
     def _begin(self, registry: str) -> None:
-        """Become known to OpenTelemetry, once `prometheus_client` has checked everything.
+        """Declare the metric to OpenTelemetry, after `prometheus_client`'s constructor has checked it.
 
         Args:
             registry: The name by which every worker knows the metric's registry.
@@ -83,12 +84,12 @@ class Recorded(Arriving):
 
     def _set_definition(self, registry: str) -> None:
         definition = Definition(self._declare(), self, registry)
-        # Of every series: whatever makes one asks the series' own definition where it is to be.
+        # Of every series too: `make_series` uses the definition of the series, not that of the metric.
         for series in (self, *self._each()):
             series._definition = definition
 
     def _metric_init(self) -> None:
-        """Be a series at 0; what is a series already begins anew."""
+        """Initialise a series at 0; restart one that has cells already."""
         if self._cells is not None:
             self._restart()
             return
@@ -119,7 +120,7 @@ class Recorded(Arriving):
         self._definition.keep_exemplar(self, float(exemplar.value), exemplar.labels)
 
     def leave(self) -> None:
-        """Record for itself from now on: another metric of the name has the place."""
+        """Record to cells of its own from now on: another metric of the name has replaced it."""
         for series in self._each():
             series.retire()
             series._is_displaced = True
@@ -142,12 +143,12 @@ class Recorded(Arriving):
 
     @abstractmethod
     def _declare(self) -> ClientDeclaration:
-        """What the metric is to OpenTelemetry."""
+        """The instrument to declare."""
 
     def _declaration(self, kind: type[SdkInstrument], name: str, **options: Any) -> ClientDeclaration:
         unit: str = self._unit or ""
         ucum = _UCUM.get(unit, unit)
-        # A word that means another unit by UCUM is only a remark there.
+        # A word that UCUM reads as another unit goes in braces, where UCUM has annotations.
         ucum = ucum if unit_word(ucum) == unit else f"{{{unit}}}"
         return ClientDeclaration(kind, str(self._type), name, ucum, self._documentation, **options)
 
@@ -158,7 +159,7 @@ class Recorded(Arriving):
         return bool(self._labelnames) and not self._labelvalues
 
     def _record(self, value: float) -> None:
-        """Record where the fast way could not."""
+        """Record what the fast path could not."""
         value = float(value)
         if self._cells is None:
             self._make_for(value)
@@ -172,7 +173,7 @@ class Recorded(Arriving):
         self.make_series()
 
     def handles(self) -> Iterator[Any]:
-        """Everything that knows cells."""
+        """Every object that holds cells and an offset."""
         for series in self._each():
             yield from series._own_handles()
 
@@ -187,13 +188,13 @@ class Recorded(Arriving):
         return [*list(self._metrics.values()), *others]
 
     def detach(self) -> None:
-        """Find the cells again at the next use: the process is another one, or what reads them."""
+        """Look the cells up again at the next use: after a fork, or on another provider."""
         if not self._is_removed:
             self._cells = None
             self._created = time.time()
 
     def make_series(self) -> None:
-        """Make this process's series, and learn where their cells are."""
+        """Make this process's series, and store where their cells are."""
         self._definition.open()
         for series in self._each():
             if series._is_there():
@@ -205,13 +206,14 @@ class Recorded(Arriving):
         return not self._is_removed
 
     def retire(self) -> None:
-        """Let go of the cells: code that still holds this metric can record to it; nothing reads that."""
+        """Remove the series. Code that still holds it records to a copy of the cells, which is never read."""
         if self._is_removed:
             return
         copy, known, offset = self._definition.blank(), self._cells, self._offset
         if known is not None:
             copy[:] = known[offset : offset + len(copy)]
-        # In this order: no other thread may find the old cells at the new offset.
+        # In this order: a thread that records meanwhile must not combine the old cells with the new offset.
+        # With `_cells` None, it takes the slow path.
         self._cells = None
         self._is_removed = True
         self._offset = 0
@@ -237,14 +239,14 @@ class Recorded(Arriving):
             self._definition.restart(self, self._created)
 
     def locate(self) -> tuple[Any, int]:
-        """Where the values of this process are."""
+        """The cells of this process's values, and their offset."""
         if self._cells is None:
             self.make_series()
         cells, offset = self._cells, self._offset
         return (cells, offset) if cells is not None else self._definition.locate(self)
 
     def streams(self) -> list[Stream]:
-        """What OpenTelemetry exports of it; nothing where the constructor of an old version failed late."""
+        """The exported streams; none if an old version's constructor has registered the metric and failed."""
         return self._definition.streams() if "_definition" in self.__dict__ else []
 
     def collect(self) -> Iterable[Metric]:
@@ -270,10 +272,12 @@ class Recorded(Arriving):
         return [self._definition.plain_stream()] if self._is_displaced else self.streams()
 
     def _own_samples(self) -> Iterable[Metric]:
-        """What the application's class makes of the numbers, here of those of all workers."""
+        """The samples that the application's class makes of the numbers, merged over all workers."""
         columns = {} if self._is_displaced else _families.read()
         over_workers = _families.SeriesNumbers([columns[each] for each in self.streams() if each in columns])
         if self._is_parent() and self._type != "gauge":
+            # The class iterates over the series of this process: add those that only other workers have. Not
+            # for a gauge: a new series at 0 would take part in the merge.
             for attributes in over_workers.attributes():
                 if attributes.keys() == set(self._labelnames):
                     self.labels(**attributes)
@@ -284,7 +288,7 @@ class Recorded(Arriving):
             merged.reset(token)
 
     def _as_named(self, families: Iterable[Metric]) -> list[Metric]:
-        """Have the series of this worker come first, in the order in which they were named."""
+        """Sort the samples of this worker's series first, in the order in which they were named."""
         places = {each._labelvalues: place for place, each in enumerate(self._each())}
 
         def place(sample: Sample) -> int:
@@ -301,7 +305,7 @@ class Recorded(Arriving):
         return stream.name == declared.name and stream.kind is declared.kind._kind
 
     def _own_column(self, stream: Stream) -> Column:
-        """This process's series, where no worker has recorded anything yet, or nobody else is to see them."""
+        """This process's series, if the snapshot has none: before the first record, or when displaced."""
         found = [
             (handle, series)
             for series in self._each()

@@ -1,9 +1,8 @@
-"""How a metric of `prometheus_client` comes to record to cells that all workers share.
+"""How a metric of `prometheus_client` begins to record to cells that all workers share.
 
-A metric in a registry that the service shows does; one in any other registry stays what it is, of this
-process alone. The metric stays the same object: only its class becomes one that derives from the class
-which it was made of and from the one of ours, so that `isinstance`, subclasses, references that somebody
-holds, and what was counted so far are kept.
+Only a metric in a registry that the service shows does; in any other registry it stays a metric of this
+process alone. The object stays the same: its `__class__` is set to a class that derives from its former one
+and from one in `RECORDED`. So `isinstance`, subclasses, references to the metric and its numbers stay valid.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from otel_obs.prometheus._states import RecordedEnum, RecordedInfo
 _logger = logging.getLogger("otel_obs")
 
 _REGISTRY_AT, _LABELVALUES_AT, _MODE_AT = 6, 7, 8
-"""The places of these arguments in every constructor of `prometheus_client`, from version 0.19 on."""
+"""The positions of these arguments in every constructor of `prometheus_client`, from version 0.19 on."""
 
 RECORDED: dict[type[theirs.MetricWrapperBase], type[Recorded]] = {
     prometheus_client.Counter: RecordedCounter,
@@ -36,39 +35,39 @@ RECORDED: dict[type[theirs.MetricWrapperBase], type[Recorded]] = {
     prometheus_client.Info: RecordedInfo,
     prometheus_client.Enum: RecordedEnum,
 }
-"""What stands for each kind of metric of `prometheus_client`."""
+"""For each kind of metric of `prometheus_client`, the class that records to cells."""
 
 _SAMPLING = ("_child_samples", "_multi_samples", "_samples")
 
 _CONSTRUCTOR = "_constructor_of_the_client"
 _MADE = "_recorded_by"
-"""The attribute of a class that has the one whose metrics record to cells."""
+"""The attribute in which `recorded_class` keeps its result on the class."""
 
 
 class StandingIn:
-    """Whether metrics that are made by `prometheus_client`'s own names record to cells, too."""
+    """Whether metrics made with `prometheus_client`'s own classes record to cells, too."""
 
     is_on = False
 
 
 ALWAYS = "_records_to_cells"
-"""The attribute of the classes that an application uses by our own names."""
+"""The attribute of the classes in `otel_obs.prometheus.metrics`, whose metrics always may."""
 
 
 def constructing(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
-    """The constructor of a class of `prometheus_client`, for metrics of which some record to cells.
+    """Wrap the constructor of a class of `prometheus_client`, so that metrics may record to cells.
 
-    Those do that stand in a registry which the service shows; of the classes of `prometheus_client` itself
-    where they are stood in for.
+    Those do whose registry the service shows; those of `prometheus_client`'s own classes only while
+    `StandingIn.is_on`.
     """
-    # That of the client, also where it is stood in for already: one of ours within another would choose the
-    # class again.
+    # `__init__` may be wrapped already: take the client's own one, as a wrapper within a wrapper would choose
+    # the class a second time.
     constructor: Callable[..., None] = getattr(kind.__init__, _CONSTRUCTOR, kind.__init__)
 
     @wraps(constructor)
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         if isinstance(self, Recorded) and not self.__dict__:
-            self.__class__ = self._made_of  # `type(metric)(…)`: what it is follows from where it stands
+            self.__class__ = self._made_of  # `type(metric)(…)`: its registry decides anew, as for any metric
         registry = _registry_of(self, args, kwargs) if _may_record(self) else None
         recorded = recorded_class(type(self)) if registry is not None else None
         if registry is None or recorded is None:
@@ -89,14 +88,14 @@ def _may_record(metric: Any) -> bool:
 
 
 def may_move(metric: Any) -> bool:
-    """Whether *metric* is to record to cells from now on, where it stands in a registry that is shown."""
+    """Whether *metric* does not record to shared cells yet, and may once its registry is shown."""
     if isinstance(metric, Recorded):
         return metric._is_displaced
     return isinstance(metric, theirs.MetricWrapperBase) and _may_record(metric)
 
 
 def _registry_of(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-    """The name of the registry over workers that a new metric is for; None where it stays its process's."""
+    """The shared name of the registry that a new metric is for; None if that is of this process alone."""
     if kwargs.get("_labelvalues") or len(args) > _LABELVALUES_AT:
         return None
     registry = (
@@ -106,7 +105,7 @@ def _registry_of(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> st
 
 
 def recorded_class(kind: type) -> type[Recorded] | None:
-    """The class of metrics that an application makes of *kind* and that record to cells; None if none can."""
+    """The class for metrics of *kind* that record to cells, made once for each; None if there can be none."""
     if _MADE not in vars(kind):
         setattr(kind, _MADE, _make_class(kind))
     recorded: type[Recorded] | None = vars(kind)[_MADE]
@@ -134,7 +133,7 @@ def _make_class(kind: type) -> type[Recorded] | None:
 
 
 def _makes_samples(kind: type, base: type) -> bool:
-    """Whether a class between *kind* and *base* says itself what the samples are."""
+    """Whether a class between *kind* and *base* overrides how samples are made."""
     between = kind.__mro__[: kind.__mro__.index(base)]
     return any(
         name in vars(each) for each in between for name in ("_child_samples", "_multi_samples", "_samples")
@@ -142,10 +141,10 @@ def _makes_samples(kind: type, base: type) -> bool:
 
 
 def move_in(metric: Any, registry: str) -> None:
-    """Have a metric record to cells, with what it has counted so far.
+    """Make a metric record to cells, beginning with what it has counted so far.
 
     Args:
-        metric: Of `prometheus_client`, or one of ours that has lost its place to another of its name.
+        metric: Of `prometheus_client`, or a `Recorded` one that was displaced by another of its name.
         registry: The name by which every worker knows its registry.
     """
     if isinstance(metric, Recorded):
@@ -155,6 +154,8 @@ def move_in(metric: Any, registry: str) -> None:
     kind = recorded_class(type(metric))
     if kind is None:
         return
+    # Under the metric's own lock, so that no `labels()` of the client makes a series in between. The children
+    # go first: `_metrics` is a property of the new class.
     with metric.__dict__.get("_lock") or nullcontext():
         children = metric.__dict__.pop("_metrics", {})
         metric.__class__ = kind

@@ -1,4 +1,4 @@
-"""What our classes are called where an application reads it: as the classes of `prometheus_client` are."""
+"""Gives classes of this package the names that those of `prometheus_client` have in errors and `help`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ KindT = TypeVar("KindT", bound=type)
 
 
 def named_as(kind: KindT, theirs: type) -> KindT:
-    """Have the methods of *kind* be called in errors and in `help` what those of *theirs* are.
+    """Give the methods of *kind* the qualified names of those in *theirs*, for errors and `help`.
 
-    Only what the other class has too, be it from a base of it: a call with the wrong arguments is answered
-    with `Gauge.inc() got …`, whichever class of ours has the method.
+    Methods that *theirs* does not have, even by inheritance, keep their names. So a call with wrong arguments
+    raises `Gauge.inc() got …`, whichever class defines the method here.
     """
     for name, value in vars(kind).items():
         function = getattr(value, "__func__", value)
@@ -24,7 +24,7 @@ def named_as(kind: KindT, theirs: type) -> KindT:
 
 
 def known_as(kind: KindT, theirs: type) -> KindT:
-    """Have *kind* itself, too, be called what *theirs* is."""
+    """Give *kind* itself, too, the name of *theirs*."""
     for name in ("__module__", "__name__", "__qualname__"):
         setattr(kind, name, getattr(theirs, name))
     return named_as(kind, theirs)

@@ -1,4 +1,4 @@
-"""The kinds of metrics that hold numbers, recording to OpenTelemetry instruments in cells."""
+"""Counter, Summary and Histogram of `prometheus_client`, recording to cells."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from otel_obs.sdk.context import current_context
 _INF = inf
 GivenExemplar = Mapping[str, str]
 _check_exemplar: Callable[[GivenExemplar], None] = theirs._validate_exemplar  # type: ignore[attr-defined]
-"""Raises a `ValueError` for labels that `prometheus_client` does not take."""
+"""Raises a `ValueError` for exemplar labels that `prometheus_client` refuses."""
 
 
 def added(amount: Any) -> float:
-    """The number that *amount* is; a `TypeError` that reads as `prometheus_client`'s where it is none."""
+    """*amount* as a float; raises the same `TypeError` as `prometheus_client` if it is no number."""
     total = 0.0
     total += amount
     return float(total)
@@ -59,7 +59,7 @@ class RecordedCounter(Recorded, prometheus_client.Counter):
             self._definition.keep_exemplar(self, float(amount), exemplar)
 
     def reset(self) -> None:
-        """Begin anew at 0, in this worker."""
+        """Restart at 0, in this worker."""
         self._be_series()
         self._restart()
 
@@ -143,12 +143,12 @@ class RecordedHistogram(Recorded, prometheus_client.Histogram):
         self._be_series()
         value = added(amount)
         if value != value:
-            self._sum.inc(value)  # in no bucket, as `prometheus_client` has it
+            self._sum.inc(value)  # a NaN is in no bucket, as in `prometheus_client`
             return
         self._record(value)
         if exemplar:
             _check_exemplar(exemplar)
-            self._definition.keep_exemplar(self, float(amount), exemplar)  # -0.0 stays what it is
+            self._definition.keep_exemplar(self, float(amount), exemplar)  # not *value*: `added` loses -0.0
 
     def time(self) -> Timer:
         """Observe the seconds of a block or a call, in a `with` or as a decorator."""
@@ -168,7 +168,7 @@ class RecordedHistogram(Recorded, prometheus_client.Histogram):
         return [*held, (self.__dict__.pop("_sum"), len(bounds) + 1)]
 
     def _finite_bounds(self) -> tuple[float, ...]:
-        """Each once, which OpenTelemetry asks for, and Prometheus too."""
+        """The finite bounds, each once, as OpenTelemetry and Prometheus require."""
         return tuple(dict.fromkeys(bound for bound in self._upper_bounds if -_INF < bound < _INF))
 
     def _declare(self) -> ClientDeclaration:

@@ -1,4 +1,4 @@
-"""Where the metrics record and what reads them over all workers: what `otel_obs.configure` sets up."""
+"""The service that metrics record to and are read from: the one that `otel_obs.configure` sets up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger("otel_obs")
 
 
 class ClientService(Protocol):
-    """What is needed of a pipeline."""
+    """The part of a pipeline that this package uses."""
 
     provider: MeterProvider
 
@@ -32,7 +32,7 @@ class ClientService(Protocol):
 
 
 class _LoneService:
-    """Serves where otel_obs is switched off or has wrong settings: metrics go on, each process its own."""
+    """The service if otel_obs is off or could not be configured: each process counts for itself."""
 
     options = Options(has_target_info=False)
 
@@ -51,14 +51,15 @@ class _CurrentService:
 
 
 listeners: list[Callable[[ClientService], None]] = []
-"""Told of every service before it is used."""
+"""Called with every service before it is used."""
 
 
 def current() -> ClientService:
-    """What is configured; configured now, from the environment, if nobody has done it."""
+    """The configured service; if there is none, it is configured now, from the environment."""
     service = _CurrentService.service
     if service is not None:
         return service
+    # Held while the service is configured, so that two threads do not both do it.
     with _CurrentService.lock:
         service = _CurrentService.service
         if service is None:
@@ -68,12 +69,12 @@ def current() -> ClientService:
 
 
 def known() -> ClientService | None:
-    """What is configured, if somebody has done it."""
+    """The configured service; None if there is none yet."""
     return _CurrentService.service
 
 
 def set_current(service: ClientService | None) -> None:
-    """Record to *service* from now on; None asks again at the next use."""
+    """Record to *service* from now on; with None, `current` configures one at the next use."""
     _CurrentService.service = service
     if service is not None:
         for listener in listeners:
@@ -81,9 +82,9 @@ def set_current(service: ClientService | None) -> None:
 
 
 def _configured() -> ClientService | None:
-    # The composition root lies above this module; it is asked as an application would ask.
+    # Imported here: `assembly` lies above this package, which must not import it at module level.
     root = import_module("otel_obs.assembly.setup")
-    if root.Running.is_over:  # recording begins nothing anew after `shutdown`
+    if root.Running.is_over:  # after `shutdown`, recording must not set up the service again
         return None
     try:
         service: ClientService | None = root.configure()
@@ -93,10 +94,11 @@ def _configured() -> ClientService | None:
     return service
 
 
-arm()  # who imports this package exposes it
+arm()  # an application that imports this package will expose metrics: a record may set the process up
 
 
 def _after_fork_in_child() -> None:
+    # The thread that held the parent's lock does not exist here.
     _CurrentService.lock = RLock()
 
 

@@ -1,4 +1,4 @@
-"""What serves a registry says that the service shows it: the registry is merged over workers from then on."""
+"""Wraps the functions of `prometheus_client` that serve a registry, so that they also `share` it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from otel_obs.prometheus.registry import share
 
 _SERVING = ("make_wsgi_app", "start_wsgi_server", "start_http_server")
 _LATER = {"prometheus_client.aiohttp": "make_aiohttp_handler", "prometheus_client.twisted": "MetricsResource"}
-"""What needs other packages, which are not imported for its sake."""
+"""Modules that need other packages: wrapped only when the application imports them."""
 
 
 def serving_all_workers(serve: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that serves a registry, which is merged over workers then."""
+    """Wrap *serve*, so that the registry it serves is merged over workers from then on."""
     signature = inspect.signature(serve)
 
     @wraps(serve)
     def serving(*args: Any, **kwargs: Any) -> Any:
         try:
             registry = signature.bind(*args, **kwargs).arguments.get("registry")
-        except TypeError:  # the function says so better
+        except TypeError:  # wrong arguments: *serve* itself raises the better error below
             registry = None
         if isinstance(registry, theirs.CollectorRegistry):
             share(registry)
@@ -41,6 +41,7 @@ def _have_share(module: Any, name: str) -> None:
     if before is None:
         return
     after = serving_all_workers(before)
+    # `prometheus_client` re-exports most of these names: both have to be replaced.
     for holder in (module, prometheus_client):
         if getattr(holder, name, None) is before:
             setattr(holder, name, after)

@@ -1,9 +1,9 @@
 """Which registries are merged over workers, and the names by which every worker knows them.
 
-A registry is its maker's, as it is with `prometheus_client`: a job's own shows what that job has counted.
-Merged over workers is what a service means to show: the default registry; one that is made while a module of
-the application is imported, which every worker does alike; and one that is served, registered in such a
-registry, or named by `share`.
+By default a registry is of one process, as with `prometheus_client`: one that a job has made shows what that
+job has counted. Merged over workers are the default registry; one made while a module of the application is
+imported, since every worker imports it; and one that is served, registered in a merged registry, or given to
+`share`.
 """
 
 from __future__ import annotations
@@ -16,43 +16,45 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 NAME = "_name_over_workers"
-"""The attribute of a registry that has a name; "" is the default one."""
+"""The attribute with the name of a merged registry; "" is the default one."""
 
 SITE = "_made_at"
+"""The attribute with the `Site` of a registry; None or absent if it is unknown."""
 
 _OF_OURS = __name__.rpartition(".")[0]
 _OF_THEIRS = "prometheus_client."
 _SCRIPTS = frozenset(("__main__", "__mp_main__"))
-"""A script's own code runs as it likes, in one process or in several, for one job or for all."""
+"""A script's module level may run in one process only, or differ between processes: its registries are not
+merged."""
 
 _DEPTH = 4
 
 
 class Site(NamedTuple):
-    """Where a registry was made: the innermost calls, and the module whose import it was a part of."""
+    """Where a registry was made: the innermost calls, and the module during whose import; "" if none."""
 
     calls: tuple[tuple[CodeType, int], ...]
     module: str
 
     @property
     def name(self) -> str:
-        """The same in every worker that runs the same code."""
+        """A name for the registry: the same in every worker that runs the same code."""
         calls = (f"{code.co_name}:{line}" for code, line in self.calls)
         return f"{self.module or self.calls[0][0].co_filename.rpartition('/')[2]}:{'<'.join(calls)}"
 
 
 _taken: dict[str, weakref.ref[Any]] = {}
-"""The registries that have a name. A plain dictionary: two threads may name registries of one place."""
+"""The named registries. `dict.setdefault` is atomic, so that of two threads only one gets a name."""
 
 
 def shared_name(registry: Any) -> str | None:
-    """The name that *registry* has over workers; None where it is its process's own."""
+    """The name that *registry* has over workers; None if it is of this process alone."""
     name: str | None = getattr(registry, NAME, None)
     return name
 
 
 def find_site() -> Site | None:
-    """Where the code is that makes a registry just now."""
+    """Find the code that is making a registry: the calls outside of this package and `prometheus_client`."""
     calls: list[tuple[CodeType, int]] = []
     for frame in _frames():
         if len(calls) < _DEPTH:
@@ -73,7 +75,7 @@ def _frames() -> Iterator[FrameType]:
 
 
 def name_of(registry: Any) -> str:
-    """A name for *registry*: after where it was made; the second of a place has a number."""
+    """Name *registry* after where it was made; a second one made there gets a number."""
     site: Site | None = getattr(registry, SITE, None)
     name = site.name if site is not None else _variable_of(registry) or "served"
     numbered = itertools.chain([name], (f"{name}#{number}" for number in itertools.count(2)))
@@ -81,7 +83,7 @@ def name_of(registry: Any) -> str:
 
 
 def _take(name: str, registry: Any) -> bool:
-    """Let *registry* have a name, in one step, for as long as it lives; false where another has it."""
+    """Give *registry* a name, atomically, for as long as it lives; false if another has the name."""
 
     def give_back(reference: weakref.ref[Any]) -> None:
         if _taken.get(name) is reference:
@@ -92,7 +94,7 @@ def _take(name: str, registry: Any) -> bool:
 
 
 def _variable_of(registry: Any) -> str:
-    """The module's variable that holds *registry*, which was made before anybody watched."""
+    """The module variable that holds *registry*, for one made before its maker was noted."""
     for module_name, module in list(sys.modules.items()):
         for variable, value in list(getattr(module, "__dict__", {}).items()):
             if value is registry:

@@ -1,7 +1,7 @@
-"""`prometheus_client` itself, right over every worker: code that imports it needs no changed import.
+"""Makes `prometheus_client` itself count over every worker: code that imports it needs no changed import.
 
-Its classes stay what they are. Their constructors have metrics record to cells that are made for a registry
-which the service shows. Nothing is written to the files of its multi-process mode for these.
+Its classes stay the same objects; only their constructors are wrapped. Metrics in a registry that the service
+shows then record to cells, and write nothing to the files of the client's multi-process mode.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _prepared: list[bool] = []
 
 
 def stand_in() -> None:
-    """Have what is made by `prometheus_client`'s names record to cells, and what was made before."""
+    """Make metrics of `prometheus_client`'s own classes record to cells, those made before included."""
     if not _prepared:
         _prepared.append(True)
         _prepare()
@@ -29,12 +29,12 @@ def stand_in() -> None:
 
 
 def stand_aside() -> None:
-    """Leave alone what is made from now on."""
+    """Leave metrics made from now on as `prometheus_client` has them."""
     StandingIn.is_on = False
 
 
 def _prepare() -> None:
-    """Put our constructors around those of `prometheus_client`, which do nothing when switched off."""
+    """Wrap the constructors of `prometheus_client`, once: the wrappers do nothing while switched off."""
     for kind in RECORDED:
         kind.__init__ = constructing(kind)  # type: ignore[method-assign]
     construct = theirs.CollectorRegistry.__init__

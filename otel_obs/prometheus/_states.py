@@ -1,4 +1,4 @@
-"""`Info` and `Enum`: gauges to OpenTelemetry, whose labels say what there is to say."""
+"""`Info` and `Enum`: OpenTelemetry gauges whose labels hold the facts or the state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from otel_obs.sdk.instruments import Gauge
 
 
 class _State:
-    """One series of several that are one to `prometheus_client`."""
+    """One of the series in cells that are a single series to `prometheus_client`: a state of an `Enum`."""
 
     __slots__ = ("_bounds", "_cells", "_first", "_has_extremes", "_offset", "attributes")
 
@@ -32,24 +32,25 @@ class _State:
         self._has_extremes = False
 
     def detach(self) -> None:
-        """Find the cells again at the next use."""
+        """Look the cells up again at the next use."""
         self._cells = None
 
 
 class _Stated(Recorded):
-    """What is stated and not counted."""
+    """A metric whose value is stated, not counted."""
 
     def _is_seen(self) -> bool:
-        """Whether other workers are to see at once what is stated here.
+        """Whether a statement is written to the shared cells at once; if not, with the first record.
 
-        The first process of a service states much as it imports the application, and may never record: there
-        it comes along with the first record.
+        The first process of a service states facts while it imports the application, but it may be a master
+        that never records: it must not become a worker by that.
         """
         return self._definition.is_open or _ProcessStates.is_worker or _is_spawned()
 
 
 class _ProcessStates:
     is_worker = False
+    """Whether this process was forked from one that had imported this module."""
 
 
 def _is_spawned() -> bool:
@@ -67,8 +68,8 @@ forks.after_in_child(_after_fork_in_child)
 class RecordedInfo(_Stated, prometheus_client.Info):
     """Facts, as labels of a series that is always 1.
 
-    Over several workers there is a series for each set of facts that one of them states. A worker that has
-    stated none has its series only as long as no other has stated any.
+    Over several workers there is a series for each set of facts that one of them states. Before any worker
+    has stated facts, there is one without.
     """
 
     _first = 1.0
@@ -79,7 +80,7 @@ class RecordedInfo(_Stated, prometheus_client.Info):
         self._facts: dict[str, str] | None = None
 
     def info(self, val: dict[str, str]) -> None:
-        """State other facts.
+        """Replace the stated facts.
 
         Raises:
             ValueError: One is a label of the metric, or None.
@@ -98,6 +99,8 @@ class RecordedInfo(_Stated, prometheus_client.Info):
                 return
             if not self._is_removed and self._facts is not None:
                 self._definition.unmake(self)
+            # Other facts are other labels, so another series: its cells are looked up anew. A removed one
+            # keeps its private cells.
             self._cells = None if not self._is_removed else self._cells
             self._facts = dict(facts)
             self.attributes = {**labels, **facts}
@@ -105,11 +108,11 @@ class RecordedInfo(_Stated, prometheus_client.Info):
                 self.make_series()
 
     def _is_there(self) -> bool:
-        """Whether there is a series from the start: of a worker that has stated facts."""
+        """Whether there is a series: only once this worker has stated facts."""
         return self._facts is not None and super()._is_there()
 
     def collect(self) -> list[Metric]:
-        """The family, merged over workers; this worker's series in the order in which they were named."""
+        """The family, merged over workers; this worker's series come first, in the order of their naming."""
         families = list(super().collect())
         places = {frozenset(each.attributes.items()): place for place, each in enumerate(self._each())}
         for family in families:
@@ -118,7 +121,7 @@ class RecordedInfo(_Stated, prometheus_client.Info):
         return families
 
     def _add_unstated(self, family: Metric) -> None:
-        """A series without facts, as `prometheus_client` has it, where nobody has stated any."""
+        """Add a series without facts where no worker has stated any, as `prometheus_client` does."""
         stated = [sample.labels for sample in family.samples]
         for series in self._each():
             labels = series.attributes
@@ -154,7 +157,7 @@ class RecordedInfo(_Stated, prometheus_client.Info):
 
 
 class RecordedEnum(_Stated, prometheus_client.Enum):
-    """Which of several states holds; over several workers, every state holds that one of them is in."""
+    """Which of several states holds; over several workers, each state that any of them is in."""
 
     _states: Any
 
@@ -183,7 +186,7 @@ class RecordedEnum(_Stated, prometheus_client.Enum):
     def _be_in(self, chosen: int) -> None:
         with self._changing:
             handles = list(self._own_handles())
-            # The new state first: no reader ever sees none.
+            # The new state first: a reader in between sees two states, never none.
             for handle in sorted(handles, key=lambda handle: handle is not handles[chosen]):
                 handle._first = float(handle is handles[chosen])
                 if not self._is_removed and self._is_seen():

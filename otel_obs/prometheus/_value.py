@@ -1,4 +1,4 @@
-"""One number of a series, as code written for `prometheus_client` looks at it: `counter._value.get()`."""
+"""One number of a series, for code that reads private attributes of the client: `counter._value.get()`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Located(Protocol):
 MergedValue = Callable[[Located, int], float]
 
 merged: ContextVar[MergedValue | None] = ContextVar("otel_obs.prometheus.merged", default=None)
-"""What a number is over all workers, while a subclass makes samples of its own from it."""
+"""Gives numbers merged over all workers, while an application's subclass makes its own samples of them."""
 
 
 class Value:
-    """A number of this process; other workers have their own.
+    """A number of this process, at one place of a series' cells.
 
-    A number of `prometheus_client` becomes one when its metric moves to shared cells: whoever holds it goes
-    on with the same object.
+    When a metric of `prometheus_client` moves to shared cells, its values become instances of this class:
+    code that holds such a value goes on with the same object.
     """
 
     _multiprocess = False
@@ -48,18 +48,18 @@ class Value:
         self._at = at
 
     def get(self) -> float:
-        """What it is."""
+        """The number; merged over all workers while `merged` is set."""
         over_workers = merged.get()
         if over_workers is not None:
             return over_workers(self._series, self._at)
         return self._series.number(self._at)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
-        """Change it."""
+        """Set the number of this process."""
         self._series.set_number(self._at, float(value))
 
     def inc(self, amount: float) -> None:
-        """Add to it."""
+        """Add to the number of this process."""
         self._series.add_number(self._at, amount)
 
     @property
@@ -71,7 +71,7 @@ class Value:
         self.set(value)
 
     def get_exemplar(self) -> None:
-        """None: exemplars are read with their family."""
+        """Return None: exemplars are collected with the family."""
 
     def set_exemplar(self, exemplar: Any) -> None:
         """Keep an exemplar with the series."""
@@ -82,10 +82,10 @@ known_as(Value, MutexValue)
 
 
 def number_at(place: Callable[[Any], int]) -> property:
-    """The attribute under which a metric has one of its numbers.
+    """Make the property that stands for a value of `prometheus_client`, such as `_value` or `_sum`.
 
     Args:
-        place: Says of a metric which number it is.
+        place: Gives, for a metric, the position of the number among its cells.
     """
 
     def get(series: Any) -> Value:
@@ -98,15 +98,16 @@ def number_at(place: Callable[[Any], int]) -> property:
 
 
 def hand_over(value: Any, series: Located, at: int) -> tuple[float, Any]:
-    """Have a number of `prometheus_client` stand for one of a series from now on.
+    """Turn a value of `prometheus_client` into a `Value` at a place of *series*.
 
-    A thread that is about to add to it waits for its lock, and adds to the series then.
+    Under the value's lock: a thread that is adding to it is waited for, so that nothing is lost.
 
     Returns:
-        What it was, and its exemplar.
+        The number that it held, and its exemplar.
     """
     if value._multiprocess:
-        # Its class keeps a list of them, and reads its file anew in a child: it stays what it is.
+        # A value in a file keeps its class: the client lists such values, and re-reads their files in a child
+        # process. Its total is set to 0, or it would be counted twice.
         amount: float = value.get()
         if value._params[0] != "gauge":
             value.set(0.0)

@@ -1,4 +1,4 @@
-"""`make_asgi_app`: the application of `prometheus_client`, which here does not hold up the event loop."""
+"""`make_asgi_app`: as that of `prometheus_client`, but a long collection does not block the event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Application = Callable[[AsgiScope, AsgiReceive, AsgiSend], Coroutine[Any, Any, N
 THEIRS: Callable[..., Application] = theirs.make_asgi_app
 
 LONG_S = 0.005
-"""A collection that took longer the last time gets a thread of its own; shorter ones are not worth it."""
+"""If the last collection took longer, the next one gets a thread; shorter ones cost less than a thread."""
 
 
 def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = False) -> Application:
@@ -59,7 +59,13 @@ def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = Fa
 
 
 def _answer(application: Application, scope: AsgiScope) -> list[AsgiMessage]:
-    """What *application* sends; it never waits for anything but a request that is there."""
+    """Run *application* to its end without an event loop, and return the messages that it sends.
+
+    It awaits only `receive` and `send`, which return at once here: one step of the coroutine is all of it.
+
+    Raises:
+        RuntimeError: It awaits anything else.
+    """
     answer: list[AsgiMessage] = []
 
     async def receive() -> AsgiMessage:
@@ -76,18 +82,18 @@ def _answer(application: Application, scope: AsgiScope) -> list[AsgiMessage]:
 
 
 def _spelt(message: AsgiMessage) -> AsgiMessage:
-    """Headers in lower case, as ASGI has them: a middleware that compresses sees what is compressed then."""
+    """Lower the headers' case, as ASGI requires: else a middleware misses `content-encoding`."""
     if message["type"] != "http.response.start":
         return message
     return {**message, "headers": [(name.lower(), value) for name, value in message["headers"]]}
 
 
 async def _aside(work: Callable[[], list[AsgiMessage]]) -> list[AsgiMessage]:
-    """Run *work* on a thread of its own: a busy pool of threads may not keep a scrape waiting."""
+    """Run *work* on a thread of its own, not in the loop's pool: if that is busy, the scrape would wait."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        return work()  # trio's loop
+        return work()  # not asyncio, as under trio
     done: asyncio.Future[list[AsgiMessage]] = loop.create_future()
 
     def run() -> None:
@@ -105,7 +111,7 @@ async def _aside(work: Callable[[], list[AsgiMessage]]) -> list[AsgiMessage]:
 def _resolve(
     done: asyncio.Future[list[AsgiMessage]], error: Exception | None, answer: list[AsgiMessage]
 ) -> None:
-    if done.done():
+    if done.done():  # the request was cancelled meanwhile
         return
     if error is not None:
         done.set_exception(error)

@@ -1,7 +1,7 @@
-"""What `time()`, `count_exceptions()` and `track_inprogress()` return: blocks, and decorators.
+"""What `time()`, `count_exceptions()` and `track_inprogress()` return: context managers and decorators.
 
-As decorators they serve coroutine functions and generators too, where those of `prometheus_client` measure
-only how long it takes to make a coroutine or a generator.
+As decorators they also measure coroutine functions and generators to their end. Those of `prometheus_client`
+measure only the call that creates the coroutine or generator.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _LASTING = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.is
 
 
 def _lasts(function: Callable[..., Any]) -> bool:
-    """Whether a call of *function* only begins the work."""
+    """Whether a call of *function* only creates a coroutine or a generator, which does the work later."""
     return any(is_such(function) for is_such in _LASTING)
 
 
 class Timer(theirs.Timer):
-    """Gives the seconds of a block or a call to a metric."""
+    """Records the seconds of a block or a call to a metric."""
 
     def __call__(self, f: F) -> F:
         """Measure every call of *f*."""
@@ -45,7 +45,7 @@ class ExceptionCounter(theirs.ExceptionCounter):
 
 
 class InprogressTracker(theirs.InprogressTracker):
-    """Has a gauge up by one as long as a block or a call runs."""
+    """Raises a gauge by one while a block or a call runs."""
 
     def __call__(self, f: F) -> F:
         """Track every call of *f*."""

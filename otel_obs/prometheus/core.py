@@ -50,10 +50,10 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+if not TYPE_CHECKING:  # a type checker that saw `__getattr__` would accept every misspelt name
 
     def __getattr__(name: str) -> Any:
-        """What newer versions have, such as `NativeHistogram`."""
+        """Look up names that only newer versions of `prometheus_client` have, such as `NativeHistogram`."""
         if name in theirs.__all__:
             return getattr(theirs, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

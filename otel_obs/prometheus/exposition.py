@@ -51,10 +51,10 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # else any misspelt name were one of type Any
+if not TYPE_CHECKING:  # a type checker that saw `__getattr__` would accept every misspelt name
 
     def __getattr__(name: str) -> Any:
-        """What newer versions have, such as `CONTENT_TYPE_PLAIN_0_0_4`."""
+        """Look up names that only newer versions of `prometheus_client` have: `CONTENT_TYPE_PLAIN_0_0_4`."""
         if name.startswith("__"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(theirs, name)

@@ -1,4 +1,4 @@
-"""`prometheus_client.metrics`: six kinds of metrics, which record to cells in registries that are shown."""
+"""`prometheus_client.metrics`: six kinds of metrics; those in a registry that is shown record to cells."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class _Ours:
-    """What an application uses by the names of this package: metrics that record to cells by themselves."""
+    """Marks the classes of this package: their metrics record to cells without `stand_in`."""
 
     _records_to_cells = True
 
@@ -65,7 +65,7 @@ class Gauge(_Ours, prometheus_client.Gauge):
         return Timer(self, "set")  # type: ignore[no-untyped-call]
 
     def track_inprogress(self) -> InprogressTracker:
-        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        """Raise the gauge by one while a block or a call runs, in a `with` or as a decorator."""
         self._raise_if_not_observable()  # type: ignore[no-untyped-call]
         return InprogressTracker(self)  # type: ignore[no-untyped-call]
 
@@ -111,7 +111,7 @@ class Enum(_Ours, prometheus_client.Enum):
 
 
 class _Module(ModuleType):
-    """This module, with the switch of `prometheus_client` that code reads and writes: there is one."""
+    """This module's class: `_use_created` is a property here, so that the client's switch is the only one."""
 
     @property
     def _use_created(self) -> bool:

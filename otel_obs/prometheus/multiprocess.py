@@ -1,7 +1,7 @@
-"""`prometheus_client.multiprocess`: what is written for it gets everything, and has nothing left to do.
+"""`prometheus_client.multiprocess`: code written for it gets the metrics of all workers.
 
-What lies in cells is added up with what others have written to the files of `PROMETHEUS_MULTIPROC_DIR`:
-metrics in registries of a process's own, and processes that otel_obs is not in.
+Numbers in cells are added to those in the files of `PROMETHEUS_MULTIPROC_DIR`: these are of metrics in
+registries of a single process, and of processes without otel_obs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 _ADDED = ("counter", "histogram", "summary")
 _ADD: Callable[[float, float], float] = float.__add__
 _GAUGES: dict[str, Callable[[float, float], float]] = {"sum": _ADD, "min": min, "max": max}
-"""How gauges of a mode are merged; of any other mode what lies in cells stays."""
+"""How a gauge in cells is merged with one in files, by mode; in any other mode that in cells wins."""
 
 
 class MultiProcessCollector:
@@ -37,7 +37,7 @@ class MultiProcessCollector:
 
     Args:
         registry: Where to register; the default registry has all of it anyway.
-        path: A directory of `prometheus_client`'s files; by default what the environment says, if anything.
+        path: A directory of `prometheus_client`'s files; by default the environment's, if there is one.
     """
 
     def __init__(self, registry: CollectorRegistry | None, path: str | None = None) -> None:
@@ -49,18 +49,18 @@ class MultiProcessCollector:
     merge = staticmethod(theirs.MultiProcessCollector.merge)
 
     def describe(self) -> list[Metric]:
-        """No names are claimed."""
+        """Return no names, so that registering this collector clashes with none."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The families, merged over workers and registries, without the times at which series began."""
+        """The families, merged over workers and registries, without `_created` samples."""
         files = glob(os.path.join(self._path, "*.db")) if self._path else []
         merge: Any = self.merge
         yield from _everything(merge(files, accumulate=True) if files else ())
 
 
 def with_cells(collect: Callable[[Any], Iterable[Metric]]) -> Callable[[Any], Iterable[Metric]]:
-    """The collector of `prometheus_client`, which finds what lies in cells too."""
+    """Wrap `collect` of `prometheus_client`'s collector, so that it also returns the metrics in cells."""
 
     @wraps(collect)
     def collect_both(self: Any) -> Iterable[Metric]:
@@ -86,7 +86,7 @@ def _everything(filed: Iterable[Metric]) -> Iterator[Metric]:
 
 
 def _merge(family: Metric, other: Metric) -> None:
-    """Add what another registry, or a file, has of the same name."""
+    """Add the samples of *other*, a family of the same name from another registry or from files."""
     if other is family or other.type != family.type:
         return
     mode: str = getattr(other, "_multiprocess_mode", "").removeprefix("live")
@@ -102,6 +102,6 @@ def _merge(family: Metric, other: Metric) -> None:
 
 
 def mark_process_dead(pid: Any, path: str | None = None) -> None:
-    """Take away the files of a worker that has died; in cells that is noticed."""
+    """Delete the gauge files of a dead worker. Its cells need no call: readers notice that it is dead."""
     if path or any(name in process_environment() for name in _VARIABLES):
         theirs.mark_process_dead(pid, path)  # type: ignore[no-untyped-call]

@@ -25,7 +25,7 @@ __all__ = ["REGISTRY", "Collector", "CollectorRegistry", "DuplicateTimeseries", 
 
 Collector = theirs.Collector
 DuplicateTimeseries: type[ValueError] = getattr(theirs, "DuplicateTimeseries", ValueError)
-"""What a registry raises that has the name of a metric already; a `ValueError` before version 0.26."""
+"""Raised for a metric whose name the registry has already; a plain `ValueError` before version 0.26."""
 
 RegistryT = TypeVar("RegistryT", bound=theirs.CollectorRegistry)
 
@@ -34,13 +34,13 @@ _names: ContextVar[dict[int, list[str]] | None] = ContextVar("otel_obs.prometheu
 
 
 class SharedRegistry(theirs.CollectorRegistry):
-    """A registry that shows the service: its metrics are merged over workers, and read at one moment."""
+    """A registry that is merged over workers; its metrics are all read from one snapshot."""
 
     def register(self, collector: Collector) -> None:
-        """Add a collector; a metric records to cells from now on, with what it has counted.
+        """Add a collector; a metric records to cells from now on, beginning with what it has counted.
 
-        A collector that says its names by collecting does that before the registry is locked: it may
-        record, and a first record registers collectors itself.
+        A collector without `describe` is collected for its names, here before the registry is locked: it may
+        record, and the first record of a process registers collectors itself.
         """
         known = {id(collector): super()._get_names(collector)}  # type: ignore[no-untyped-call]
         token = _names.set(known)
@@ -51,7 +51,7 @@ class SharedRegistry(theirs.CollectorRegistry):
         self.take_in(collector)
 
     def take_in(self, collector: Any) -> None:
-        """Have a metric record to cells, and a registry be merged over workers, that stands in this one."""
+        """Make a member of this registry shared: a metric records to cells, a registry is merged too."""
         if isinstance(collector, theirs.CollectorRegistry):
             share(collector)
         elif may_move(collector):
@@ -62,17 +62,20 @@ class SharedRegistry(theirs.CollectorRegistry):
         return super()._get_names(collector) if known is None else known  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterator[Metric]:
-        """Every family of every collector: first of those that run code, then of ours as they are then."""
-        _service.current()  # before the collectors are looked up: it may bring one along
+        """Collect every family.
+
+        Collectors that run code come first, since they may record; then metrics in cells, from one snapshot.
+        """
+        _service.current()  # before the collectors are listed: to configure the service may register some
         yield from _collect(self, _in_order(self))
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
-        """What collects only samples with one of *names*."""
+        """A registry that collects only samples with one of *names*."""
         return RestrictedRegistry(set(names), self)
 
 
 class CollectorRegistry(theirs.CollectorRegistry):
-    """See `prometheus_client.CollectorRegistry`. What is merged over workers is said in `share`."""
+    """See `prometheus_client.CollectorRegistry`; `share` tells which registries are merged over workers."""
 
     __doc__ = theirs.CollectorRegistry.__doc__
 
@@ -82,7 +85,7 @@ class CollectorRegistry(theirs.CollectorRegistry):
 
 
 def note_maker(registry: theirs.CollectorRegistry) -> None:
-    """Keep where *registry* was made; merge it over workers if that was in the import of a module."""
+    """Store where *registry* was made; merge it over workers if that was during the import of a module."""
     site = find_site()
     setattr(registry, SITE, site)
     if site is not None and site.module and shared_name(registry) is None:
@@ -92,18 +95,18 @@ def note_maker(registry: theirs.CollectorRegistry) -> None:
 def share(registry: RegistryT, name: str = "") -> RegistryT:
     """Merge the metrics of *registry* over all workers of the service, dead ones included.
 
-    The default registry is, and what is made while a module is imported, served, or registered in one that
-    is. Any other registry shows what was counted in its own process.
+    Merged already are the default registry, and any that was made while a module was imported, is served, or
+    is registered in a merged one. Any other registry shows what was counted in its own process.
 
     Args:
-        registry: Which one; calling it again changes nothing.
-        name: By which workers know that they mean the same one; by default after where it was made.
+        registry: The registry; a second call changes nothing.
+        name: The name by which workers identify it; by default one that tells where it was made.
 
     Returns:
         The registry.
     """
     is_new = shared_name(registry) is None
-    # One that was named after where it was made, and has nothing yet, takes the name that it is given.
+    # A registry that got its name by default may be renamed as long as it is empty.
     if is_new or (name and not registry._collector_to_names):
         setattr(registry, NAME, name or name_of(registry))
     if is_new:
@@ -116,13 +119,14 @@ _classes: dict[type, type] = {}
 
 
 def _turn(registry: Any) -> None:
-    """Have *registry* be one of ours, whoever refers to it."""
+    """Make *registry* a `SharedRegistry` by assigning its class: references to the object stay valid."""
     kind = type(registry)
     if not issubclass(kind, SharedRegistry):
         if kind not in _classes:
             bases = (SharedRegistry,) if issubclass(SharedRegistry, kind) else (kind, SharedRegistry)
             _classes[kind] = known_as(type(kind.__name__, bases, {"__doc__": kind.__doc__}), kind)
         registry.__class__ = _classes[kind]
+    # Re-entrant, unlike a `threading.Lock`: a signal handler may use the registry on this thread.
     registry._lock = RLock()
     _registries.add(registry)
     for collector in list(registry._collector_to_names):
@@ -130,14 +134,14 @@ def _turn(registry: Any) -> None:
 
 
 def move_all_in() -> None:
-    """Have every metric record to cells that stands in a registry which the service shows."""
+    """Make every metric of the merged registries record to cells."""
     for registry in _registries.living():
         for collector in list(registry._collector_to_names):
             registry.take_in(collector)  # type: ignore[attr-defined]
 
 
 Order = list[tuple[Any, "Order | None"]]
-"""Collectors in their order, and of registries among them what they hold."""
+"""Collectors in order of registration, each with its own collectors if it is a registry."""
 
 
 def _in_order(registry: Any) -> Order:
@@ -147,12 +151,12 @@ def _in_order(registry: Any) -> Order:
 
 
 def _is_read(collector: Any) -> bool:
-    """Whether *collector* only says what the cells hold, and runs no code that may change it."""
+    """Whether *collector* only reads cells, and runs no code of the application that may change them."""
     return getattr(collector, IS_OURS, False) or (isinstance(collector, Recorded) and reads_only(collector))
 
 
 def reads_only(metric: Recorded) -> bool:
-    """Whether *metric* collects as ours do: a subclass of an application's may do more."""
+    """Whether *metric* has a `collect` of this package: that of an application's subclass may do more."""
     return type(metric).collect in _READING
 
 
@@ -167,7 +171,7 @@ def _collect(registry: Any, order: Order) -> list[Metric]:
 
 
 def _run(order: Order, found: dict[int, list[Metric]]) -> None:
-    """Ask the collectors that run code, those of registries within registries included."""
+    """Collect from the collectors that run code, also within nested registries."""
     for collector, within in order:
         if within is not None:
             _run(within, found)
@@ -191,7 +195,7 @@ class RestrictedRegistry(theirs.RestrictedRegistry):
     """See `prometheus_client.registry.RestrictedRegistry`."""
 
     def collect(self) -> Iterator[Metric]:
-        """Every sample that is asked for; ours as they are at one moment."""
+        """Collect the samples of the chosen names; those in cells from one snapshot."""
         registry: Any = self._registry
         _service.current()
         with registry._lock:
@@ -209,7 +213,7 @@ known_as(RestrictedRegistry, theirs.RestrictedRegistry)
 
 
 def _take_over(registry: Any) -> theirs.CollectorRegistry:
-    """Have the default registry be one of ours, whoever refers to it: a metric must not be in two of them."""
+    """Make the client's default registry a `SharedRegistry`; a second default one would split the metrics."""
     setattr(registry, NAME, "")
     _turn(registry)
     return registry  # type: ignore[no-any-return]
@@ -219,6 +223,7 @@ REGISTRY: theirs.CollectorRegistry = _take_over(prometheus_client.REGISTRY)
 
 
 def _after_fork_in_child() -> None:
+    # A thread that does not exist here may have held a parent's lock.
     for registry in _registries.living():
         registry._lock = RLock()  # type: ignore[assignment]
 

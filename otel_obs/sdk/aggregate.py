@@ -37,10 +37,10 @@ class AggregationPlan(NamedTuple):
     Attributes:
         stream: What is declared to the other workers.
         keys: The attributes that are kept; None keeps all.
-        translate: Turns the attributes that are given into those of the series; may refuse them by raising.
+        translate: Turns the given attributes into those of the series; may refuse them by raising.
         limit: The most series that the stream may have, the overflow series included.
         has_extremes: Whether a histogram keeps its minimum and maximum.
-        is_watched: Whether every measurement must be noticed, so that none takes the fast path.
+        is_watched: Whether every measurement has to take the slow path, which counts it in `updates`.
         reader: The only reader that sees the stream; None for all.
         is_default: Whether a reader that prefers another aggregation sees that one instead.
         view: The SDK's view that asked for it, if any.
@@ -58,12 +58,12 @@ class AggregationPlan(NamedTuple):
 
     @property
     def counts_up(self) -> bool:
-        """Whether a difference of cells tells that something was recorded."""
+        """Whether every measurement changes the cells, so that a delta reader sees it by comparing them."""
         return self.stream.kind in (Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL)
 
 
 class AggregateSeries:
-    """One attribute set: its identity, and where its cells are. There may be very many: it is kept small."""
+    """One attribute set: its identity, and where its cells are. Kept small, as there may be very many."""
 
     __slots__ = (
         "cells",
@@ -90,7 +90,7 @@ class AggregateSeries:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What is exported."""
+        """The exported attributes."""
         return dict(decode_attributes(self.key))
 
 
@@ -128,7 +128,7 @@ class Aggregator:
         return encode_attributes(canonical(kept))
 
     def own_attributes(self, series: AggregateSeries) -> dict[str, Any]:
-        """Those of *series* without the one that tells workers apart, which a push says by its resource."""
+        """The attributes of *series* without the worker's label: in a push, the resource names the worker."""
         attributes = series.attributes
         attributes.pop(self._worker_key, None)
         return attributes
@@ -138,9 +138,9 @@ class Aggregator:
 
         Args:
             key: The identity.
-            first: What a new gauge holds from the start: no reader ever sees it without its value.
-            created_s: Since when a new series counts, in Unix seconds, where it is made without a value;
-                a gauge never counts as the latest then.
+            first: The initial value of a new gauge, so that no reader ever sees it without one.
+            created_s: Since when a new series counts, in Unix seconds, if it is made without a measurement;
+                a gauge then has no set time, and never counts as the latest.
         """
         series = self.series.get(key)
         if series is not None:
@@ -153,7 +153,7 @@ class Aggregator:
     def _has_room(self, key: bytes) -> bool:
         """Whether the stream may have another series, in this process and in the whole service."""
         limit = self.plan.limit
-        self.worker.store()  # what the dead have left is looked at when it is opened
+        self.worker.store()  # opening it counts the series that dead workers have left
         return len(self.series) < limit - 1 and self.worker.admission.admits(
             self.stream, key, limit, self.series
         )
@@ -177,7 +177,7 @@ class Aggregator:
                 series.offset = spare.add_series(self.stream, key, created_s, initial, self.plan.limit)
                 series.cells = spare.cells
                 return series
-        # Nobody else's business: cells of its own that only this process reads.
+        # A stream for one reader of this process: private cells, which no other worker sees.
         series.is_shared = False
         series.cells = memoryview(bytearray(8 * self.stream.cells)).cast("d")
         for position, value in enumerate(initial or self.stream.initial_cells):
@@ -194,7 +194,7 @@ class Aggregator:
         self._apply(self.plan, cells, offset, value)
 
     def at(self, offset: int) -> AggregateSeries | None:
-        """The series whose cells begin at *offset*; the table of them is made when it is first needed."""
+        """The series whose cells begin at *offset*. The table is rebuilt when it misses a series."""
         series = self._by_offset.get(offset)
         if series is None or self.series.get(series.key) is not series:
             self._by_offset = {each.offset: each for each in list(self.series.values()) if each.is_shared}
@@ -202,7 +202,7 @@ class Aggregator:
         return series
 
     def keep_exemplar(self, series: AggregateSeries, value: float, packed: bytes) -> None:
-        """Make a measurement, packed, the latest exemplar of its bucket, for every worker to see."""
+        """Write a packed measurement as the latest exemplar of its bucket, which every worker can read."""
         if not series.is_shared or not self.has_exemplars:
             return
         store = self.worker.store()
@@ -214,7 +214,7 @@ class Aggregator:
         store.write_exemplar(series.exemplars_at, self.slot(value), packed)
 
     def slot(self, value: float) -> int:
-        """Which of the series' exemplars a measurement would be: the number of its bucket."""
+        """The exemplar slot of a measurement, which is the number of its bucket."""
         if self.stream.kind is Kind.HISTOGRAM:
             return bisect_left(self.stream.bounds, value)
         if self.stream.kind is Kind.EXPONENTIAL and value:
@@ -222,7 +222,7 @@ class Aggregator:
         return 0
 
     def remove(self, key: bytes) -> AggregateSeries | None:
-        """Drop a series; its handles find out at their next use."""
+        """Remove a series. Its handles are detached by the caller."""
         series = self.series.pop(key, None)
         store = self._store_of(series) if series is not None else None
         if series is not None and store is not None:
@@ -230,10 +230,10 @@ class Aggregator:
         return series
 
     def end(self, attributes: bytes, at_s: float) -> None:
-        """Have every worker's series with at least these attributes be gone, as far as set by *at_s*.
+        """Remove every worker's series with at least these attributes, if last set before *at_s* (monotonic).
 
         Raises:
-            StoreFullError: There is no room to say so.
+            StoreFullError: There is no room for the record.
         """
         if can_end(self.stream) and self.plan.reader is None:
             self.worker.store().note_ended(Removal(self.stream, attributes, at_s))
@@ -244,14 +244,14 @@ class Aggregator:
         return [key for key in self.series if all(pair in key for pair in wanted) and wanted <= _pairs(key)]
 
     def _store_of(self, series: AggregateSeries) -> Store | None:
-        """The store that a series is in; None where its cells are nobody else's business."""
+        """The store that a series is in; None if its cells are private, or in a spare store that is gone."""
         if series.is_shared:
             return self.worker.store()
         spare = self.worker.spare_opened
         return spare if spare is not None and series.cells is spare.cells else None
 
     def restart(self, key: bytes, created_s: float) -> None:
-        """Have a series begin anew, where it is."""
+        """Restart a series at its initial values, in the same cells."""
         series = self.series.get(key)
         if series is None:
             return
@@ -264,12 +264,12 @@ class Aggregator:
                 series.cells[position] = value
 
     def adopt(self, former: Aggregator) -> None:
-        """Go on with the series of *former*, if it is the same stream."""
+        """Take over the series of *former*, if it has the same stream and reader."""
         if former.stream == self.stream and former.plan.reader is self.plan.reader:
             self.series = former.series
 
     def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
-        """Go on in *store* with what is in *old*, where *moved* has the new offset of every old one."""
+        """Point the series in *old* to their copies in *store*; *moved* maps old offsets to new ones."""
         for series in self.series.values():
             if series.cells is old.cells and series.offset in moved:
                 series.offset, series.cells, series.is_shared = moved[series.offset], store.cells, True
@@ -277,13 +277,13 @@ class Aggregator:
         self._by_offset.clear()
 
     def forget(self) -> None:
-        """Drop all series without a trace: they belong to the parent process."""
+        """Drop all series without touching any cells: after a fork, those are the parent's."""
         self.series.clear()
         self._by_offset.clear()
 
 
 def _pairs(attributes: bytes) -> set[bytes]:
-    """Each attribute by itself, as it is written among others."""
+    """Each attribute in its encoded form, as it appears within an encoded set."""
     return {encode_attributes((pair,))[1:-1] for pair in decode_attributes(attributes)}
 
 

@@ -1,4 +1,4 @@
-"""The callbacks of asynchronous instruments: each is asked by itself."""
+"""The callbacks of asynchronous instruments: each is called and timed separately."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AsksCallbacks(Protocol):
         """Log that a callback has failed, once."""
 
     def show_of(self, callback: AskedCallback, observed: list[Observed]) -> None:
-        """Show every worker what one callback has given."""
+        """Publish to all workers what one callback has returned."""
 
 
 class AskedCallback:
@@ -43,14 +43,14 @@ class AskedCallback:
     Args:
         instrument: The callback's.
         function: What is called.
-        given: What the application gave, by which it takes it back.
+        given: The callback as the application gave it, which identifies it for removal.
         is_ours: Whether it is otel_obs' own, so that it cannot hang.
     """
 
     def __init__(self, instrument: AsksCallbacks, function: Any, given: Any, is_ours: bool) -> None:
         self._instrument, self._function, self.given, self.is_ours = instrument, function, given, is_ours
         self.observed: list[Observed] = []
-        """What it gave last, where the instrument has other callbacks, too."""
+        """What it returned last; kept only if the instrument has other callbacks, too."""
         self.is_left_out = False
         self.observed_s = -math.inf
 
@@ -63,7 +63,7 @@ class AskedCallback:
         return repr(self._instrument)
 
     def observe(self, options: CallbackOptions | None = None) -> list[Observed]:
-        """Run it; where it fails that is logged, and what it has given so far counts."""
+        """Run it. If it raises, that is logged, and the values that it has yielded so far count."""
         observed: list[Observed] = []
         try:
             for observation in self._function(options or CallbackOptions()):
@@ -78,31 +78,32 @@ class AskedCallback:
         return observed
 
     def refresh(self) -> None:
-        """Run it, and show every worker the values now."""
+        """Run it, and publish the values to all workers."""
         began_s = time.monotonic()
         observed = self.observe()
         self.is_left_out = False
         self._instrument.show_of(self, observed)
-        # Only now: until then it is not known that there are values.
+        # Only now: a thread that sees a recent time takes the values as published.
         self.observed_s = began_s
 
     def leave_out(self) -> None:
-        """Show no values until the next refresh."""
+        """Withdraw its values until the next refresh."""
         if not self.is_left_out:
             self.is_left_out = True
             self._instrument.show_of(self, [])
 
     def forget(self) -> None:
-        """Begin anew, as in a child or for another provider."""
+        """Forget the last values, after a fork or on another provider."""
         self.observed, self.is_left_out, self.observed_s = [], False, -math.inf
 
 
 def together(
     callbacks: Sequence[AskedCallback], given: Mapping[AskedCallback, list[Observed]]
 ) -> list[Observed]:
-    """What callbacks of one instrument have given.
+    """Join what the callbacks of one instrument have returned.
 
-    Without the series of which one that hangs gave a part: a sum that falls by it would be a reset.
+    A series that a callback missing from *given* contributed to before is left out: without that part its sum
+    would fall, which readers take for a reset.
     """
     observed = [one for each in callbacks for one in given.get(each, ())]
     missing: Iterable[Observed] = (one for each in callbacks if each not in given for one in each.observed)

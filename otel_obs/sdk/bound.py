@@ -35,14 +35,14 @@ class Bound:
         self.detach()
 
     def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
-        """Resolve again at the next use."""
+        """Do nothing: `Worker` has called `pause` before, so the handle resolves again at the next use."""
 
     def offer(self, amount: float, context: Any = None) -> None:
         """Keep what was just recorded as an exemplar, if its context, or the current one, says so."""
         self._recorder._offer(self._offset, amount, self.attributes, context)
 
     def hide(self, amount: float = 0) -> None:
-        """Take this worker's part of the series away; what is recorded afterwards starts a new one."""
+        """Remove this worker's part of the series; what is recorded afterwards starts a new one."""
         self._recorder.remove(self.attributes, until_s=-math.inf)
 
     def _slow(self, amount: Any) -> None:

@@ -1,4 +1,4 @@
-"""The application's callbacks: none holds up a scrape, a push or another callback for long."""
+"""Runs the application's callbacks so that none delays a scrape, a push or another callback for long."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from otel_obs.host.once import LogOnce
 _once = LogOnce()
 
 PATIENCE_S = 2.0
-"""So long a scrape waits for a callback."""
+"""How long a scrape waits for a callback, in seconds."""
 LEFT_OUT_S = 5.0
-"""A callback that has not returned for so long has its last values left out."""
+"""After so many seconds without returning, a callback's last values are withdrawn."""
 
 
 class Asking(Protocol):
-    """Something that asks callbacks."""
+    """Something that runs callbacks."""
 
     @property
     def is_ours(self) -> bool:
-        """Whether none of them is the application's: those could hang."""
+        """Whether no code of the application runs, which could hang."""
 
 
 class Refreshed(Asking, Protocol):
-    """One callback, function or collector, with values of its own to bring up to date."""
+    """One callback, function or collector whose values can be brought up to date."""
 
     observed_s: float
-    """When the last refresh that has ended began, on the monotonic clock."""
+    """When the last completed refresh began, on the monotonic clock."""
 
     def refresh(self) -> None:
-        """Do it. Never raises."""
+        """Bring the values up to date. Never raises."""
 
     def leave_out(self) -> None:
-        """Show no values until the next refresh."""
+        """Withdraw the values until the next refresh."""
 
 
 class HangingCounter(Protocol):
@@ -46,20 +46,20 @@ class HangingCounter(Protocol):
 
 
 class Callbacks:
-    """Runs callbacks, each by itself, and none twice at once."""
+    """Runs callbacks separately, and none twice at the same time."""
 
     def __init__(self) -> None:
         self._errands = Errands(self._note_hanging, self._note_return)
         self._counter: HangingCounter | None = None
 
     def count_in(self, hanging: HangingCounter) -> None:
-        """Count those that hang in a metric, too."""
+        """Count hanging callbacks in a metric, too."""
         self._counter = hanging
 
     def refresh(self, every: Sequence[Refreshed], older_than_s: float) -> None:
-        """Refresh what is older than that, and wait for what another thread refreshes just now.
+        """Refresh what is older than *older_than_s*, and wait for what another thread is refreshing.
 
-        From within a callback nothing is run: it may be the one that would be waited for.
+        Within a callback this does nothing: the callback would wait for itself.
         """
         if self._errands.is_inside:
             return
@@ -70,7 +70,7 @@ class Callbacks:
             for each in every
             if now_s - each.observed_s >= older_than_s and not self._errands.is_under_way(each)
         ]
-        # Where there is not the time for all, those have it that had none before.
+        # The oldest first: if the time does not suffice for all, the others come first next time.
         due.sort(key=lambda each: each.observed_s)
         self._run([(each, each.refresh) for each in due], PATIENCE_S)
         self._errands.wait(under_way, PATIENCE_S)
@@ -79,7 +79,7 @@ class Callbacks:
                 each.leave_out()
 
     def ask(self, questions: Sequence[tuple[Asking, Callable[[], object]]], patience_s: float) -> None:
-        """Run what asks the callbacks of objects, for a reader; what hangs is not asked."""
+        """Run functions that call callbacks, for a reader; those of an object that hangs are skipped."""
         if not self._errands.is_inside:
             self._errands.wait([each for each, _ in questions], patience_s)
             self._run(questions, patience_s)

@@ -70,12 +70,12 @@ class StreamCollector:
     def observe(
         self, observables: Iterable[Observable], timeout_ms: float, ask: AskCallback
     ) -> dict[Observable, list[Observed]]:
-        """Run the callbacks of *observables*, all before anything is read: they may record.
+        """Run the callbacks of *observables*, all before anything is read, since they may record.
 
         Args:
-            observables: Those whose callbacks are asked.
+            observables: The instruments whose callbacks are run.
             timeout_ms: How long all of them may take.
-            ask: Runs what asks them, and comes back without those that hang.
+            ask: Runs functions that call the callbacks, and returns without waiting longer for hanging ones.
 
         Raises:
             MetricsTimeoutError: They took longer than that.
@@ -97,7 +97,7 @@ class StreamCollector:
         ask(questions, min(timeout_ms, _CALLBACK_MS) / 1e3)
         if time.monotonic() >= deadline_s and asked:
             raise MetricsTimeoutError(f"{asked[-1]!r}: its callbacks ended after {timeout_ms:g} ms")
-        given = dict(observed)  # what hangs may come back at any time
+        given = dict(observed)  # a copy: a hanging callback may return at any time, and add to *observed*
         return {
             observable: together(every, given)
             for observable, every in callbacks.items()
@@ -203,10 +203,11 @@ class StreamCollector:
     def _extremes(
         self, aggregator: Aggregator, series: AggregateSeries, is_delta: bool, readers: list[Any]
     ) -> tuple[float, float]:
-        """Take the extremes since anybody's last collection, and hand them to every reader."""
+        """The extremes for this reader; those in the cells are taken out, and kept for every reader."""
         if not aggregator.plan.has_extremes:
             return _NO_EXTREMES
         at = series.offset + aggregator.stream.cells - 2
+        # No call between these two: with a GIL, no thread records between the read and the reset.
         low, high = series.cells[at], series.cells[at + 1]
         series.cells[at], series.cells[at + 1] = _NO_EXTREMES
         if series.extremes is None:

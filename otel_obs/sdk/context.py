@@ -1,4 +1,4 @@
-"""The context of now, looked up at every measurement."""
+"""The look-up of the current context, which every measurement makes."""
 
 from __future__ import annotations
 

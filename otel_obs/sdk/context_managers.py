@@ -1,4 +1,4 @@
-"""Blocks and calls that are measured by hand, in the manner of `prometheus_client`: `with` and `@`."""
+"""Context managers and decorators that measure blocks and calls, in the manner of `prometheus_client`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TimingT = TypeVar("TimingT", bound="Timing")
 
 
 class Block:
-    """Serves a `with`, and decorates functions, coroutine functions and generators of both sorts."""
+    """A context manager that also decorates functions, coroutine functions and generators of both sorts."""
 
     def __enter__(self) -> Any:
         return self
@@ -37,12 +37,12 @@ class Block:
         return wrap(function, lambda args, kwargs: self._again())
 
     def _again(self) -> Block:
-        """What measures one call; calls may overlap."""
+        """The block that measures one call: a new one if it has state, since calls may overlap."""
         return self
 
 
 class AlsoAsync:
-    """Lets an `async with` do what a `with` does, which gives the block itself."""
+    """Makes `async with` do the same as `with`."""
 
     __slots__ = ()
 
@@ -59,7 +59,7 @@ class AlsoAsync:
 
 
 class Timing(Block):
-    """Gives the seconds of a block to *record*, also where it raises. `elapsed_s` has them after it."""
+    """Gives the seconds of a block to *record*, also if it raises. `elapsed_s` holds them afterwards."""
 
     def __init__(self, record: Callable[[float], object]) -> None:
         self._record = record
@@ -105,7 +105,7 @@ class ExceptionCounting(Block):
 
 
 class Level(Protocol):
-    """What goes up and down by one."""
+    """A gauge or an updowncounter."""
 
     def inc(self) -> None:
         """Go up."""
@@ -115,7 +115,7 @@ class Level(Protocol):
 
 
 class InProgress(Block):
-    """Has *level* up by one as long as a block runs."""
+    """Raises *level* by one while a block runs."""
 
     def __init__(self, level: Level) -> None:
         self._level = level
@@ -136,7 +136,7 @@ def wrap(
     function: Callable[P, R],
     around: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[Any]],
 ) -> Callable[P, R]:
-    """Run every call of *function*, of whatever sort, inside of what *around* makes from its arguments.
+    """Run every call of *function* inside a context manager that *around* makes from its arguments.
 
     Args:
         function: A function, coroutine function, generator function or async generator function.

@@ -1,4 +1,4 @@
-"""Meters that were given out for good: they record to whichever provider there is, and to none before."""
+"""Meters of the global provider: they record to the current provider, and to none while there is none."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from otel_obs.sdk.owner import Held
 from otel_obs.sdk.provider import MeterProvider
 
 MOST_HELD = 10_000
-"""Measurements that wait for a provider; further ones are dropped."""
+"""How many measurements wait for a provider; further ones are dropped."""
 
 
 class Nobody:
-    """Owns the instruments of meters that have no provider, and holds what is recorded while one is made."""
+    """The owner of instruments without a provider; holds what is recorded while a provider is made."""
 
     def __init__(self) -> None:
         self.worker = Worker()
@@ -35,13 +35,13 @@ class Nobody:
         return []
 
     def hold(self, measurement: Held) -> bool:
-        """Keep a measurement for the provider that is to come."""
+        """Keep a measurement for the provider that is being made."""
         if self._is_holding and len(self._held) < MOST_HELD:
             self._held.append(measurement)
         return True
 
     def let_go(self, *, is_holding: bool) -> list[Held]:
-        """What was held; *is_holding* says whether to hold what comes from now on."""
+        """Return and clear the held measurements; *is_holding* says whether to hold further ones."""
         held, self._held = self._held, []
         self._is_holding = is_holding
         return held
@@ -60,14 +60,14 @@ class Nobody:
         """There are no streams."""
 
     def drop(self, instrument: str, reason: str, detail: str) -> None:
-        """What is refused is refused again as it is passed on."""
+        """Do nothing: a refused measurement is refused, and counted, again when it is passed on."""
 
 
 class DeferredMeters:
-    """Every meter that the global provider has given out, by scope.
+    """Every meter that the global provider has returned, by scope.
 
-    An application keeps its meters and instruments for as long as it lives; providers come and go. So an
-    instrument is an object of its own kind from the start, and is told to whom it records.
+    An application keeps meters and instruments for as long as it runs, while providers are set up and shut
+    down. So an instrument has its final class from the start, and its owner is changed by `move_to`.
     """
 
     def __init__(self) -> None:
@@ -100,33 +100,34 @@ class DeferredMeters:
             return meter
 
     def move_to(self, provider: MeterProvider) -> None:
-        """Have every meter record to *provider* from now on, and what was held too."""
+        """Make every meter record to *provider*, and pass on what was held."""
         with self._lock:
             self._provider = provider
             for scope, meter in list(self._meters.items()):
                 if not provider.adopt(scope, meter):
                     meter.move_to(self._nobody)
             held = self._nobody.let_go(is_holding=False)
+        # Outside the lock: recording may take the worker's lock and run its `on_open` hooks.
         for measurement in held:
             measurement.pass_on()
 
     def release(self) -> None:
-        """Have every meter record to nobody: its provider has ended."""
+        """Make every meter record to no provider: theirs was shut down."""
         with self._lock:
             self._provider = None
             for meter in list(self._meters.values()):
                 meter.move_to(self._nobody)
 
     def begin(self) -> None:
-        """Hold what is recorded from now on: a provider is being made."""
+        """Hold measurements from now on: a provider is being made."""
         self._nobody.let_go(is_holding=True)
 
     def end(self) -> None:
-        """Hold nothing any more: there is a provider, or there will be none."""
+        """Stop holding measurements: there is a provider, or there will be none."""
         self._nobody.let_go(is_holding=False)
 
     def _start_over(self) -> None:
-        """What was held is the parent's to pass on."""
+        """In a child process, drop what was held, which the parent passes on, and make a new lock."""
         self._lock = RLock()
         self._nobody.let_go(is_holding=False)
 

@@ -1,4 +1,4 @@
-"""Which measurements are kept with the trace that they were made in."""
+"""Which measurements are kept as exemplars, with the trace that they were made in."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _MOST_A_PERIOD = 50
 
 
 class ReplacementPace:
-    """How often the latest exemplar of a bucket is replaced: at most so many times a second.
+    """Limits how often the exemplar of a bucket is replaced: 50 times a second.
 
-    Nobody can see more of them, and to write one takes ten times as long as to count the measurement. Below
-    that rate the latest exemplar is that of the latest measurement.
+    A scrape sees only the latest, and to write one takes ten times as long as to count the measurement. Below
+    that rate, the exemplar is always that of the latest measurement.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class ReplacementPace:
         self._left: dict[int, int] = {}
 
     def is_spent(self, bucket: int) -> bool:
-        """Whether *bucket* has had its share of this second."""
+        """Whether *bucket* has reached the limit of this second."""
         return self._left.get(bucket, 1) <= 0 and monotonic() < self._until_s[bucket]
 
     def spend(self, bucket: int) -> None:
@@ -135,7 +135,7 @@ class ExemplarRules:
 
 
 def _dropped(aggregator: Aggregator, attributes: Any) -> dict[str, str]:
-    """What was recorded and is no attribute of the series, since a view has dropped it."""
+    """The recorded attributes that a view has dropped from the series."""
     keys = aggregator.plan.keys
     if keys is None or not attributes:
         return {}
@@ -143,7 +143,7 @@ def _dropped(aggregator: Aggregator, attributes: Any) -> dict[str, str]:
 
 
 def reservoir_of(aggregator: Aggregator) -> Any:
-    """What the SDK would make for this stream."""
+    """The exemplar reservoir that the SDK would make for this stream."""
     from opentelemetry.sdk.metrics._internal import aggregation
     from opentelemetry.sdk.metrics._internal.view import _default_reservoir_factory
 

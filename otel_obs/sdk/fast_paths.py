@@ -21,7 +21,7 @@ from otel_obs.sdk.labels import Labelled
 
 
 def offer_compiled() -> None:
-    """Have every method that records be the compiled one, where that is there and wanted."""
+    """Replace every recording method by the compiled one, if that is available and wanted."""
     compiled.begin(context_variable, Context, Bound)
     compiled.offer(BoundCounter, "bound_counter_add", "add", "inc")
     compiled.offer(BoundUpDownCounter, "bound_updown_add", "add", "inc")

@@ -1,6 +1,7 @@
-"""Builds without the GIL run the same recording code, under one lock of the process.
+"""Recording on Python builds without the GIL: the same code, under one lock for the process.
 
-With the GIL a store to a cell is one step; without it two threads may read the same value first.
+With the GIL, `cells[offset] += amount` is one step. Without it, two threads may read the same value before
+either stores, and one amount is lost.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def lock_recording() -> None:
 
 
 def under_lock(record: Callable[..., None]) -> Callable[..., None]:
-    """The same method, one thread at a time.
+    """Wrap a recording method, so that one thread at a time runs it.
 
-    Parameters that are written out cost a third of what `*arguments` do.
+    The wrapper has explicit parameters where possible: they cost a third of what `*arguments` do.
     """
     _, *parameters = inspect.signature(record).parameters.values()
     make = _BY_PARAMETERS.get(tuple(each.name for each in parameters), _any)

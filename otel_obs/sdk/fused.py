@@ -27,14 +27,14 @@ class End(Protocol):
 
 
 def beginning(active: RecordAmount) -> RecordAmount:
-    """What the begin of a piece of work records: so much more is active.
+    """Make the function that records the beginning of a piece of work: more are active.
 
     Args:
         active: The `add` of a bound updowncounter, or any other function.
 
     Returns:
-        A function of the amount, a float. It does not look for a span, since nobody asks a number of active
-        pieces of work for an exemplar.
+        A function of the amount, a float. It does not look for a span: the number of active pieces of work
+        needs no exemplar.
     """
     updown = _owner(active)
     if type(updown) is not BoundUpDownCounter or not gil.IS_ON:
@@ -51,7 +51,7 @@ def beginning(active: RecordAmount) -> RecordAmount:
 
 
 def end_of(active: RecordAmount, count: RecordAmount, duration: RecordAmount) -> End:
-    """What the end of a piece of work records: one less is active, one more is counted, it took so long.
+    """Make the function that records the end of a piece of work: one less active, one counted, its duration.
 
     Args:
         active: The `add` of a bound updowncounter.
@@ -83,7 +83,7 @@ def end_of(active: RecordAmount, count: RecordAmount, duration: RecordAmount) ->
     def end(amount: float, span: Span | None = None) -> None:
         cells = counter._cells
         if cells is None or cells is not updown._cells or cells is not histogram._cells:
-            each(amount, span)  # one of them has yet to find its cells
+            each(amount, span)  # a handle has not resolved its cells, or they are in different stores
             return
         offset, bounds = histogram._offset, histogram._bounds
         # Most are in the first bucket, and to look at one bound is cheaper than at four.

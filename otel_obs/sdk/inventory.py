@@ -18,9 +18,10 @@ _Exported = tuple[Scope, str, str, Kind]
 
 
 class Inventory:
-    """Tables by name: to use one more instrument costs the same, however many there are.
+    """Tables of the used instruments; to add one costs the same, however many there are.
 
-    Threads add to them at any time, so they are only read whole, in one step.
+    Threads add to the tables at any time, without a lock. So they are read by `list`, which copies them in
+    one step under the GIL.
     """
 
     def __init__(self) -> None:

@@ -44,8 +44,8 @@ class Labelled(Generic[BoundT]):
     def labels(self, *values: object, **named: object) -> BoundT:
         """The series with these labels, given in their declared order or by name.
 
-        It is there from now on, at 0. A process that has recorded nothing yet makes it together with its
-        first record.
+        The series exists from now on, at 0; or from the first record on, if this process has recorded nothing
+        yet.
 
         Raises:
             DeclarationError: The labels are not those that the instrument declares.
@@ -73,7 +73,7 @@ class Labelled(Generic[BoundT]):
             if self._owner.worker.opened is not None:
                 self.make(child)
                 if not self._has_series(child):
-                    return child  # one too many, which must not cost memory for each value
+                    return child  # beyond the limit: it is not kept, or each value would cost memory
             self._children[key] = child
         if named:
             by_name = (*named, *map(str, named.values()))
@@ -86,7 +86,7 @@ class Labelled(Generic[BoundT]):
         )
 
     def _forget_child(self, child: Bound) -> None:
-        """Have the handle of a removed series no longer than its user does."""
+        """Drop the handle of a removed series, so that it lives only as long as its user holds it."""
         given = child.attributes
         names = self.label_names or tuple(given)
         if set(names) <= set(given):
@@ -109,11 +109,11 @@ class Labelled(Generic[BoundT]):
         return tuple(str(named[name]) for name in names) if named else tuple(map(str, values))
 
     def make(self, child: Bound, first: float = 0.0, created_s: float | None = None) -> None:
-        """Make the series of *child* now, if it is not there.
+        """Make the series of *child* now, if it does not exist.
 
         Args:
-            child: The handle, which is told where its cells are.
-            first: What a gauge holds; other kinds begin at 0.
+            child: The handle; its cells and offset are set.
+            first: The initial value of a gauge; other kinds begin at 0.
             created_s: Since when the series counts, in Unix seconds; by default since now.
         """
         created_s = time() if created_s is None else created_s
@@ -127,7 +127,7 @@ class Labelled(Generic[BoundT]):
         self._teach(child)
 
     def store(self, child: Bound, value: float) -> None:
-        """Record *value* as it is, be it infinite, negative or not a number, and teach *child* its cells."""
+        """Record *value* unchecked (it may be infinite, negative or NaN), and set the cells of *child*."""
         cells, offset = child._cells, child._offset
         if cells is None:
             self._record_whole(value, child.attributes, None)
@@ -139,7 +139,7 @@ class Labelled(Generic[BoundT]):
             self._owner.offer_exemplar(aggregator, offset, value, child.attributes, None)
 
     def move_labels_to(self, owner: Owner) -> None:
-        """Make the series with the first record of another provider's process."""
+        """Make the series again with the first record to another provider."""
         if self._has_children:
             owner.worker.on_open.append(weakly(self._make_children))
 

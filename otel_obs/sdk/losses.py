@@ -1,4 +1,4 @@
-"""What a provider could not record: counted, and said once."""
+"""Measurements that a provider could not record: counted, and logged once."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class Losses:
         )
 
     def start_over(self) -> None:
-        """In a child: what was lost before is its parent's."""
+        """Reset the counts in a child process: losses before the fork are the parent's."""
         self.dropped.clear()
         self.overflowed.clear()
 
 
 def _count(counter: LossCounter | None, attributes: Mapping[str, Any]) -> None:
-    """Count one, unless it is a counter of losses that loses: for want of memory, or at its own limit."""
+    """Count one, unless this thread is counting a loss already: the counter itself may lose a measurement."""
     if counter is None or _within.is_counting:
         return
     _within.is_counting = True

@@ -44,11 +44,11 @@ class Meter(metrics.Meter):
         self.made: dict[str, AnyInstrument] = {}
 
     def after_fork_in_child(self) -> None:
-        """Have a new lock: the thread that held the parent's is not here."""
+        """Make a new lock: the thread that held the parent's does not exist here."""
         self._making = RLock()
 
     def move_to(self, owner: Owner) -> None:
-        """Have every instrument, made or to be made, belong to another provider."""
+        """Make every present and future instrument of this meter belong to another provider."""
         with self._making:
             self._owner = owner
             for instrument in list(self.made.values()):

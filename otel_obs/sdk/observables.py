@@ -1,4 +1,4 @@
-"""The asynchronous instruments: callbacks that are run when somebody reads."""
+"""The asynchronous instruments, whose callbacks run before a reading."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Observable:
         self._once = LogOnce()
         self._aggregators: list[Aggregator] | None = None
         self.callbacks: list[AskedCallback] = []
-        """Each is asked by itself: one that hangs or fails takes nothing along."""
+        """Each is run separately: one that hangs or fails does not affect the others."""
         for callback in callbacks or ():
             self.ask(callback)
         owner.worker.attach(self)
@@ -98,14 +98,14 @@ class Observable:
         self._aggregators = None
 
     def detach(self) -> None:
-        """Forget everything that lies in the parent's cells."""
+        """Drop all series, in a child process: their cells are the parent's."""
         for each in self.callbacks:
             each.forget()
         for aggregator in self._aggregators or ():
             aggregator.forget()
 
     def pause(self) -> None:
-        """Every measurement asks for its cells as it is."""
+        """Do nothing: the cells are looked up whenever a value is published."""
 
     def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
         """Go on in another store of the worker."""
@@ -113,14 +113,14 @@ class Observable:
             aggregator.relocate(old, store, moved)
 
     def ask(self, callback: CallbackT) -> None:
-        """Have one more callback be asked at every reading."""
+        """Add a callback that is run at every reading."""
         function = _as_function(callback)
         self.callbacks.append(AskedCallback(self, function, callback, self._is_ours(callback)))
-        for each in self.callbacks:  # what the first of them gave was not kept
+        for each in self.callbacks:  # the values of a single callback were not kept: run all again
             each.observed_s = -math.inf
 
     def ask_no_longer(self, callback: CallbackT) -> None:
-        """Take back `ask`; what the callback has given goes."""
+        """Remove a callback that `ask` has added, and the values that it has returned."""
         self.callbacks = [each for each in self.callbacks if each.given is not callback]
         if self._aggregators is not None:
             self._show(self._known() if len(self.callbacks) > 1 else [])
@@ -137,10 +137,10 @@ class Observable:
             each.refresh()
 
     def show_of(self, callback: AskedCallback, observed: list[Observed]) -> None:
-        """Show every worker what one callback has given."""
+        """Publish to all workers what one callback has returned."""
         if len(self.callbacks) > 1:
             if not callback.is_left_out:
-                # Without their contexts, which would live as long as these.
+                # Without their contexts, which would otherwise be kept alive.
                 callback.observed = [Observed(value, attributes, None) for value, attributes, _ in observed]
             observed = self._known()
         self._show(observed)
@@ -160,7 +160,7 @@ class Observable:
             self._owner.drop(self.name, "error", repr(error))
 
     def show(self, attributes: Mapping[str, Any], value: float) -> None:
-        """Let every worker see *value* now, which the callbacks are going to give from now on."""
+        """Publish *value* to all workers now, ahead of the callbacks, which will return it from now on."""
         for aggregator in self.aggregators():
             if aggregator.plan.reader is None:
                 series = aggregator.series.get(aggregator.identify(attributes))
@@ -191,7 +191,7 @@ class Observable:
 
 
 def total(aggregator: Aggregator, observed: Iterable[Observed]) -> dict[bytes, float]:
-    """What one reading says of each series: sums add up what a view makes one, gauges take the last."""
+    """The value of each series: if a view joins attribute sets, sums add up, and gauges take the last."""
     is_sum = aggregator.stream.kind in (Kind.COUNTER, Kind.UPDOWN)
     totals: dict[bytes, float] = {}
     for value, attributes, _ in observed:

@@ -1,4 +1,4 @@
-"""What instruments need of whoever made them."""
+"""The interface between instruments and their provider."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Held(NamedTuple):
     """A measurement that waits for a provider.
 
     Attributes:
-        record: Records it a second time: with the value, the attributes and the context.
-        value: What was measured.
+        record: Records it, once there is a provider; takes the value, the attributes and the context.
+        value: The measured value.
         attributes: As they were given.
         context: As it was given.
     """
@@ -38,7 +38,7 @@ class Owner(Protocol):
         """The streams that the provider's views make of *instrument*."""
 
     def hold(self, measurement: Held) -> bool:
-        """Keep a measurement of an instrument without streams; False where nobody waits for it."""
+        """Keep a measurement of an instrument without streams; False if it is not kept."""
 
     def offer_exemplar(
         self,

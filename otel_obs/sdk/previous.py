@@ -1,4 +1,4 @@
-"""What a reader saw of a series when it collected last, which is what a delta is taken from."""
+"""The values of a series at a reader's last collection, from which deltas are computed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ class PreviousCollection:
         self.reservoir: Any = None
 
     def is_changed(self, aggregator: Aggregator, series: AggregateSeries, values: list[float]) -> bool:
-        """Whether anything was recorded since: what leaves the cells as they are goes the slow way."""
+        """Whether anything was recorded since.
+
+        The cells show it, or else `updates`: a measurement that may leave the cells as they are takes the
+        slow path, which counts it.
+        """
         updates, self.updates = self.updates, series.updates
         counted = slice(-3) if aggregator.stream.kind in WITH_EXTREMES else slice(None)
         return updates != series.updates or (

@@ -88,7 +88,7 @@ class MeterProvider(metrics.MeterProvider):
         self._callbacks = Callbacks()
         self._shares = StreamShares()
         self.functions: list[Callable[[], Sequence[Refreshed]]] = []
-        """Each tells what is asked before a reading, beside the callbacks of asynchronous instruments."""
+        """Each returns objects to refresh before a reading, besides the callbacks of instruments."""
         self._collectors: dict[Any, Any] = {}
         self._lock = RLock()
         self.worker.on_fork.append(self._after_fork_in_child)
@@ -132,7 +132,7 @@ class MeterProvider(metrics.MeterProvider):
             return self._adopted.get(scope) or self._meters.setdefault(scope, Meter(self, scope))
 
     def adopt(self, scope: Scope, meter: Meter) -> bool:
-        """Have a meter that exists record here, with all its instruments, unless its like does nothing."""
+        """Make an existing meter record here; false if this provider's meters of that scope do nothing."""
         if self.is_shut_down or scope.name in self.ignored_scopes:
             return False
         with self._lock:
@@ -157,14 +157,14 @@ class MeterProvider(metrics.MeterProvider):
         self._callbacks.refresh([*callbacks, *self._every_function()], older_than_s)
 
     def refresh_beside(self, every: Sequence[Refreshed]) -> None:
-        """Refresh what others want to be asked as callbacks are: beside this thread, and not for long."""
+        """Refresh further objects as callbacks are: on other threads, and waiting only briefly."""
         self._callbacks.refresh(every, 0.0)
 
     def _every_function(self) -> list[Refreshed]:
         return [each for functions in self.functions for each in functions()]
 
     def forget(self, instrument: AnyInstrument) -> None:
-        """Drop an instrument that nobody can record to any more, and its series."""
+        """Drop an instrument that is no longer in use, and its series."""
         self._inventory.remove(instrument)
         self._shares.release(instrument)
         for aggregator in instrument._aggregators or ():
@@ -212,7 +212,7 @@ class MeterProvider(metrics.MeterProvider):
         self.exemplars.offer(self._collectors, aggregator, series, value, attributes, context)
 
     def hold(self, measurement: Held) -> bool:
-        """Nothing is held here: what has no stream is not wanted."""
+        """Hold nothing: an instrument without a stream was dropped by a view."""
         return False
 
     def _count_losses(self) -> None:
@@ -326,6 +326,8 @@ class MeterProvider(metrics.MeterProvider):
             collector.release()
 
     def _after_fork_in_child(self) -> None:
+        # New locks: a thread that does not exist here may have held the parent's. The resource is made again,
+        # since two processes must not push under the same instance id.
         self._lock = RLock()
         for meter in (*self._meters.values(), *self._adopted.values()):
             meter.after_fork_in_child()

@@ -1,4 +1,4 @@
-"""From a measurement to its cells: one dictionary look-up and one store, or the whole way.
+"""From a measurement to its cells: one dictionary look-up and one store, or the slow path.
 
 The fast path is correct without a lock under the GIL, because CPython switches threads only at calls
 and backward jumps: `cells[offset] += amount`, with *amount* already a plain float, is one step.
@@ -28,7 +28,7 @@ _ALIASES_PER_SERIES = 4
 
 
 def _is_itself(value: object) -> bool:
-    """Whether what is equal to *value*, and of its type, is written as it is.
+    """Whether every equal value of the same type has the same text.
 
     Zeros of either sign are equal, as are tuples, decimals and objects that are written otherwise.
     """
@@ -37,11 +37,11 @@ def _is_itself(value: object) -> bool:
 
 
 def _hold_none(bound: Bound) -> None:
-    """Nobody but its user has a handle."""
+    """Do nothing: without `labels`, only the user holds a handle."""
 
 
 class Recorder:
-    """What every synchronous instrument has: offsets by attributes, and the way for what is not in there.
+    """What every synchronous instrument has: offsets by attributes, and the slow path for all else.
 
     `_offsets` maps `(*keys, *values)` to an offset where all values are strings. With other values it
     maps to None, which no cell can be indexed with, and `_typed` tells `1`, `1.0` and `True` apart. The
@@ -65,11 +65,11 @@ class Recorder:
         self._aggregators: list[Aggregator] | None = None
         self._is_plain = False
         self._former: list[Aggregator] = []
-        # Handles go with those who hold them: there is one for each value that a label ever had.
+        # Weak: a handle lives as long as its user holds it, or there would be one for each past label value.
         self._bound: WeakValueDictionary[bytes, Bound] = WeakValueDictionary()
         self._let_go: Callable[[Bound], object] = _hold_none
         self.bound_elsewhere: Callable[[], Iterable[Bound]] = tuple
-        """Handles that `bind` has not made, but that know offsets too."""
+        """Returns further handles that hold offsets, but were not made by `bind`."""
         owner.worker.attach(self)
 
     def aggregators(self) -> list[Aggregator]:
@@ -108,13 +108,13 @@ class Recorder:
             bound.detach()
 
     def detach(self) -> None:
-        """Forget everything that lies in the parent's cells."""
+        """Drop all series, in a child process: their cells are the parent's."""
         self.pause()
         for aggregator in self._all_aggregators():
             aggregator.forget()
 
     def pause(self) -> None:
-        """Have every measurement ask the worker where its cells are."""
+        """Forget all offsets, so that every measurement takes the slow path, under the worker's lock."""
         self._forget_offsets()
         for bound in self.bound_elsewhere():
             bound.detach()
@@ -215,7 +215,7 @@ class Recorder:
         return self._aggregators or []
 
     def _record_whole(self, value: float, attributes: Mapping[str, Any] | None, context: Any) -> None:
-        """Find or make the series in every stream, store, and note the way for the next time."""
+        """Find or make the series in every stream, record, and store the offset for the fast path."""
         aggregators = self.aggregators()
         while not aggregators and not self._is_nobodys(value, attributes, context):
             aggregators = self.aggregators()
@@ -237,7 +237,7 @@ class Recorder:
             self._owner.offer_exemplar(aggregator, series, value, attributes, context)
 
     def _is_nobodys(self, value: float, attributes: Mapping[str, Any] | None, context: Any) -> bool:
-        """Whether a measurement without a stream is done with: held, or wanted by nobody."""
+        """Whether nothing is left to do for a measurement without a stream: it is held, or dropped."""
         owner = self._owner
         copied = dict(attributes) if attributes else None
         return owner.hold(Held(self._slow, value, copied, context)) or owner is self._owner
@@ -247,7 +247,7 @@ class Recorder:
         if len(self._offsets) >= _ALIASES_PER_SERIES * self._aggregators_known()[0].plan.limit:
             return
         if attributes and has_too_long(attributes):
-            return  # the way to it would hold the whole text
+            return  # the key of the look-up table would hold the whole text
         values = tuple(attributes.values()) if attributes else ()
         key = (*attributes, *values) if attributes else ()
         if type(self._offsets) is not dict:
@@ -332,7 +332,7 @@ class Recorder:
         return bound  # type: ignore[return-value]
 
     def _teach(self, bound: Bound) -> None:
-        """Tell a handle where its cells are, if the fast path may write to them."""
+        """Set the cells and the offset of a handle, if the fast path may write to them."""
         if not self._is_plain:
             return
         aggregator = self.aggregators()[0]

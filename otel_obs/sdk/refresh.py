@@ -1,4 +1,4 @@
-"""Keeps the values of callbacks fresh for the other workers, who cannot run them."""
+"""Runs each worker's callbacks periodically, since other workers, which serve scrapes, cannot run them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _END_S = 1.0
 
 
 class Refresher:
-    """One thread a worker, begun with the worker's first record, and never alive across a fork."""
+    """One thread for each worker, started with the worker's first record, and never running across a fork."""
 
     def __init__(self, provider: MeterProvider, period_s: float = PERIOD_S) -> None:
         self._provider = weakref.ref(provider)

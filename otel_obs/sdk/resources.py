@@ -20,7 +20,7 @@ def detect() -> Any:
     """The SDK's `Resource` of this process, as the environment and the SDK's detectors have it.
 
     The SDK runs its detectors on threads, which a process that is ending cannot start any more; a first
-    scrape may come just then. What needs no detector is said all the same.
+    scrape may come just then. Attributes that need no detector are returned even then.
     """
     from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 

@@ -1,4 +1,4 @@
-"""Several instruments of one worker that are one stream to readers: each has cells of its own."""
+"""Several instruments of one worker that export the same stream: each has cells of its own."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _HISTOGRAMS = ("ExplicitBucketHistogramAggregation", "ExponentialBucketHistogram
 def plans_of(
     instrument: Any, views: Sequence[Any], preferences: Sequence[tuple[Any, Any]]
 ) -> list[AggregationPlan]:
-    """The streams of *instrument*: one for each view that matches, or one of its own making.
+    """The streams of *instrument*: one for each view that matches, or one by default.
 
     Args:
         instrument: One of ours.

@@ -1,9 +1,9 @@
 """Which names are taken in one exposition: no two families may have a name, or a sample's, in common.
 
-The names that a sample bears come first, in every format. What OpenMetrics reserves beside them (the name
-without `_total` or `_info`, and `_created`) comes after: a family that cannot have it is written under the
-full names of its samples as `unknown`, and no number is lost. Who comes first is told by names alone, so that
-every worker says the same.
+In every format, a family first claims the names of its samples. OpenMetrics reserves further names (that
+without `_total` or `_info`, and `_created`): a family that cannot claim these is written under the full names
+of its samples with type `unknown`, so that no number is lost. The order of claims depends on names alone, so
+that every worker decides alike.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from otel_obs.exposition.plan import TARGET_INFO, Family, sample_names, warn_onc
 def settle(
     families: Sequence[Family], others: Sequence[OtherFamily], is_openmetrics: bool
 ) -> tuple[list[Family], list[OtherFamily]]:
-    """Those whose names are free, in their order; the others are left out with a warning.
+    """Select the families whose names are free, in their order; the others are left out with a warning.
 
     Args:
-        families: Ours, which win a name.
-        others: Those of prometheus_client.
-        is_openmetrics: Whether names are to be free by the rules of OpenMetrics too.
+        families: Families of otel_obs, which win a contested name.
+        others: Families of prometheus_client.
+        is_openmetrics: Whether the names that OpenMetrics reserves have to be free, too.
     """
     every: list[Family | OtherFamily] = [*families, *others]
     ranked = sorted(range(len(every)), key=lambda at: _rank(every[at]))

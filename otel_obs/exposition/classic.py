@@ -17,7 +17,7 @@ what was below a bound stays there, and no count ever falls.
 """
 
 TIME_EXPONENTS = {"seconds": range(-12, 11), "milliseconds": range(-2, 21)}
-"""Times are looked at more closely: 0.24 ms to 17 minutes, each bound twice the one before."""
+"""Times get finer bounds: 0.24 ms to 17 minutes, each twice the one before."""
 
 
 def boundaries(unit: str) -> range:

@@ -11,11 +11,11 @@ from otel_obs.exposition.names import TOTAL, Labels, Spelling, join_labels
 from otel_obs.exposition.plan import STEM_SUFFIXES, FamilyType, stem, warn_once
 
 OURS = "is_from_otel_obs"
-"""The attribute that marks families of our own collector, which must not be written a second time."""
+"""The attribute that marks families of otel_obs' own collector, which must not be written a second time."""
 
 
 IS_OURS = OURS
-"""The same attribute of a collector, which says nothing that a snapshot has not."""
+"""The same attribute on a collector: it yields only what a snapshot holds."""
 
 
 class ClientSample(Protocol):
@@ -56,7 +56,7 @@ class ClientMetric(Protocol):
 
 
 class OtherSample(NamedTuple):
-    """One sample; `suffix` is what its name has more than the stem of the family."""
+    """One sample; `suffix` is the part of its name that follows the stem of the family."""
 
     suffix: str
     labels: Labels
@@ -80,7 +80,7 @@ class OtherFamily(NamedTuple):
         return stem(self.name, self.type)
 
     def as_unknown(self) -> list[OtherFamily]:
-        """The same without a type: a family of each name that its samples have, which reserves no other."""
+        """Split the family by sample names, into families of unknown type, which reserve no other names."""
         found: dict[str, list[OtherSample]] = {}
         for sample in self.samples:
             if sample.suffix != "_created":
@@ -104,7 +104,7 @@ _SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
 def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamily]:
     """Read what collectors of prometheus_client yield; one that raises ends the list, with a warning.
 
-    Several families of one name and type become one. A metric that cannot be read is left out, and said so.
+    Families of one name and type are joined. A metric that cannot be read is left out, with a warning.
     """
     families: dict[str, OtherFamily] = {}
     have: dict[str, set[tuple[str, Labels]]] = {}
@@ -135,7 +135,7 @@ def _read(metric: ClientMetric, naming: Spelling) -> list[OtherFamily]:
 
 
 def _families(metric: ClientMetric, naming: Spelling) -> Iterator[OtherFamily]:
-    """*metric*, and a family of each name of a sample that its type does not have."""
+    """*metric*, then one family of unknown type for each sample name that its type does not allow."""
     family_type = cast(FamilyType, metric.type)
     help_text = metric.documentation or ""
     samples: list[OtherSample] = []

@@ -21,7 +21,7 @@ from otel_obs.exposition.lexical import (
 from otel_obs.exposition.names import Labels
 
 LINES_A_CHUNK = 2500
-"""About one millisecond's work: an event loop breathes between chunks."""
+"""About one millisecond's work: between chunks, an event loop can run other tasks."""
 
 _BLOCK = b"\0"  # where the label block goes; no name holds a NUL
 _INFINITY = float("inf")

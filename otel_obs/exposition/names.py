@@ -85,7 +85,7 @@ _SCOPE_LABELS = ("otel_scope_name", "otel_scope_version", "otel_scope_schema_url
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How names are spelt in one exposition: the strategy is the service's, the escaping the scraper's."""
+    """How names are spelt: the service chooses the translation strategy, the scraper the escaping."""
 
     translation: Translation = "UnderscoreEscapingWithSuffixes"
     escaping: Escaping = "underscores"
@@ -101,7 +101,7 @@ class Spelling:
         return self.translation.endswith("WithSuffixes")
 
     def normal(self) -> Spelling:
-        """The naming that spells every name as this one does, the same for all such."""
+        """The canonical one of all spellings that spell every name alike, so that caches are shared."""
         if self.is_classic and self.escaping != "dots":
             return Spelling(self.translation)
         return self

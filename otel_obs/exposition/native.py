@@ -13,7 +13,7 @@ from otel_obs.cells.snapshot import ExponentialValue
 MIN_SCHEMA, MAX_SCHEMA = -4, 8
 
 ZERO_THRESHOLD = 1e-128
-"""How far from zero the zero bucket reaches where nobody says so."""
+"""The default width of the zero bucket: it holds values up to this distance from zero."""
 
 
 class Side(NamedTuple):

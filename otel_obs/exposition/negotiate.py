@@ -30,7 +30,7 @@ class Format:
 
     @property
     def wire(self) -> WireFormat:
-        """What the format says of itself."""
+        """The row of the format in `WIRE_FORMATS`."""
         return WIRE_FORMATS[self.syntax]
 
     @property
@@ -96,7 +96,7 @@ def _negotiate(accept: str) -> Format:
 
 
 def _candidates(accepted: _AcceptRange, others: list[_AcceptRange]) -> Iterator[Format]:
-    """What a media range covers, the best first, but for what a more specific one speaks of too."""
+    """The formats that a media range covers, the best first, unless a more specific range decides them."""
     for candidate in _covered(accepted):
         named = (one for one in others if candidate in _covered(one))
         if max(named, key=_specificity).quality == accepted.quality:

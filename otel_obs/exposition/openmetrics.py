@@ -67,7 +67,7 @@ def exemplar_text(exemplar: Exemplar, naming: Spelling) -> bytes:
 
 
 def _type(family: Family | OtherFamily) -> FamilyType:
-    """A counter without `_total` may not be called one; prometheus/common does the same."""
+    """The type to write: a counter without `_total` is `unknown`, as in prometheus/common."""
     if family.type == "counter" and not family.name.endswith(TOTAL):
         return "unknown"
     return family.type
@@ -90,7 +90,7 @@ def _encode_part(family: Family, part: Part[bytes], naming: Spelling) -> Iterato
 
 
 def _encode_apart(family: Family, shown: Iterable[Part[bytes]]) -> Iterator[bytes]:
-    """A histogram whose type cannot be said: each name of its samples is a family."""
+    """Encode a histogram of unknown type: each name of its samples is a family."""
     apart: dict[str, list[bytes]] = {"_bucket": [], "_count": [], "_sum": []}
     for part in shown:
         histogram = classic(part, family.unit) if part.kind is Kind.EXPONENTIAL else part

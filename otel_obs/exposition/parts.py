@@ -1,4 +1,4 @@
-"""Series of one family as encoders take them, and what becomes of those that have equal labels."""
+"""Series of one family in the form that encoders take, and the merging of series with equal labels."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def classic(part: Part[T], unit: str) -> Part[T]:
 
 
 def united(found: Sequence[Part[T]], unit: str) -> list[Part[T]]:
-    """Make one series of those that have the same labels: a scraper would take one and lose the rest.
+    """Merge series that have the same labels: of duplicates, a scraper would keep one and drop the rest.
 
     Sums and histograms add up, gauges follow their rule over workers, and their time.
     """
@@ -103,7 +103,7 @@ def united(found: Sequence[Part[T]], unit: str) -> list[Part[T]]:
 
 
 def _times(part: Part[T]) -> Sequence[float]:
-    """When each was set; a sum is never what was set last."""
+    """When each series was set; -inf for a sum, so that it never counts as the latest."""
     if part.kind is not Kind.GAUGE:
         return [-inf] * len(part.labels)
     return part.created_s if part.times is None else part.times()

@@ -1,4 +1,4 @@
-"""Which families an exposition holds: one TYPE, HELP and UNIT a name, and one owner a name.
+"""Which families an exposition holds: each name has one TYPE, HELP, UNIT and owner.
 
 Source: OpenTelemetry specification, Prometheus and OpenMetrics Compatibility, Metric Metadata and
 Instrumentation Scope.
@@ -28,7 +28,7 @@ once = LogOnce()
 
 
 def by_name(stream: Stream) -> tuple[str, ...]:
-    """The order of labels that nobody has chosen another for."""
+    """The default label order: no attribute comes first, all follow by name."""
     return ()
 
 
@@ -46,8 +46,8 @@ class Options:
         prometheus_scopes: Scopes in which a name without a dot is the Prometheus name that the metric was
             declared by, less its suffixes; no translation changes that.
         has_target_info: Whether `target_info` is exposed.
-        yielding_scopes: Scopes whose families give way where anybody else defines a family of that name,
-            through OpenTelemetry or prometheus_client: a library that counts on an application's behalf.
+        yielding_scopes: Scopes whose families are left out if another scope, or prometheus_client, defines a
+            family of that name: those of libraries that count on an application's behalf.
         label_order: Gives the attributes of a stream whose labels come first, in order; the others follow
             by name.
     """
@@ -151,14 +151,14 @@ def plan(
 ) -> list[Family]:
     """Sort the columns of *snapshot* into families, by when the first series of each began.
 
-    Which TYPE, HELP and UNIT a family has is told by what its streams are, and by nothing that a worker
-    knows for itself: every worker says the same, and goes on saying it.
+    TYPE, HELP and UNIT of a family depend only on the identity of its streams, not on the state of this
+    worker: every worker writes the same, at every scrape.
 
     Args:
         snapshot: What a scrape reads.
         options: The service's choices.
         naming: How names are spelt.
-        others: Names of families that somebody else exposes beside these; only yielding scopes mind.
+        others: Names of families that are exposed beside these; they only affect yielding scopes.
     """
     families = list(_target_info(options.resource, naming) if options.has_target_info else ())
     in_order = snapshot._replace(columns=sorted(snapshot.columns, key=_place))
@@ -178,12 +178,12 @@ def warn_once(message: str, key: Hashable = None) -> None:
 
 
 def _place(column: Column) -> tuple[Any, ...]:
-    """Where a column stands: by its first series, and then by what its stream is."""
+    """The sort key of a column: when its first series began, then the identity of its stream."""
     return column.table.began_s, *_identity(column.table.stream)
 
 
 def _identity(stream: Stream) -> tuple[Any, ...]:
-    """What tells a stream from every other, so that it can be compared."""
+    """A key that identifies a stream, and that can be sorted."""
     scope = stream.scope
     return (
         scope.name,
@@ -209,7 +209,7 @@ def _by_name(snapshot: Snapshot, naming: Spelling, fixed: frozenset[str]) -> dic
 
 
 def _owners(name: str, columns: list[Column], options: Options, others: Collection[str]) -> list[Column]:
-    """Those of *columns* that do not give way."""
+    """*columns* without those of yielding scopes, if another owner has the name."""
     if not options.yielding_scopes:
         return columns
     firm = [column for column in columns if column.table.stream.scope.name not in options.yielding_scopes]

@@ -92,8 +92,8 @@ def encode_pairs(labels: Labels) -> bytes:
 def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Spelling) -> Iterator[bytes]:
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty.
 
-    A family's length comes first, so that it is written whole before its first chunk; empty chunks let an
-    event loop breathe meanwhile.
+    A family's length comes first, so the whole family is encoded before its first chunk; empty chunks in
+    between let an event loop run other tasks.
     """
     for family in families:
         yield from prepare(family, naming, encode_pairs)

@@ -1,7 +1,7 @@
-"""What other code yields, made readable for strict parsers: one odd value costs no other its place.
+"""Repairs families of other collectors for strict parsers, so that one odd sample does not cost the page.
 
-A parser of OpenMetrics refuses a whole page for one sample that its type cannot have. What can be repaired
-is, by what can be known of it; what cannot is left out of that format, and plain text shows it as it is.
+A parser of OpenMetrics refuses a whole page for one sample that its type does not allow. Such a sample is
+repaired if the rest of its series tells how; if not, it is left out. The text format shows it as it is.
 
 Source: OpenMetrics 1.0.0, Metric Types.
 """
@@ -154,7 +154,7 @@ def _created(found: dict[str, OtherSample]) -> Iterator[OtherSample]:
 
 
 def _once(samples: list[OtherSample]) -> list[OtherSample]:
-    """The first of those that are one to a reader."""
+    """The first of each group of samples with equal names and labels."""
     kept: dict[tuple[str, Labels, float | None], OtherSample] = {}
     for sample in samples:
         if sample.unix_s is None or isfinite(sample.unix_s):

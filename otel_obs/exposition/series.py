@@ -1,4 +1,4 @@
-"""The labels of every series, encoded once and kept with the table that they belong to."""
+"""The encoded labels of every series, made once and cached in the `scratch` of their table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Coded(Generic[T]):
 
 
 def prepare(family: Family, naming: Spelling, coder: LabelCoder[T]) -> Iterator[bytes]:
-    """Encode the labels of *family* where they are not yet; yields empty chunks to breathe at."""
+    """Encode the labels of *family* that are not cached; yields empty chunks to let an event loop run."""
     for member in family.members:
         table, key = member.column.table, _key(member, family, naming, coder)
         if key not in table.scratch:
@@ -86,7 +86,7 @@ def _key(member: Member, family: Family, naming: Spelling, coder: LabelCoder[T])
 
 
 class _LabelTexts:
-    """The labels of a series; names are worked out once for each set of keys, of which there are few."""
+    """The labels of a series; their names are computed once for each set of keys, of which there are few."""
 
     def __init__(self, extra: Attributes, naming: Spelling, reserved: str, first: tuple[str, ...]) -> None:
         self._extra, self._naming, self._reserved = extra, naming, reserved
@@ -107,7 +107,7 @@ class _LabelTexts:
         return tuple([label for label in labels if label[1]])
 
     def _more(self, attributes: Attributes) -> Attributes:
-        """What the point gets besides its own: a label that it has itself stays as it is."""
+        """The extra attributes to add: not those whose label the series has itself."""
         keys = tuple([key for key, _ in attributes])
         more = self._mores.get(keys)
         if more is None:

@@ -12,12 +12,12 @@ MAX_RUNES = 128
 
 
 def latest(exemplars: Iterable[Exemplar]) -> Exemplar:
-    """The one to show where there is room for one."""
+    """The exemplar to show for a series that can have only one."""
     return max(exemplars, key=_unix_s)
 
 
 def latest_by_bucket(exemplars: Iterable[Exemplar]) -> dict[int, Exemplar]:
-    """The one to show for each bucket of a histogram that has any."""
+    """The exemplar to show for each bucket of a histogram, without buckets that have none."""
     shown: dict[int, Exemplar] = {}
     for exemplar in sorted(exemplars, key=_unix_s):
         shown[exemplar.bucket] = exemplar

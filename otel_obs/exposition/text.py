@@ -65,7 +65,7 @@ def _encode_part(family: Family, part: Part[bytes]) -> Iterator[bytes]:
 
 
 def _encode_other(family: OtherFamily) -> Iterator[bytes]:
-    """What only OpenMetrics has a place for follows as gauges, as prometheus_client writes it."""
+    """Samples that only OpenMetrics has types for follow as gauges, as in prometheus_client."""
     plain = (sample for sample in family.samples if sample.suffix not in _OPENMETRICS_ONLY)
     yield comments(family.name, family.type, family.help)
     yield from _other_lines(family, plain)

@@ -1,4 +1,4 @@
-"""Our families as prometheus_client's, for a collector in its REGISTRY."""
+"""Families of otel_obs as those of prometheus_client, for a collector in its REGISTRY."""
 
 from __future__ import annotations
 

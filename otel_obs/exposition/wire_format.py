@@ -1,4 +1,4 @@
-"""What a wire format says of itself: what it is called in `Accept` and `Content-Type`, and what writes it."""
+"""The description of a wire format: its media type for `Accept` and `Content-Type`, and its encoder."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ def prepare(family: Family, naming: Spelling, coder: LabelCoder[T]) -> Iterator[
                 if before is None:
                     fresh = [coder(labels_of(attributes)) for attributes in some]
                 else:
+                    # The table replaces one whose labels were encoded: of series in both, those are reused.
                     known, kept = before.labels, table.kept[start : start + _PREPARED_AT_ONCE]
                     fresh = [
                         known[place] if place >= 0 else coder(labels_of(attributes))

@@ -1,4 +1,8 @@
-"""The synchronous instruments of the OpenTelemetry Metrics API, over cells."""
+"""The synchronous instruments of the OpenTelemetry Metrics API, over cells.
+
+Each recording method is a fast path in a `try`. It does not test whether its cells and offset are known: if
+they are not, the subscript raises, and the slow path in `Recorder` does the rest.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +107,7 @@ class BoundUpDownCounter(Bound):
         self._recorder.put(self, amount)
 
     def track_inprogress(self) -> InProgress:
-        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        """Go up by one while a block or a call runs, in a `with` or as a decorator."""
         return InProgress(self)
 
 
@@ -162,8 +166,10 @@ class BoundGauge(Bound):
         try:
             value = amount + 0.0
             if -INF < value < INF and type(value) is float:
+                # The clock first: without a call after it, the cells stay those of the offset (with a GIL).
                 now_s = monotonic()
                 cells, offset = self._cells, self._offset
+                # The value first: a reader in between sees it with the old time, never an old value as new.
                 cells[offset] = value
                 cells[offset + 1] = now_s
                 if current_context():
@@ -196,7 +202,7 @@ class BoundGauge(Bound):
         self.set(time())
 
     def track_inprogress(self) -> InProgress:
-        """Be up by one as long as a block or a call runs, in a `with` or as a decorator."""
+        """Go up by one while a block or a call runs, in a `with` or as a decorator."""
         return InProgress(self)
 
     def time(self) -> Timing:
@@ -235,13 +241,13 @@ class Gauge(Instrument[BoundGauge], ApiGauge):
         return self._bind(attributes, BoundGauge)
 
     def increase(self, bound: BoundGauge, amount: Any) -> None:
-        """Add to what this worker has set, where the handle does not know its cells. Never raises."""
+        """Add to the value that this worker has set, if the handle does not know its cells. Never raises."""
         value = self._check(amount)
         if value is not None:
             self.add_up(bound, value)
 
     def add_up(self, bound: Bound, value: float) -> None:
-        """Add *value* as it is to what this worker has set, and teach *bound* its cells."""
+        """Add *value* unchecked to the value that this worker has set, and set the cells of *bound*."""
         for aggregator in self.aggregators():
             key = aggregator.identify(bound.attributes)
 

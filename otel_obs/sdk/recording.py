@@ -320,7 +320,7 @@ class Recorder:
                 self._let_go(bound)
 
     def _bounds_held(self) -> list[Bound]:
-        """The handles that somebody has, in one step: threads make others meanwhile."""
+        """The handles in use; `valuerefs` copies in one step, since other threads may add some meanwhile."""
         return [bound for reference in self._bound.valuerefs() if (bound := reference()) is not None]
 
     def _bind(self, attributes: Mapping[str, Any] | None, kind: type[BoundT]) -> BoundT:

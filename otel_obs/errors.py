@@ -56,8 +56,8 @@ class InstrumentationError(OtelObsError, TypeError):
         self.given = given
         super().__init__(
             f"instrument() got {type(given).__module__}.{type(given).__qualname__}; "
-            "expected an application of Flask, FastAPI, Starlette, Django, Quart, Litestar, Falcon, Bottle or "
-            "aiohttp, or a WSGI or ASGI callable"
+            "expected an application of Flask, FastAPI, Starlette, Django, Quart, Litestar, Falcon, Bottle "
+            "or aiohttp, or a WSGI or ASGI callable"
         )
 
 

@@ -33,9 +33,6 @@ from otel_obs.cells.stream import Stream
 from otel_obs.cells.validity import MAX_RECORD_BYTES, InvalidError, decode_checked, demand
 from otel_obs.host.pace import AT_ONCE, breathe, pieces
 
-_STEP_CELLS = 32 * 1024
-"""Cells that are copied at a time: the copy holds the GIL."""
-
 _STEP_BYTES = 256 * 1024
 """Bytes of an index that are read at a time, so that a damaged index costs little to reject."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from otel_obs.host.signals import interruption_of
+
 _logger = logging.getLogger("otel_obs")
 
 
@@ -41,9 +43,9 @@ class Undoing:
                 return
             try:
                 undo()
-            except Exception as error:
+            except BaseException as error:
+                if not isinstance(error, Exception) or interruption_of(error) is not None:
+                    # `KeyboardInterrupt`, or what a signal handler raised: undo the rest, then let it pass.
+                    self.unwind()
+                    raise
                 _logger.warning("otel_obs could not undo a part of its set-up", exc_info=error)
-            except BaseException:
-                # `KeyboardInterrupt` and the like: undo the rest, then let it pass.
-                self.unwind()
-                raise

@@ -226,11 +226,175 @@ class LogBatches:
         if self._is_over:
             return
         forks.check()
+        sender = self._sender
+        if sender is not None:
+            sender.on_emit(log_record)
+            return
+        self._kept.append(log_record)
+        self._send_or_begin()
+
+    def _send_or_begin(self) -> None:
+        if self._sender is not None:  # another thread has begun since the record was kept
+            self._send_kept(self._sender)
+        elif self._is_worker() or time.monotonic() - self._first_s > PATIENCE_S:
+            self.begin()
+
+    def begin(self) -> None:
+        """Start sending: this process has recorded a measurement."""
+        for batches in self._batches:
+            batches.begin()
+
+    def shutdown(self, timeout_ms: float) -> None:
+        """Send the remaining records, and stop; a second call does nothing."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._give_back()
+        for batches in self._batches:
+            batches.end(timeout_ms)
+
+    def _emit(self, record: logging.LogRecord) -> None:
+        if self._is_over or getattr(self._in_use, "is_on", False) or _is_own(record.name):
+            return
+        # Per thread: a record that is logged while one is being translated must not recurse.
+        self._in_use.is_on = True
+        try:
+            made = _translated(record, self._resource)
+            for batches in self._batches:
+                batches.on_emit(made)
+        finally:
+            self._in_use.is_on = False
+
+
+def _is_own(name: str) -> bool:
+    """Whether a record is about sending: by its logger, or as this thread is exporting."""
+    return name.partition(".")[0] == _OWN or bool(get_value(_SUPPRESS_INSTRUMENTATION_KEY))
+
+
+def _take_records(emit: Callable[[logging.LogRecord], None]) -> Callable[[], None]:
+    """Call *emit* with every record that a logger passes to its handlers; returns the undoing."""
+    before = logging.Logger.callHandlers
+    taking, told = [emit], [False]
+
+    def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
+        for each in taking:
+            try:
+                each(record)
+            except Exception as error:
+                if not told[0]:
+                    told[0] = True
+                    before(_logger, _trouble(error))
+        before(self, record)
+
+    def give_back() -> None:
+        taking.clear()  # enough, if other code has replaced `callHandlers` after us
+        if logging.Logger.callHandlers is call_handlers:
+            logging.Logger.callHandlers = before  # type: ignore[method-assign]
+
+    logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]
+    return give_back
+
+
+def _trouble(error: Exception) -> logging.LogRecord:
+    text = "a log record could not be sent; what comes is tried: %r"
+    return _logger.makeRecord(_logger.name, logging.ERROR, __file__, 0, text, (error,), None)
+
+
+def _translated(record: logging.LogRecord, resource: Resource) -> Any:
+    """Translate a record to OpenTelemetry's form."""
+    from opentelemetry._logs import LogRecord, SeverityNumber
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    number = next((severity for level, severity in _SEVERITIES if record.levelno >= level), 1)
+    made = LogRecord(
+        timestamp=int(record.created * 1e9),
+        observed_timestamp=time.time_ns(),
+        context=_context(),
+        severity_text=_TEXTS.get(record.levelname, record.levelname),
+        severity_number=SeverityNumber(number),
+        body=logs.message_of(record),
+        attributes=_attributes(record),
+    )
+    return ReadWriteLogRecord(made, resource, InstrumentationScope(record.name))
+
+
+def _context() -> Any:
+    """The current context; where that is empty, one with an invalid span."""
+    return get_current() or set_span_in_context(NonRecordingSpan(INVALID_SPAN_CONTEXT))
+
+
+def _attributes(record: logging.LogRecord) -> dict[str, Any]:
+    """The fields of `extra`, the code location and the exception, by OpenTelemetry's attribute names."""
+    found: dict[str, Any] = dict(logs.extras_of(record))
+    found |= {
+        "code.file.path": record.pathname,
+        "code.function.name": record.funcName,
+        "code.line.number": record.lineno,
+        "process.pid": record.process,
+    }
+    kind, error, _ = record.exc_info or (None, None, None)
+    if kind is not None:
+        found["exception.type"] = kind.__qualname__
+        found["exception.message"] = logs.as_text(error)
+        found["exception.stacktrace"] = "".join(traceback.format_exception(*record.exc_info))  # type: ignore[misc]
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _described(batches: LogBatches, sending: LogSending) -> Any:
+    """Make a processor for OpenTelemetry's logs API that replaces the resource, which a fork leaves stale."""
+    from opentelemetry.sdk._logs import LogRecordProcessor
+
+    class Described(LogRecordProcessor):
+        def on_emit(self, log_record: Any) -> None:
+            log_record.resource = sending.resource
+            batches.on_emit(log_record)
+
+        def shutdown(self) -> None:
+            batches.shutdown()
+
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            return batches.force_flush(timeout_millis)
+
+    return Described()
+
+
+class LogBatches:
+    """Sends records in batches from a thread, which the master process of a server must not have.
+
+    A master logs, then forks workers. If a sending thread held a lock at the fork, such as that of the
+    resolver, it would stay locked in the child for ever. So a process keeps its records until it measures
+    something, or until `PATIENCE_S` after its start; one that has forked keeps them until its end.
+
+    Args:
+        exporter: The exporter of log records.
+        is_worker: Whether this process has recorded a measurement.
+    """
+
+    def __init__(self, exporter: Any, is_worker: Callable[[], bool]) -> None:
+        self._exporter, self._is_worker = exporter, is_worker
+        self._is_over = False
+        self._start_over()
+        forks.before(self._pause)
+        forks.after_in_parent(self._note_fork)
+        forks.after_in_child(self._start_over)
+
+    def _start_over(self) -> None:
+        # Also in a forked child: the kept records are the parent's to send, and the lock may be held there.
+        self._sender: Any = None
+        self._beginning = threading.Lock()
+        self._kept: deque[Any] = deque(maxlen=KEPT)
+        self._first_s = time.monotonic()
+        self._has_forked = False
+
+    def on_emit(self, log_record: Any) -> None:
+        """Keep or send a record."""
+        if self._is_over:
+            return
+        forks.check()
         if self._sender is None:
             self._kept.append(log_record)
-            if (
-                self._sender is not None
-            ):  # another thread has begun meanwhile, and may have sent what was kept
+            if self._sender is not None:  # another thread has begun meanwhile
                 self._send_kept(self._sender)
             elif self._is_worker() or time.monotonic() - self._first_s > PATIENCE_S:
                 self.begin()
@@ -241,8 +405,8 @@ class LogBatches:
         """Start sending, unless this process has forked without measuring; kept records go first."""
         from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
-        # Whoever holds the lock sends what is kept here, too. This may be a signal handler above the holder, and
-        # must not wait.
+        # The thread that holds the lock sends what is kept here, too. This may be a signal handler that runs
+        # on that very thread, so it must not wait.
         if not self._beginning.acquire(blocking=False):
             return
         try:

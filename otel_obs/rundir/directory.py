@@ -168,8 +168,10 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
     for base in bases:
         with tolerate(OSError, UnusableDirectoryError):
             user = open_private(user_path_of(base), None)
-            joined = _join(user, user_path_of(base), nonce)
-            os.close(user)
+            try:
+                joined = _join(user, user_path_of(base), nonce)
+            finally:
+                os.close(user)
             if joined is not None:
                 found.append(joined)
     return found

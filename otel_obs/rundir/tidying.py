@@ -118,9 +118,11 @@ def sweep(bases: Sequence[str]) -> None:
     for base in bases:
         with tolerate(OSError, UnusableDirectoryError):
             user = open_private(user_path_of(base), None)
-            for name in os.listdir(user):
-                sweep_one(user, name)
-            os.close(user)
+            try:
+                for name in os.listdir(user):
+                    sweep_one(user, name)
+            finally:
+                os.close(user)
             sweep_marks(user_path_of(base))
 
 
@@ -135,8 +137,10 @@ def sweep_other_users(bases: Sequence[str], nonce: str) -> None:
                 if name.startswith(PREFIX) and name != own:
                     with tolerate(OSError):
                         user = os.open(os.path.join(base, name), DIRECTORY_FLAGS)
-                        sweep_one(user, nonce, _is_dead_or_this)
-                        os.close(user)
+                        try:
+                            sweep_one(user, nonce, _is_dead_or_this)
+                        finally:
+                            os.close(user)
                         os.rmdir(os.path.join(base, name))  # refused where there is another service
 
 

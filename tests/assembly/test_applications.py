@@ -120,8 +120,8 @@ def test_what_is_no_application_is_named() -> None:
     with pytest.raises(InstrumentationError) as raised:
         otel_obs.instrument(42)  # type: ignore[type-var]
     assert str(raised.value) == (
-        "instrument() got builtins.int; expected a Flask, FastAPI or Starlette application, "
-        "or a WSGI or ASGI callable"
+        "instrument() got builtins.int; expected an application of Flask, FastAPI, Starlette, Django, "
+        "Quart, Litestar, Falcon, Bottle or aiohttp, or a WSGI or ASGI callable"
     )
 
 

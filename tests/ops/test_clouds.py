@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from otel_obs.ops.clouds import KEPT, row_of
+from otel_obs.ops.clouds import KEPT
+from otel_obs.ops.promql import row_of
 from tests.ops.promtools import found
 from tests.support.programs import ROOT
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,28 @@ def test_what_was_counted_before_is_carried_over(made_before: dict[str, Any]) ->
         assert value("s_count") == 2
         assert bound._value.get() == 9
         assert made_before["counter"].labels("x") is bound
+
+
+def test_what_somebody_has_put_around_the_clients_constructor_stays(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    within = Counter.__init__
+
+    @wraps(within)
+    def watched(self: Any, name: str, *args: Any, **kwargs: Any) -> None:
+        made.append(name)
+        within(self, name, *args, **kwargs)
+
+    monkeypatch.setattr(Counter, "__init__", watched)
+    prometheus.stand_aside()
+    Counter("alone", "").inc(2)
+    prometheus.stand_in()
+    with Fork(Counter("both", "").inc):
+        assert value("alone_total") == 2
+        assert value("both_total") == 1
+    assert made == ["alone", "both"]
+    assert Counter.__init__ is watched
 
 
 def test_nothing_is_lost_that_threads_count_meanwhile(made_before: dict[str, Any]) -> None:

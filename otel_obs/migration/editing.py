@@ -10,6 +10,8 @@ from typing import NamedTuple
 from otel_obs.migration.module import PythonModule
 
 CONTEXT = 3
+BLANK_LINES = 2
+"""The most that PEP 8 knows between two pieces of code."""
 
 
 class Edit(NamedTuple):
@@ -94,6 +96,24 @@ def _without_blank_head(lines: Sequence[bytes], changes: list[Hunk]) -> list[Hun
         else:
             break
     return [Hunk(0, last, new), *rest]
+
+
+def without_gaps(lines: Sequence[bytes], changes: Sequence[Hunk]) -> list[Hunk]:
+    """Where code goes, not the blank lines of both sides stay, but two, or as many as stood on one side."""
+    found: list[Hunk] = []
+    ends = [*(each.first for each in changes[1:]), len(lines)]
+    for hunk, following in zip(changes, ends, strict=False):
+        floor = found[-1].last if found else 0
+        before = _blank_run(lines[floor : hunk.first][::-1])
+        after = _blank_run(lines[hunk.last : following])
+        spare = 0 if hunk.new else min(before, after, max(before + after - BLANK_LINES, 0))
+        found.append(hunk._replace(last=hunk.last + spare))
+    return found
+
+
+def _blank_run(lines: Sequence[bytes]) -> int:
+    """How many lines are blank before the first that is not."""
+    return next((at for at, line in enumerate(lines) if line.strip()), len(lines))
 
 
 def _joined(changes: Iterable[Hunk]) -> list[Hunk]:

@@ -272,6 +272,246 @@ async def health() -> str:
 """,
 )
 
+STARLETTE_CLASS = (
+    """\
+import time
+
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
+
+REQUESTS = Counter("http_requests", "Requests.", ["method", "path", "status"])
+LATENCY = Histogram("request_latency_seconds", "Latency.", ["method", "path"])
+RUNNING = Gauge("requests_in_progress", "Now.")
+
+
+class MetricsMiddleware(BaseHTTPMiddleware):
+    \"""Counts.\"""
+
+    def __init__(self, app, prefix=""):
+        super().__init__(app)
+        self.prefix = prefix
+
+    async def dispatch(self, request, call_next):
+        if request.url.path.startswith("/metrics"):
+            return await call_next(request)
+        begin = time.perf_counter()
+        status = 500
+        with RUNNING.track_inprogress():
+            try:
+                response = await call_next(request)
+                status = response.status_code
+                return response
+            finally:
+                LATENCY.labels(request.method, request.url.path).observe(time.perf_counter() - begin)
+                REQUESTS.labels(request.method, request.url.path, str(status)).inc()
+
+
+app = Starlette()
+app.add_middleware(MetricsMiddleware, prefix="shop")
+""",
+    """\
+import otel_obs
+from starlette.applications import Starlette
+
+
+app = Starlette()
+otel_obs.instrument(app)
+""",
+)
+
+ASGI_CLASS = (
+    """\
+import time
+
+from fastapi import FastAPI
+from prometheus_client import Counter, Histogram
+
+SOLD = Counter("sold", "Things.")
+REQUESTS = Counter("http_requests_total", "Requests.", ["method", "status"])
+
+
+class Metrics:
+    def __init__(self, app):
+        self.app = app
+        self.latency = Histogram("http_request_seconds", "Latency.", ["method"])
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status = 500
+        begin = time.perf_counter()
+
+        async def send_and_note(message):
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except Exception:
+            REQUESTS.labels(scope["method"], "500").inc()
+            raise
+        else:
+            REQUESTS.labels(scope["method"], status).inc()
+        finally:
+            self.latency.labels(scope["method"]).observe(time.perf_counter() - begin)
+
+
+app = FastAPI()
+
+
+@app.get("/items/{number}")
+async def item(number: int) -> int:
+    SOLD.inc()
+    return number
+
+
+@app.get("/health")
+async def health() -> str:
+    return "ok"
+
+
+app = Metrics(app)
+""",
+    """\
+import otel_obs
+from fastapi import FastAPI
+from prometheus_client import Counter
+
+SOLD = Counter("sold", "Things.")
+
+
+app = FastAPI()
+
+
+@app.get("/items/{number}")
+async def item(number: int) -> int:
+    SOLD.inc()
+    return number
+
+
+@app.get("/health")
+async def health() -> str:
+    return "ok"
+
+
+app = otel_obs.instrument(app)
+""",
+)
+
+WSGI_CLASS = (
+    """\
+from timeit import default_timer
+
+from flask import Flask
+from prometheus_client import Counter, Summary
+
+
+class RequestCounter(object):
+    requests = Counter("wsgi_http_requests", "Requests.", ["method", "code"])
+    latency = Summary("wsgi_request_latency", "Latency.")
+
+    def __init__(self, application):
+        self.application = application
+
+    def __call__(self, environ, start_response):
+        def counted(status, headers, exc_info=None):
+            self.requests.labels(environ["REQUEST_METHOD"], status.split(" ")[0]).inc()
+            return start_response(status, headers, exc_info)
+
+        begin = default_timer()
+        try:
+            return self.application(environ, counted)
+        finally:
+            self.latency.observe(default_timer() - begin)
+
+
+def create_app():
+    app = Flask(__name__)
+    app.wsgi_app = RequestCounter(app.wsgi_app)
+    return app
+""",
+    """\
+import otel_obs
+from flask import Flask
+
+
+def create_app():
+    app = Flask(__name__)
+    otel_obs.instrument(app)
+    return app
+""",
+)
+
+FLASK_CALLS = (
+    """\
+import time
+
+from flask import Flask, g, request
+from prometheus_client import Counter, Histogram
+
+REQUESTS = Counter("app_requests", "Requests.", ["method", "endpoint", "status"])
+LATENCY = Histogram("app_request_seconds", "Latency.", ["endpoint"])
+
+
+def start_timer():
+    g.start = time.time()
+
+
+def record(response):
+    LATENCY.labels(request.endpoint).observe(time.time() - g.start)
+    REQUESTS.labels(request.method, request.endpoint, response.status_code).inc()
+    return response
+
+
+def create_app():
+    app = Flask(__name__)
+    app.before_request(start_timer)
+    app.after_request(record)
+    return app
+""",
+    """\
+import otel_obs
+from flask import Flask
+
+
+def create_app():
+    app = Flask(__name__)
+    otel_obs.instrument(app)
+    return app
+""",
+)
+
+DISPATCH_FUNCTION = (
+    """\
+from prometheus_client import Counter
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
+
+REQUESTS = Counter("http_requests", "Requests.", ["method"])
+
+
+async def count(request, call_next):
+    REQUESTS.labels(request.method).inc()
+    return await call_next(request)
+
+
+app = Starlette()
+app.add_middleware(BaseHTTPMiddleware, dispatch=count)
+""",
+    """\
+import otel_obs
+from starlette.applications import Starlette
+
+
+app = Starlette()
+otel_obs.instrument(app)
+""",
+)
+
 MULTI_PROCESS = (
     """\
 import os

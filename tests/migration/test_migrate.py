@@ -19,6 +19,13 @@ from otel_obs.migration.migrate import Migration, migrate
 from tests.migration import samples
 from tests.support.processes import Service, clean_env, tool
 
+ASGI = (
+    "from prometheus_client import Counter\nSEEN = Counter('http_requests', 'x')\nclass Count:\n"
+    "    def __init__(self, app):\n        self.app = app\n\n"
+    "    async def __call__(self, s, r, n):\n        SEEN.inc()\n        await self.app(s, r, n)\n"
+)
+"""A class that only counts, around no application yet."""
+
 
 def otel_obs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [tool("otel-obs"), "migrate", *arguments]
@@ -69,6 +76,7 @@ def test_the_diff_is_what_patch_applies(name: str, tmp_path: Path) -> None:
     [
         ("flask_exporter_decorators", ["gunicorn", "-w", "2", "-b", "127.0.0.1:{port}", "app:app"]),
         ("flask_middleware", ["gunicorn", "-w", "2", "-b", "127.0.0.1:{port}", "app:app"]),
+        ("asgi_class", ["uvicorn", "--workers", "2", "--port", "{port}", "app:app"]),
         ("instrumentator", ["uvicorn", "--workers", "2", "--port", "{port}", "app:app"]),
         (
             "multi_process",
@@ -154,6 +162,42 @@ def test_what_was_written_serves_the_numbers_of_all_workers(
             ),
             "3: not changed, as it does or counts more",
         ),
+        (
+            ASGI.replace("await self.app(s, r, n)", "s['x'] = 1\n        await self.app(s, r, n)")
+            + "app = Count(app)\n",
+            "3: not changed, as it does or counts more",
+        ),
+        (
+            ASGI.replace("(s, r, n)\n", "(s, r, log(n))\n") + "app = Count(app)\n",
+            "3: not changed, as it does or counts more",
+        ),
+        (
+            ASGI.replace("    async", "    def size(self): ...\n\n    async") + "app = Count(app)\n",
+            "3: not changed, as it does or counts more",
+        ),
+        (ASGI, "3: not changed, as nothing in this file puts it around an application"),
+        (
+            ASGI + "app = Starlette(middleware=[Middleware(Count)])\n",
+            "3: not changed, as line 10 puts it in another way around an application",
+        ),
+        (
+            (
+                "from metrics import REQUESTS\nclass Count(BaseHTTPMiddleware):\n"
+                "    async def dispatch(self, request, call_next):\n        REQUESTS.inc()\n"
+                "        return await call_next(request)\napp.add_middleware(Count)\n"
+            ),
+            "2: not changed, as it does or counts more",
+        ),
+        (
+            (
+                "from prometheus_client import Counter\nSEEN = Counter('http_requests', 'x')\n"
+                "class Count(BaseHTTPMiddleware):\n"
+                "    async def dispatch(self, request, call_next):\n        SEEN.inc()\n"
+                "        try:\n            return await call_next(request)\n"
+                "        except ValueError:\n            return None\napp.add_middleware(Count)\n"
+            ),
+            "3: not changed, as it does or counts more",
+        ),
     ],
 )
 def test_what_cannot_be_changed_safely_is_said_and_left(source: str, expected: str, tmp_path: Path) -> None:
@@ -181,6 +225,20 @@ def test_what_another_file_takes_is_left(tmp_path: Path) -> None:
     found = migrated(tmp_path, samples.FLASK_FACTORY[0])
 
     assert remedies(found)[0].startswith("4: not changed, as other files use it")
+
+
+def test_a_class_that_another_file_takes_is_left(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("from app import Count\n\napp.add_middleware(Count)\n")
+
+    found = migrated(tmp_path, ASGI + "app = Count(app)\n")
+
+    assert remedies(found)[0].startswith("3: not changed, as other files use it: take it out there")
+
+
+def test_an_object_that_is_called_and_counts_is_no_middleware(tmp_path: Path) -> None:
+    source = ASGI.replace("await self.app(s, r, n)", "await send(s, r, n)")
+
+    assert migrated(tmp_path, source + "job = Count(app)\n") == Migration((), ())
 
 
 def test_an_application_is_instrumented_once(tmp_path: Path) -> None:

@@ -315,3 +315,30 @@ def test_a_prefix_and_a_path_are_taken_without_what_separates_them() -> None:
     assert [parsers.NAME.read(text) for text in ("a_", "a__", "a_b")] == ["a", "a", "a_b"]
     assert [parsers.PATH.read(text) for text in ("/", "//", "/m/", "/a/b")] == ["/", "/", "/m", "/a/b"]
     assert parsers.BUCKETS.read("a=1,2,+Inf") == (("a", (1.0, 2.0)),)
+
+
+@pytest.mark.parametrize(
+    "text", ["http://localhost:16686/trace/{trace_id}", "https://t.example/explore?id={trace_id}&x=1#y"]
+)
+def test_the_address_of_a_trace_is_of_the_web(text: str) -> None:
+    assert Settings.from_env({"OTEL_OBS_LIVE_TRACES": text}).live_traces == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://localhost:16686/trace/",
+        "javascript:alert('{trace_id}')",
+        "file:///tmp/{trace_id}",
+        "//localhost/{trace_id}",
+        "http://{trace_id}/",
+        "http://t.example{trace_id}/",
+        "http://t{x}/{trace_id}",
+        "http://t/{trace_id}/{trace_id}",
+        "http://t/{trace_id}{x}",
+        "http://t/{trace_id}\n/",
+    ],
+)
+def test_what_is_no_address_of_a_trace_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="is no address of a trace; expected one such as"):
+        Settings.from_env({"OTEL_OBS_LIVE_TRACES": text})

@@ -167,7 +167,7 @@ def _scrape(pipeline: Pipeline, service: Service, token: Callable[[], str]) -> S
     if settings.live:
         from otel_obs.serving.live_page import LiveScrape
 
-        return LiveScrape(source, live_path=settings.live, **options)
+        return LiveScrape(source, live_path=settings.live, traces=settings.live_traces, **options)
     from otel_obs.serving.scrape import Scrape
 
     return Scrape(source, **options)

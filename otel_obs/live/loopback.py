@@ -34,6 +34,7 @@ class LiveServer(ThreadingHTTPServer):
         fetching: The request options for the targets.
         port: The port on loopback; 0 for any that is free.
         interval_s: How often the page scrapes.
+        traces: The address of a trace, with `{trace_id}` in it, to which the page links.
 
     Raises:
         OSError: The port is taken.
@@ -42,10 +43,15 @@ class LiveServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, targets: Sequence[str], fetching: Fetching, port: int = 0, interval_s: float = 2.0
+        self,
+        targets: Sequence[str],
+        fetching: Fetching,
+        port: int = 0,
+        interval_s: float = 2.0,
+        traces: str = "",
     ) -> None:
         super().__init__((HOST, port), _LiveHandler)
-        self.targets, self.fetching, self.interval_s = targets, fetching, interval_s
+        self.targets, self.fetching, self.interval_s, self.traces = targets, fetching, interval_s, traces
         self.hosts = frozenset(f"{host}:{self.server_port}" for host in ("localhost", HOST))
 
     @property
@@ -57,9 +63,8 @@ class LiveServer(ThreadingHTTPServer):
         """The reply for a path: a file, the list of targets, or a scrape of one target."""
         name = path.lstrip("/")
         if name == served_files.TARGETS:
-            return _Reply(
-                HTTPStatus.OK, served_files.targets_document(short_names(self.targets), self.interval_s)
-            )
+            names = short_names(self.targets)
+            return _Reply(HTTPStatus.OK, served_files.targets_document(names, self.interval_s, self.traces))
         if name.startswith(served_files.SCRAPE):
             return self._scraped(name.removeprefix(served_files.SCRAPE))
         document = served_files.read_asset(name)

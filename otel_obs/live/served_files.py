@@ -17,6 +17,7 @@ CONTENT_TYPES = {
 ASSETS = frozenset(
     {
         "chart.js",
+        "figure.js",
         "format.js",
         "heatmap.js",
         "http.js",
@@ -71,8 +72,14 @@ def read_asset(name: str) -> Document | None:
     return Document(content_type, files("otel_obs.live").joinpath("assets", *name.split("/")).read_bytes())
 
 
-def targets_document(names: Sequence[str], interval_s: float) -> Document:
-    """The list that the page reads first: its targets, their paths on this server, and the interval."""
+def targets_document(names: Sequence[str], interval_s: float, traces: str = "") -> Document:
+    """The list that the page reads first: its targets, their paths on this server, and the interval.
+
+    Args:
+        names: What the targets are called.
+        interval_s: Seconds between two scrapes.
+        traces: The address of a trace, with `{trace_id}` in it; "" where there is none.
+    """
     targets = [{"name": name, "url": f"{SCRAPE}{index}"} for index, name in enumerate(names)]
-    body = json.dumps({"targets": targets, "interval_s": interval_s}).encode()
+    body = json.dumps({"targets": targets, "interval_s": interval_s, "traces": traces}).encode()
     return Document("application/json", body)

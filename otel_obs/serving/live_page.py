@@ -21,11 +21,13 @@ class LiveScrape(Scrape):
     Args:
         source: Where the metrics come from.
         live_path: The path of the page.
+        traces: The address of a trace, with `{trace_id}` in it, to which the page links.
         options: The other arguments of `Scrape`.
     """
 
-    def __init__(self, source: ExpositionSource, *, live_path: str, **options: Any) -> None:
+    def __init__(self, source: ExpositionSource, *, live_path: str, traces: str = "", **options: Any) -> None:
         super().__init__(source, **options)
+        self._traces = traces
         self._base = "/" + live_path.strip("/")
         names = ("", *served_files.ASSETS, served_files.TARGETS, f"{served_files.SCRAPE}0")
         self._pages = frozenset({self._base, *(f"{self._base}/{name}" for name in names)})
@@ -57,7 +59,7 @@ class LiveScrape(Scrape):
             return PartedAnswer(307, [("Location", self._base.rpartition("/")[2] + "/")], [])
         name = request.path[len(self._base) + 1 :]
         found = (
-            served_files.targets_document(["this service"], INTERVAL_S)
+            served_files.targets_document(["this service"], INTERVAL_S, self._traces)
             if name == served_files.TARGETS
             else served_files.read_asset(name)
         )

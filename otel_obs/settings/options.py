@@ -54,6 +54,7 @@ class SettingOptions(TypedDict, total=False):
     callback_age_ms: int | str | None
     metrics_path: str | None
     live: str | None
+    live_traces: str | None
     metrics_token: str | None
     metrics_token_file: str | None
     metrics_on_both: bool | str | None

@@ -141,6 +141,19 @@ def _path(text: str) -> str:
     return text.rstrip("/") or "/"
 
 
+def is_trace_address(text: str) -> bool:
+    """Whether *text* is an address of the web with one `{trace_id}`, after the host's name."""
+    part = r"[^\s{}\\]*"
+    pattern = rf"https?://[^\s{{}}\\/?#]+[/?#]{part}\{{trace_id\}}{part}"
+    return text.isprintable() and re.fullmatch(pattern, text) is not None
+
+
+def _trace_address(text: str) -> str:
+    if not is_trace_address(text):
+        raise ValueError(text)
+    return text
+
+
 def _host(text: str) -> str:
     """A host, or a Unix socket, whose path the kernel has room for: 107 bytes."""
     if text.startswith("unix:"):
@@ -184,6 +197,10 @@ BUCKETS = Parser(
 PORT = _whole(0, 65535, "a port; expected a number from 0 to 65535")
 LIMIT = _whole(1, inf, "a limit; expected a whole number of series, 1 or more")
 PATH = Parser(_path, "is not a path; expected it to begin with a slash, e.g. /metrics")
+TRACE_ADDRESS = Parser(
+    _trace_address,
+    "is no address of a trace; expected one such as http://localhost:16686/trace/{trace_id}",
+)
 SERVICE_ID = Parser(
     _service_id,
     "cannot name a directory; expected up to 64 of A-Z a-z 0-9 . _ -, and first a letter or a digit",

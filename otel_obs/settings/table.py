@@ -257,6 +257,12 @@ class SettingsTable:
         "",
         "Where the application serves [its live page](live.md); unset: nowhere.",
     )
+    live_traces: str = variable(
+        "OTEL_OBS_LIVE_TRACES",
+        parse.TRACE_ADDRESS,
+        "",
+        "Where a trace is shown, with `{trace_id}` in it: exemplars on the live page link there.",
+    )
     metrics_token: str = variable(
         "OTEL_OBS_METRICS_TOKEN", parse.TOKEN, "", "The bearer token that a scrape must show.", secret=True
     )

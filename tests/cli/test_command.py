@@ -55,6 +55,10 @@ def test_the_module_is_the_same_command() -> None:
         (["check", "x:1", "--header", "a: b\nc"], "is not a header"),
         (["check", "x:1", "--token-file", "/nowhere"], "/nowhere cannot be read: No such file or directory"),
         (["check", "x:1", "--timeout", "soon"], "--timeout"),
+        (
+            ["view", "x:1", "--traces", "javascript:x"],
+            "otel-obs: --traces javascript:x is no address of a trace",
+        ),
     ],
 )
 def test_a_mistake_of_the_user_is_exit_code_2_and_one_message(arguments: list[str], said: str) -> None:

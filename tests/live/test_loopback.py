@@ -67,6 +67,7 @@ def test_the_page_knows_its_targets(address: str) -> None:
 
     assert [target["url"] for target in found["targets"]] == ["scrape/0", "scrape/1", "scrape/2"]
     assert found["interval_s"] == 2.0
+    assert found["traces"] == ""
     assert short_names(["http://a:1/metrics", "http://b/metrics"]) == ["a:1", "b"]
     assert short_names(["http://a/one", "http://a/two"]) == ["http://a/one", "http://a/two"]
 

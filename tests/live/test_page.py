@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from otel_obs.live.loopback import LiveServer
 from otel_obs.reading.fetch import Fetching
 from otel_obs.reading.text import read_page
-from tests.support.endpoints import Endpoint, Reply, always
+from tests.support.endpoints import OPENMETRICS, Endpoint, Reply, always
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +43,9 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def live(*targets: str, interval_s: float = 0.3) -> Iterator[str]:
+def live(*targets: str, interval_s: float = 0.3, traces: str = "") -> Iterator[str]:
     """The server of the page, as `otel-obs view` runs it."""
-    server = LiveServer(targets, Fetching({}, 5.0), interval_s=interval_s)
+    server = LiveServer(targets, Fetching({}, 5.0), interval_s=interval_s, traces=traces)
     thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -260,6 +260,113 @@ def test_the_keyboard_alone_reads_a_chart(browser: Browser) -> None:
         expect(page.locator("#state-text")).to_contain_text("Paused")
         page.keyboard.press("Escape")
         expect(page.locator("#state-text")).to_contain_text("Live")
+
+
+def test_the_keyboard_alone_reads_a_heatmap(browser: Browser) -> None:
+    with Endpoint(growing) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
+        until(lambda: len(endpoint.asked) > 8, "scrapes", 60)
+        page.click("#pause")
+        page.locator("main figure", has_text="by bucket").focus()
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowLeft")
+        said = page.locator("#said")
+        expect(said).to_have_text(re.compile(r"^\d\d:\d\d:\d\d: ≤ 100 ms: [\d.]+$"))
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowUp")
+        expect(said).to_have_text(re.compile(r"^\d\d:\d\d:\d\d: ≤ 1 s: 0$"))
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("m")
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("m")
+        # Ten requests lie between two scrapes, all of them within the first bound.
+        expect(said).to_have_text(re.compile(r"^Marked .* · total (40|50) · ≤ 100 ms: total (40|50)$"))
+        page.keyboard.press("Enter")
+        expect(page.locator("#state-text")).to_contain_text("Paused")
+        expect(page.locator("#back")).to_be_visible()
+
+
+def test_the_mouse_reads_a_cell_of_the_heatmap_and_marks_an_interval(browser: Browser) -> None:
+    with Endpoint(growing) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
+        until(lambda: len(endpoint.asked) > 12, "scrapes", 60)
+        page.click("#pause")
+        figure = page.locator("main figure", has_text="by bucket")
+        canvas = figure.locator("canvas")
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        assert box is not None
+        right, low = box["x"] + box["width"] - 20, box["y"] + box["height"] - 44
+        page.mouse.move(right, low)
+        expect(figure.locator(".readout").first).to_have_text(re.compile(r"≤ 100 ms: [1-9][\d.]*$"))
+        page.mouse.down()
+        page.mouse.move(right - box["width"] / 2, low, steps=4)
+        page.mouse.up()
+        expect(figure.locator(".readout").last).to_contain_text(re.compile(r"Marked .* total [1-9]\d*0 · "))
+        figure.get_by_role("button", name="Clear").click()
+        expect(figure.locator(".readout").last).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["Requests a second", "by bucket"])
+def test_the_table_behind_a_chart_has_its_cursor_and_its_interval(name: str, browser: Browser) -> None:
+    with Endpoint(growing) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
+        until(lambda: len(endpoint.asked) > 8, "scrapes", 60)
+        page.click("#pause")
+        chart = page.locator("main .chart", has=page.locator("figcaption", has_text=name)).first
+        chart.get_by_role("button", name="Show as a table").click()
+        table = chart.locator(".values")
+        table.focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowDown")
+        current = table.locator("tr[aria-current=true]")
+        expect(current).to_have_count(1)
+        expect(page.locator("#said")).to_contain_text(current.locator("th").inner_text() + ": ")
+        page.keyboard.press("m")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("m")
+        expect(table.locator("tr.marked")).to_have_count(2)
+        # The counter grows by eleven between two scrapes, the histogram by ten.
+        total = re.compile(r"^Marked .* total (2\d|3\d)$")
+        expect(table.locator("tr.total th")).to_have_text(total)
+        page.keyboard.press("Escape")
+        expect(table.locator("tr.total")).to_have_count(0)
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def traced(*traces: str) -> bytes:
+    lines = "".join(
+        f'jobs_total{{k="{at}"}} 1 # {{trace_id="{trace}"}} 1 {1700000000 + at}\n'
+        for at, trace in enumerate(traces)
+    )
+    return f"# TYPE jobs counter\n{lines}# EOF\n".encode()
+
+
+@pytest.mark.parametrize("template", ["", "http://t.example/trace/{trace_id}?a=b"])
+def test_an_exemplar_leads_to_its_trace(template: str, browser: Browser) -> None:
+    hostile = ["../../admin", 'x" onclick=alert(1)', "<b>x</b>", "$&"]
+    page_bytes = traced(TRACE, *(each.replace('"', '\\"') for each in hostile))
+    with (
+        Endpoint(lambda accept, before: Reply(page_bytes, content_type=OPENMETRICS)) as endpoint,
+        live(endpoint.url, traces=template) as address,
+        opened(browser, address, permissions=["clipboard-read", "clipboard-write"]) as page,
+    ):
+        tab(page, "exemplars")
+        expect(page.locator("main tbody tr")).to_have_count(5)
+        expect(page.locator("td.trace")).to_have_text([*reversed(hostile), TRACE])
+        links = page.locator("main tbody a")
+        expect(links).to_have_count(1 if template else 0)
+        if template:
+            assert links.get_attribute("href") == f"http://t.example/trace/{TRACE}?a=b"
+            assert links.get_attribute("rel") == "noopener noreferrer"
+            expect(links).to_have_accessible_name(f"Open trace {TRACE}")
+        page.get_by_role("button", name=f"Copy: {TRACE}").press("Enter")
+        expect(page.locator("#said")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == TRACE
+        page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden'))")
+        page.get_by_role("button", name=f"Copy: {TRACE}").press("Enter")
+        expect(page.locator("#said")).to_contain_text("Selected")
+        assert page.evaluate("String(getSelection())") == TRACE
 
 
 def test_what_was_seen_is_saved_and_loaded_again(browser: Browser, tmp_path: Path) -> None:

@@ -34,7 +34,12 @@ def service(framework: str, log_file: Path, **env: str) -> Service:
 
 @pytest.mark.parametrize("framework", ["flask", "fastapi"])
 def test_the_page_is_served_behind_the_token_and_is_not_counted(framework: str, tmp_path: Path) -> None:
-    env = {"OTEL_OBS_LIVE": "/metrics/live", "OTEL_OBS_METRICS_TOKEN": TOKEN}
+    traces = "https://traces.example/{trace_id}"
+    env = {
+        "OTEL_OBS_LIVE": "/metrics/live",
+        "OTEL_OBS_LIVE_TRACES": traces,
+        "OTEL_OBS_METRICS_TOKEN": TOKEN,
+    }
     with service(framework, tmp_path / "log", **env) as running:
 
         def get(path: str, headers: dict[str, str]) -> Response:
@@ -49,6 +54,7 @@ def test_the_page_is_served_behind_the_token_and_is_not_counted(framework: str, 
             assert "<title>otel-obs" in get("/metrics/live", headers).text  # the redirect is followed
             targets = get("/metrics/live/targets.json", headers).json()
             assert targets["targets"] == [{"name": "this service", "url": "scrape/0"}]
+            assert targets["traces"] == traces
             scraped = get("/metrics/live/scrape/0", headers)
             assert "http_requests_total" in scraped.text
             assert "default-src 'none'" in scraped.headers["Content-Security-Policy"]

@@ -1,10 +1,9 @@
-// A chart that is also there for the keyboard and for a screen reader: a figure that takes the focus, a cursor
-// that arrow keys move and a live region reads, and a table of the same values.
+// A chart of lines over time, which uPlot draws.
 
-import { button, clock, element, number } from "./format.js";
+import { clock, element, number } from "./format.js";
+import { Figure, totalText } from "./figure.js";
 import { say } from "./i18n.js";
 
-const MOST_ROWS = 60;
 const charts = new Set();
 
 function colour(name) {
@@ -15,34 +14,16 @@ export function redrawAll() {
   for (const chart of charts) chart.rebuild();
 }
 
-export class Chart {
-  /** *hooks*: `zoom(from, to)`, `reset()`. */
+export class Chart extends Figure {
   constructor(title, unit, hooks, height = 180) {
-    this.title = title;
-    this.unit = unit;
-    this.hooks = hooks;
+    super(title, unit, hooks, "keys");
     this.height = height;
-    this.times = [];
     this.lines = [];
     this.sums = null;
     this.plot = null;
     this.shape = "";
-    this.mark = null;
-    this.plain = element("div", { class: "plot" });
-    this.caption = element("figcaption", { textContent: title });
     this.legend = element("ul", { class: "legend" });
-    this.readout = element("p", { class: "readout", hidden: true });
-    this.table = element("div", { class: "values", hidden: true, tabindex: "0", role: "region", "aria-label": title });
-    this.toggle = button("asTable", () => this.showTable(this.table.hidden), { class: "quiet", "aria-expanded": "false" });
-    this.figure = element(
-      "figure",
-      { tabindex: "0", role: "group", "aria-label": `${title}. ${say("keys")}`, onkeydown: (event) => this.key(event) },
-      element("div", { class: "head" }, this.caption, this.toggle),
-      this.plain,
-      this.legend,
-      this.readout,
-    );
-    this.root = element("div", { class: "chart" }, this.figure, this.table);
+    this.figure.append(this.legend, this.readout);
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(this.plain);
     charts.add(this);
@@ -65,9 +46,8 @@ export class Chart {
       this.shape = shape;
       this.rebuild();
     } else this.plot.setData(this.data());
-    if (this.mark) this.showMark();
-    else this.showLegend(this.plot?.cursor.idx ?? null);
-    if (!this.table.hidden) this.fillTable();
+    this.renew();
+    if (!this.mark) this.showLegend(this.plot?.cursor.idx ?? null);
   }
 
   data() {
@@ -108,7 +88,7 @@ export class Chart {
           })),
         ],
         hooks: {
-          setCursor: [(plot) => !this.mark && this.showLegend(plot.cursor.idx)],
+          setCursor: [(plot) => this.pointed(plot.cursor.idx)],
           setSelect: [(plot) => this.selected(plot)],
         },
       },
@@ -124,45 +104,16 @@ export class Chart {
     else if (this.lines.length) this.rebuild();
   }
 
+  pointed(index) {
+    this.follow(index);
+    if (!this.mark) this.showLegend(index);
+  }
+
   selected(plot) {
     if (plot.select.width < 4) return;
-    this.mark = [plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")];
+    const [from, to] = [0, plot.select.width].map((width) => plot.posToVal(plot.select.left + width, "x"));
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    this.showMark();
-  }
-
-  showMark() {
-    const [from, to] = this.mark;
-    const parts = [say("marked", clock(from), clock(to))];
-    const inside = this.times.map((time, index) => (time >= from && time <= to ? index : -1)).filter((i) => i >= 0);
-    const known = (values) => inside.map((i) => values[i]).filter(Number.isFinite);
-    const add = (values) => values.reduce((sum, value) => sum + value, 0);
-    if (this.sums) parts.push(say("sum", number(add(known(this.sums)))));
-    for (const line of this.lines.slice(0, 5)) {
-      const values = known(line.values);
-      if (values.length) parts.push(`${line.label}: ${say("mean", number(add(values) / values.length, this.unit))}`);
-    }
-    const text = parts.join(" · ");
-    if (this.readout.dataset.text === text && !this.readout.hidden) return;
-    this.readout.dataset.text = text;
-    this.readout.hidden = false;
-    this.readout.replaceChildren(
-      element("span", { textContent: text }),
-      button("zoom", () => this.zoom()),
-      button("clear", () => this.clearMark()),
-    );
-    announce(text);
-  }
-
-  zoom() {
-    const [from, to] = this.mark;
-    this.clearMark();
-    this.hooks.zoom(from, to);
-  }
-
-  clearMark() {
-    this.mark = null;
-    this.readout.hidden = true;
+    this.markFrom(from, to);
   }
 
   showLegend(index) {
@@ -182,65 +133,33 @@ export class Chart {
     this.caption.textContent = index === null || index === undefined ? this.title : `${this.title} · ${clock(this.times[index])}`;
   }
 
-  key(event) {
-    if (event.target !== this.figure || !this.plot || event.ctrlKey || event.altKey || event.metaKey) return;
-    const last = this.times.length - 1;
-    const now = this.plot.cursor.idx ?? last;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -last, End: last };
-    if (event.key in steps) this.moveTo(Math.max(0, Math.min(last, now + steps[event.key])));
-    else if (event.key === "m" || event.key === "M") this.markHere(now);
-    else if (event.key === "Enter" && this.mark) this.zoom();
-    else if (event.key === "Escape") this.escape();
-    else return;
-    event.preventDefault();
+  isDrawn() {
+    return Boolean(this.plot);
   }
 
-  moveTo(index) {
+  columns() {
+    return this.lines.map((line) => line.label);
+  }
+
+  cells(index) {
+    return this.lines.map((line) => number(line.values[index], this.unit));
+  }
+
+  reading(index) {
+    return this.lines.map((line) => `${line.label} ${number(line.values[index], this.unit)}`).join(", ");
+  }
+
+  pointAt(index) {
     this.plot.setCursor({ left: this.plot.valToPos(this.times[index], "x"), top: 10 });
-    const values = this.lines.map((line) => `${line.label} ${number(line.values[index], this.unit)}`);
-    announce(`${clock(this.times[index])}: ${values.join(", ")}`);
   }
 
-  markHere(index) {
-    const time = this.times[index];
-    if (this.begin === undefined) {
-      this.begin = time;
-      announce(say("marked", clock(time), "…"));
-      return;
-    }
-    this.mark = [Math.min(this.begin, time), Math.max(this.begin, time)];
-    this.begin = undefined;
-    this.showMark();
+  totals(inside) {
+    const means = this.lines.map((line) => {
+      const values = inside.map((i) => line.values[i]).filter(Number.isFinite);
+      return values.length ? say("mean", number(values.reduce((sum, value) => sum + value, 0) / values.length, this.unit)) : "–";
+    });
+    const total = this.sums ? [totalText(this.sums, inside)] : [];
+    const said = this.lines.map((line, i) => `${line.label}: ${means[i]}`).filter((_, i) => means[i] !== "–");
+    return { total, texts: [...total, ...said.slice(0, 5)], cells: means };
   }
-
-  escape() {
-    this.begin = undefined;
-    if (this.mark) this.clearMark();
-    else this.hooks.reset();
-  }
-
-  showTable(isShown) {
-    this.table.hidden = !isShown;
-    this.toggle.textContent = say(isShown ? "hideTable" : "asTable");
-    this.toggle.setAttribute("aria-expanded", String(isShown));
-    if (isShown) this.fillTable();
-  }
-
-  fillTable() {
-    const header = element("tr", {}, element("th", { scope: "col", textContent: say("time") }));
-    for (const line of this.lines) header.append(element("th", { scope: "col", textContent: line.label }));
-    const body = element("tbody");
-    for (let i = this.times.length - 1; i >= Math.max(0, this.times.length - MOST_ROWS); i -= 1) {
-      const row = element("tr", {}, element("th", { scope: "row", textContent: clock(this.times[i]) }));
-      for (const line of this.lines) row.append(element("td", { textContent: number(line.values[i], this.unit) }));
-      body.append(row);
-    }
-    const caption = element("caption", { class: "hidden", textContent: this.title });
-    this.table.replaceChildren(element("table", {}, caption, element("thead", {}, header), body));
-  }
-}
-
-/** Say something to a screen reader. */
-export function announce(text) {
-  document.getElementById("said").textContent = text;
 }

@@ -1,41 +1,45 @@
 // How many observations fell where, over time: one column a point, one row a bucket.
 
-import { announce } from "./chart.js";
+import { Figure, totalText } from "./figure.js";
 import { clock, element, number } from "./format.js";
 import { say } from "./i18n.js";
 
 const LEFT_PX = 72;
 const BOTTOM_PX = 24;
 
-export class Heatmap {
-  constructor(title, unit, height = 180) {
-    this.title = title;
-    this.unit = unit;
+export class Heatmap extends Figure {
+  constructor(title, unit, hooks, height = 180) {
+    super(title, unit, hooks, "heatKeys");
     this.height = height;
-    this.cursor = null;
-    this.caption = element("figcaption", { textContent: title });
+    this.row = null;
+    this.dragged = null;
+    this.bounds = [];
     this.canvas = element("canvas", { "aria-hidden": "true" });
-    this.readout = element("p", { class: "readout" });
-    this.figure = element(
-      "figure",
-      { tabindex: "0", role: "group", "aria-label": title, onkeydown: (event) => this.key(event) },
-      element("div", { class: "head" }, this.caption),
-      element("div", { class: "plot" }, this.canvas),
-      this.readout,
-    );
+    this.plain.append(this.canvas);
+    this.values = element("p", { class: "readout" });
+    this.figure.append(this.values, this.readout);
+    this.canvas.addEventListener("mousedown", (event) => this.drag(event));
     this.canvas.addEventListener("mousemove", (event) => this.point(event));
-    this.canvas.addEventListener("mouseleave", () => this.moveTo(null));
-    this.root = element("div", { class: "chart" }, this.figure);
+    this.canvas.addEventListener("mouseup", (event) => this.drop(event));
+    this.canvas.addEventListener("mouseleave", () => this.leave());
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.figure);
+  }
+
+  remove() {
+    this.watcher.disconnect();
+    this.root.remove();
   }
 
   set(times, heatmap) {
     this.times = times;
     this.bounds = heatmap?.bounds ?? [];
-    this.rows = heatmap?.rows ?? [];
+    this.rates = heatmap?.rows ?? [];
+    this.counts = heatmap?.counts ?? [];
+    if (this.row !== null && this.row >= this.bounds.length) this.row = null;
+    this.renew();
     this.draw();
-    this.tell(false);
+    this.tell();
   }
 
   draw() {
@@ -52,6 +56,7 @@ export class Heatmap {
     paint.clearRect(0, 0, width, this.height);
     const style = getComputedStyle(document.documentElement);
     this.area = { width: width - LEFT_PX - 8, height: this.height - BOTTOM_PX };
+    this.interval(paint, style.getPropertyValue("--mark").trim());
     this.cells(paint, style.getPropertyValue("--heat").trim());
     this.axes(paint, style.getPropertyValue("--quiet").trim(), style.getPropertyValue("--line").trim());
   }
@@ -61,11 +66,11 @@ export class Heatmap {
     const rows = this.bounds.length;
     if (columns < 1 || !rows) return;
     let most = 0;
-    for (const row of this.rows) for (const value of row) if (value > most) most = value;
+    for (const row of this.rates) for (const value of row) if (value > most) most = value;
     const wide = this.area.width / columns;
     const high = this.area.height / rows;
     paint.fillStyle = heat;
-    this.rows.forEach((row, r) => {
+    this.rates.forEach((row, r) => {
       for (let i = 1; i <= columns; i += 1) {
         if (!(row[i] > 0)) continue;
         paint.globalAlpha = 0.12 + 0.88 * Math.sqrt(row[i] / most);
@@ -93,40 +98,128 @@ export class Heatmap {
       const index = Math.round((i * (this.times.length - 1)) / ticks);
       if (this.times[index]) paint.fillText(clock(this.times[index]), LEFT_PX + (i * this.area.width) / ticks, this.area.height + 8);
     }
-    if (this.cursor === null) return;
+    if (this.at === null) return;
     paint.fillStyle = line;
-    const x = LEFT_PX + ((this.cursor - 0.5) * this.area.width) / Math.max(1, this.times.length - 1);
-    paint.fillRect(x, 0, 2, this.area.height);
+    paint.fillRect(this.place(this.at), 0, 2, this.area.height);
+    if (this.row === null) return;
+    paint.strokeStyle = quiet;
+    const wide = this.area.width / Math.max(1, this.times.length - 1);
+    paint.strokeRect(this.place(this.at) - wide / 2, this.area.height - (this.row + 1) * high, Math.max(wide, 3), high - 1);
+  }
+
+  /** The interval that is marked, or that the mouse is marking. */
+  interval(paint, colour) {
+    const points = this.mark ? this.inside() : this.dragged === null || this.at === null ? [] : [this.dragged, this.at];
+    if (!points.length) return;
+    const [first, last] = [Math.min(...points), Math.max(...points)].map((index) => this.place(index));
+    paint.fillStyle = colour;
+    paint.fillRect(first, 0, Math.max(last - first, 2), this.area.height);
+  }
+
+  place(index) {
+    return LEFT_PX + ((index - 0.5) * this.area.width) / Math.max(1, this.times.length - 1);
+  }
+
+  /** The column and the row under the mouse; none of them beside the cells. */
+  under(event) {
+    if (!this.area) return [null, null];
+    const x = event.offsetX - LEFT_PX;
+    const index = Math.ceil((x / this.area.width) * (this.times.length - 1));
+    const row = Math.floor(((this.area.height - event.offsetY) / this.area.height) * this.bounds.length);
+    if (x < 0 || index < 1 || index >= this.times.length) return [null, null];
+    return [index, row >= 0 && row < this.bounds.length ? row : null];
+  }
+
+  drag(event) {
+    [this.dragged] = this.under(event);
+    event.preventDefault();
+    this.figure.focus({ preventScroll: true });
   }
 
   point(event) {
-    const x = event.offsetX - LEFT_PX;
-    const index = Math.ceil((x / this.area.width) * (this.times.length - 1));
-    this.moveTo(x < 0 || index < 1 || index >= this.times.length ? null : index);
-  }
-
-  moveTo(index) {
-    this.cursor = index;
+    const [index, row] = this.under(event);
+    this.row = row;
+    this.follow(index);
     this.draw();
-    this.tell(false);
+    this.tell();
   }
 
-  tell(aloud) {
-    const at = this.cursor ?? this.times.length - 1;
-    const parts = this.bounds.map((bound, r) => [bound, this.rows[r]?.[at]]).filter(([, value]) => value > 0);
-    const text = parts.map(([bound, value]) => `≤ ${number(bound, this.unit)}: ${number(value)}`).join(" · ");
-    const full = this.times[at] ? `${clock(this.times[at])}  ${text || say("nothing")}` : say("nothing");
-    if (this.readout.textContent !== full) this.readout.textContent = full;
-    if (aloud) announce(full);
+  drop(event) {
+    const [index] = this.under(event);
+    const from = this.dragged;
+    this.dragged = null;
+    if (from !== null && index !== null && from !== index) this.markFrom(this.times[from], this.times[index]);
+    this.draw();
   }
 
+  leave() {
+    this.dragged = this.row = null;
+    this.follow(null);
+    this.draw();
+    this.tell();
+  }
+
+  isDrawn() {
+    return this.bounds.length > 0 && this.times.length > 1;
+  }
+
+  /** Up and down move between buckets, all else is as in every chart. */
   key(event) {
-    const last = this.times.length - 1;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -last, End: last };
-    if (!(event.key in steps)) return;
-    this.cursor = Math.max(1, Math.min(last, (this.cursor ?? last) + steps[event.key]));
-    this.draw();
-    this.tell(true);
+    const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (event.target !== this.figure || !step || !this.isDrawn() || event.ctrlKey || event.altKey || event.metaKey) {
+      super.key(event);
+      return;
+    }
+    const from = this.row ?? (step > 0 ? -1 : this.bounds.length);
+    this.row = Math.max(0, Math.min(this.bounds.length - 1, from + step));
+    this.moveTo(this.at ?? this.times.length - 1);
     event.preventDefault();
+  }
+
+  pointAt() {
+    this.draw();
+    this.tell();
+  }
+
+  clearMark() {
+    super.clearMark();
+    this.draw();
+  }
+
+  showMark() {
+    super.showMark();
+    this.draw();
+  }
+
+  columns() {
+    return this.bounds.map((bound) => this.name(bound));
+  }
+
+  cells(index) {
+    return this.rates.map((row) => number(row[index]));
+  }
+
+  name(bound) {
+    return `≤ ${number(bound, this.unit)}`;
+  }
+
+  reading(index) {
+    if (this.row !== null) return `${this.name(this.bounds[this.row])}: ${number(this.rates[this.row]?.[index])}`;
+    const parts = this.bounds.map((bound, r) => [bound, this.rates[r]?.[index]]).filter(([, value]) => value > 0);
+    return parts.map(([bound, value]) => `${this.name(bound)}: ${number(value)}`).join(" · ") || say("nothing");
+  }
+
+  totals(inside) {
+    const all = this.times.map((_, i) => this.counts.reduce((sum, row) => sum + (Number.isFinite(row[i]) ? row[i] : 0), 0));
+    const total = [totalText(all, inside)];
+    const cells = this.counts.map((row) => totalText(row, inside));
+    const said = this.row === null ? [] : [`${this.name(this.bounds[this.row])}: ${cells[this.row]}`];
+    return { total, texts: [...total, ...said], cells };
+  }
+
+  tell() {
+    const at = this.at ?? this.times.length - 1;
+    const text = this.times[at] ? `${clock(this.times[at])}  ${this.reading(at)}` : say("nothing");
+    if (this.values.textContent !== text) this.values.textContent = text;
   }
 }

@@ -66,12 +66,15 @@ export function overview(store, view, http, chosen) {
   return result;
 }
 
-/** How many observations a second fell between two bounds, at each point. */
+/** How many observations fell between two bounds, at each point: a second, and since the point before. */
 export function heatmap(store, view, family, filter) {
   const { bounds, cumulative } = buckets(store, view, family, filter);
-  const sums = cumulative.map((values) => rate(view, values));
-  const rows = sums.map((values, row) => values.map((v, i) => (row ? Math.max(0, v - sums[row - 1][i]) : v)));
-  return { bounds, rows };
+  const rows = betweenBounds(cumulative.map((values) => rate(view, values)));
+  return { bounds, rows, counts: betweenBounds(cumulative) };
+}
+
+function betweenBounds(sums) {
+  return sums.map((values, row) => values.map((v, i) => (row ? Math.max(0, v - sums[row - 1][i]) : v)));
 }
 
 /** One row an endpoint, over the last minute. */

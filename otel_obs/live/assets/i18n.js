@@ -20,6 +20,8 @@ const WORDS = {
     workerStarted_e: "worker {0} has started", workerGone_e: "worker {0} is gone", keys: "Left and right move the cursor, M marks, Enter zooms in, Escape goes back.",
     notLoaded: "This is no file that was saved here.", model: "Model", cache: "Cache", llm: "LLM", dialogue: "Dialogue", retrieval: "Retrieval",
     agents: "Agents and workflows", database: "Database", detection: "Detection", faults: "Errors", runtime: "Runtime", websocket: "Websockets",
+    heatKeys: "Left and right move the cursor, up and down move between buckets, M marks, Enter zooms in, Escape goes back.",
+    tableKeys: "Up and down move the cursor, M marks, Enter zooms in, Escape goes back.", openTrace: "Open trace {0}", selected: "Selected; copy it now",
     skip: "Skip to the content", values: "Values", all: "All", endpointFilter: "Only {0}", openMetric: "Open {0}", sortBy: "Sort by {0}", second: "s", none: "none",
   },
   ko: {
@@ -41,6 +43,8 @@ const WORDS = {
     workerStarted_e: "워커 {0} 시작됨", workerGone_e: "워커 {0} 종료됨", keys: "좌우 화살표로 커서 이동, M으로 구간 표시, Enter로 확대, Esc로 되돌리기.",
     notLoaded: "이 페이지에서 저장한 파일이 아닙니다.", model: "모델", cache: "캐시", llm: "LLM", dialogue: "대화", retrieval: "검색",
     agents: "에이전트와 워크플로", database: "데이터베이스", detection: "감지", faults: "오류", runtime: "런타임", websocket: "웹소켓",
+    heatKeys: "좌우 화살표로 커서 이동, 상하 화살표로 구간(버킷) 이동, M으로 구간 표시, Enter로 확대, Esc로 되돌리기.",
+    tableKeys: "상하 화살표로 커서 이동, M으로 구간 표시, Enter로 확대, Esc로 되돌리기.", openTrace: "트레이스 {0} 열기", selected: "선택됨. 이제 복사하세요",
     skip: "본문으로 건너뛰기", values: "값", all: "전체", endpointFilter: "{0}만 보기", openMetric: "{0} 열기", sortBy: "{0} 기준 정렬", second: "초", none: "없음",
   },
 };

@@ -1,6 +1,7 @@
 // The page: its controls, its tabs, and the beat at which it asks the worker and shows what comes.
 
-import { announce, redrawAll } from "./chart.js";
+import { redrawAll } from "./chart.js";
+import { announce } from "./figure.js";
 import { clock, element, number } from "./format.js";
 import { currentLanguage, say, sayAll, setLanguage } from "./i18n.js";
 import { Gallery, groupsOf, Metrics } from "./metrics.js";
@@ -45,6 +46,7 @@ const page = {
   isAsking: false,
   tab: "overview",
   groups: new Map(),
+  traces: "",
   views: new Map(),
   hooks: {
     zoom(from, to) {
@@ -267,7 +269,8 @@ async function begin() {
   showWords();
   showTheme();
   const answer = await fetch("targets.json", { cache: "no-store" });
-  const { targets, interval_s: interval } = await answer.json();
+  const { targets, interval_s: interval, traces } = await answer.json();
+  page.traces = traces;
   const base = document.baseURI;
   worker.postMessage({ type: "start", targets: targets.map((t) => ({ ...t, url: new URL(t.url, base).href })), interval });
 }

@@ -1,6 +1,7 @@
 // What each tab shows. A view has `root`, `questions()` for the worker, and `show(answers)`.
 
 import { Chart } from "./chart.js";
+import { announce } from "./figure.js";
 import { button, clock, element, exact, fill, number } from "./format.js";
 import { Heatmap } from "./heatmap.js";
 import { say } from "./i18n.js";
@@ -15,14 +16,14 @@ export class Overview {
     this.rate = new Chart(say("rate"), "", page.hooks);
     this.errors = new Chart(say("errors"), "percent", page.hooks);
     this.latency = new Chart(say("latency"), "seconds", page.hooks);
-    this.heat = new Heatmap(say("heatmap"), "seconds");
+    this.heat = new Heatmap(say("heatmap"), "seconds", page.hooks);
     this.chosen = element("div", { class: "chips", hidden: true });
     this.empty = element("p", { class: "empty", hidden: true, textContent: say("noRequests") });
     this.body = element("div", { class: "grid" }, this.rate.root, this.latency.root, this.errors.root, this.heat.root);
     this.events = element("ol", { class: "events", tabindex: "0" });
     this.root = element("section", {}, element("h2", { textContent: say("overview") }), this.chosen, tiles, this.empty, this.body,
       element("h2", { textContent: say("events") }), element("div", { class: "card" }, this.events));
-    this.charts = [this.rate, this.errors, this.latency];
+    this.charts = [this.rate, this.errors, this.latency, this.heat];
   }
 
   questions() {
@@ -176,8 +177,33 @@ export class Workers {
   }
 }
 
+const TRACE_ID = /^[\w-]{1,128}$/;
+
+/** Where a trace is shown; "" for what is no id, or where the address is none of the web. */
+export function traceAddress(template, trace) {
+  if (!template || !TRACE_ID.test(trace)) return "";
+  try {
+    const address = new URL(template.replaceAll("{trace_id}", trace));
+    return ["http:", "https:"].includes(address.protocol) ? address.href : "";
+  } catch {
+    return "";
+  }
+}
+
+/** Copy a text; where the browser forbids that, have it be selected. */
+async function copy(text, place) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return "copied";
+  } catch {
+    getSelection().selectAllChildren(place);
+    return "selected";
+  }
+}
+
 export class Exemplars {
-  constructor() {
+  constructor(page) {
+    this.page = page;
     this.charts = [];
     this.body = element("tbody");
     this.empty = element("p", { class: "empty", textContent: say("noExemplars") });
@@ -198,14 +224,22 @@ export class Exemplars {
       key: `${row.family}${row.trace}${row.time}${row.value}`,
       texts: [row.time ? clock(row.time) : "–", `${row.family} ${row.labels.map(([k, v]) => `${k}=${v}`).join(", ")}`, exact(row.value),
         row.trace || row.all.map(([k, v]) => `${k}=${v}`).join(", ")],
+      trace: row.trace,
     }));
-    fill(this.body, lines, (line, row) => {
-      for (let i = 0; i < 4; i += 1) line.append(element("td", { class: "text", "data-cell": "" }));
-      const copy = button("copy", async () => {
-        await navigator.clipboard?.writeText(row.texts[3]);
-        copy.textContent = say("copied");
-      }, { "aria-label": `${say("copy")}: ${row.texts[3]}` });
-      line.append(element("td", {}, copy));
-    });
+    fill(this.body, lines, (line, row) => this.makeRow(line, row));
+  }
+
+  makeRow(line, { texts, trace }) {
+    for (let i = 0; i < 3; i += 1) line.append(element("td", { class: "text", "data-cell": "" }));
+    const href = traceAddress(this.page.traces, trace);
+    const shown = href
+      ? element("a", { href, target: "_blank", rel: "noopener noreferrer", "aria-label": say("openTrace", trace), "data-cell": "" })
+      : element("span", { "data-cell": "" });
+    const take = button("copy", async () => {
+      const key = await copy(texts[3], shown);
+      take.textContent = say(key);
+      announce(say(key));
+    }, { "aria-label": `${say("copy")}: ${texts[3]}` });
+    line.append(element("td", { class: "text trace" }, shown), element("td", {}, take));
   }
 }

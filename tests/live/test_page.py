@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -363,7 +363,7 @@ def test_an_exemplar_leads_to_its_trace(template: str, browser: Browser) -> None
         page.get_by_role("button", name=f"Copy: {TRACE}").press("Enter")
         expect(page.locator("#said")).to_have_text("Copied")
         assert page.evaluate("navigator.clipboard.readText()") == TRACE
-        page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden'))")
+        page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
         page.get_by_role("button", name=f"Copy: {TRACE}").press("Enter")
         expect(page.locator("#said")).to_contain_text("Selected")
         assert page.evaluate("String(getSelection())") == TRACE
@@ -415,11 +415,12 @@ def test_axe_finds_nothing(theme: str, width: int, browser: Browser) -> None:
     if found.returncode != 0:
         pytest.skip("axe-core is not there; get it with: scripts/axe-core")
     worker = "# TYPE otel_obs_worker_memory_bytes gauge\n" + 'otel_obs_worker_memory_bytes{worker="7"} 1e7\n'
-    text = http_page(5) + worker + "# TYPE llm_calls_total counter\nllm_calls_total 4\n"
+    exemplar = f'# {{trace_id="{TRACE}"}} 1 1700000000'
+    text = http_page(5) + worker + f"# TYPE llm_calls_total counter\nllm_calls_total 4 {exemplar}\n"
 
     with (
         Endpoint(always(text)) as endpoint,
-        live(endpoint.url) as address,
+        live(endpoint.url, traces="http://t.example/{trace_id}") as address,
         opened(browser, address, viewport={"width": width, "height": 800}, bypass_csp=True) as page,
     ):
         page.select_option("#theme", theme)
@@ -427,12 +428,30 @@ def test_axe_finds_nothing(theme: str, width: int, browser: Browser) -> None:
         for name in ("overview", "endpoints", "workers", "group:llm", "metrics", "exemplars"):
             tab(page, name)
             expect(page.locator(f"button[data-tab='{name}']")).to_have_attribute("aria-current", "page")
+            if name == "overview":
+                show_tables_and_marks(page, lambda: len(endpoint.asked))
+            if name == "exemplars":
+                expect(page.locator("td.trace a")).to_be_visible()
             if name == "metrics":
                 page.click("button:text-is('http_requests_total')")
                 expect(page.locator("main .labels")).to_have_count(2)
             result = page.evaluate("axe.run()")
             problems = [(v["id"], v["nodes"][0]["html"]) for v in result["violations"]]
             assert problems == [], name
+
+
+def show_tables_and_marks(page: Page, asked: Callable[[], int]) -> None:
+    until(lambda: asked() > 5, "scrapes", 60)
+    figures = page.locator("main figure:has(canvas)").all()
+    for figure in figures:
+        figure.get_by_role("button", name="Show as a table").click()
+    page.mouse.move(0, 0)
+    for figure in figures:
+        figure.focus()
+        for key in ("m", "ArrowLeft", "ArrowLeft", "m"):
+            page.keyboard.press(key)
+    expect(page.locator("main tr.total")).to_have_count(4)
+    expect(page.locator("main tr[aria-current]")).to_have_count(4)
 
 
 MOST_FRAME_MS = 100

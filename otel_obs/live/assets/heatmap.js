@@ -14,6 +14,8 @@ export class Heatmap extends Figure {
     this.row = null;
     this.dragged = null;
     this.bounds = [];
+    this.rates = [];
+    this.counts = [];
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.plain.append(this.canvas);
     this.values = element("p", { class: "readout" });
@@ -57,11 +59,11 @@ export class Heatmap extends Figure {
     const style = getComputedStyle(document.documentElement);
     this.area = { width: width - LEFT_PX - 8, height: this.height - BOTTOM_PX };
     this.interval(paint, style.getPropertyValue("--mark").trim());
-    this.cells(paint, style.getPropertyValue("--heat").trim());
+    this.paintCells(paint, style.getPropertyValue("--heat").trim());
     this.axes(paint, style.getPropertyValue("--quiet").trim(), style.getPropertyValue("--line").trim());
   }
 
-  cells(paint, heat) {
+  paintCells(paint, heat) {
     const columns = this.times.length - 1;
     const rows = this.bounds.length;
     if (columns < 1 || !rows) return;

@@ -58,8 +58,8 @@ export class Heatmap extends Figure {
     paint.clearRect(0, 0, width, this.height);
     const style = getComputedStyle(document.documentElement);
     this.area = { width: width - LEFT_PX - 8, height: this.height - BOTTOM_PX };
-    this.interval(paint, style.getPropertyValue("--mark").trim());
     this.paintCells(paint, style.getPropertyValue("--heat").trim());
+    this.interval(paint, style.getPropertyValue("--mark").trim(), style.getPropertyValue("--text").trim());
     this.axes(paint, style.getPropertyValue("--quiet").trim(), style.getPropertyValue("--line").trim());
   }
 
@@ -110,12 +110,16 @@ export class Heatmap extends Figure {
   }
 
   /** The interval that is marked, or that the mouse is marking. */
-  interval(paint, colour) {
+  interval(paint, fill, edge) {
     const points = this.mark ? this.inside() : this.dragged === null || this.at === null ? [] : [this.dragged, this.at];
     if (!points.length) return;
-    const [first, last] = [Math.min(...points), Math.max(...points)].map((index) => this.place(index));
-    paint.fillStyle = colour;
-    paint.fillRect(first, 0, Math.max(last - first, 2), this.area.height);
+    const half = this.area.width / Math.max(1, this.times.length - 1) / 2;
+    const first = Math.max(LEFT_PX, this.place(Math.min(...points)) - half);
+    const wide = this.place(Math.max(...points)) + half - first;
+    paint.fillStyle = fill;
+    paint.fillRect(first, 0, wide, this.area.height);
+    paint.strokeStyle = edge;
+    paint.strokeRect(first, 0.5, wide, this.area.height - 1);
   }
 
   place(index) {

@@ -36,7 +36,7 @@ def stand_in() -> None:
 def stand_aside() -> None:
     """Leave metrics made from now on as `prometheus_client` has them, and restore the client's own methods.
 
-    Where another library has wrapped a method of ours since, its wrapper stays, and ours inside it does nothing.
+    Where another library has wrapped a method of ours since, its wrapper stays; ours inside it does nothing.
     """
     StandingIn.is_on = False
     for (owner, name), (ours, own) in list(_replaced.items()):

@@ -48,7 +48,7 @@ def metric_of(call: ast.AST, methods: Collection[str] = _RECORDS) -> str | None:
     return owner.id if isinstance(owner, ast.Name) else ""
 
 
-def recorded(code: ast.AST) -> set[str] | None:
+def names_recorded(code: ast.AST) -> set[str] | None:
     """What a function or a class records to; None if it records nothing."""
     nodes = list(ast.walk(code))
     around = [each.context_expr for node in nodes if isinstance(node, ast.With) for each in node.items]

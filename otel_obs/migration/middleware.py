@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from otel_obs.migration.measuring import MEMORIES, Function, MeasuringCode, recorded, root
+from otel_obs.migration.measuring import MEMORIES, Function, MeasuringCode, names_recorded, root
 from otel_obs.migration.middleware_classes import WHAT, find_middleware_classes
 from otel_obs.migration.module import PythonModule, argument, keywords, literal
 from otel_obs.migration.places import FoundCode
@@ -49,7 +49,7 @@ def _of_application(
     memories: dict[tuple[str, str], list[ast.AST]],
     foreign: Collection[str],
 ) -> Iterator[FoundCode]:
-    recording = {hook: names for hook in hooks if (names := recorded(hook.function)) is not None}
+    recording = {hook: names for hook in hooks if (names := names_recorded(hook.function)) is not None}
     if not recording:
         return
     measuring = MeasuringCode(module, metrics)

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from otel_obs.migration.measuring import Function, MeasuringCode, parameters, recorded, root
+from otel_obs.migration.measuring import Function, MeasuringCode, names_recorded, parameters, root
 from otel_obs.migration.module import PythonModule, argument
 from otel_obs.migration.places import FoundCode
 from otel_obs.migration.request_counters import IMPORT, instrumented
@@ -47,7 +47,7 @@ def find_middleware_classes(
     """Every class that records; *foreign* are names that other files take from this one."""
     for node in module.nodes:
         found = _middleware(node) if isinstance(node, ast.ClassDef) else None
-        names = (recorded(found.node) or set()) if found is not None else set()
+        names = (names_recorded(found.node) or set()) if found is not None else set()
         if found is None or not any(name in metrics or name in module.imports for name in names):
             continue
         problem = _why_not(module, found, metrics, memories, foreign, names)

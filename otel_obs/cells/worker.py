@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import time
 from _thread import RLock
 from collections import deque
@@ -109,7 +109,7 @@ class Worker:
         self._spare: Store | None = None
         self.admission = Admission()
         # A new one in each process: a forked child is another worker.
-        self.id = secrets.token_bytes(16)
+        self.id = os.urandom(16)
 
     @property
     def opened(self) -> Store | None:
@@ -139,7 +139,7 @@ class Worker:
             reason: Why there is no room; it is logged the first time.
         """
         if self._spare is None:
-            self._spare = heap_store(time.time(), secrets.token_bytes(16))
+            self._spare = heap_store(time.time(), os.urandom(16))
             if self._home is not None:
                 self._home.note_apart(self.id, reason)
                 self._announcements.append(self._home.say)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import tempfile
 import time
@@ -269,7 +268,7 @@ def _make(user: int, nonce: str) -> bool:
     Returns:
         Whether it is in place; False where another process was first, or swept it.
     """
-    temporary = f".{nonce}-{secrets.token_hex(4)}"
+    temporary = f".{nonce}-{os.urandom(4).hex()}"
     os.mkdir(temporary, 0o700, dir_fd=user)
     try:
         descriptor = os.open(temporary, DIRECTORY_FLAGS, dir_fd=user)
@@ -294,7 +293,7 @@ def _make(user: int, nonce: str) -> bool:
 
 def remove_tree(parent: int, name: str) -> None:
     """Move a directory aside, so that nobody joins it any more, and remove it with its files."""
-    aside = f"{ASIDE}{secrets.token_hex(4)}"
+    aside = f"{ASIDE}{os.urandom(4).hex()}"
     with tolerate(OSError):
         os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
         # By its descriptor: a path could be made to lead elsewhere in the meantime.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import zlib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Literal, NamedTuple
@@ -209,7 +208,7 @@ def _unseen(candidate: Candidate, version: int) -> Identity:
         reason = f"it shares a listening socket ({addresses}) with other children of process {parent.pid}"
         return Identity(name, True, "socket", reason, None, (), parent)
     reason = "/proc does not show this process, so that nobody can tell whose worker it is"
-    return Identity(secrets.token_hex(8), False, "unknown", reason, remedy=_REMEDY)
+    return Identity(os.urandom(8).hex(), False, "unknown", reason, remedy=_REMEDY)
 
 
 def _starter(candidate: Candidate) -> Process | None:

@@ -14,7 +14,8 @@ from otel_obs.settings.row import SettingRow, variable
 PREFIX = "OTEL_OBS_"
 
 
-@dataclass(frozen=True)
+# Only `Settings` is instantiated: methods made here too would cost each start of a process milliseconds.
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class SettingsTable:
     """The rows, as fields with their defaults."""
 

@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any, Protocol
 
+from otel_obs.host import forks
 from otel_obs.host.once import LogOnce
 from otel_obs.host.signals import raise_interruption
 
@@ -76,6 +77,14 @@ def join(provider: Any) -> None:
     """Let *provider* refresh the registered functions; each is due at once."""
     functions = getattr(provider, "functions", None)
     if functions is not None:
-        for each in asked():
-            each.observed_s = -math.inf
+        _be_due()
         functions.append(asked)
+
+
+def _be_due() -> None:
+    for each in asked():
+        each.observed_s = -math.inf
+
+
+# The values that the parent has taken are in the parent's cells.
+forks.after_in_child(_be_due)

@@ -33,8 +33,8 @@ class AsksCallbacks(Protocol):
     def note_failure(self, callback: AskedCallback, error: Exception) -> None:
         """Log that a callback has failed, once."""
 
-    def show_of(self, callback: AskedCallback, observed: list[Observed]) -> None:
-        """Publish to all workers what one callback has returned."""
+    def take(self, callback: AskedCallback, observed: list[Observed]) -> None:
+        """Take what one callback has returned: publish it, or at the next `publish`."""
 
 
 class AskedCallback:
@@ -52,7 +52,8 @@ class AskedCallback:
         self.observed: list[Observed] = []
         """What it returned last; kept only if the instrument has other callbacks, too."""
         self.is_left_out = False
-        self.observed_s = -math.inf
+        self.began_s = self.observed_s = -math.inf
+        """When the last run began, and the last whose values are published, on the monotonic clock."""
 
     @property
     def name(self) -> str:
@@ -78,23 +79,22 @@ class AskedCallback:
         return observed
 
     def refresh(self) -> None:
-        """Run it, and publish the values to all workers."""
+        """Run it, and hand the values to the instrument."""
         began_s = time.monotonic()
         observed = self.observe()
-        self.is_left_out = False
-        self._instrument.show_of(self, observed)
-        # Only now: a thread that sees a recent time takes the values as published.
-        self.observed_s = began_s
+        self.is_left_out, self.began_s = False, began_s
+        self._instrument.take(self, observed)
 
     def leave_out(self) -> None:
         """Withdraw its values until the next refresh."""
         if not self.is_left_out:
             self.is_left_out = True
-            self._instrument.show_of(self, [])
+            self._instrument.take(self, [])
 
     def forget(self) -> None:
         """Forget the last values, after a fork or on another provider."""
-        self.observed, self.is_left_out, self.observed_s = [], False, -math.inf
+        self.observed, self.is_left_out = [], False
+        self.began_s = self.observed_s = -math.inf
 
 
 def together(

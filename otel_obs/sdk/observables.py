@@ -66,6 +66,7 @@ class Observable:
         self._is_ours = is_ours
         self._once = LogOnce()
         self._aggregators: list[Aggregator] | None = None
+        self._is_unpublished = False
         self.callbacks: list[AskedCallback] = []
         """Each is run separately: one that hangs or fails does not affect the others."""
         for callback in callbacks or ():
@@ -116,8 +117,8 @@ class Observable:
         """Add a callback that is run at every reading."""
         function = _as_function(callback)
         self.callbacks.append(AskedCallback(self, function, callback, self._is_ours(callback)))
-        for each in self.callbacks:  # the values of a single callback were not kept: run all again
-            each.observed_s = -math.inf
+        if len(self.callbacks) == 2:  # the values of a single callback were not kept: run it again
+            self.callbacks[0].forget()
 
     def ask_no_longer(self, callback: CallbackT) -> None:
         """Remove a callback that `ask` has added, and the values that it has returned."""
@@ -125,7 +126,7 @@ class Observable:
         if self._aggregators is not None:
             self._show(self._known() if len(self.callbacks) > 1 else [])
         for each in self.callbacks:
-            each.observed_s = -math.inf
+            each.began_s = each.observed_s = -math.inf
 
     def note_failure(self, callback: AskedCallback, error: Exception) -> None:
         """Log that a callback has failed, once."""
@@ -135,15 +136,32 @@ class Observable:
         """Run the callbacks, here and now, and show every worker the values."""
         for each in self.callbacks:
             each.refresh()
+        self.publish()
 
-    def show_of(self, callback: AskedCallback, observed: list[Observed]) -> None:
-        """Publish to all workers what one callback has returned."""
-        if len(self.callbacks) > 1:
-            if not callback.is_left_out:
-                # Without their contexts, which would otherwise be kept alive.
-                callback.observed = [Observed(value, attributes, None) for value, attributes, _ in observed]
-            observed = self._known()
-        self._show(observed)
+    def take(self, callback: AskedCallback, observed: list[Observed]) -> None:
+        """Take what one callback has returned, and publish it where there is no other.
+
+        Several are published together: each time for each of them would be quadratic.
+        """
+        if len(self.callbacks) == 1:
+            self._show(observed)
+            # Only now: a thread that sees a recent time takes the values as published.
+            callback.observed_s = callback.began_s
+            return
+        if not callback.is_left_out:
+            # Without their contexts, which would otherwise be kept alive.
+            callback.observed = [Observed(value, attributes, None) for value, attributes, _ in observed]
+        self._is_unpublished = True
+
+    def publish(self) -> None:
+        """Publish to all workers what several callbacks have returned since the last time."""
+        if not self._is_unpublished:
+            return
+        self._is_unpublished = False
+        began = [(each, each.began_s) for each in self.callbacks]
+        self._show(self._known())
+        for each, began_s in began:
+            each.observed_s = began_s
 
     def _known(self) -> list[Observed]:
         return together(

@@ -153,8 +153,11 @@ class MeterProvider(metrics.MeterProvider):
 
     def refresh_observables(self, older_than_s: float = 0.0) -> None:
         """Run the callbacks of every asynchronous instrument whose values are older than that."""
-        callbacks = [callback for each in self.observables() for callback in each.callbacks]
+        observables = self.observables()
+        callbacks = [callback for each in observables for callback in each.callbacks]
         self._callbacks.refresh([*callbacks, *self._every_function()], older_than_s)
+        for each in observables:
+            each.publish()
 
     def refresh_beside(self, every: Sequence[Refreshed]) -> None:
         """Refresh further objects as callbacks are: on other threads, and waiting only briefly."""

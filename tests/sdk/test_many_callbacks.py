@@ -1,0 +1,59 @@
+"""An instrument of many callbacks costs what its callbacks cost, and no square of their number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from otel_obs.cells.view import MergedView
+from otel_obs.sdk import MeterProvider, ObservableGauge
+
+MANY = 50
+
+
+def test_what_many_callbacks_return_is_published_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = []
+    publish = ObservableGauge._publish
+
+    def counting(self: Any, aggregator: Any, totals: Any) -> None:
+        published.append(len(totals))
+        publish(self, aggregator, totals)
+
+    monkeypatch.setattr(ObservableGauge, "_publish", counting)
+    provider = MeterProvider(shutdown_on_exit=False)
+
+    def callback(number: int) -> Any:
+        return lambda options: [Observation(number, {"number": str(number)})]
+
+    provider.get_meter("m").create_observable_gauge("g", [callback(number) for number in range(MANY)])
+    for _ in range(2):
+        provider.refresh_observables()
+    assert published == [MANY] * 2
+    (column,) = MergedView(provider.worker).snapshot().columns
+    assert sorted(column.values) == list(range(MANY))
+
+
+def test_a_callback_that_is_added_or_taken_away_changes_no_other() -> None:
+    provider = MeterProvider(shutdown_on_exit=False)
+    meter: Any = provider.get_meter("m")
+
+    def first(options: CallbackOptions) -> list[Observation]:
+        return [Observation(1, {"by": "first"})]
+
+    def second(options: CallbackOptions) -> list[Observation]:
+        return [Observation(2, {"by": "second"})]
+
+    gauge = meter.create_observable_gauge("g", [first])
+
+    def values() -> list[Any]:
+        provider.refresh_observables(older_than_s=60.0)
+        (column,) = MergedView(provider.worker).snapshot().columns
+        return sorted(column.values)
+
+    assert values() == [1]
+    gauge.ask(second)
+    assert values() == [1, 2]
+    gauge.ask_no_longer(first)
+    assert values() == [2]

@@ -50,7 +50,7 @@ def under_lock(record: Callable[..., None]) -> Callable[..., None]:
     The wrapper has explicit parameters where possible: they cost a third of what `*arguments` do.
     """
     _, *parameters = inspect.signature(record).parameters.values()
-    make = _BY_PARAMETERS.get(tuple(each.name for each in parameters), _any)
+    make = _BY_PARAMETERS[tuple(each.name for each in parameters)]
     return wraps(record)(make(record, parameters[0].default))
 
 
@@ -100,14 +100,6 @@ def _amount_and_exemplar(record: Callable[..., None], default: Any) -> Callable[
             record(self, amount, exemplar)
 
     return locked_by_default
-
-
-def _any(record: Callable[..., None], default: Any) -> Callable[..., None]:
-    def locked(self: Any, *arguments: Any, **options: Any) -> None:
-        with gil.lock:
-            record(self, *arguments, **options)
-
-    return locked
 
 
 _BY_PARAMETERS: dict[tuple[str, ...], Callable[[Callable[..., None], Any], Callable[..., None]]] = {

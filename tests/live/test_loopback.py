@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -14,6 +13,7 @@ from otel_obs.live.loopback import LiveServer, short_names
 from otel_obs.live.served_files import ASSETS
 from otel_obs.reading.fetch import Fetching
 from tests.support.endpoints import OPENMETRICS, Endpoint, Reply, always
+from tests.support.live_server import served
 from tests.support.processes import free_port
 from tests.support.web import request
 
@@ -24,15 +24,9 @@ GONE = f"http://127.0.0.1:{free_port()}/metrics"
 @pytest.fixture
 def address() -> Iterator[str]:
     with Endpoint(always("a 1\n")) as endpoint, Endpoint(lambda *_: Reply(b"no", status=401)) as closed:
-        server = LiveServer([endpoint.url, closed.url, GONE], Fetching({"Authorization": "Bearer secret"}))
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server.address
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        fetching = Fetching({"Authorization": "Bearer secret"})
+        with served(LiveServer([endpoint.url, closed.url, GONE], fetching)) as address:
+            yield address
 
 
 def test_every_file_of_the_page_is_served_and_no_other(address: str) -> None:

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from otel_obs.live.loopback import LiveServer
 from otel_obs.reading.fetch import Fetching
 from otel_obs.reading.text import read_page
 from tests.support.endpoints import OPENMETRICS, Endpoint, Reply, always
+from tests.support.live_server import served
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -46,14 +46,8 @@ def browser() -> Iterator[Browser]:
 def live(*targets: str, interval_s: float = 0.3, traces: str = "") -> Iterator[str]:
     """The server of the page, as `otel-obs view` runs it."""
     server = LiveServer(targets, Fetching({}, 5.0), interval_s=interval_s, traces=traces)
-    thread = Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server.address
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(server) as address:
+        yield address
 
 
 @contextmanager

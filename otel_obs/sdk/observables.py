@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from opentelemetry import metrics
@@ -67,6 +68,7 @@ class Observable:
         self._once = LogOnce()
         self._aggregators: list[Aggregator] | None = None
         self._is_unpublished = False
+        self._numbers, self._shown = count(1), 0
         self.callbacks: list[AskedCallback] = []
         """Each is run separately: one that hangs or fails does not affect the others."""
         for callback in callbacks or ():
@@ -158,8 +160,9 @@ class Observable:
         if not self._is_unpublished:
             return
         self._is_unpublished = False
+        number = next(self._numbers)
         began = [(each, each.began_s) for each in self.callbacks]
-        self._show(self._known())
+        self._show(self._known(), number)
         for each, began_s in began:
             each.observed_s = began_s
 
@@ -168,11 +171,11 @@ class Observable:
             self.callbacks, {each: each.observed for each in self.callbacks if not each.is_left_out}
         )
 
-    def _show(self, observed: list[Observed]) -> None:
+    def _show(self, observed: list[Observed], number: int | None = None) -> None:
         try:
             for aggregator in self.aggregators():
                 if aggregator.plan.reader is None:
-                    self._publish(aggregator, total(aggregator, observed))
+                    self._publish(aggregator, total(aggregator, observed), number)
         except Exception as error:
             raise_interruption(error)
             self._owner.drop(self.name, "error", repr(error))
@@ -187,11 +190,15 @@ class Observable:
                     return
                 _set(series, value, aggregator.stream.kind)
 
-    def _publish(self, aggregator: Aggregator, totals: dict[bytes, float]) -> None:
+    def _publish(self, aggregator: Aggregator, totals: dict[bytes, float], number: int | None = None) -> None:
         """Set the cells of what was observed, and drop what was not."""
         overflowed = []
 
         def change() -> None:
+            if number is not None:
+                if number < self._shown:  # another thread has read later, and was first here
+                    return
+                self._shown = number
             for key, value in totals.items():
                 series = aggregator.find(key, value)
                 _set(series, value, aggregator.stream.kind)

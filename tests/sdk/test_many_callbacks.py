@@ -17,9 +17,9 @@ def test_what_many_callbacks_return_is_published_once(monkeypatch: pytest.Monkey
     published = []
     publish = ObservableGauge._publish
 
-    def counting(self: Any, aggregator: Any, totals: Any) -> None:
+    def counting(self: Any, aggregator: Any, totals: Any, number: Any) -> None:
         published.append(len(totals))
-        publish(self, aggregator, totals)
+        publish(self, aggregator, totals, number)
 
     monkeypatch.setattr(ObservableGauge, "_publish", counting)
     provider = MeterProvider(shutdown_on_exit=False)
@@ -57,3 +57,25 @@ def test_a_callback_that_is_added_or_taken_away_changes_no_other() -> None:
     assert values() == [1, 2]
     gauge.ask_no_longer(first)
     assert values() == [2]
+
+
+def test_who_has_read_earlier_does_not_publish_over_who_has_read_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = MeterProvider(shutdown_on_exit=False)
+    fresh = iter(range(100))
+    callbacks = [lambda options: [Observation(next(fresh), {"by": "a"})], lambda options: []]
+    gauge: Any = provider.get_meter("m").create_observable_gauge("g", callbacks)
+    known = ObservableGauge._known
+    others = [gauge.refresh]
+
+    def reading(self: Any) -> Any:
+        read = known(self)
+        while others:  # another thread does all of its refresh now
+            others.pop()()
+        return read
+
+    monkeypatch.setattr(ObservableGauge, "_known", reading)
+    provider.refresh_observables()
+    (column,) = MergedView(provider.worker).snapshot().columns
+    assert column.values == [1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,7 @@ import otel_obs
 from otel_obs.errors import InstrumentationError, SettingError
 from tests.support.samples import Samples, parse_samples
 
-
-@pytest.fixture(autouse=True)
-def _service_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OTEL_OBS_RUN_DIR", str(tmp_path))
-    yield
-    otel_obs.shutdown()
+pytestmark = pytest.mark.usefixtures("service_of_its_own")
 
 
 def scrape() -> Samples:

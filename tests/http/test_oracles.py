@@ -29,7 +29,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would have us install another client
     from fastapi.testclient import TestClient
 
-pytestmark = pytest.mark.usefixtures("stable_conventions")
+pytestmark = pytest.mark.usefixtures("stable_conventions", "service_of_its_own")
 
 
 class Ask(NamedTuple):

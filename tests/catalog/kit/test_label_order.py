@@ -21,6 +21,8 @@ from otel_obs.catalog.kit.label_order import DeclaredOrder
 from otel_obs.catalog.kit.metric import SCOPE, uninstall
 from otel_obs.cells.layout import Kind, Scope, Stream
 
+pytestmark = pytest.mark.usefixtures("service_of_its_own")
+
 
 @pytest.fixture
 def pipeline() -> Iterator[Pipeline]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -17,6 +18,16 @@ from tests.support.prometheus import BINARY, MISSING
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(SCRUBBED)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_set_up() -> None:
+    """A file's tests do not go on with what those of another file in the same process have left."""
+    setup = sys.modules.get("otel_obs.assembly.setup")
+    if setup is not None and setup.Running.pipeline is not None:
+        import otel_obs
+
+        otel_obs.shutdown()
 
 
 @pytest.fixture

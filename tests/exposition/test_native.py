@@ -6,7 +6,7 @@ import math
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_obs.cells.snapshot import ExponentialValue
@@ -75,7 +75,9 @@ def test_a_scale_below_minus_4_cannot_be_native() -> None:
 
 
 @given(st.integers(-10, 20), SIDES, SIDES)
-def test_a_classic_bucket_counts_what_lies_wholly_below_its_bound(
+@example(-2, (0, [1]), (0, []))
+@example(-2, (-3, [1, 2, 3, 4]), (0, [5]))
+def test_a_classic_bucket_counts_every_bucket_that_begins_below_its_bound(
     scale: int, positive: tuple[int, list[int]], negative: tuple[int, list[int]]
 ) -> None:
     exponents = range(-12, 31, 2)
@@ -85,8 +87,7 @@ def test_a_classic_bucket_counts_what_lies_wholly_below_its_bound(
     assert total == 1.0
     assert list(accumulate(row)) == [
         *(
-            below
-            + sum(count for at, count in enumerate(counts, offset) if (at + 1) * 2.0**-scale <= exponent)
+            below + sum(count for at, count in enumerate(counts, offset) if at * 2.0**-scale < exponent)
             for exponent in exponents
         ),
         below + sum(counts),

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from types import MethodType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
+
+
+class _Numbered(weakref.ref[T]):
+    """A weak reference that knows when it was added."""
+
+    __slots__ = ("number",)
+    number: int
 
 
 class WeakObjects(Generic[T]):
     """The living ones of the objects that were added, in that order.
 
-    Unlike a `WeakSet`, it may be read while other threads add to it: `list` copies a dictionary in one step.
+    Unlike a `WeakSet`, it may be read while other threads add to it: `list` copies a set in one step.
+    What removes an object that has died runs no Python code. The interpreter swallows what is raised there,
+    and a signal handler that raises, as one that ends the process does, would be called there too.
     """
 
     def __init__(self) -> None:
-        self._references: dict[weakref.ref[T], None] = {}
+        self._references: set[_Numbered[T]] = set()
+        self._numbers = itertools.count()
 
     def add(self, each: T) -> None:
         """Add an object; one that is here already stays once."""
-        self._references[weakref.ref(each, self._drop)] = None
+        reference = _Numbered(each, self._references.discard)
+        reference.number = next(self._numbers)
+        self._references.add(reference)
 
     def discard(self, each: T) -> None:
         """Remove an object."""
-        self._drop(weakref.ref(each))
+        self._references.discard(cast("_Numbered[T]", weakref.ref(each)))
 
     def clear(self) -> None:
         """Remove all objects."""
@@ -34,10 +48,8 @@ class WeakObjects(Generic[T]):
 
     def living(self) -> list[T]:
         """The living objects."""
-        return [each for reference in list(self._references) if (each := reference()) is not None]
-
-    def _drop(self, reference: weakref.ref[T]) -> None:
-        self._references.pop(reference, None)
+        references = sorted(self._references.copy(), key=attrgetter("number"))
+        return [each for reference in references if (each := reference()) is not None]
 
 
 class Notes(Generic[T]):

@@ -101,7 +101,6 @@ pictures: $(STAMP) servers ## Every dashboard under real traffic, drawn by Grafa
 operations: $(STAMP) collector ## What stands around a service, really built and run: the image, stores, proxies; minutes
 	@for program in victoria-logs jaeger sloth; do scripts/go-program $$program >/dev/null || echo "$$program is not to be had: tests that need it are skipped"; done
 	@scripts/newer-debian victoria-metrics sid >/dev/null
-	@scripts/collector --clouds >/dev/null
 	OPERATIONS=1 $(BIN)/python -m pytest tests/operations $(ARGS)
 
 .PHONY: pins

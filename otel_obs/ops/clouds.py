@@ -7,7 +7,7 @@ reach.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from otel_obs.ops.collector_config import (
@@ -100,7 +100,9 @@ def _variables(service: CloudService) -> dict[str, str]:
 def cloudwatch_config(service: CloudService) -> YamlMapping:
     """The collector in an ECS task: metrics to CloudWatch, spans to X-Ray.
 
-    CloudWatch bills each set of dimensions as a metric: only the declared sets are kept.
+    CloudWatch bills each set of dimensions as a metric, and each byte of a log: only the declared families
+    are scraped, in the declared sets. Its exporter would send the totals of a histogram at every scrape, so
+    all become differences before. The first scrape counts: the collector begins with the service.
     """
     declared = [
         {"dimensions": [[JOB, *metric.labels], [JOB]], "metric_name_selectors": [f"^{metric.name}$"]}
@@ -114,7 +116,6 @@ def cloudwatch_config(service: CloudService) -> YamlMapping:
         "log_retention": 30,
         "dimension_rollup_option": "NoDimensionRollup",
         "resource_to_telemetry_conversion": {"enabled": True},
-        "retain_initial_value_of_delta_metric": True,
         "metric_declarations": declared,
         "metric_descriptors": [
             {"metric_name": metric.name, "unit": metric.unit, "overwrite": True} for metric in service.metrics
@@ -124,15 +125,24 @@ def cloudwatch_config(service: CloudService) -> YamlMapping:
         {
             "metrics": {
                 "receivers": ["prometheus"],
-                "processors": ["batch"],
+                "processors": ["cumulative_to_delta", "batch"],
                 "exporters": ["awsemf"],
             },
             "traces": {"receivers": ["otlp"], "processors": ["batch"], "exporters": ["awsxray"]},
         },
-        {**scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], _INTERVAL), **otlp_receiver(INSIDE)},
+        {
+            **scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], _INTERVAL, _kept(service.metrics)),
+            **otlp_receiver(INSIDE),
+        },
         {"awsemf": emf, "awsxray": {"region": "${env:AWS_REGION}"}},
-        {"batch": {"timeout": "10s"}},
+        {"cumulative_to_delta": {"initial_value": "keep"}, "batch": {"timeout": "10s"}},
     )
+
+
+def _kept(metrics: Sequence[CloudMetric]) -> str:
+    """The samples of some families, as a regular expression of their names."""
+    families = "|".join(metric.name for metric in metrics)
+    return f"({families})(_bucket|_sum|_count|_created)?|target_info" if families else "target_info"
 
 
 def google_config(service: CloudService) -> YamlMapping:
@@ -142,20 +152,20 @@ def google_config(service: CloudService) -> YamlMapping:
         {
             "metrics": {
                 "receivers": ["prometheus"],
-                "processors": ["resourcedetection", "batch"],
+                "processors": ["resource_detection", "batch"],
                 "exporters": ["googlecloud"],
             },
             "traces": {
                 "receivers": ["otlp"],
-                "processors": ["resourcedetection", "batch"],
+                "processors": ["resource_detection", "batch"],
                 "exporters": ["googlecloud"],
             },
         },
         {**scraping(service.name, [f"{INSIDE}:{METRICS_PORT}"], _INTERVAL), **otlp_receiver(INSIDE)},
         {"googlecloud": {"project": "${env:GOOGLE_CLOUD_PROJECT}", "metric": {"prefix": prefix}}},
         {
-            "resourcedetection": {"detectors": ["gcp"], "timeout": "10s"},
-            "batch": {"timeout": "10s", "send_batch_max_size": 200},
+            "resource_detection": {"detectors": ["gcp"], "timeout": "10s"},
+            "batch": {"timeout": "10s", "send_batch_size": 200, "send_batch_max_size": 200},
         },
     )
 

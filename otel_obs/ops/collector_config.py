@@ -38,22 +38,25 @@ def otlp_receiver(address: str = ANYWHERE, grpc: int = GRPC_PORT, http: int = HT
     }
 
 
-def scraping(job: str, targets: Sequence[str], interval: str = "15s") -> Config:
-    """A receiver that scrapes a service at fixed addresses."""
-    return {
-        "prometheus": {
-            "config": {
-                "scrape_configs": [
-                    {
-                        "job_name": job,
-                        "scrape_interval": interval,
-                        "scrape_protocols": ["OpenMetricsText1.0.0", "PrometheusText0.0.4"],
-                        "static_configs": [{"targets": list(targets)}],
-                    }
-                ]
-            }
-        }
+def scraping(job: str, targets: Sequence[str], interval: str = "15s", kept: str = "") -> Config:
+    """A receiver that scrapes a service at fixed addresses.
+
+    Args:
+        job: The service.
+        targets: Its addresses, as host:port.
+        interval: The time between scrapes.
+        kept: A regular expression of the samples that are kept; "" for all.
+    """
+    scrape: Config = {
+        "job_name": job,
+        "scrape_interval": interval,
+        "scrape_protocols": ["OpenMetricsText1.0.0", "PrometheusText0.0.4"],
+        "static_configs": [{"targets": list(targets)}],
     }
+    if kept:
+        keep = {"source_labels": ["__name__"], "regex": kept, "action": "keep"}
+        scrape["metric_relabel_configs"] = [keep]
+    return {"prometheus": {"config": {"scrape_configs": [scrape]}}}
 
 
 def otlp_exporter(url: str, signal: str = "", *, is_kept_on_disk: bool = False) -> Config:

@@ -151,6 +151,13 @@ def _timeseries(made: Any, panel: Panel) -> Any:
     made.tooltip(
         common.VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI).sort(shared.SortOrder.DESCENDING)
     )
+    if panel.soft_high is not None:
+        made.axis_soft_max(panel.soft_high)
+    if panel.low is None:
+        made.axis_soft_min(0)
+    for pattern, colour in panel.colours:
+        shades = {"mode": "shades", "fixedColor": colour}
+        made.override_by_regexp(pattern, [models.DynamicConfigValue(id_val="color", value=shades)])
     made.line_width(1).fill_opacity(25 if panel.is_stacked else 8).show_points(shared.VisibilityMode.NEVER)
     made.span_nulls(False)
     if panel.is_stacked:
@@ -165,7 +172,8 @@ def _timeseries(made: Any, panel: Panel) -> Any:
 def _stat(made: Any, panel: Panel) -> Any:
     has_colour = bool(panel.steps or panel.values)
     made.reduce_options(_LAST)
-    made.graph_mode(shared.BigValueGraphMode.NONE if panel.values else shared.BigValueGraphMode.AREA)
+    has_course = panel.has_course and not panel.values
+    made.graph_mode(shared.BigValueGraphMode.AREA if has_course else shared.BigValueGraphMode.NONE)
     return made.color_mode(
         shared.BigValueColorMode.BACKGROUND if has_colour else shared.BigValueColorMode.VALUE
     ).text_mode(
@@ -194,7 +202,7 @@ def _alerts(made: Any, panel: Panel) -> Any:
         .color_mode(shared.BigValueColorMode.BACKGROUND)
         .text_mode(shared.BigValueTextMode.NAME)
         .orientation(shared.VizOrientation.HORIZONTAL)
-        .text(common.VizTextDisplayOptions().title_size(14))
+        .text(common.VizTextDisplayOptions().value_size(20))
     )
 
 

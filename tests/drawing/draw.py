@@ -28,6 +28,8 @@ SOURCES = (
     "tsconfig.json",
 )
 WIDTH = 1416
+LEAST_HEIGHT = 200
+"""In pixels; a picture is as high as its dashboard."""
 MISSING = (
     "node, npm and chromium are needed; on Debian: sudo apt-get install nodejs npm chromium fonts-noto-cjk"
 )
@@ -113,7 +115,7 @@ def draw(scenes: Path, out: Path) -> list[Path]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for scene in sorted(scenes.glob("*.json")):
-            page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+            page = browser.new_page(viewport={"width": WIDTH, "height": LEAST_HEIGHT})
             errors: list[str] = []
             page.on("pageerror", partial(note, errors))
             page.goto(f"http://127.0.0.1:{server.server_address[1]}/?scene=scenes/{scene.name}")
@@ -126,6 +128,7 @@ def draw(scenes: Path, out: Path) -> list[Path]:
             page.close()
         browser.close()
     server.shutdown()
+    server.server_close()
     return made
 
 

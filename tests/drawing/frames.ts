@@ -9,9 +9,11 @@ import {
   ThresholdsMode,
   getDisplayProcessor,
   reduceField,
+  stringToJsRegex,
 } from '@grafana/data';
 
 export type Series = { metric: Record<string, string>; values: Array<[number, string]> };
+type Override = { matcher: { id: string; options: string }; properties: Array<{ id: string; value: any }> };
 export type Panel = {
   id: number;
   type: string;
@@ -19,7 +21,7 @@ export type Panel = {
   description?: string;
   gridPos: { x: number; y: number; w: number; h: number };
   targets: Array<{ expr: string; legendFormat: string }>;
-  fieldConfig: { defaults: any };
+  fieldConfig: { defaults: any; overrides?: Override[] };
   options: any;
 };
 export type Scene = {
@@ -59,6 +61,26 @@ export function nameOf(legend: string, labels: Record<string, string>): string {
   return pairs.length ? `{${pairs.map(([key, value]) => `${key}="${value}"`).join(', ')}}` : '';
 }
 
+// Grafana gives these units their range, where a panel does not.
+const RANGES: Record<string, [number, number]> = { percent: [0, 100], percentunit: [0, 1] };
+const IN_A_RANGE = ['gauge', 'bargauge'];
+
+function rangeOf(panel: Panel) {
+  const { unit, min, max } = panel.fieldConfig.defaults;
+  const [low, high] = IN_A_RANGE.includes(panel.type) ? RANGES[unit] ?? [] : [];
+  return { min: min ?? low, max: max ?? high };
+}
+
+function overridden(panel: Panel, name: string, id: string): any {
+  for (const { matcher, properties } of panel.fieldConfig.overrides ?? []) {
+    const pattern = stringToJsRegex(matcher.options);
+    if (matcher.id === 'byRegexp' && pattern.test(name)) {
+      return properties.find((property) => property.id === id)?.value;
+    }
+  }
+  return undefined;
+}
+
 export function framesOf(panel: Panel, answers: Series[][], theme: GrafanaTheme2): DataFrame[] {
   return answers.flatMap((found, index) => found.map((series) => frame(panel, index, series, theme)));
 }
@@ -80,9 +102,10 @@ function frame(panel: Panel, index: number, series: Series, theme: GrafanaTheme2
     labels: series.metric,
     config: {
       ...defaults,
+      ...rangeOf(panel),
       displayName: name || panel.title,
       displayNameFromDS: name || panel.title,
-      color: defaults.color ?? { mode: panel.type === 'timeseries' ? 'palette-classic' : 'thresholds' },
+      color: overridden(panel, name, 'color') ?? defaults.color ?? { mode: panel.type === 'timeseries' ? 'palette-classic' : 'thresholds' },
       thresholds: {
         mode: ThresholdsMode.Absolute,
         steps: (defaults.thresholds?.steps ?? []).map((s: any) => ({ ...s, value: s.value ?? -Infinity })),

@@ -1,7 +1,9 @@
 // Draws one dashboard's JSON, with the answers of a real Prometheus, by Grafana's own components.
-import { DataFrame, createTheme, dateTime, ThemeContext, VizOrientation, getValueFormat } from '@grafana/data';
+import { DataFrame, createTheme, dateTime, getDisplayValueAlignmentFactors, getValueFormat, ThemeContext, VizOrientation } from '@grafana/data';
 import { BarGaugeDisplayMode, BarGaugeValueMode, BigValueColorMode, BigValueGraphMode, BigValueJustifyMode, BigValueTextMode } from '@grafana/schema';
 import { BarGauge, BigValue, PanelChrome, TimeSeries } from '@grafana/ui';
+import '@fontsource/inter/400.css';
+import '@fontsource/inter/500.css';
 import React from 'react';
 import { createRoot } from 'react-dom/client';
 import { Panel, Scene, Series, framesOf, lastOf, restartColours } from './frames';
@@ -21,7 +23,7 @@ function Body({ panel, answers, scene, width, height }: Shown) {
     case 'timeseries':
       return <Lines {...{ panel, answers, scene, width, height }} frames={frames} />;
     case 'stat':
-      return <Row frames={frames} width={width} height={height} draw={(frame, w) => big(panel, frame, w, height)} />;
+      return <Row frames={frames} width={width} height={height} draw={(frame, w) => big(panel, frame, w, height, alignmentOf(frames))} />;
     case 'gauge':
       return <Row frames={frames} width={width} height={height} draw={(frame, w) => round(frame, w, height)} />;
     case 'bargauge':
@@ -56,7 +58,13 @@ function Row({ frames, width, height, draw }: { frames: DataFrame[]; width: numb
   );
 }
 
-function big(panel: Panel, frame: DataFrame, width: number, height: number) {
+// Values beside one another have one size of letters.
+function alignmentOf(frames: DataFrame[]) {
+  const shown = frames.map((frame) => ({ ...frame.fields[1].display!(lastOf(frame.fields[1])), title: frame.fields[1].state?.displayName ?? '' }));
+  return getDisplayValueAlignmentFactors(shown.map((display) => ({ display }) as any));
+}
+
+function big(panel: Panel, frame: DataFrame, width: number, height: number, alignment: ReturnType<typeof alignmentOf>) {
   const [time, field] = frame.fields;
   const value = field.display!(lastOf(field));
   const hasName = panel.options.textMode !== 'value';
@@ -69,6 +77,8 @@ function big(panel: Panel, frame: DataFrame, width: number, height: number) {
       colorMode={panel.options.colorMode as BigValueColorMode}
       graphMode={panel.options.graphMode as BigValueGraphMode}
       justifyMode={BigValueJustifyMode.Auto}
+      alignmentFactors={alignment}
+      text={panel.options.text}
       textMode={panel.options.textMode as BigValueTextMode}
       sparkline={panel.options.graphMode === 'area' ? { x: time, y: field } : undefined}
     />
@@ -97,6 +107,7 @@ function round(frame: DataFrame, width: number, height: number) {
 function Bars({ frames, width, height }: { frames: DataFrame[]; width: number; height: number }) {
   const each = Math.min(height / frames.length, 60);
   const top = Math.max(...frames.map((frame) => lastOf(frame.fields[1])));
+  const alignment = alignmentOf(frames);
   return (
     <>
       {frames.map((frame, index) => {
@@ -114,6 +125,7 @@ function Bars({ frames, width, height }: { frames: DataFrame[]; width: number; h
             orientation={VizOrientation.Horizontal}
             displayMode={BarGaugeDisplayMode.Basic}
             valueDisplayMode={BarGaugeValueMode.Color}
+            alignmentFactors={alignment}
           />
         );
       })}
@@ -181,6 +193,8 @@ function Board({ scene }: { scene: Scene }) {
 
 const answer = await fetch(new URLSearchParams(location.search).get('scene')!);
 const scene: Scene = await answer.json();
+await document.fonts.ready;
+await Promise.all(['400 14px Inter', '500 14px Inter'].map((font) => document.fonts.load(font)));
 createRoot(document.getElementById('root')!).render(
   <ThemeContext.Provider value={theme}>
     <Board scene={scene} />

@@ -13,53 +13,137 @@ import yaml
 
 from otel_obs.ops.clouds import KEPT
 from otel_obs.ops.promql import row_of
+from tests.collector.roads import shop, use
 from tests.ops.promtools import found
+from tests.support.processes import Service, free_port
 from tests.support.programs import ROOT
+from tests.support.waiting import until
 
 CLOUDS = found("collector", "--clouds")
 DEPLOY = ROOT / "deploy"
-EMF_FIELDS = {
-    *("region", "endpoint", "role_arn", "max_retries", "namespace", "log_group_name", "log_stream_name"),
-    *("log_retention", "tags", "dimension_rollup_option", "resource_to_telemetry_conversion", "version"),
-    *("output_destination", "parse_json_encoded_attr_values", "metric_declarations", "metric_descriptors"),
-    *("detailed_metrics", "retain_initial_value_of_delta_metric", "eks_fargate_container_insights_enabled"),
+needs_clouds = pytest.mark.skipif(CLOUDS is None, reason="scripts/collector --clouds builds it")
+NOT_HERE = {
+    "awsxray": {"region": "eu-central-1"},
+    "resource_detection": {"detectors": ["gcp"], "timeout": "10s"},
 }
-"""Source: config.schema.yaml of the contributors' awsemfexporter, whose modules cannot be built here."""
+"""What the collector of the tests does not have, and all that the configurations say of it.
+
+The module of awsxray is not published, and the processor imports the libraries of every cloud.
+"""
+ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "my-project", "AWS_REGION": "eu-central-1"}
 
 
 def loaded(path: str) -> Any:
-    return yaml.safe_load((DEPLOY / path).read_text())
+    return yaml.safe_load((DEPLOY / path).read_text().replace("${env:AWS_REGION}", ENVIRONMENT["AWS_REGION"]))
 
 
-@pytest.mark.skipif(CLOUDS is None, reason="scripts/collector --clouds builds it")
-def test_the_collector_of_cloud_run_is_valid_and_a_misspelt_one_is_not(tmp_path: Path) -> None:
-    def validate(text: str) -> int:
-        file = tmp_path / "collector.yaml"
-        file.write_text(text)
-        env = {**os.environ, "GOOGLE_CLOUD_PROJECT": "my-project"}
-        command = [str(CLOUDS), "validate", f"--config={file}"]
-        return subprocess.run(command, capture_output=True, timeout=60, env=env).returncode
+def without_what_is_not_here(path: str) -> Any:
+    """A configuration with the debug exporter in place of what the collector of the tests does not have."""
+    config = loaded(path)
+    for kind, stand_in in (("processors", []), ("exporters", ["debug"])):
+        for name in NOT_HERE.keys() & config[kind].keys():
+            assert config[kind].pop(name) == NOT_HERE[name]
+            for pipeline in config["service"]["pipelines"].values():
+                if name in pipeline[kind]:
+                    pipeline[kind] = [each for each in pipeline[kind] if each != name] + stand_in
+    config["exporters"]["debug"] = {}
+    return config
 
-    text = (DEPLOY / "cloudrun" / "collector.yaml").read_text()
-    assert validate(text) == 0
-    assert validate(text.replace("prefix:", "prefixes:")) != 0
+
+def collector(command: str, config: Any, directory: Path) -> list[str]:
+    file = directory / "collector.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return [str(CLOUDS), *command.split(), f"--config={file}"]
 
 
-def test_the_collector_of_ecs_has_only_fields_that_its_exporter_knows() -> None:
-    config = loaded("ecs/collector.yaml")
-    emf = config["exporters"]["awsemf"]
+def refused(config: Any, directory: Path) -> str:
+    """What a real collector says against a configuration; nothing where all is well."""
+    env = {**os.environ, **ENVIRONMENT}
+    command = collector("validate", config, directory)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
+    assert bool(done.stderr) == bool(done.returncode)
+    return done.stderr
 
-    assert set(emf) <= EMF_FIELDS
-    for each in emf["metric_declarations"]:
-        assert set(each) <= {"dimensions", "label_matchers", "metric_name_selectors"}
-    for each in emf["metric_descriptors"]:
-        assert set(each) <= {"metric_name", "unit", "overwrite"}
-    assert emf["namespace"] == "ReviewLens"
-    units = {each["metric_name"]: each["unit"] for each in emf["metric_descriptors"]}
-    assert units["http_requests_total"] == "Count"
-    for pipeline in config["service"]["pipelines"].values():
-        for kind in ("receivers", "processors", "exporters"):
-            assert set(pipeline[kind]) <= set(config[kind])
+
+@needs_clouds
+@pytest.mark.parametrize(
+    ("path", "exporter", "field", "place"),
+    [
+        ("cloudrun/collector.yaml", "googlecloud", "metric", "exporters"),
+        ("ecs/collector.yaml", "awsemf", "metric_declarations", "exporters"),
+        ("ecs/collector.yaml", "cumulative_to_delta", "initial_value", "processors"),
+    ],
+)
+def test_the_collector_of_a_cloud_is_valid_and_a_misspelt_one_is_not(
+    path: str, exporter: str, field: str, place: str, tmp_path: Path
+) -> None:
+    config = without_what_is_not_here(path)
+    assert refused(config, tmp_path) == ""
+
+    part = config[place][exporter]
+    part[f"{field}s"] = part.pop(field)
+    assert f"invalid keys: {field}s" in refused(config, tmp_path)
+
+
+ROUTES = ("/predict/<name>", "/fail")
+COUNTER, HISTOGRAM = "http_requests_total", "http_request_duration_seconds"
+
+
+def counted(events: list[dict[str, Any]]) -> float:
+    """All requests: CloudWatch adds up what it gets."""
+    return sum(float(event[COUNTER]) for event in events if COUNTER in event and event["endpoint"] in ROUTES)
+
+
+def observed(events: list[dict[str, Any]]) -> float:
+    """All requests whose duration is there."""
+    return sum(
+        float(event[HISTOGRAM]["Count"])
+        for event in events
+        if HISTOGRAM in event and event["endpoint"] in ROUTES
+    )
+
+
+def emitted(log: str) -> list[dict[str, Any]]:
+    """The events of metrics, as CloudWatch takes them from a log."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith('{"')]
+    return [line for line in lines if "_aws" in line]
+
+
+@needs_clouds
+def test_cloudwatch_gets_what_was_counted_since_the_scrape_before(tmp_path: Path) -> None:
+    """The service has the names of the example that the committed configuration is for."""
+    log = tmp_path / "collector.log"
+    with shop(tmp_path, {}, workers=2) as service:
+        config = without_what_is_not_here("ecs/collector.yaml")
+        (scrape,) = config["receivers"]["prometheus"]["config"]["scrape_configs"]
+        scrape |= {"scrape_interval": "1s", "scrape_timeout": "1s"}
+        scrape["static_configs"] = [{"targets": [f"127.0.0.1:{service.port}"]}]
+        config["receivers"]["otlp"]["protocols"] = {"http": {"endpoint": f"127.0.0.1:{free_port()}"}}
+        config["extensions"]["health_check"]["endpoint"] = f"127.0.0.1:{free_port()}"
+        config["service"]["telemetry"] = {"metrics": {"level": "none"}}
+        config["processors"]["batch"]["timeout"] = "200ms"
+        config["exporters"]["awsemf"]["output_destination"] = "stdout"
+        use(service, 10)
+        command = collector("", config, tmp_path)
+        with Service(*command, env=ENVIRONMENT, log_file=log, ready_path=None):
+            for batch in range(1, 4):
+
+                def all_are_there(sent: int = 11 * batch) -> bool:
+                    events = emitted(log.read_text())
+                    return (counted(events), observed(events)) == (sent, sent)
+
+                until(all_are_there, f"the requests of batch {batch}", 120)
+                if batch < 3:
+                    use(service, 10)
+    (directive,) = {
+        (each["Namespace"], metric["Name"], metric["Unit"])
+        for event in emitted(log.read_text())
+        for each in event["_aws"]["CloudWatchMetrics"]
+        for metric in each["Metrics"]
+        if metric["Name"] == COUNTER
+    }
+    assert directive == ("ReviewLens", COUNTER, "Count")
+    assert not [event for event in emitted(log.read_text()) if "otel_obs_workers" in event]
 
 
 def test_metrics_of_a_task_are_on_a_port_that_the_world_does_not_reach() -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def scene(
     with running_systems(directory, serve) as running:
         drive(running)  # before the pages are read: a service without requests shows none
         for job, address in prepared.items():
-            written[job] = _write(directory, job, address, getattr(running, job).get("/metrics").text)
+            written |= _write(directory, job, address, getattr(running, job).get("/metrics").text)
         _configure(directory, prepared)
         request = running.prometheus
         assert request.post("/-/reload", {}).status == 200
@@ -233,7 +234,8 @@ def _configured(directory: Path) -> Path:
     return directory
 
 
-def _write(directory: Path, job: str, address: str, page: str) -> list[dict[str, Any]]:
+def _write(directory: Path, job: str, address: str, page: str) -> dict[str, list[dict[str, Any]]]:
+    """Rules on the disk, and the dashboards of a service, in English and in Korean."""
     naming = Naming.from_settings(Settings.from_env(examples.settings(NAMES[job])))
     service = MonitoredService.of_page(job, page, naming)
     wish = Wish(
@@ -246,13 +248,18 @@ def _write(directory: Path, job: str, address: str, page: str) -> list[dict[str,
             target = directory / "prometheus" / path.replace("/", f"/{job}-")
             target.parent.mkdir(exist_ok=True)
             target.write_text(re.sub("for: .*", "for: 1s", text))
-    boards = [json.loads(text) for path, text in grafana_files(wish).items() if path.endswith(".json")]
+    boards, korean = (
+        [json.loads(text) for path, text in grafana_files(each).items() if path.endswith(".json")]
+        for each in (wish, replace(wish, language="ko"))
+    )
+    for board in korean:
+        board["uid"] += "-ko"
     if job == "reviewlens":
         for board, uid in ((PLAIN, "plain"), (DEMO, "demo-kr"), (PRODUCTION, "production-kr")):
             boards.append(
                 dashboard(board, service, "en" if board is PLAIN else "ko", True, f"reviewlens-{uid}")
             )
-    return boards
+    return {job: boards, f"{job}-ko": korean}
 
 
 def _configure(directory: Path, addresses: Mapping[str, str]) -> None:
@@ -293,7 +300,7 @@ def test_every_query_of_every_panel_has_data(
 
             until(has_data, f"{board['title']}, {title}: {query}", 60)
     if directory := os.environ.get("SCENE_DIR"):
-        save(systems.prometheus, boards[job], job, Path(directory))
+        save(systems.prometheus, [*boards[job], *boards[f"{job}-ko"]], job, Path(directory))
 
 
 def save(prometheus: PrometheusServer, boards: list[dict[str, Any]], job: str, directory: Path) -> None:

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from otel_obs.ops.hosts import SERVERS, HostedService, logrotate, nginx, traefik, unit
+from otel_obs.ops.yaml_text import yaml_text
+from tests.ops.promtools import found
 from tests.support.processes import Service, free_port, tool
 from tests.support.waiting import until
 
 SYSTEMD, NGINX = shutil.which("systemd-analyze"), shutil.which("nginx")
-LOGROTATE = shutil.which("logrotate")
+LOGROTATE, TRAEFIK = shutil.which("logrotate"), found("traefik")
 needs_systemd = pytest.mark.skipif(SYSTEMD is None, reason="systemd-analyze is not there")
 WORST = 20
 """Of 100 points of exposure that `systemd-analyze security` counts; 2.0 in its own table."""
@@ -170,6 +172,70 @@ def test_logrotate_reads_its_configuration(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr.lower()
+
+
+def traefik_files(directory: Path, service: HostedService, http: int, https: int) -> Path:
+    """The generated configuration with a certificate of this test, and what starts Traefik as the docs have it."""
+    made = traefik(service)
+    (router,) = made["http"]["routers"].values()
+    assert router.pop("tls") == {"certResolver": "letsencrypt"}
+    router["tls"] = {}
+    live = {"certFile": str(directory / "live/fullchain.pem"), "keyFile": str(directory / "live/privkey.pem")}
+    made["tls"]["certificates"] = [live]
+    dynamic = directory / "dynamic"
+    dynamic.mkdir()
+    (dynamic / "traefik.yml").write_text(yaml_text(made))
+    redirections = {"entryPoint": {"to": f":{https}", "scheme": "https"}}
+    static = {
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+        "log": {"level": "DEBUG"},
+        "entryPoints": {
+            "web": {"address": f"127.0.0.1:{http}", "http": {"redirections": redirections}},
+            "websecure": {"address": f"127.0.0.1:{https}"},
+        },
+        "providers": {"file": {"directory": str(dynamic)}},
+    }
+    file = directory / "static.yml"
+    file.write_text(yaml_text(static))
+    return file
+
+
+@pytest.mark.skipif(TRAEFIK is None, reason="scripts/traefik fetches it")
+def test_traefik_speaks_tls_and_keeps_the_metrics_inside_however_they_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "web.py").write_text(SERVICE)
+    certificate(tmp_path)
+    http, https = free_port(), free_port()
+    with Service(
+        tool("opentelemetry-instrument"),
+        tool("gunicorn"),
+        *("-w", "2", "-b", "127.0.0.1:{port}", "web:app"),
+        cwd=tmp_path,
+        log_file=tmp_path / "log",
+    ) as service:
+        domain = "127.0.0.1"
+        file = traefik_files(tmp_path, HostedService("shop", service.port, domain), http, https)
+        log = tmp_path / "traefik.log"
+        with Service(str(TRAEFIK), f"--configFile={file}", log_file=log, ready_path=None):
+            outside = f"https://{domain}:{https}"
+            until(lambda: fetched(f"{outside}/health")[0] == 200, "Traefik", 60)
+
+            assert fetched(f"{outside}/health") == (200, "https")
+            assert fetched(f"http://{domain}:{http}/health")[0] in (301, 308)
+            assert service.get("/metrics").text.count("# TYPE") > 5
+            answers = {way: fetched(outside + way) for way in WAYS}
+    assert [way for way, (status, body) in answers.items() if status < 400 or "# TYPE" in body] == []
+    assert [line for line in log.read_text().splitlines() if " ERR " in line] == []
+
+
+@pytest.mark.skipif(TRAEFIK is None, reason="scripts/traefik fetches it")
+def test_traefik_refuses_a_misspelt_field(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    file = traefik_files(tmp_path, HostedService("shop"), free_port(), free_port())
+    dynamic = tmp_path / "dynamic" / "traefik.yml"
+    dynamic.write_text(dynamic.read_text().replace("loadBalancer:", "loadBalancers:"))
+    log = tmp_path / "traefik.log"
+    with Service(str(TRAEFIK), f"--configFile={file}", log_file=log, ready_path=None):
+        until(lambda: "field not found" in log.read_text(), "the message", 60)
 
 
 @pytest.mark.parametrize("way", ["/metrics", "//metrics", "/METRICS", "/metrics/live"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otel_obs.ops.panels.panel import (
     GREEN,
+    OUTCOMES,
     RED,
     YELLOW,
     Caption,
@@ -77,6 +78,7 @@ WORKFLOWS = Section(
                 ),
             ),
             is_stacked=True,
+            colours=OUTCOMES,
             width=8,
         ),
         Panel(
@@ -86,6 +88,7 @@ WORKFLOWS = Section(
             Caption("In progress", "Workflows that go on now."),
             Caption("진행 중", "지금 진행 중인 워크플로입니다."),
             (Curve("sum by (instance) (workflows_active)", "{{instance}}"),),
+            decimals=0,
             width=8,
         ),
         Panel(
@@ -100,7 +103,7 @@ WORKFLOWS = Section(
         Panel(
             "context-size",
             "heatmap",
-            "bytes",
+            "decbytes",
             Caption("Size of the context", "How many contexts of which size were given to a model."),
             Caption("컨텍스트 크기", "모델에 전달된 컨텍스트의 크기 분포입니다."),
             heat("context_size_bytes"),
@@ -140,6 +143,7 @@ DATABASE = Section(
             Caption("연결", "모든 워커의 풀에서 사용 중이거나 대기 중인 연결입니다."),
             (Curve("sum by (state) (db_connections)", "{{state}}"),),
             is_stacked=True,
+            decimals=0,
             width=8,
         ),
     ),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from otel_obs.ops.panels.panel import GREEN, RED, YELLOW, Caption, Curve, Panel, Section, quantile, quantiles
 
+_FAILED = (
+    'sum by (endpoint, status_code) (rate(http_requests_total{status_code=~"[45].."}[$__rate_interval]))'
+)
+
 ERRORS = Section(
     "Errors of the application",
     "애플리케이션 오류",
@@ -33,18 +37,21 @@ FAILING = Section(
     "실패하는 요청",
     (
         Panel(
+            "errors-over-time",
+            "timeseries",
+            "reqps",
+            Caption("Failed requests over time", "Those with 4xx and 5xx, per second, by endpoint."),
+            Caption("실패 추이", "4xx와 5xx로 끝난 요청의 초당 수입니다. 엔드포인트별입니다."),
+            (Curve(_FAILED, "{{endpoint}} {{status_code}}"),),
+            is_stacked=True,
+        ),
+        Panel(
             "errors-endpoints",
             "bargauge",
             "reqps",
             Caption("Failed requests by endpoint", "The ten endpoints with most 4xx and 5xx, per second."),
             Caption("엔드포인트별 실패", "4xx와 5xx가 가장 많은 엔드포인트 열 곳입니다."),
-            (
-                Curve(
-                    'topk(10, sum by (endpoint, status_code) (rate(http_requests_total{status_code=~"[45].."}[$__rate_interval])))',
-                    "{{endpoint}} {{status_code}}",
-                ),
-            ),
-            width=24,
+            (Curve(f"topk(10, {_FAILED})", "{{endpoint}} {{status_code}}"),),
         ),
     ),
 )
@@ -60,6 +67,7 @@ WORKERS = Section(
             Caption("Live workers", "Workers of each instance that have recorded something."),
             Caption("살아 있는 워커", "인스턴스별 워커 수입니다."),
             (Curve("sum by (instance) (otel_obs_workers)", "{{instance}}"),),
+            decimals=0,
             width=8,
         ),
         Panel(
@@ -75,6 +83,8 @@ WORKERS = Section(
                 "최근 15분 동안 시작된 워커입니다. 워커 수의 3배에서 WorkersFlapping이 발생합니다.",
             ),
             (Curve("sum by (instance) (increase(otel_obs_workers_started_total[15m]))", "{{instance}}"),),
+            decimals=0,
+            soft_high=5,
             width=8,
         ),
         Panel(
@@ -103,6 +113,7 @@ WORKERS = Section(
             Caption("Threads of each worker", "A number that only rises is a leak."),
             Caption("워커별 스레드", "계속 늘기만 하면 누수입니다."),
             (Curve("max by (instance, worker) (otel_obs_worker_threads)", "{{instance}} {{worker}}"),),
+            decimals=0,
             width=8,
         ),
         Panel(
@@ -112,6 +123,7 @@ WORKERS = Section(
             Caption("Open files of each worker", "Descriptors of files and sockets."),
             Caption("워커별 열린 파일", "파일과 소켓 디스크립터 수입니다."),
             (Curve("max by (instance, worker) (otel_obs_worker_open_fds)", "{{instance}} {{worker}}"),),
+            decimals=0,
             width=8,
         ),
     ),
@@ -175,6 +187,7 @@ RUNTIME = Section(
             Caption("Series", "That a scrape of an instance shows, over all workers."),
             Caption("시계열 수", "인스턴스의 수집 한 번에 나타나는 시계열입니다."),
             (Curve("sum by (instance) (otel_obs_series)", "{{instance}}"),),
+            decimals=0,
         ),
         Panel(
             "scrape-duration",
@@ -202,6 +215,7 @@ BUDGET = Panel(
     low=None,
     width=8,
     decimals=1,
+    has_course=False,
 )
 GOOD = Panel(
     "slo-good",
@@ -212,6 +226,7 @@ GOOD = Panel(
     (Curve("1 - max by (slo) (job:slo_failed:ratio_rate1h)", "{{slo}}"),),
     width=8,
     decimals=2,
+    has_course=False,
 )
 TARGET = Panel(
     "slo-target",
@@ -221,6 +236,7 @@ TARGET = Panel(
     Caption("목표", "약속한 정상 요청 비율입니다."),
     (Curve("max by (slo) (job:slo_objective:ratio)", "{{slo}}"),),
     width=8,
+    has_course=False,
 )
 BURN = Panel(
     "slo-burn",
@@ -239,6 +255,7 @@ BURN = Panel(
         for window in ("5m", "1h", "6h")
     ),
     steps=((None, GREEN), (1, YELLOW), (14.4, RED)),
+    soft_high=16,
 )
 OVER_TIME = Panel(
     "slo-budget-over-time",
@@ -249,6 +266,7 @@ OVER_TIME = Panel(
     (Curve("min by (slo) (job:slo_budget_left:ratio30d)", "{{slo}}"),),
     steps=((None, RED), (0, YELLOW), (0.25, GREEN)),
     low=None,
+    high=1,
 )
 SLO = Section("Objectives", "서비스 수준 목표", (BUDGET, GOOD, TARGET, BURN, OVER_TIME))
 
@@ -287,6 +305,7 @@ ALERTS = Section(
                 ),
             ),
             is_stacked=True,
+            decimals=0,
         ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otel_obs.ops.panels.panel import (
     GREEN,
+    OUTCOMES,
     RED,
     YELLOW,
     Caption,
@@ -95,6 +96,7 @@ BY_STATUS = Panel(
     Caption("상태별 요청", "요청의 결과 상태입니다. 499는 클라이언트가 먼저 끊은 경우입니다."),
     (Curve("sum by (status_code) (rate(http_requests_total[$__rate_interval]))", "{{status_code}}"),),
     is_stacked=True,
+    colours=OUTCOMES,
 )
 BY_ENDPOINT = Panel(
     "http-by-endpoint",
@@ -148,6 +150,7 @@ ERROR_SHARE = Panel(
         Curve(f"({_BAD} or 0 * {_ALL}) / {_ALL}", "5xx"),
     ),
     steps=_SHARE,
+    colours=OUTCOMES,
 )
 FIRST_BYTE = Panel(
     "http-first-byte",
@@ -170,6 +173,7 @@ PROGRESS = Panel(
     Caption("Requests in progress", "By method. A rise without more requests per second is a queue."),
     Caption("처리 중 요청 추이", "메서드별입니다. 요청이 늘지 않았는데 증가하면 대기열이 생긴 것입니다."),
     (Curve("sum by (method) (http_requests_in_progress)", "{{method}}"),),
+    decimals=0,
     width=8,
 )
 CPU = Panel(
@@ -212,6 +216,7 @@ WEBSOCKETS = Section(
             Caption("Open connections", "Websockets that are open, by endpoint."),
             Caption("열린 연결", "엔드포인트별로 열려 있는 웹소켓입니다."),
             (Curve("sum by (endpoint) (websocket_connections_open)", "{{endpoint}}"),),
+            decimals=0,
             width=8,
         ),
         Panel(

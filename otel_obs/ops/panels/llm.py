@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otel_obs.ops.panels.panel import (
     GREEN,
+    OUTCOMES,
     RED,
     YELLOW,
     Caption,
@@ -66,6 +67,7 @@ STATUS = Panel(
     Caption("결과별 호출", "`fallback`은 실패한 호출을 대신한 호출입니다."),
     (Curve("60 * sum by (status) (rate(llm_calls_total[$__rate_interval]))", "{{status}}"),),
     is_stacked=True,
+    colours=OUTCOMES,
     width=8,
 )
 TOKENS = Panel(
@@ -140,6 +142,7 @@ SESSIONS = Panel(
     (Curve(_SESSIONS),),
     width=6,
     decimals=0,
+    has_course=False,
 )
 TURNS_EACH = Panel(
     "dialogue-turns-each",
@@ -150,6 +153,7 @@ TURNS_EACH = Panel(
     (Curve(f"sum(increase(dialogue_turns_total[$__range])) / {_SESSIONS}"),),
     width=6,
     decimals=1,
+    has_course=False,
 )
 COMPLETED = Panel(
     "dialogue-completed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from otel_obs.ops.panels.panel import (
     BLUE,
     GREEN,
+    OUTCOMES,
     RED,
     YELLOW,
     Caption,
@@ -39,6 +40,7 @@ LOADING = Panel(
     Caption("로드 시간", "모델을 로드하는 데 걸린 시간입니다. 가장 느린 워커 기준입니다."),
     (Curve("max(model_load_duration_seconds)"),),
     width=6,
+    has_course=False,
 )
 PREDICTIONS = Panel(
     "model-predictions",
@@ -48,6 +50,7 @@ PREDICTIONS = Panel(
     Caption("예측", "초당 예측 수입니다. 모델 성공, 캐시 적중, 오류로 나뉩니다."),
     (Curve("sum by (status) (rate(predictions_total[$__rate_interval]))", "{{status}}"),),
     is_stacked=True,
+    colours=(*OUTCOMES, ("cache_hit", BLUE)),
 )
 INFERENCE = Panel(
     "model-inference-quantiles",
@@ -105,6 +108,7 @@ SIZE = Panel(
     Caption("Items", "Items in a worker's cache, the mean over workers."),
     Caption("캐시 항목 수", "워커 캐시에 담긴 항목의 평균입니다."),
     (Curve("sum by (instance) (cache_size_current)", "{{instance}}"),),
+    decimals=0,
     width=9,
 )
 CACHE_MEMORY = Panel(

@@ -9,6 +9,14 @@ GREEN, YELLOW, RED, BLUE = "green", "#EAB839", "red", "blue"
 PanelSteps = tuple[tuple[float | None, str], ...]
 """The value from which on a panel has a colour, with that colour; None is the lowest."""
 
+Colours = tuple[tuple[str, str], ...]
+OUTCOMES: Colours = (
+    (r"/^([123]..|success)$|\bsuccess$/", GREEN),
+    (r"/^(4..|4xx|fallback)$/", YELLOW),
+    (r"/^(5..|5xx|error)$|\berror$/", RED),
+)
+"""The colours of curves that say how something ended: what is good is green, and what failed is red."""
+
 
 class Caption(NamedTuple):
     """The title and the description of a panel in one language."""
@@ -49,6 +57,9 @@ class Panel:
         is_stacked: Whether the curves are stacked, as parts of a whole.
         values: Texts that replace values, with their colours.
         decimals: The number of decimals; None lets Grafana choose.
+        soft_high: How far the axis reaches at least, so that zeros and small values look small; None to fit the data.
+        colours: Shades of a colour for the curves whose legend matches a regular expression.
+        has_course: Whether a `stat` shows its course behind the value; a constant has none.
     """
 
     slug: str
@@ -64,6 +75,9 @@ class Panel:
     is_stacked: bool = False
     values: tuple[tuple[float, str, str], ...] = ()
     decimals: int | None = None
+    soft_high: float | None = None
+    colours: Colours = ()
+    has_course: bool = True
 
 
 class Section(NamedTuple):

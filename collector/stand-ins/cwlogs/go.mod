@@ -1,0 +1,9 @@
+module github.com/open-telemetry/opentelemetry-collector-contrib/internal/aws/cwlogs
+
+go 1.25.0
+
+require (
+	github.com/aws/aws-sdk-go-v2 v1.43.3
+	go.opentelemetry.io/collector/component v1.64.0
+	go.uber.org/zap v1.28.0
+)

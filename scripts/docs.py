@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,14 +84,17 @@ OPTION_TYPES = {
 
 def options_module() -> str:
     """otel_obs/settings/options.py, from the table of settings."""
-    types = {field.name: str(field.type).removesuffix(" | None") for field in fields(SettingsTable)}
+    types = {
+        name: kind.removeprefix("SettingRow[").removesuffix("]").removesuffix(" | None")
+        for name, kind in SettingsTable.__annotations__.items()
+    }
     # `exemplar_filter` is an argument of its own.
     options = (s.field for s in SETTINGS if s.field != "exemplar_filter")
     rows = (f"    {name}: {OPTION_TYPES[types[name]]}\n" for name in options)
     return OPTIONS_HEAD + "".join(rows) + OPTIONS_TAIL
 
 
-def default(setting: SettingRow) -> str:
+def default(setting: SettingRow[Any]) -> str:
     """A default as one would write it in the variable; nothing where it is unset."""
     return f"`{text}`" if (text := as_text(setting.default)) else ""
 

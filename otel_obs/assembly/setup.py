@@ -10,15 +10,12 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from opentelemetry import metrics
-
 from otel_obs.assembly.standing_in import stand_in_when_imported
 from otel_obs.cells.membership import Service
 from otel_obs.errors import SettingError
 from otel_obs.host import forks
-from otel_obs.host.forgiving import forgiving
+from otel_obs.host.imports import when_imported
 from otel_obs.host.once import LogOnce, share
-from otel_obs.host.signals import raise_interruption
 from otel_obs.host.undoing import Undoing
 from otel_obs.rundir import FILES_VERSION
 from otel_obs.rundir.directory import default_bases
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     from otel_obs.assembly.pipeline import Pipeline
     from otel_obs.push.declared import Declared
     from otel_obs.push.sending import Sending
-    from otel_obs.sdk.deferred import DeferredMeters
     from otel_obs.serving.scrape import Scrape
     from otel_obs.serving.server import MetricsServer
     from otel_obs.settings.options import SettingOptions
@@ -41,6 +37,15 @@ if TYPE_CHECKING:
 # measuring process needs is imported when it begins to measure.
 _logger = logging.getLogger("otel_obs")
 _once = LogOnce()
+
+# The API first: the thread that imports it waits for the second one, in `_become_global`.
+_NEEDED = (
+    "opentelemetry.metrics",
+    "otel_obs.assembly.deferred_provider",
+    "otel_obs.sdk.deferred",
+    "otel_obs.assembly.build",
+)
+"""What a set-up imports."""
 
 PATIENCE_S = 30.0
 """How long a thread waits for the set-up of another thread."""
@@ -96,47 +101,11 @@ def prepare() -> bool:
     if settings.sends or settings.has_own_server or Running.declared is not None:
         configure()
     elif Running.pipeline is None:
-        _become_global()
+        # Without the API's metrics nobody can ask for a provider, and most processes never import them.
+        Running.undoing.later(when_imported("opentelemetry.metrics", _become_global))
     if settings.client:
         stand_in_when_imported(Running.undoing.later)
     return True
-
-
-class DeferredProvider(metrics.MeterProvider):
-    """The global provider. Its meters record to the current pipeline, also after it is made anew."""
-
-    def get_meter(
-        self,
-        name: str,
-        version: str | None = None,
-        schema_url: str | None = None,
-        attributes: Any = None,
-    ) -> metrics.Meter:
-        """Return a meter, after setting up if there was no set-up yet and none is under way."""
-        if Running.pipeline is None and Running.builder is None and not Running.is_over:
-            _configure_quietly()
-        return _deferred_meters().get_meter(name, version, schema_url, attributes)
-
-    def __getattr__(self, name: str) -> Any:
-        """Look up methods that only the SDK's provider has, such as `force_flush`."""
-        pipeline = Running.pipeline if name.startswith("_") or Running.is_over else configure()
-        if pipeline is None:
-            raise AttributeError(name)
-        return getattr(pipeline.provider, name)
-
-
-def _configure_quietly() -> None:
-    try:
-        configure()
-    except Exception as error:
-        raise_interruption(error)
-        _once.error("set-up", "otel_obs could not be set up; this process runs without metrics", error=error)
-
-
-def _deferred_meters() -> DeferredMeters:
-    from otel_obs.sdk.deferred import METERS
-
-    return METERS
 
 
 def configure(
@@ -196,7 +165,8 @@ def _load() -> bool:
         return False
     Running.loaders.add(thread)
     try:
-        import_module("otel_obs.assembly.build")
+        for name in _NEEDED:
+            import_module(name)
     finally:
         Running.loaders.discard(thread)
     return True
@@ -219,13 +189,13 @@ def _warn_if_late(given: set[str], options: dict[str, Any]) -> None:
 def _set_up(settings: Settings, wanted: Wanted) -> None:
     """Make the pipeline, or leave everything as it was."""
     from otel_obs.assembly.build import build
+    from otel_obs.sdk.deferred import METERS as deferred
 
     joined = _join(settings)
     if joined is None:
         return
     life = Undoing()
     Running.undoing.later(life.unwind)
-    deferred = _deferred_meters()
     deferred.begin()
     Running.builder, Running.is_over = get_ident(), False
     try:
@@ -254,6 +224,12 @@ def _set_up(settings: Settings, wanted: Wanted) -> None:
 
 def _forget() -> None:
     Running.pipeline = Running.scrape = Running.server = Running.sending = None
+
+
+def _become_global(api: object = None) -> None:
+    from otel_obs.assembly import deferred_provider
+
+    deferred_provider.become_global()
 
 
 def settings_in_force(**options: Any) -> Settings | None:
@@ -307,19 +283,6 @@ def _refuse(error: SettingError) -> None:
     """Log once why there are no metrics; the application runs without them."""
     Running.is_refused = True
     _logger.error("%s; this process runs without metrics", error)
-
-
-def _become_global() -> None:
-    """Set our provider as OpenTelemetry's global one, unless the application has set one."""
-    if isinstance(metrics.get_meter_provider(), DeferredProvider):
-        return
-    # The API now creates all instruments that were requested before; an invalid one must only be logged.
-    with forgiving():
-        metrics.set_meter_provider(DeferredProvider())
-    if not isinstance(metrics.get_meter_provider(), DeferredProvider):
-        _logger.warning(
-            "the application has a meter provider of its own; what is recorded through it is not on /metrics"
-        )
 
 
 def is_under_way() -> bool:

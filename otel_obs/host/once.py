@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Hashable
 from weakref import WeakSet
 
+from otel_obs.host.proc import digest
 from otel_obs.host.signals import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
@@ -65,7 +65,7 @@ class LogOnce:
         if key in self._said:
             return
         claim = _OfService.claim
-        mark = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+        mark = digest(key)
         if claim is None or claim(f"{mark}.said"):
             self.warning(key, "%s", message)
         elif len(self._said) < _MOST:

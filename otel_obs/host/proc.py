@@ -6,7 +6,6 @@ namespace, or is an imitation that leaves fields out. A missing field is empty o
 
 from __future__ import annotations
 
-import hashlib
 import os
 import select
 import stat
@@ -14,6 +13,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from otel_obs.host.signals import raise_interruption
+
+try:
+    # As `random` does: `hashlib` loads OpenSSL, for which a process may have no other use.
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 _PID, _STATE, _PARENT, _SESSION, _FLAGS, _START = (
     1,
@@ -279,7 +284,7 @@ def _parse(text: str) -> Process | None:
 
 def digest(what: object) -> str:
     """16 hexadecimal digits that stand for *what*, by its `repr`."""
-    return hashlib.blake2b(repr(what).encode(errors="replace"), digest_size=8).hexdigest()
+    return blake2b(repr(what).encode(errors="replace"), digest_size=8).hexdigest()
 
 
 def _read(path: str) -> str:

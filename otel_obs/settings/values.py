@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otel_obs.errors import SettingError, port_beside_socket, unknown_option, unknown_variable
@@ -13,12 +12,46 @@ from otel_obs.settings.row import SettingRow
 from otel_obs.settings.table import BY_FIELD, BY_VARIABLE, PREFIX, SETTINGS, SettingsTable
 
 
-@dataclass(frozen=True)
 class Settings(SettingsTable):
     """Every setting of one service. Fields that are not set have their defaults.
 
-    `warnings` holds what is worth a log line but no error, such as a misspelt variable.
+    Two are equal, and have one hash, if all their settings are equal.
+
+    Args:
+        warnings: What is worth a log line but no error, such as a misspelt variable.
+        values: Values of settings, by field name.
+
+    Raises:
+        TypeError: There is no field of that name.
     """
+
+    warnings: tuple[str, ...]
+
+    # No dataclass: to compile its methods would take longer than all else that a start does with settings.
+    def __init__(self, *, warnings: Sequence[str] = (), **values: Any) -> None:
+        for name in values:
+            if name not in BY_FIELD:
+                raise unknown_option(name, parse.nearest(name, BY_FIELD))
+        vars(self).update(values, warnings=tuple(warnings))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"cannot assign to {name!r}: settings do not change; see with_options()")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"cannot delete {name!r}: settings do not change; see with_options()")
+
+    def _all(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, row.field) for row in SETTINGS)
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == other._all() if isinstance(other, Settings) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        shown = (row.field for row in SETTINGS if not row.is_secret)
+        return f"Settings({', '.join(f'{field}={getattr(self, field)!r}' for field in shown)})"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -42,7 +75,7 @@ class Settings(SettingsTable):
         settings = cls(**found)
         if settings.prometheus_port is not None and settings.prometheus_host.startswith("unix:"):
             warnings.append(port_beside_socket(settings.prometheus_port, settings.prometheus_host))
-        return replace(settings, warnings=tuple(warnings))
+        return cls(**found, warnings=warnings)
 
     def with_options(self, **options: Any) -> Settings:
         """A copy in which *options*, by field name, replace values.
@@ -60,7 +93,7 @@ class Settings(SettingsTable):
             if row is None:
                 raise unknown_option(name, parse.nearest(name, BY_FIELD))
             found[name] = row.default if value is None else _parse(row, name, parse.as_text(value).strip())
-        return replace(self, **found)
+        return Settings(**{**vars(self), **found})
 
     @property
     def is_on(self) -> bool:
@@ -141,7 +174,7 @@ def read_token(variable: str, path: str) -> str:
     return token
 
 
-def _parse(row: SettingRow, subject: str, text: str) -> Any:
+def _parse(row: SettingRow[Any], subject: str, text: str) -> Any:
     if not text and row.parser.may_be_empty:
         return () if isinstance(row.default, tuple) else row.default
     try:

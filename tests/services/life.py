@@ -207,6 +207,12 @@ class Life:
         os.kill(master.pid, signal.SIGTERM)
         until(lambda: not is_running(master), f"the end of {self.cell.name}", CALM_S)
         if self.cell.is_tidied_later:
+            # What ends last is the namespace: until then its processes are there, and hold the directory.
+            until(
+                lambda: self._service.process.poll() is not None,
+                f"the end of the container of {self.cell.name}",
+                CALM_S,
+            )
             run(NEIGHBOUR, env={"OTEL_OBS_RUN_DIR": str(self._base)})
         until(lambda: not list(self._base.iterdir()), f"{self.cell.name} leaves nothing", GONE_S)
 

@@ -161,10 +161,6 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
 RARE = ("without /proc",)
 """Situations that only `make matrix` has."""
 
-TIDY_THEMSELVES = ("gunicorn", "uvicorn", "fastapi", "circus", "siblings")
-"""Who, as process 1, closes its sockets or tells its workers before it ends, by which these know. What others
-leave goes with the memory of the container, or at the next start on the same machine."""
-
 FRONTS = ("unshare", "sh", "tini")
 """Programs that only stand before the server."""
 
@@ -183,13 +179,15 @@ class Cell(NamedTuple):
 
     @property
     def is_tidied_later(self) -> bool:
-        """Whether nobody can be there to tidy up when the service has ended, such as in its container."""
-        # uWSGI's master runs no exit handlers, and tells its workers no sooner than it ends.
-        is_wrapped = self.way == "wrapper" and self.server.needs != "uwsgi"
-        is_told = self.server.name.startswith(TIDY_THEMSELVES) or is_wrapped
-        # The process that forks for a forkserver is a member, and ends with the container.
-        is_told = is_told and "forkserver" not in self.server.name
-        return self.situation.endswith("process 1") and not is_told
+        """Whether the end of a container may come before whoever tidies up is through.
+
+        The kernel kills all others when process 1 ends, and nothing makes that moment long enough. What they
+        leave goes with the container's memory, or at the next start on the same machine. Only the master of
+        gunicorn waits for its workers, and then runs exit handlers, those of the wrapper among them.
+        """
+        return self.situation.endswith("process 1") and not (
+            self.way == "wrapper" and self.server.name.startswith("gunicorn")
+        )
 
     @property
     def impossible(self) -> str:

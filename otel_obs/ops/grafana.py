@@ -104,6 +104,9 @@ def _panel(panel: Panel, each: Placed, language: str, naming: Naming) -> Any:
             set_value(value)
     if panel.values:
         made.mappings([_words(panel)])
+    for pattern, colour in panel.colours:
+        shades = {"mode": "shades", "fixedColor": colour}
+        made.override_by_regexp(pattern, [models.DynamicConfigValue(id_val="color", value=shades)])
     return _SHAPES[panel.kind](made, panel)
 
 
@@ -155,9 +158,6 @@ def _timeseries(made: Any, panel: Panel) -> Any:
         made.axis_soft_max(panel.soft_high)
     if panel.low is None:
         made.axis_soft_min(0)
-    for pattern, colour in panel.colours:
-        shades = {"mode": "shades", "fixedColor": colour}
-        made.override_by_regexp(pattern, [models.DynamicConfigValue(id_val="color", value=shades)])
     made.line_width(1).fill_opacity(25 if panel.is_stacked else 8).show_points(shared.VisibilityMode.NEVER)
     made.span_nulls(False)
     if panel.is_stacked:
@@ -192,6 +192,7 @@ def _bargauge(made: Any, panel: Panel) -> Any:
         made.reduce_options(_LAST)
         .orientation(shared.VizOrientation.HORIZONTAL)
         .display_mode(shared.BarGaugeDisplayMode.BASIC)
+        .name_placement(shared.BarGaugeNamePlacement.TOP)
     )
 
 

@@ -119,7 +119,8 @@ function frame(panel: Panel, index: number, series: Series, theme: GrafanaTheme2
   };
   value.state!.displayName = name || panel.title;
   const { min, max } = reduceField({ field: value, reducers: [ReducerID.min, ReducerID.max] });
-  value.state!.range = { min: min ?? 0, max: max ?? 0, delta: (max ?? 0) - (min ?? 0) };
+  const [low, high] = [value.config.min ?? min ?? 0, value.config.max ?? max ?? 0];
+  value.state!.range = { min: low, max: high, delta: high - low };
   time.display = getDisplayProcessor({ field: time, theme });
   value.display = getDisplayProcessor({ field: value, theme });
   return { refId: String.fromCharCode(65 + index), name, fields: [time, value], length: time.values.length };

@@ -27,7 +27,7 @@ function Body({ panel, answers, scene, width, height }: Shown) {
     case 'gauge':
       return <Row frames={frames} width={width} height={height} draw={(frame, w) => round(frame, w, height)} />;
     case 'bargauge':
-      return <Bars frames={frames} width={width} height={height} />;
+      return <Bars panel={panel} frames={frames} width={width} height={height} />;
     default:
       return <Heat {...{ panel, answers, scene, width, height }} />;
   }
@@ -104,7 +104,7 @@ function round(frame: DataFrame, width: number, height: number) {
   );
 }
 
-function Bars({ frames, width, height }: { frames: DataFrame[]; width: number; height: number }) {
+function Bars({ panel, frames, width, height }: { panel: Panel; frames: DataFrame[]; width: number; height: number }) {
   const each = Math.min(height / frames.length, 60);
   const top = Math.max(...frames.map((frame) => lastOf(frame.fields[1])));
   const alignment = alignmentOf(frames);
@@ -126,6 +126,7 @@ function Bars({ frames, width, height }: { frames: DataFrame[]; width: number; h
             displayMode={BarGaugeDisplayMode.Basic}
             valueDisplayMode={BarGaugeValueMode.Color}
             alignmentFactors={alignment}
+            namePlacement={panel.options.namePlacement}
           />
         );
       })}

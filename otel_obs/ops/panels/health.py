@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from otel_obs.ops.panels.panel import GREEN, RED, YELLOW, Caption, Curve, Panel, Section, quantile, quantiles
+from otel_obs.ops.panels.panel import (
+    GREEN,
+    OUTCOMES,
+    RED,
+    YELLOW,
+    Caption,
+    Curve,
+    Panel,
+    Section,
+    quantile,
+    quantiles,
+)
 
 _FAILED = (
     'sum by (endpoint, status_code) (rate(http_requests_total{status_code=~"[45].."}[$__rate_interval]))'
@@ -44,6 +55,7 @@ FAILING = Section(
             Caption("실패 추이", "4xx와 5xx로 끝난 요청의 초당 수입니다. 엔드포인트별입니다."),
             (Curve(_FAILED, "{{endpoint}} {{status_code}}"),),
             is_stacked=True,
+            colours=OUTCOMES,
         ),
         Panel(
             "errors-endpoints",
@@ -52,6 +64,7 @@ FAILING = Section(
             Caption("Failed requests by endpoint", "The ten endpoints with most 4xx and 5xx, per second."),
             Caption("엔드포인트별 실패", "4xx와 5xx가 가장 많은 엔드포인트 열 곳입니다."),
             (Curve(f"topk(10, {_FAILED})", "{{endpoint}} {{status_code}}"),),
+            colours=OUTCOMES,
         ),
     ),
 )

@@ -12,8 +12,8 @@ PanelSteps = tuple[tuple[float | None, str], ...]
 Colours = tuple[tuple[str, str], ...]
 OUTCOMES: Colours = (
     (r"/^([123]..|success)$|\bsuccess$/", GREEN),
-    (r"/^(4..|4xx|fallback)$/", YELLOW),
-    (r"/^(5..|5xx|error)$|\berror$/", RED),
+    (r"/^(4..|4xx|fallback)$| 4..$/", YELLOW),
+    (r"/^(5..|5xx|error)$|\berror$| 5..$/", RED),
 )
 """The colours of curves that say how something ended: what is good is green, and what failed is red."""
 

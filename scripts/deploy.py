@@ -23,12 +23,12 @@ from otel_obs.ops.bundle import (
     merged,
     prometheus_files,
     provisioning_files,
-    stale_files,
     store_files,
 )
 from otel_obs.ops.compose import COLLECTOR_JOB, AppImage, ComposePaths, ComposeStack, store_sources
 from otel_obs.ops.dashboards import DEMO, PLAIN, PRODUCTION
 from otel_obs.ops.dockerfile import dockerfile, dockerignore
+from otel_obs.ops.generated_files import stale_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob
 from otel_obs.ops.service_facts import COLLECTOR, OPTIONAL, MonitoredService

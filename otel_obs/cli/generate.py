@@ -14,7 +14,8 @@ from otel_obs.catalog.kit.naming import Naming
 from otel_obs.cli import output
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerts.alert import LANGUAGES, Links
-from otel_obs.ops.bundle import ALL, KINDS, Wish, files_of, write_files
+from otel_obs.ops.bundle import ALL, KINDS, Wish, files_of
+from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.hosts import SERVERS
 from otel_obs.ops.kubernetes.kustomize import RELEASE
 from otel_obs.ops.objectives import parse_objective
@@ -122,8 +123,10 @@ def generate(
         return
     screen = output.console()
     for path in written:
-        screen.print(output.plain(f"wrote {out / path}"))
-    screen.print(output.plain(f"{service.job} has {', '.join(service.groups)}; {len(written)} files written"))
+        done = "wrote" if (out / path).exists() else "removed"
+        screen.print(output.plain(f"{done} {out / path}"))
+    count = sum((out / path).exists() for path in written)
+    screen.print(output.plain(f"{service.job} has {', '.join(service.groups)}; {count} files written"))
 
 
 def _pair(text: str) -> tuple[str, str]:

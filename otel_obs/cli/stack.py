@@ -11,10 +11,13 @@ import typer
 from otel_obs.catalog.kit.naming import Naming
 from otel_obs.cli import output
 from otel_obs.errors import OperationsError
-from otel_obs.ops.bundle import Wish, files_of, write_files
+from otel_obs.ops.alerts.alert import LANGUAGES
+from otel_obs.ops.bundle import Wish, files_of
+from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
-from otel_obs.ops.service_facts import MonitoredService, read_page
+from otel_obs.ops.refusals import refuse_quantity
+from otel_obs.ops.service_facts import MonitoredService, named_by, read_page
 from otel_obs.ops.stack.download import RELEASES, RELEASES_FETCHED, fetch_release
 from otel_obs.ops.stack.programs import BY_NAME, all_ports, program_of
 from otel_obs.ops.stack.running import log_of, stack_state, start_stack, stop_stack
@@ -57,6 +60,9 @@ def up(
 
     Parts that run already are left alone. Grafana is started if its program is on the path.
     """
+    named_by("--language", language, LANGUAGES)
+    refuse_quantity("--retention", retention, ("h", "d", "w", "y"), "15d")
+    refuse_quantity("--size", size, ("MB", "GB", "TB"), "10GB")
     settings = Settings.from_env()
     naming = Naming.from_settings(settings)
     page = read_page(source, output.fetching(None, token_file, 10.0))

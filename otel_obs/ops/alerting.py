@@ -31,6 +31,7 @@ def alerts_of(
         OperationsError: A limit is given for an alert that does not exist or has none.
     """
     limits = limits or {}
+    units = {alert.name: alert.unit for alert in ALERTS}
     chosen = [*ALERTS, *(alert for objective in objectives for alert in burn_alerts(objective))]
     adjustable = [alert.name for alert in ALERTS if alert.limit is not None]
     for name in limits:
@@ -38,11 +39,24 @@ def alerts_of(
             raise OperationsError(
                 f"alert {name!r}", "has no limit to set", f"expected one of {', '.join(adjustable)}"
             )
+        _refuse_limit(name, limits[name], _HIGHEST.get(units[name]))
     return [
         replace(alert, limit=limits.get(alert.name, alert.limit))
         for alert in chosen
         if service.has(alert.expr)
     ]
+
+
+_HIGHEST: Mapping[str, float] = {"share": 1, "percent": 100}
+"""From which limit on an alert could never fire, by unit."""
+
+
+def _refuse_limit(name: str, limit: float, highest: float | None) -> None:
+    if limit < 0 or (highest is not None and limit >= highest):
+        below = f" to below {highest:g}" if highest else ""
+        raise OperationsError(
+            f"--limit {name}={limit:g}", "is always or never reached", f"give a number from 0{below}"
+        )
 
 
 def alert_files(

@@ -1,15 +1,11 @@
-"""All generated files for one service, as texts by path, and how they are written to disk."""
+"""All generated files for one service, as texts by path."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from otel_obs.errors import OperationsError
 from otel_obs.ops.alerting import alert_files, alertmanager_config, alerts_of
 from otel_obs.ops.alerts.alert import Links
 from otel_obs.ops.clouds import CloudService, cloud_files, cloud_metrics
@@ -21,11 +17,18 @@ from otel_obs.ops.kubernetes.workload import Workload
 from otel_obs.ops.objectives import Objective, check_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob, kubernetes_jobs, prometheus_config
 from otel_obs.ops.recording_rules import recording_rules
+from otel_obs.ops.refusals import (
+    NAME_REMEDY,
+    refuse_address,
+    refuse_doubles,
+    refuse_host_name,
+    refuse_image,
+    refuse_labels,
+    refuse_name,
+    refuse_url,
+)
 from otel_obs.ops.service_facts import MonitoredService, named_by
 from otel_obs.ops.yaml_text import yaml_text
-
-MANIFEST = ".otel-obs-generated.json"
-"""Holds the digest of each file at its last generation; a file with another one was changed by hand."""
 
 
 class ExtraBoard(NamedTuple):
@@ -91,6 +94,23 @@ class Wish:
     domain: str = "shop.example.org"
     server: str = "gunicorn"
     namespace: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail where the files are read.
+
+        Raises:
+            OperationsError: A value is not what it should be; it is named.
+        """
+        refuse_address("--alertmanager", self.alertmanager, "localhost:9093")
+        refuse_labels(self.external)
+        for what, url in (
+            ("--runbooks", self.links.runbooks),
+            ("--grafana", self.links.grafana),
+            ("--webhook", self.webhook or self.links.grafana),
+        ):
+            refuse_url(what, url)
+        refuse_doubles("job", (job.job for job in self.jobs), "give --job another name")
+        refuse_doubles("objective", (each.name for each in self.objectives), "give --slo once for each")
 
     @property
     def port(self) -> int:
@@ -188,7 +208,9 @@ def docker_files(wish: Wish) -> dict[str, str]:
 def kubernetes_files(wish: Wish) -> dict[str, str]:
     """A kustomize base and overlays: the service, its monitoring, and collectors."""
     name = wish.service.job
-    workload = Workload(name, wish.image or f"registry.example.org/{name}:1", wish.port, wish.environment)
+    if wish.release:
+        refuse_name("--release", wish.release, "give the name that `helm list` shows")
+    workload = Workload(name, image_of(wish), wish.port, wish.environment)
     return kubernetes_objects(
         workload,
         [group for _, content in rule_groups(wish) for group in content["groups"]],
@@ -199,15 +221,29 @@ def kubernetes_files(wish: Wish) -> dict[str, str]:
     )
 
 
+def image_of(wish: Wish) -> str:
+    """The image of the service.
+
+    Raises:
+        OperationsError: What was given is no image's name.
+    """
+    image = wish.image or f"registry.example.org/{wish.service.job.lower()}:1"
+    refuse_image(image)
+    return image
+
+
 def hosts_of(wish: Wish) -> dict[str, str]:
     """A systemd unit, proxy configurations with TLS, and log rotation."""
+    refuse_name("service", wish.service.job, NAME_REMEDY)
+    refuse_host_name("--domain", wish.domain)
     return host_files(HostedService(wish.service.job, wish.port, wish.domain, server=wish.server))
 
 
 def clouds_of(wish: Wish) -> dict[str, str]:
     """An ECS task and a Cloud Run service, with a collector beside the application."""
     name = wish.service.job
-    image = wish.image or f"registry.example.org/{name}:1"
+    refuse_name("service", name, NAME_REMEDY)
+    image = image_of(wish)
     kept = cloud_metrics(wish.service)
     return cloud_files(CloudService(name, image, wish.port, wish.namespace or name, kept, wish.environment))
 
@@ -247,83 +283,8 @@ def files_of(kind: str, wish: Wish) -> dict[str, str]:
     return KINDS[kind](wish)
 
 
-def write_files(out: Path, files: Mapping[str, str], force: bool = False) -> list[str]:
-    """Write the files that differ; a file that was changed by hand is not overwritten.
-
-    Args:
-        out: The directory, which is created.
-        files: Texts by path.
-        force: Whether to write over what was changed by hand.
-
-    Returns:
-        The paths that were written.
-
-    Raises:
-        OperationsError: A file was changed by hand, or was not generated; nothing is written then.
-    """
-    manifest = out / MANIFEST
-    before = _read_manifest(manifest)
-    stale = [path for path, text in files.items() if _read(out / path) != text]
-    changed = [path for path in stale if _is_changed(out / path, before.get(path, ""))]
-    if changed and not force:
-        raise OperationsError(
-            ", ".join(str(out / path) for path in changed),
-            "was changed by hand, or is not one that was generated",
-            "move it away, or write over it with --force",
-        )
-    for path in stale:
-        _write(out / path, files[path])
-    _write(
-        manifest,
-        json.dumps({**before, **{path: _digest(text) for path, text in files.items()}}, indent=1) + "\n",
-    )
-    return stale
-
-
-def stale_files(out: Path, files: Mapping[str, str]) -> list[str]:
-    """The paths of files that differ from the generated ones, or that would not be generated."""
-    present = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} - {MANIFEST}
-    return sorted(
-        {path for path, text in files.items() if _read(out / path) != text} | (present - set(files))
-    )
-
-
 def merged(parts: Sequence[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
     """Join several sets of files, each below its directory."""
     return {
         f"{directory}/{path}".lstrip("/"): text for directory, files in parts for path, text in files.items()
     }
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperationsError(str(path), f"cannot be read: {error}", "move it away") from None
-
-
-def _is_changed(path: Path, digest: str) -> bool:
-    text = _read(path)
-    return text is not None and _digest(text) != digest
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read_manifest(path: Path) -> dict[str, str]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OperationsError(str(path), f"cannot be written: {error}", "choose another --out") from None

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from otel_obs.errors import MissingPackageError, OperationsError
+from otel_obs.ops.board_uid import board_uid
 from otel_obs.ops.panels import agents, health, http, llm, model
 from otel_obs.ops.panels.panel import Panel, Section
 from otel_obs.ops.promql import Dialect
@@ -183,7 +184,7 @@ def dashboard(
             ) from None
         raise MissingPackageError("otel-obs", "grafana-foundation-sdk for dashboards", "dashboards") from None
     built = build(
-        uid or f"{service.job}-{board.slug}",
+        uid or board_uid(service.job, board.slug),
         f"{service.job}: {getattr(board, language)}",
         service.job,
         list(layout(sections, language)),

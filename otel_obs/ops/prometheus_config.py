@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otel_obs.errors import OperationsError
+from otel_obs.ops.refusals import refuse_address, refuse_labels, refuse_url
 
 PLACES = ("local", "docker", "kubernetes", "agent")
 FEATURES = "exemplar-storage,native-histograms"
 """Before 3.8, Prometheus needs the flag for native histograms; later versions log that it does nothing."""
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 
 def seconds(duration: str) -> float:
@@ -73,9 +73,8 @@ class ScrapeJob:
             OperationsError: A target is not `host:port`, or the timeout is longer than the interval.
         """
         for target in self.targets:
-            found = _ADDRESS.fullmatch(target)
-            if found is None or not 0 < int(found[2]) < 65536:
-                raise OperationsError(f"target {target!r}", "is no host:port", "write it as localhost:8000")
+            refuse_address("target", target, "localhost:8000")
+        refuse_labels(self.labels)
         if self.interval and self.timeout and seconds(self.timeout) > seconds(self.interval):
             raise OperationsError(
                 f"job {self.job!r}",
@@ -110,6 +109,14 @@ class RemoteWrite:
     url: str
     username: str = ""
     password_file: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no URL.
+
+        Raises:
+            OperationsError: It is none.
+        """
+        refuse_url("remote write to", self.url)
 
     def config(self) -> dict[str, Any]:
         """One entry of `remote_write`."""

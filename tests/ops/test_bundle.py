@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from otel_obs.catalog import GROUPS
 from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError
-from otel_obs.ops.bundle import Wish, alertmanager_files, prometheus_files, write_files
+from otel_obs.ops.alerts.alert import Links
+from otel_obs.ops.board_uid import board_uid
+from otel_obs.ops.bundle import Wish, alertmanager_files, files_of, prometheus_files
+from otel_obs.ops.generated_files import write_files
+from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob
 from otel_obs.ops.service_facts import OPTIONAL, MonitoredService
 from tests.ops.promtools import amtools, promtools
@@ -141,6 +148,32 @@ def test_a_file_that_somebody_changed_is_named_and_kept(tmp_path: Path) -> None:
     assert write_files(tmp_path, {"a.yml": "new\n"}, force=True) == ["a.yml"]
 
 
+def test_what_is_no_longer_generated_is_removed_where_whole_directories_are_read(tmp_path: Path) -> None:
+    before = {"prometheus.yml": "1\n", "alerts/api.yml": "2\n", "alerts/llm.yml": "3\n"}
+    write_files(tmp_path, before)
+    (tmp_path / "alerts" / "own.yml").write_text("somebody's\n")
+
+    assert write_files(tmp_path, {"alerts/api.yml": "2\n"}) == ["alerts/llm.yml"]
+
+    left = sorted(path.name for path in tmp_path.rglob("*.yml"))
+    assert left == ["api.yml", "own.yml", "prometheus.yml"]
+    # What another command has generated elsewhere stays.
+    assert write_files(tmp_path, {"dashboards/a.json": "{}\n"}) == ["dashboards/a.json"]
+    assert (tmp_path / "alerts" / "api.yml").exists()
+
+
+def test_what_is_no_longer_generated_but_was_changed_is_named_and_kept(tmp_path: Path) -> None:
+    write_files(tmp_path, {"alerts/api.yml": "2\n", "alerts/llm.yml": "3\n"})
+    (tmp_path / "alerts" / "llm.yml").write_text("mine\n")
+
+    with pytest.raises(OperationsError, match="llm.yml was changed by hand"):
+        write_files(tmp_path, {"alerts/api.yml": "new\n"})
+
+    assert (tmp_path / "alerts" / "api.yml").read_text() == "2\n"
+    assert "alerts/llm.yml" in write_files(tmp_path, {"alerts/api.yml": "new\n"}, force=True)
+    assert not (tmp_path / "alerts" / "llm.yml").exists()
+
+
 def test_a_file_of_somebody_else_is_kept(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("mine\n")
 
@@ -174,6 +207,96 @@ def test_a_job_that_prometheus_would_refuse_is_one_line(make: object, message: s
         make()  # type: ignore[operator]
 
     assert str(raised.value) == message
+
+
+SHOP = MonitoredService.of_groups("shop", ["http"])
+JOBS = (ScrapeJob("shop", ("h:1",)),)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"alertmanager": "http://localhost:9093"}, "--alertmanager 'http://localhost:9093' is no host:port"),
+        ({"alertmanager": "localhost"}, "--alertmanager 'localhost' is no host:port"),
+        ({"alertmanager": "localhost:0"}, "--alertmanager 'localhost:0' is no host:port"),
+        ({"webhook": "foo"}, "--webhook 'foo' is no URL; write it as https://host/path"),
+        ({"webhook": "http://"}, "--webhook 'http://' is no URL"),
+        ({"webhook": "http://[::1"}, "--webhook 'http://[::1' is no URL"),
+        ({"links": Links(grafana="x y'{{")}, '--grafana "x y\'{{" is no URL'),
+        ({"links": Links(runbooks='https://x"y')}, "is no URL"),
+        (
+            {"external": {"a-b": "c"}},
+            "label 'a-b' has no name that Prometheus takes; use letters, digits and _",
+        ),
+        ({"external": {"__name__": "c"}}, "label '__name__' has no name that Prometheus takes"),
+        ({"jobs": (*JOBS, *JOBS)}, "job 'shop' is there twice; give --job another name"),
+        (
+            {"objectives": (parse_objective("availability=99.9"), parse_objective("availability=99.5"))},
+            "objective 'availability' is there twice; give --slo once for each",
+        ),
+        (
+            {"objectives": (parse_objective("latency=95%<500ms"), parse_objective("latency=99%<0.5s"))},
+            "objective 'latency-0.5s' is there twice; give --slo once for each",
+        ),
+    ],
+)
+def test_a_wish_that_no_program_would_read_is_one_line(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(OperationsError) as raised:
+        Wish(SHOP, **{"jobs": JOBS, **given})
+
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        ("hosts", {"service": "../x"}, "service '../x' has a name that does not fit files and objects"),
+        ("hosts", {"service": "a b"}, "service 'a b' has a name that does not fit files and objects"),
+        ("hosts", {"domain": "a b"}, "--domain 'a b' is no host's name; write it as shop.example.org"),
+        ("hosts", {"domain": "x;}"}, "--domain 'x;}' is no host's name"),
+        (
+            "clouds",
+            {"service": "My Shop"},
+            "service 'My Shop' has a name that does not fit files and objects",
+        ),
+        ("clouds", {"image": "a b:1"}, "--image 'a b:1' is no image"),
+        ("kubernetes", {"image": "a\nb"}, "is no image; write it as registry.example.org/shop:1"),
+        ("kubernetes", {"release": "a b"}, "--release 'a b' has a name that does not fit files and objects"),
+        (
+            "alerts",
+            {"limits": {"HighErrorRate": 1.5}},
+            "--limit HighErrorRate=1.5 is always or never reached",
+        ),
+        ("alerts", {"limits": {"HighErrorRate": -1}}, "give a number from 0 to below 1"),
+        ("alerts", {"limits": {"HighMemoryUsage": 100}}, "give a number from 0 to below 100"),
+        ("alerts", {"limits": {"SlowResponses": -2}}, "give a number from 0"),
+    ],
+)
+def test_files_that_could_not_be_used_are_not_made(kind: str, given: dict[str, Any], message: str) -> None:
+    service = MonitoredService.of_groups(given.pop("service", "shop"), ["http", "process"])
+
+    with pytest.raises(OperationsError) as raised:
+        files_of(kind, Wish(service, (ScrapeJob(service.job, ("h:1",)),), **given))
+
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["foo", "ftp://x/y", "", "http://h/a b", "https://h:99999/"])
+def test_a_store_that_has_no_address_is_one_line(url: str) -> None:
+    with pytest.raises(OperationsError, match="is no URL; write it as https://host/path"):
+        RemoteWrite(url)
+
+
+@pytest.mark.parametrize("job", ["a/b c", "서비스", "x" * 80, "shop"])
+def test_a_dashboard_has_a_uid_that_grafana_takes_and_that_alerts_link_to(job: str) -> None:
+    uids = {board_uid(job, slug) for slug in ("overview", "dialogue", "slo")}
+
+    assert len(uids) == 3
+    assert all(re.fullmatch("[A-Za-z0-9_-]{1,40}", uid) for uid in uids)
+    wish = Wish(MonitoredService.of_groups(job, ["http"]), (ScrapeJob(job, ("h:1",)),))
+    alerts = files_of("alerts", wish)["alerts/api_alerts.yml"]
+    assert f"/d/{board_uid(job, 'overview')}?var-job={quote(job)}" in alerts
+    assert board_uid("shop", "slo") == "shop-slo"
 
 
 def test_an_agent_needs_a_store() -> None:

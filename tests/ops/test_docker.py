@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from otel_obs.ops.bundle import Wish, docker_files, write_files
+from otel_obs.ops.bundle import Wish, docker_files
+from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
 from otel_obs.ops.service_facts import MonitoredService

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from otel_obs.catalog.kit.naming import Naming
-from otel_obs.ops.bundle import Wish, alertmanager_files, prometheus_files, write_files
+from otel_obs.ops.bundle import Wish, alertmanager_files, prometheus_files
+from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.prometheus_config import ScrapeJob
 from otel_obs.ops.service_facts import MonitoredService
 from otel_obs.settings import Settings

@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from otel_obs.errors import OperationsError
-from otel_obs.ops.bundle import Wish, kubernetes_files, write_files
+from otel_obs.ops.bundle import Wish, kubernetes_files
+from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.kubernetes.monitors import APPLY_LIMIT, CONFIG_MAP_LIMIT, dashboard_maps
 from otel_obs.ops.kubernetes.workload import Workload
 from otel_obs.ops.objectives import parse_objective

@@ -115,6 +115,44 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) ->
     assert stack_state(tmp_path / "monitoring") == []
 
 
+@needs_programs
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--language", "fr"), "--language 'fr' does not exist; expected one of en, ko"),
+        (("--retention", "15"), "--retention '15' is no number of h or d or w or y; write it as 15d"),
+        (("--retention", "0d"), "--retention '0d' is no number of h or d or w or y; write it as 15d"),
+        (("--size", "lots"), "--size 'lots' is no number of MB or GB or TB; write it as 10GB"),
+        (("--webhook", "here"), "--webhook 'here' is no URL; write it as https://host/path"),
+        (
+            ("--port", "prometheus=19095", "--port", "alertmanager=19095"),
+            "port 19095 of alertmanager is that of prometheus; choose another with --port alertmanager=PORT",
+        ),
+        (
+            ("--slo", "availability=99", "--slo", "availability=98"),
+            "objective 'availability' is there twice; give --slo once for each",
+        ),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_what_cannot_be_is_named_before_anything_starts(
+    options: tuple[str, ...], message: str, usual: str, tmp_path: Path
+) -> None:
+    done = otel_obs("stack", "up", "--from", usual, *options, cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (2, f"otel-obs: {message}\n")
+    assert stack_state(tmp_path / "monitoring") == []
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service that has had a request."""
+    with classifier(tmp_path_factory.mktemp("service") / "log", workers=1) as service:
+        service.get("/health")
+        yield service.url
+
+
 def test_a_process_that_has_the_id_of_another_is_left_alone(tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:

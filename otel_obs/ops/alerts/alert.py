@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
+from otel_obs.ops.board_uid import board_uid
 from otel_obs.ops.promql import Dialect
 
 LANGUAGES = ("en", "ko")
@@ -105,7 +107,7 @@ def rule_of(alert: Alert, dialect: Dialect, job: str, language: str, links: Link
             "summary": wording.summary,
             "description": _fill(wording.description, alert, dialect, job, language),
             "runbook_url": f"{links.runbooks.rstrip('/')}/{alert.name}",
-            "dashboard_url": f"{links.grafana.rstrip('/')}/d/{job}-{alert.dashboard}?var-job={job}",
+            "dashboard_url": f"{links.grafana.rstrip('/')}/d/{board_uid(job, alert.dashboard)}?var-job={quote(job)}",
         },
     }
     return {key: value for key, value in rule.items() if value}

@@ -81,9 +81,7 @@ def start_stack(
     for part in (part for part, program in chosen if (part, program) not in waiting):
         is_stale = part.name in renewed
         say(_renew(root, part) if is_stale else f"{part.name} runs already: {_address(root, part)}")
-    for part, _ in waiting:
-        for name in (part.name, *(name for name in MORE_PORTS if name.startswith(f"{part.name}-"))):
-            _check_port(name, ports[name])
+    _check_ports({name: ports[name] for part, _ in waiting for name in _names_of_ports(part)})
     started: list[StackPart] = []
     try:
         for part, program in waiting:
@@ -177,6 +175,21 @@ def _recorded(root: Path, part: StackPart) -> int | None:
         if is_same and process.status() != psutil.STATUS_ZOMBIE:
             return process.pid
     return None
+
+
+def _names_of_ports(part: StackPart) -> list[str]:
+    return [part.name, *(name for name in MORE_PORTS if name.startswith(f"{part.name}-"))]
+
+
+def _check_ports(ports: Mapping[str, int]) -> None:
+    owners: dict[int, str] = {}
+    for name, port in ports.items():
+        if (other := owners.setdefault(port, name)) != name:
+            raise OperationsError(
+                f"port {port} of {name}", f"is that of {other}", f"choose another with --port {name}=PORT"
+            )
+    for name, port in ports.items():
+        _check_port(name, port)
 
 
 def _check_port(name: str, port: int) -> None:

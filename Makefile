@@ -99,9 +99,9 @@ pictures: $(STAMP) servers ## Every dashboard under real traffic, drawn by Grafa
 
 .PHONY: operations
 operations: $(STAMP) collector ## What stands around a service, really built and run: the image, stores, proxies; minutes
-	@for program in victoria-logs jaeger sloth; do scripts/go-program $$program >/dev/null || echo "$$program is not to be had: tests that need it are skipped"; done
+	@for program in victoria-logs sloth; do scripts/go-program $$program >/dev/null || echo "$$program is not to be had: tests that need it are skipped"; done
 	@scripts/newer-debian victoria-metrics sid >/dev/null
-	OPERATIONS=1 $(BIN)/python -m pytest tests/operations $(ARGS)
+	OPERATIONS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/operations $(ARGS)
 
 .PHONY: pins
 pins: ## Write constraints.txt again, from every Python named in PYTHONS

@@ -203,7 +203,7 @@ def _alerts(made: Any, panel: Panel) -> Any:
         .color_mode(shared.BigValueColorMode.BACKGROUND)
         .text_mode(shared.BigValueTextMode.NAME)
         .orientation(shared.VizOrientation.HORIZONTAL)
-        .text(common.VizTextDisplayOptions().value_size(20))
+        .text(common.VizTextDisplayOptions().value_size(16))
     )
 
 

@@ -23,7 +23,7 @@ function Body({ panel, answers, scene, width, height }: Shown) {
     case 'timeseries':
       return <Lines {...{ panel, answers, scene, width, height }} frames={frames} />;
     case 'stat':
-      return <Row frames={frames} width={width} height={height} draw={(frame, w) => big(panel, frame, w, height, alignmentOf(frames))} />;
+      return <Row frames={frames} width={width} height={height} stacked={panel.options.orientation === 'horizontal'} draw={(frame, w, h) => big(panel, frame, w, h, alignmentOf(frames))} />;
     case 'gauge':
       return <Row frames={frames} width={width} height={height} draw={(frame, w) => round(frame, w, height)} />;
     case 'bargauge':
@@ -47,12 +47,15 @@ function Lines({ panel, scene, width, height, frames }: Shown & { frames: DataFr
   );
 }
 
-function Row({ frames, width, height, draw }: { frames: DataFrame[]; width: number; height: number; draw: (f: DataFrame, w: number) => React.ReactNode }) {
-  const each = width / frames.length;
+type Sized = (frame: DataFrame, width: number, height: number) => React.ReactNode;
+
+// As Grafana has it, values of the orientation "horizontal" are as wide as the panel, one below the other.
+function Row({ frames, width, height, draw, stacked }: { frames: DataFrame[]; width: number; height: number; draw: Sized; stacked?: boolean }) {
+  const each = (stacked ? height : width) / frames.length - 4;
   return (
-    <div style={{ display: 'flex', width, height, gap: 4 }}>
+    <div style={{ display: 'flex', flexDirection: stacked ? 'column' : 'row', width, height, gap: 4 }}>
       {frames.map((frame, index) => (
-        <div key={index}>{draw(frame, each - 4)}</div>
+        <div key={index}>{stacked ? draw(frame, width, each) : draw(frame, each, height)}</div>
       ))}
     </div>
   );

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from otel_obs.ops.bundle import Wish, docker_files
+from otel_obs.ops.compose import TRACES_IMAGE
 from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
@@ -21,7 +22,7 @@ from tests.ops.promtools import found
 from tests.support.programs import ROOT
 
 DEPLOY = ROOT / "deploy"
-COMPOSE = found("docker-compose")
+COMPOSE, JAEGER = found("docker-compose"), found("jaeger-configs")
 HADOLINT = Path(sys.executable).parent / "hadolint"
 FILES = sorted([DEPLOY / "compose.yaml", *DEPLOY.rglob("docker-compose.*.yml")], key=lambda path: str(path))
 needs_compose = pytest.mark.skipif(COMPOSE is None, reason="Docker Compose is not to be had")
@@ -127,3 +128,27 @@ def test_the_user_of_the_image_is_a_number() -> None:
     users = [line for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line.startswith("USER")]
 
     assert users == ["USER 65532:65532"]
+
+
+def keys(part: Any, at: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """The paths of all keys of a configuration; a name of a store that somebody chose is a star."""
+    if not isinstance(part, dict):
+        return {at}
+    found = {at}
+    for key, value in part.items():
+        found |= keys(value, (*at, "*" if at[-1:] == ("backends",) else str(key)))
+    return found
+
+
+@pytest.mark.skipif(JAEGER is None, reason="scripts/jaeger-configs gets them")
+def test_the_store_of_traces_has_only_keys_that_its_own_configurations_have() -> None:
+    assert JAEGER is not None
+    shipped = set().union(*(keys(yaml.safe_load(file.read_text())) for file in JAEGER.glob("*.yaml")))
+    ours = yaml.safe_load((DEPLOY / "compose" / "collector" / "jaeger.yaml").read_text())
+    # The receiver, the server of queries and the batches are the collector's own, which other tests check.
+    served = {("receivers", "otlp", "protocols", "http", "endpoint"), ("extensions", "jaeger_query", "http")}
+    served |= {("extensions", "jaeger_query", "http", "endpoint")}
+
+    assert len(shipped) > 100
+    assert keys(ours) - shipped - served == set()
+    assert TRACES_IMAGE.endswith(":2.13.0")

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
 from types import MethodType
 from typing import Any, ClassVar, NamedTuple
-from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
 from otel_obs.host.changes import Replacements
+from otel_obs.host.weak import WeakObjects
 from otel_obs.http.asgi import AsgiMiddleware, answer_to
 from otel_obs.http.asgi_inside import begin_inside
 from otel_obs.http.asgi_types import AsgiReceive, AsgiScope, AsgiSend
@@ -52,8 +52,8 @@ class _FastapiPatch:
     default: FastapiMeasuring | None = None
     changes = Replacements()
     init: tuple[Any, Callable[..., None]] | None = None
-    measured: ClassVar[WeakSet[Starlette]] = WeakSet()
-    quietened: ClassVar[WeakSet[Any]] = WeakSet()
+    measured: ClassVar[WeakObjects[Starlette]] = WeakObjects()
+    quietened: ClassVar[WeakObjects[Any]] = WeakObjects()
 
 
 def instrument_app(
@@ -94,10 +94,12 @@ def uninstall() -> None:
         kind, init = _FastapiPatch.init
         kind.__init__ = init
         _FastapiPatch.init = None
-    while _FastapiPatch.measured:
-        uninstrument_app(_FastapiPatch.measured.pop())
-    while _FastapiPatch.quietened:
-        _FastapiPatch.quietened.pop()._telemetry["metrics"] = True
+    for app in _FastapiPatch.measured.living():
+        uninstrument_app(app)
+    for quietened in _FastapiPatch.quietened.living():
+        quietened._telemetry["metrics"] = True
+    _FastapiPatch.measured.clear()
+    _FastapiPatch.quietened.clear()
 
 
 def _measure(app: Starlette, measuring: FastapiMeasuring) -> AsgiMiddleware:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-from weakref import WeakSet
 
 from otel_obs.errors import MissingPackageError
 from otel_obs.host.changes import Replacements
+from otel_obs.host.weak import WeakObjects
 from otel_obs.http.exclusion import Exclusion
 from otel_obs.http.nesting import MARK, Outer, enclosing
 from otel_obs.http.observe import Observer
@@ -55,8 +55,8 @@ class _FlaskPatch:
     default: FlaskMeasuring | None = None
     originals: tuple[_Wsgi, _Wsgi] | None = None
     changes = Replacements()
-    measured: ClassVar[WeakSet[Flask]] = WeakSet()
-    wrapped: ClassVar[WeakSet[Flask]] = WeakSet()
+    measured: ClassVar[WeakObjects[Flask]] = WeakObjects()
+    wrapped: ClassVar[WeakObjects[Flask]] = WeakObjects()
     """The applications inside a middleware of ours."""
 
 
@@ -91,8 +91,9 @@ def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclus
 def uninstall() -> None:
     """Stop measuring, and put the original methods back."""
     _FlaskPatch.default = None
-    while _FlaskPatch.measured:
-        uninstrument_app(_FlaskPatch.measured.pop())
+    for app in _FlaskPatch.measured.living():
+        uninstrument_app(app)
+    _FlaskPatch.measured.clear()
     if _FlaskPatch.originals is not None:
         _set_methods(*_FlaskPatch.originals)
         _FlaskPatch.originals = None

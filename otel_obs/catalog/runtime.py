@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
+from otel_obs import compiled
 from otel_obs.catalog import asgi, process, workers
 from otel_obs.catalog.asgi import (
     background_task_duration_seconds,
@@ -23,6 +23,7 @@ from otel_obs.catalog.asgi import (
 from otel_obs.catalog.kit.kinds import HistogramMetric, Measurements, ObservableGaugeMetric
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
+from otel_obs.host.weak import WeakObjects
 
 __all__ = [
     "background_task_duration_seconds",
@@ -72,10 +73,17 @@ event_loop_lag_seconds = HistogramMetric(
 
 _MAX_PAUSES = 10_000
 _pauses: deque[tuple[int, float]] = deque(maxlen=_MAX_PAUSES)
-_collection_began = 0.0
-_watched: weakref.WeakSet[Any] = weakref.WeakSet()
+_watched: WeakObjects[Any] = WeakObjects()
 _era = 0
 """Incremented by `stop()`: a loop's timer from an earlier era sees the difference and does not go on."""
+
+
+class _Collections:
+    """What observes the garbage collector: if possible a compiled callback, which runs no Python code."""
+
+    note: ClassVar[Callable[[str, dict[str, int]], None] | None] = None
+    began_s: ClassVar[float] = 0.0
+
 
 _cpu_before: tuple[float, float] = (0.0, 0.0)
 
@@ -84,8 +92,9 @@ def start() -> None:
     """Begin to observe; psutil is imported at the first collection."""
     for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
         metric.observe(callback)
-    if _note_collection not in gc.callbacks:
-        gc.callbacks.append(_note_collection)
+    if _Collections.note not in gc.callbacks:
+        _Collections.note = compiled.pauses(_pauses.append) or _note_collection
+        gc.callbacks.append(_Collections.note)
     asgi.start()
 
 
@@ -94,8 +103,8 @@ def stop() -> None:
     global _era
     for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
         metric.unobserve(callback)
-    if _note_collection in gc.callbacks:
-        gc.callbacks.remove(_note_collection)
+    if _Collections.note in gc.callbacks:
+        gc.callbacks.remove(_Collections.note)
     _watched.clear()
     asgi.stop()
     _era += 1
@@ -140,11 +149,10 @@ def _note_collection(phase: str, info: dict[str, int]) -> None:
     A collection may start in any code, also within the recording of a metric, so this must take no lock. To
     append to a deque is atomic.
     """
-    global _collection_began
     if phase == "start":
-        _collection_began = perf_counter()
-    elif _collection_began:
-        _pauses.append((info["generation"], perf_counter() - _collection_began))
+        _Collections.began_s = perf_counter()
+    elif _Collections.began_s:
+        _pauses.append((info["generation"], perf_counter() - _Collections.began_s))
 
 
 def _record_pauses() -> None:

@@ -124,3 +124,13 @@ def _use(is_wanted: bool) -> None:
 def new_offsets() -> Any:
     """A table from `(*keys, *values)` of a series' attributes to the offset of its first cell."""
     return recording.Offsets() if is_used else {}
+
+
+def pauses(append: Callable[[tuple[int, float]], object]) -> Callable[[str, dict[str, int]], None] | None:
+    """Make a callback of the garbage collector that runs no Python code; None without the compiled module.
+
+    Args:
+        append: Takes the generation and the seconds of each collection.
+    """
+    kind = getattr(recording, "Pauses", None) if is_used else None
+    return None if kind is None else kind(append)

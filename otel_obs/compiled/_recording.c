@@ -1125,6 +1125,85 @@ together_dealloc(Together *self)
 static PyTypeObject BeginType = TOGETHER("Begin", "Begin(updown, slow): adds to a bound updowncounter.");
 static PyTypeObject EndType = TOGETHER("End", "End(updown, counter, histogram, slow): records the end of a request.");
 
+/* ---- Pauses: how long garbage collections take ----
+ *
+ * A callback of the garbage collector. It runs no Python code: the interpreter would first call the signal handlers
+ * there, and swallow what they raise.
+ */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *append;
+    double began_s; /* 0 where the beginning was not seen */
+} Pauses;
+
+static PyObject *
+pauses_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *append;
+    if (!PyArg_ParseTuple(args, "O:Pauses", &append)) {
+        return NULL;
+    }
+    Pauses *self = (Pauses *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->append = Py_NewRef(append);
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *
+pauses_call(Pauses *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *phase, *info, *generation, *pause, *result;
+    double now_s;
+    if (!PyArg_ParseTuple(args, "UO!:Pauses", &phase, &PyDict_Type, &info)) {
+        return NULL;
+    }
+    if (PyUnicode_CompareWithASCIIString(phase, "start") == 0) {
+        if (!monotonic_s(&self->began_s)) {
+            self->began_s = 0.0;
+        }
+        Py_RETURN_NONE;
+    }
+    generation = PyDict_GetItemString(info, "generation");
+    if (generation == NULL || self->began_s <= 0.0 || !monotonic_s(&now_s)) {
+        Py_RETURN_NONE;
+    }
+    pause = Py_BuildValue("(Od)", generation, now_s - self->began_s);
+    if (pause == NULL) {
+        return NULL;
+    }
+    result = PyObject_CallOneArg(self->append, pause);
+    Py_DECREF(pause);
+    return result;
+}
+
+static int
+pauses_traverse(Pauses *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->append);
+    return 0;
+}
+
+static void
+pauses_dealloc(Pauses *self)
+{
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(self->append);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject PausesType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "otel_obs.compiled._recording.Pauses",
+    .tp_doc = "Pauses(append): appends (generation, seconds) of each garbage collection; for gc.callbacks.",
+    .tp_basicsize = sizeof(Pauses),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_new = pauses_new,
+    .tp_dealloc = (destructor)pauses_dealloc,
+    .tp_traverse = (traverseproc)pauses_traverse,
+    .tp_call = (ternaryfunc)pauses_call,
+};
+
 /* ---- The functions of the module ---- */
 
 #define METHOD(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS
@@ -1299,6 +1378,7 @@ fill(PyObject *module)
     }
     seed = (Py_uhash_t)PyObject_Hash(name_attributes); /* random in each process, like the hashes of strings */
     if (PyType_Ready(&OffsetsType) < 0 || PyType_Ready(&BeginType) < 0 || PyType_Ready(&EndType) < 0
+        || PyType_Ready(&PausesType) < 0 || PyModule_AddObjectRef(module, "Pauses", (PyObject *)&PausesType) < 0
         || PyModule_AddObjectRef(module, "Offsets", (PyObject *)&OffsetsType) < 0
         || PyModule_AddObjectRef(module, "Begin", (PyObject *)&BeginType) < 0
         || PyModule_AddObjectRef(module, "End", (PyObject *)&EndType) < 0

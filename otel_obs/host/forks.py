@@ -15,6 +15,7 @@ import sys
 import time
 from _thread import get_ident
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from otel_obs.host.signals import interruption_of
@@ -41,12 +42,13 @@ class _Hooks:
     def add(self, hook: Hook) -> Undo:
         """Have *hook* called from now on, a method for as long as its object lives."""
         token = object()
-
-        def remove() -> None:
-            self._by_token.pop(token, None)
-
+        remove: Callable[..., object] = partial(self._by_token.pop, token)
         self._by_token[token] = weakly(hook, remove)
-        return remove
+
+        def undo() -> None:
+            remove(None)
+
+        return undo
 
     def present(self) -> list[Callable[[], None]]:
         """The hooks that are to be called."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
-from weakref import WeakSet
 
 from otel_obs.host.proc import digest
 from otel_obs.host.signals import raise_interruption
+from otel_obs.host.weak import WeakObjects
 
 _logger = logging.getLogger("otel_obs")
 
 _MOST = 2000
-_all: WeakSet[LogOnce] = WeakSet()
+_all: WeakObjects[LogOnce] = WeakObjects()
 
 
 class _OfService:
@@ -32,7 +32,7 @@ def share(claim: Callable[[str], bool] | None) -> None:
 
 def forget_everything() -> None:
     """Log everything again if it comes back, so that a test does not depend on those before it."""
-    for each in list(_all):
+    for each in _all.living():
         each.forget_all()
 
 

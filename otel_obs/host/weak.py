@@ -10,6 +10,7 @@ from operator import attrgetter
 from types import MethodType
 from typing import Any, Generic, TypeVar, cast
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -46,10 +47,45 @@ class WeakObjects(Generic[T]):
         """Remove all objects."""
         self._references.clear()
 
+    def __contains__(self, each: T) -> bool:
+        return weakref.ref(each) in self._references
+
     def living(self) -> list[T]:
         """The living objects."""
         references = sorted(self._references.copy(), key=attrgetter("number"))
         return [each for reference in references if (each := reference()) is not None]
+
+
+class WeakByKey(Generic[K, T]):
+    """The object of each key, for as long as somebody else keeps it alive.
+
+    Unlike a `WeakValueDictionary`, it runs no Python code where an object dies; see `WeakObjects`.
+    """
+
+    def __init__(self) -> None:
+        self._by_key: dict[K, weakref.ref[T]] = {}
+        self._all: WeakObjects[T] = WeakObjects()
+
+    def get(self, key: K) -> T | None:
+        """The living object of *key*."""
+        reference = self._by_key.get(key)
+        return None if reference is None else reference()
+
+    def setdefault(self, key: K, each: T) -> T:
+        """The living object of *key*, which is *each* where there is none."""
+        pop: Callable[[K, weakref.ref[T]], object] = self._by_key.pop
+        reference = weakref.ref(each, partial(pop, key))
+        self._all.add(each)
+        while (known := self._by_key.setdefault(key, reference)) is not reference:
+            present = known()
+            if present is not None:
+                return present
+            self._by_key.pop(key, None)
+        return each
+
+    def living(self) -> list[T]:
+        """The living objects, in the order of their coming, also one whose key has another by now."""
+        return self._all.living()
 
 
 class Notes(Generic[T]):
@@ -66,8 +102,10 @@ class Notes(Generic[T]):
         """Set the note of an object, in place of an earlier one."""
         key = id(each)
         alive: Callable[[], object]
+        pop: Callable[[int, object], object] = self._notes.pop
         try:
-            alive = weakref.ref(each, partial(self._drop, key))
+            # Called before another object can have the address, and so the `id`, of the one that is gone.
+            alive = weakref.ref(each, partial(pop, key))
         except TypeError:
             alive = partial(_itself, each)
         self._notes[key] = (alive, note)
@@ -77,28 +115,22 @@ class Notes(Generic[T]):
         found = [(alive(), note) for alive, note in list(self._notes.values())]
         return [(each, note) for each, note in found if each is not None]
 
-    def _drop(self, key: int, reference: Callable[[], object]) -> None:
-        # A new object may have the address, and so the `id`, of the one that is gone.
-        known = self._notes.get(key)
-        if known is not None and known[0] is reference:
-            self._notes.pop(key, None)
-
 
 def _itself(each: object) -> object:
     return each
 
 
-def weakly(hook: Callable[[], object], gone: Callable[[], object] = lambda: None) -> Callable[[], None]:
+def weakly(hook: Callable[[], object], gone: Callable[[Any], object] | None = None) -> Callable[[], None]:
     """Call a method for as long as its object lives; a plain function for ever.
 
     Args:
         hook: A bound method, or any other function.
-        gone: Called when the object is gone.
+        gone: Called with the dead reference when the object is gone; it should not run Python code.
     """
     if not isinstance(hook, MethodType):
         return lambda: _ignore(hook())
     method: Any = hook
-    reference: weakref.ref[Any] = weakref.ref(method.__self__, lambda _: gone())
+    reference: weakref.ref[Any] = weakref.ref(method.__self__, gone)
     function = method.__func__
 
     def call() -> None:

@@ -17,15 +17,25 @@ from otel_obs.prometheus._binding import ClientOwner, Definition
 from otel_obs.sdk import MeterProvider
 
 
+class _Watched(weakref.ref[ClientOwner]):
+    """A reference to a metric that knows its definition."""
+
+    __slots__ = ("definition",)
+    definition: Definition
+
+
 class _All:
     """Every definition of this process, by the names of its metric and of its registry."""
 
     lock = RLock()
     """Guards the replacement of a definition. No other lock is taken while it is held."""
     definitions: ClassVar[dict[tuple[str, str], Definition]] = {}
-    dropped: ClassVar[deque[Definition]] = deque()
-    """Definitions whose metric was garbage-collected, until `sweep`. A finalizer may run at any point of any
-    thread, also where a lock is held, so it takes none: it only appends here, which is one atomic step."""
+    watched: ClassVar[dict[int, _Watched]] = {}
+    """References to the living metrics, by their own ids: one that nobody holds notices nothing."""
+    dropped: ClassVar[deque[_Watched]] = deque()
+    """References to metrics that were garbage-collected, until `sweep`. That may happen at any point of any
+    thread, also where a lock is held. So it only appends here, in one atomic step, by no Python code: the
+    interpreter swallows what is raised there, a signal handler's exception too."""
     providers: ClassVar[WeakObjects[MeterProvider]] = WeakObjects()
     listeners: ClassVar[list[Callable[[str], None]]] = []
 
@@ -54,7 +64,9 @@ def define(definition: Definition, owner: ClientOwner) -> None:
     if not definition.registry:
         for listener in list(_All.listeners):
             listener(definition.declaration.exposed_name)
-    weakref.finalize(owner, _All.dropped.append, definition).atexit = False
+    watched = _Watched(owner, _All.dropped.append)
+    watched.definition = definition
+    _All.watched[id(watched)] = watched
     if definition.is_open:
         definition.make_series()
 
@@ -62,7 +74,12 @@ def define(definition: Definition, owner: ClientOwner) -> None:
 def sweep() -> None:
     """Remove the series of metrics that were garbage-collected."""
     while _All.dropped:
-        forget(_All.dropped.popleft())
+        try:
+            dead = _All.dropped.popleft()
+        except IndexError:  # another thread was first
+            return
+        del _All.watched[id(dead)]
+        forget(dead.definition)
 
 
 def forget(definition: Definition) -> None:

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from weakref import WeakSet
 
 from opentelemetry.metrics import CallbackOptions
 from opentelemetry.sdk.metrics import MetricsTimeoutError
@@ -18,6 +17,7 @@ from otel_obs.cells import exponential
 from otel_obs.cells.attributes import decode_attributes
 from otel_obs.cells.layout import Kind, Scope, Stream
 from otel_obs.errors import DeclarationError
+from otel_obs.host.weak import WeakObjects
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.asked_callbacks import AskedCallback, Observed, together
 from otel_obs.sdk.exemplars import ExemplarRules, reservoir_of
@@ -28,7 +28,7 @@ AskCallback = Callable[[Sequence[tuple[AskedCallback, Callable[[], object]]], fl
 
 _DELTA = sdk.AggregationTemporality.DELTA
 _CALLBACK_MS = 10_000
-_claimed: WeakSet[Any] = WeakSet()
+_claimed: WeakObjects[Any] = WeakObjects()
 _NO_EXTREMES = (math.inf, -math.inf)
 
 

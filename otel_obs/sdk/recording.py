@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from weakref import WeakValueDictionary
 
 from otel_obs import compiled
 from otel_obs.cells.attributes import canonical, encode_attributes, has_too_long
@@ -18,6 +17,7 @@ from otel_obs.cells.layout import Kind
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.errors import DeclarationError
 from otel_obs.host.signals import raise_interruption
+from otel_obs.host.weak import WeakByKey
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.bound import Bound, BoundT
 from otel_obs.sdk.context import current_context
@@ -66,7 +66,7 @@ class Recorder:
         self._is_plain = False
         self._former: list[Aggregator] = []
         # Weak: a handle lives as long as its user holds it, or there would be one for each past label value.
-        self._bound: WeakValueDictionary[bytes, Bound] = WeakValueDictionary()
+        self._bound: WeakByKey[bytes, Bound] = WeakByKey()
         self._let_go: Callable[[Bound], object] = _hold_none
         self.bound_elsewhere: Callable[[], Iterable[Bound]] = tuple
         """Returns further handles that hold offsets, but were not made by `bind`."""
@@ -320,8 +320,8 @@ class Recorder:
                 self._let_go(bound)
 
     def _bounds_held(self) -> list[Bound]:
-        """The handles in use; `valuerefs` copies in one step, since other threads may add some meanwhile."""
-        return [bound for reference in self._bound.valuerefs() if (bound := reference()) is not None]
+        """The handles in use."""
+        return self._bound.living()
 
     def _bind(self, attributes: Mapping[str, Any] | None, kind: type[BoundT]) -> BoundT:
         """One handle for each attribute set, however often it is asked for."""

@@ -197,7 +197,7 @@ def left():
     waiting = {name: len(actions) for name, actions in imports._waiting.items() if actions}
     return [
         sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread()),
-        [callback.__name__ for callback in gc.callbacks],
+        [getattr(callback, "__name__", type(callback).__name__) for callback in gc.callbacks],
         signal.getsignal(signal.SIGTERM) is signal.SIG_DFL,
         waiting,
         len(forks._before.present()), len(forks._in_parent.present()), len(forks._in_child.present()),

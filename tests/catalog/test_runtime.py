@@ -6,12 +6,15 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from time import perf_counter
 
 import psutil
 import pytest
 
+from otel_obs import compiled
 from otel_obs.catalog import runtime
 from tests.catalog.conftest import Service
+from tests.support.calls import python_calls
 
 
 @pytest.fixture
@@ -58,14 +61,38 @@ def test_pauses_for_garbage_collection_are_recorded_by_generation(running: Servi
     assert value(running, 'python_gc_pause_seconds_count{generation="2"}') >= 1
 
 
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_pauses_are_as_long_as_the_collections(service: Service, is_compiled: bool) -> None:
+    compiled.choose(is_compiled)
+    try:
+        runtime.start()
+        runtime._pauses.clear()
+        began = perf_counter()
+        gc.collect(1)
+        took_s = perf_counter() - began
+        [seconds] = [seconds for generation, seconds in runtime._pauses if generation == 1]
+        assert 0 < seconds <= took_s
+    finally:
+        runtime.stop()
+        compiled.choose(True)
+
+
+@pytest.mark.skipif(compiled.recording is None, reason="there is no compiled module")
+def test_what_a_signal_handler_raises_is_not_swallowed_by_a_garbage_collection(running: Service) -> None:
+    gc.collect()
+    with python_calls() as called:
+        gc.collect()
+    assert called == []
+
+
 def test_it_can_be_stopped(service: Service) -> None:
     runtime.start()
     runtime.start()
-    assert gc.callbacks.count(runtime._note_collection) == 1
+    assert sum(each is runtime._Collections.note for each in gc.callbacks) == 1
     service.provider.refresh_observables()
     assert service.samples("python_info") != []
     runtime.stop()
-    assert runtime._note_collection not in gc.callbacks
+    assert runtime._Collections.note not in gc.callbacks
     service.provider.refresh_observables()
     assert service.samples("python_info") == service.samples("process") == service.samples("system") == []
 

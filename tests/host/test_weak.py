@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
-import sys
-from types import FrameType
+from collections.abc import Callable
+from typing import Any
 
-from otel_obs.host.weak import Notes, WeakObjects
+import pytest
+
+from otel_obs.host.weak import Notes, WeakByKey, WeakObjects
+from tests.support.calls import python_calls
 
 
 class Plain:
@@ -60,22 +63,67 @@ def test_objects_are_in_the_order_of_their_coming_each_once_and_only_while_they_
     assert objects.living() == []
 
 
-def test_what_a_signal_handler_raises_is_not_swallowed_where_an_object_dies() -> None:
+def test_an_object_is_known_by_its_key_while_it_lives() -> None:
+    by_key: WeakByKey[str, Named] = WeakByKey()
+    first, second, third = Named(), Named(), Named()
+    assert by_key.setdefault("a", first) is first
+    assert by_key.setdefault("a", second) is first
+    assert by_key.setdefault("b", third) is third
+    assert by_key.get("a") is first
+    del second
+    gc.collect()
+    assert by_key.get("a") is first
+    del first
+    gc.collect()
+    assert by_key.get("a") is None
+    assert by_key.living() == [third]
+    assert by_key.setdefault("a", third) is third
+
+
+def test_nothing_is_kept_of_objects_that_are_gone() -> None:
+    by_key: WeakByKey[int, Named] = WeakByKey()
+    for key in range(1000):
+        by_key.setdefault(key, Named())
+    assert (len(by_key._by_key), by_key.living()) == (0, [])
+
+
+def test_a_cycle_that_has_a_successor_before_it_is_collected_leaves_it_known() -> None:
+    by_key: WeakByKey[str, Named] = WeakByKey()
+    first, second = Named(), Named()
+    first.__dict__["itself"] = first
+    by_key.setdefault("a", first)
+    by_key._by_key.pop("a")
+    by_key.setdefault("a", second)
+    del first
+    gc.collect()
+    assert by_key.living() == [second]
+
+
+def _in_objects(each: Named) -> object:
     objects: WeakObjects[Named] = WeakObjects()
-    called: list[str] = []
+    objects.add(each)
+    return objects
 
-    def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            called.append(frame.f_code.co_name)
 
+def _in_notes(each: Named) -> object:
+    notes: Notes[str] = Notes()
+    notes.put(each, "a")
+    return notes
+
+
+def _by_key(each: Named) -> object:
+    by_key: WeakByKey[str, Named] = WeakByKey()
+    by_key.setdefault("a", each)
+    return by_key
+
+
+@pytest.mark.parametrize("put", [_in_objects, _in_notes, _by_key])
+def test_what_a_signal_handler_raises_is_not_swallowed_where_an_object_dies(
+    put: Callable[[Named], Any],
+) -> None:
     dying = Named()
-    objects.add(dying)
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
+    kept = put(dying)
+    with python_calls() as called:
         del dying
-    finally:
-        sys.setprofile(before)
-    assert objects.living() == []
-    # A handler runs where Python code runs; none runs where the interpreter swallows what is raised.
+    assert kept.living() == []
     assert called == []

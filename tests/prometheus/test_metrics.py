@@ -7,6 +7,7 @@ import enum
 import gc
 import inspect
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
 import prometheus_client
@@ -24,7 +25,9 @@ from otel_obs.prometheus import (
     Summary,
     share,
 )
+from otel_obs.prometheus._inventory import _All, sweep
 from tests.prometheus.conftest import Alone
+from tests.support.calls import python_calls
 
 KINDS = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Summary"]
 
@@ -178,6 +181,16 @@ def test_a_metric_that_is_gone_takes_its_series_along(service: Alone) -> None:
     assert [column.table.stream.scope.attributes for column in service.snapshot().columns] == [
         (("prometheus.registry", "jobs"),)
     ]
+
+
+def test_what_a_signal_handler_raises_is_not_swallowed_where_a_metric_dies() -> None:
+    metric = Counter("c", "", ["l"], registry=None)
+    sweep()
+    with python_calls() as called:
+        del metric
+    assert called == []
+    sweep()
+    assert _All.dropped == deque()
 
 
 def test_too_many_series_share_one(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from otel_obs.cells.view import MergedView
 from otel_obs.errors import DeclarationError
 from otel_obs.sdk import MeterProvider
+from tests.support.calls import python_calls
 
 
 def meter_of(provider: MeterProvider) -> Any:
@@ -30,6 +31,17 @@ def values(provider: MeterProvider) -> dict[str, dict[tuple[str, ...], Any]]:
         }
         for column in MergedView(provider.worker).snapshot().columns
     }
+
+
+def test_what_a_signal_handler_raises_is_not_swallowed_where_a_handle_dies() -> None:
+    counter = meter_of(MeterProvider()).create_counter("c")
+    handle = counter.bind({"user": "a"})
+    handle.add(1)
+    with python_calls() as called:
+        del handle
+    assert called == []
+    assert counter._bounds_held() == []
+    assert counter.bind({"user": "a"}) is counter.bind({"user": "a"})
 
 
 def test_a_series_is_there_at_0_as_soon_as_it_is_named_and_a_bound_one_is_not() -> None:
@@ -175,7 +187,7 @@ def test_handles_go_with_their_series_and_those_beyond_the_limit_with_their_user
         handle(value).set(value)
     gc.collect()
 
-    assert len(gauge._bound) <= 50
+    assert len(gauge._bound._by_key) <= 50
     assert len(gauge._children) <= 50
     assert len(gauge._by_name) <= 50
     assert len(provider.worker.on_open) <= 1

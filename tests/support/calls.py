@@ -1,0 +1,31 @@
+"""Which Python functions run in a block."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_OWN = (__name__, "contextlib")
+
+
+@contextmanager
+def python_calls() -> Iterator[list[str]]:
+    """Note the names of all functions that begin in the block, in this thread.
+
+    A signal handler runs where Python code does. Where the interpreter swallows what is raised, as when an
+    object dies, none may run.
+    """
+    called: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_globals["__name__"] not in _OWN:
+            called.append(frame.f_code.co_name)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield called
+    finally:
+        sys.setprofile(before)

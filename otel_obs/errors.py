@@ -169,7 +169,8 @@ def port_of_own_service(settings: str, pid: int, directory: str) -> str:
 
 def undeclared_attributes(instrument: str, got: Iterable[str], declared: Iterable[str]) -> DeclarationError:
     """A measurement has attributes that the metric does not declare."""
-    return DeclarationError(instrument, f"got attributes {sorted(got)}; it declares {list(declared)}")
+    names = sorted(map(str, got))
+    return DeclarationError(instrument, f"got attributes {names}; it declares {list(declared)}")
 
 
 def unknown_variable(variable: str, nearest: str) -> str:

@@ -234,7 +234,7 @@ class Recorded(Arriving):
     def _restart(self) -> None:
         self._created = time.time()
         if self._is_removed:
-            self._cells[self._offset] = 0.0
+            self._cells[:] = self._definition.blank()
         else:
             self._definition.restart(self, self._created)
 

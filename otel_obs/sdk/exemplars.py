@@ -26,6 +26,10 @@ _PERIOD_S = 1.0
 _MOST_A_PERIOD = 50
 
 
+_NOT_BEGUN = (0.0, 1)
+_MOST_BUCKETS = 4096
+
+
 class ReplacementPace:
     """Limits how often the exemplar of a bucket is replaced: 50 times a second.
 
@@ -34,21 +38,23 @@ class ReplacementPace:
     """
 
     def __init__(self) -> None:
-        self._until_s: dict[int, float] = {}
-        self._left: dict[int, int] = {}
+        self._spent: dict[int, tuple[float, int]] = {}  # the end of the period, and how many are left in it
 
     def is_spent(self, bucket: int) -> bool:
         """Whether *bucket* has reached the limit of this second."""
-        return self._left.get(bucket, 1) <= 0 and monotonic() < self._until_s[bucket]
+        until_s, left = self._spent.get(bucket, _NOT_BEGUN)
+        return left <= 0 and monotonic() < until_s
 
     def spend(self, bucket: int) -> None:
         """Count an exemplar of *bucket*."""
         now_s = monotonic()
-        if now_s >= self._until_s.get(bucket, 0.0):
-            self._left[bucket] = _MOST_A_PERIOD - 1
-            self._until_s[bucket] = now_s + _PERIOD_S
-        else:
-            self._left[bucket] -= 1
+        until_s, left = self._spent.get(bucket, _NOT_BEGUN)
+        if now_s < until_s:
+            self._spent[bucket] = until_s, left - 1
+            return
+        if len(self._spent) >= _MOST_BUCKETS:  # most are of series that are gone, or of an earlier period
+            self._spent.clear()
+        self._spent[bucket] = now_s + _PERIOD_S, _MOST_A_PERIOD - 1
 
 
 class ExemplarRules:

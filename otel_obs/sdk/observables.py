@@ -183,12 +183,25 @@ class Observable:
     def show(self, attributes: Mapping[str, Any], value: float) -> None:
         """Publish *value* to all workers now, ahead of the callbacks, which will return it from now on."""
         for aggregator in self.aggregators():
-            if aggregator.plan.reader is None:
-                series = aggregator.series.get(aggregator.identify(attributes))
-                if series is None:
-                    self.refresh()
-                    return
+            is_private = aggregator.plan.reader is not None
+            if not (is_private or self._change_known(aggregator, aggregator.identify(attributes), value)):
+                self.refresh()
+                return
+
+    def _change_known(self, aggregator: Aggregator, key: bytes, value: float) -> bool:
+        """Set the value of a series; false if there is none."""
+        is_known = False
+
+        def change() -> None:
+            nonlocal is_known
+            series = aggregator.series.get(key)
+            if series is not None:
                 _set(series, value, aggregator.stream.kind)
+                is_known = True
+
+        # The store must not move in between: the value would be written to the cells that were left.
+        self._owner.worker.exclusively(change)
+        return is_known
 
     def _publish(self, aggregator: Aggregator, totals: dict[bytes, float], number: int | None = None) -> None:
         """Set the cells of what was observed, and drop what was not."""

@@ -289,6 +289,8 @@ class Recorder:
         matching: Callable[[Aggregator, bytes], list[bytes]],
         until_s: float | None,
     ) -> None:
+        if attributes is not None and self._mapping(attributes) is None:
+            return
         at_s = time.monotonic() if until_s is None else until_s
         for aggregator in self.aggregators():
             given = aggregator.identify(attributes)

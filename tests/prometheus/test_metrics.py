@@ -183,6 +183,16 @@ def test_a_metric_that_is_gone_takes_its_series_along(service: Alone) -> None:
     ]
 
 
+def test_a_histogram_of_a_series_that_is_gone_begins_anew_as_a_whole(registry: CollectorRegistry) -> None:
+    histogram = Histogram("h", "", ["l"], registry=registry, buckets=(1, 2))
+    child = histogram.labels("x")
+    histogram.remove("x")
+    child.observe(1)
+    child.observe(5)
+    child._metric_init()
+    assert {sample.value for sample in child._child_samples() if sample.name != "_created"} == {0}
+
+
 def test_what_a_signal_handler_raises_is_not_swallowed_where_a_metric_dies() -> None:
     metric = Counter("c", "", ["l"], registry=None)
     sweep()

@@ -12,6 +12,7 @@ from opentelemetry.sdk.metrics.view import View
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.cells.view import MergedView
 from otel_obs.sdk import MeterProvider, exemplars
+from otel_obs.sdk.exemplars import ReplacementPace
 
 Provide = Callable[..., MeterProvider]
 
@@ -122,3 +123,14 @@ def test_an_attribute_that_was_renamed_is_not_one_that_was_dropped(provide: Prov
         counter.add(1, {"code": "200"})
     (exemplar,) = found(provider, "c")
     assert exemplar.attributes == ()
+
+
+def test_the_pace_of_exemplars_remembers_a_bounded_number_of_buckets() -> None:
+    pace = ReplacementPace()
+    for bucket in range(20_000):
+        pace.spend(bucket)
+    assert len(pace._spent) <= 4096
+    for _ in range(50):
+        assert not pace.is_spent(1)
+        pace.spend(1)
+    assert pace.is_spent(1)

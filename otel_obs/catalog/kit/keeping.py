@@ -28,6 +28,7 @@ class HandleKeeper(ABC, Generic[HandleT]):
         self._own = frozenset(own)  # attributes that `extend` declares later are optional in `labels`
         self._handles: dict[tuple[Any, ...], HandleT] = {}
         self._by_position: dict[tuple[object, ...], HandleT] = {}
+        self._other_orders: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
         self._others: WeakObjects[HandleT] = WeakObjects()  # not kept alive, but reset with all others
 
     @property
@@ -125,10 +126,15 @@ class HandleKeeper(ABC, Generic[HandleT]):
             self.drop("attributes", str(undeclared_attributes(self.name, map(str, labels), declared)))
             return
         self._remove(given, lambda instrument: instrument.remove(given, until_s=until_s))
-        self._let_go([(*given, *given.values())])
+        if all(type(value) is str for value in given.values()):  # only such handles are kept
+            self._let_go([(*given, *given.values())])
 
     def remove_matching(self, attributes: AttributeMapping) -> None:
         """Drop every series that has at least *attributes*, as `remove` drops one."""
+        given: Any = attributes
+        if not isinstance(given, Mapping):
+            self.drop("attributes", f"attributes {given!r} are not a mapping")
+            return
         self._remove(attributes, lambda instrument: instrument.remove_matching(attributes))
         wanted = attributes.items()
         self._let_go(
@@ -143,16 +149,21 @@ class HandleKeeper(ABC, Generic[HandleT]):
     def _let_go(self, keys: Iterable[tuple[Any, ...]]) -> None:
         """Keep the handles of removed series only weakly: they live as long as the application holds them."""
         for key in keys:
-            handle = self._handles.pop(key, None)
-            if handle is not None:
-                self._by_position.pop(self._position(handle), None)
-                self._others.add(handle)
+            ordered = _in_order(key)
+            for each in (ordered, *self._other_orders.pop(ordered, ())):
+                handle = self._handles.pop(each, None)
+                if handle is not None:
+                    self._by_position.pop(self._position(handle), None)
+                    self._others.add(handle)
 
     def _keep(self, key: tuple[Any, ...], attributes: dict[str, Any]) -> HandleT:
         handle = self._handles.get(key)
         if handle is None:
             handle = self._handle(attributes)
             if len(self._handles) < _MAX_HANDLES:
+                ordered = _in_order(key)
+                if ordered != key:
+                    self._other_orders.setdefault(ordered, []).append(key)
                 return self._handles.setdefault(key, handle)
             self._others.add(handle)
         return handle
@@ -163,3 +174,10 @@ class HandleKeeper(ABC, Generic[HandleT]):
     def _reset_handles(self) -> None:
         for handle in (*list(self._handles.values()), *self._others.living()):
             handle.reset()
+
+
+def _in_order(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The key of a handle, names and then values, with its attributes in the order of their names."""
+    size = len(key) // 2
+    by_name = sorted(range(size), key=lambda at: str(key[at]))
+    return (*(key[at] for at in by_name), *(key[size + at] for at in by_name))

@@ -20,6 +20,10 @@ MANNERS: dict[str, Callable[[str], Any]] = {
     "by name": lambda session: evidence.labels(category="toys", session_id=session),
     "bound": lambda session: evidence.bind({"category": "toys", "session_id": session}),
 }
+OTHER_ORDERS: dict[str, Callable[[str], Any]] = {
+    "by name": lambda session: evidence.labels(session_id=session, category="toys"),
+    "bound": lambda session: evidence.bind({"session_id": session, "category": "toys"}),
+}
 REMOVALS: dict[str, Callable[[str], None]] = {
     "by position": lambda session: evidence.remove("toys", session),
     "by attributes": lambda session: evidence.remove({"category": "toys", "session_id": session}),
@@ -46,6 +50,38 @@ def test_the_handle_of_a_removed_series_goes_with_its_users(
         del handle
     assert living(made) == []
     assert service.samples("active_evidence_gauge") == []
+
+
+@pytest.mark.parametrize("manner", OTHER_ORDERS)
+@pytest.mark.parametrize("removal", REMOVALS)
+def test_every_handle_of_a_removed_series_goes_in_whichever_order_it_was_asked_for(
+    manner: str, removal: str, service: Service
+) -> None:
+    made: Handles = []
+    for number in range(20):
+        session = f"{manner}, {removal}, {number}, in two orders"
+        for handle in (OTHER_ORDERS[manner](session), MANNERS[manner](session)):
+            handle.set(number)
+            made.append(weakref.ref(handle))
+        del handle
+        REMOVALS[removal](session)
+    assert living(made) == []
+    assert evidence._other_orders == {}
+    assert service.samples("active_evidence_gauge") == []
+
+
+@pytest.mark.parametrize("odd", [{"category": "toys", 1: "a"}, {1: 2}, {"category": []}, [], 5, "x"])
+def test_odd_attributes_of_a_removal_are_a_drop(odd: Any, service: Service) -> None:
+    evidence.labels("toys", "odd").set(1)
+    evidence.remove(odd)
+    if not isinstance(odd, dict):
+        evidence.remove_matching(odd)
+    instrument: Any = service.provider.get_meter("test").create_counter("c")
+    instrument.add(1, {"a": "b"})
+    for remove in (instrument.remove, instrument.remove_matching):
+        remove(odd)
+    assert len(service.samples("active_evidence_gauge")) == len(service.samples("c_total")) == 1
+    evidence.remove("toys", "odd")
 
 
 def test_a_handle_that_is_held_records_on_after_its_series_was_removed(service: Service) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import accumulate
@@ -136,6 +136,18 @@ def add_samples(family: Metric, column: Column, has_created: bool, label_names: 
         samples.extend(samples_of(labels, value, column.exemplars.get(at, ())))
         if created:
             samples.append(Sample(created, labels, table.created_s[at]))
+
+
+def only_of(labels: Mapping[str, str], families: Iterable[Metric]) -> list[Metric]:
+    """Only the samples with *labels*, and these without them, as `prometheus_client` collects one series."""
+    chosen = list(families)
+    for family in chosen:
+        family.samples = [
+            sample._replace(labels={name: text for name, text in sample.labels.items() if name not in labels})
+            for sample in family.samples
+            if labels.items() <= sample.labels.items()
+        ]
+    return chosen
 
 
 def without_worker(column: Column) -> Column:

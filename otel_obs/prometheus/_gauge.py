@@ -179,12 +179,12 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
             self._definition.hide(self)
             self._cells = None
 
-    def collect(self) -> Iterable[Metric]:
+    def _families(self) -> Iterable[Metric]:
         """The family, merged over workers.
 
         The series of a function is made after its first call; it is sorted to where it was named.
         """
-        families = super().collect()
+        families = super()._families()
         return self._as_named(families) if self._definition.asked.living() else families
 
     if not TYPE_CHECKING:  # an attribute there

@@ -250,9 +250,15 @@ class Recorded(Arriving):
         return self._definition.streams() if "_definition" in self.__dict__ else []
 
     def collect(self) -> Iterable[Metric]:
-        """The family, merged over workers."""
+        """The family, merged over workers; of a series of a metric, its samples without its labels."""
         if self._makes_samples:
             return self._own_samples()
+        families = self._families()
+        labels = dict(zip(self._labelnames, self._labelvalues, strict=False))
+        return _families.only_of(labels, families) if labels else families
+
+    def _families(self) -> Iterable[Metric]:
+        """The family, merged over workers, with all series."""
         columns = {} if self._is_displaced else _families.read()
         has_created = theirs._use_created
         family: Metric = self._get_metric()  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from otel_obs.prometheus._binding import ClientDeclaration
 from otel_obs.prometheus._fast_paths import quicken
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus._naming import named_as
-from otel_obs.prometheus._value import Value, number_at
+from otel_obs.prometheus._value import Value, be_a_series, number_at
 from otel_obs.prometheus.context_managers import ExceptionCounter, Timer
 from otel_obs.sdk import instruments as sdk
 from otel_obs.sdk.aggregate import note_extremes
@@ -159,6 +159,7 @@ class RecordedHistogram(Recorded, prometheus_client.Histogram):
 
         @property
         def _buckets(self) -> list[Value]:
+            be_a_series(self)
             return [Value(self, bucket) for bucket in range(len(self._finite_bounds()) + 1)]
 
     def take_numbers(self) -> list[Any]:

@@ -76,7 +76,7 @@ class RecordedInfo(_Stated, prometheus_client.Info):
 
     def _metric_init(self) -> None:
         super()._metric_init()
-        self._changing = RLock()
+        self._lock = RLock()
         self._facts: dict[str, str] | None = None
 
     def info(self, val: dict[str, str]) -> None:
@@ -94,7 +94,7 @@ class RecordedInfo(_Stated, prometheus_client.Info):
 
     def _state(self, facts: Mapping[str, str]) -> None:
         labels = dict(zip(self._labelnames, self._labelvalues, strict=True))
-        with self._changing:
+        with self._lock:
             if self._facts == facts:
                 return
             if not self._is_removed and self._facts is not None:
@@ -111,9 +111,9 @@ class RecordedInfo(_Stated, prometheus_client.Info):
         """Whether there is a series: only once this worker has stated facts."""
         return self._facts is not None and super()._is_there()
 
-    def collect(self) -> list[Metric]:
+    def _families(self) -> list[Metric]:
         """The family, merged over workers; this worker's series come first, in the order of their naming."""
-        families = list(super().collect())
+        families = list(super()._families())
         places = {frozenset(each.attributes.items()): place for place, each in enumerate(self._each())}
         for family in families:
             self._add_unstated(family)
@@ -131,7 +131,7 @@ class RecordedInfo(_Stated, prometheus_client.Info):
     def detach(self) -> None:
         """Find the cells again at the next use, and have a new lock, since its holder may not be here."""
         super().detach()
-        self._changing = RLock()
+        self._lock = RLock()
 
     if not TYPE_CHECKING:  # an attribute there
 
@@ -163,7 +163,7 @@ class RecordedEnum(_Stated, prometheus_client.Enum):
 
     def _metric_init(self) -> None:
         super()._metric_init()
-        self._changing = RLock()
+        self._lock = RLock()
         self._handles: list[_State] = []
 
     def _own_handles(self) -> Iterator[Any]:
@@ -184,7 +184,7 @@ class RecordedEnum(_Stated, prometheus_client.Enum):
         self._be_in(self._states.index(state))
 
     def _be_in(self, chosen: int) -> None:
-        with self._changing:
+        with self._lock:
             handles = list(self._own_handles())
             # The new state first: a reader in between sees two states, never none.
             for handle in sorted(handles, key=lambda handle: handle is not handles[chosen]):
@@ -195,7 +195,7 @@ class RecordedEnum(_Stated, prometheus_client.Enum):
     def detach(self) -> None:
         """Find the cells again at the next use, and have a new lock, since its holder may not be here."""
         super().detach()
-        self._changing = RLock()
+        self._lock = RLock()
 
     if not TYPE_CHECKING:  # an attribute there
 

@@ -81,14 +81,23 @@ class Value:
 known_as(Value, MutexValue)
 
 
+def be_a_series(metric: Any) -> None:
+    """Raise the `AttributeError` of `prometheus_client` where a metric with labels is asked for a number."""
+    if metric._is_parent():
+        raise AttributeError(f"{type(metric).__name__!r} object with labels has no number; its series have")
+
+
 def number_at(place: Callable[[Any], int]) -> property:
     """Make the property that stands for a value of `prometheus_client`, such as `_value` or `_sum`.
 
     Args:
         place: Gives, for a metric, the position of the number among its cells.
+
+    A metric with labels has no such number, as there: code tells by it whether it holds a series.
     """
 
     def get(series: Any) -> Value:
+        be_a_series(series)
         return Value(series, place(series))
 
     def put(series: Any, value: Any) -> None:

@@ -17,7 +17,7 @@ from otel_obs.host.weak import WeakObjects
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._families import one_reading
 from otel_obs.prometheus._metric import Recorded
-from otel_obs.prometheus._moving import RECORDED, may_move, move_in
+from otel_obs.prometheus._moving import may_move, move_in
 from otel_obs.prometheus._naming import known_as, named_as
 from otel_obs.prometheus._sharing import NAME, SITE, find_site, name_of, shared_name
 
@@ -156,11 +156,8 @@ def _is_read(collector: Any) -> bool:
 
 
 def reads_only(metric: Recorded) -> bool:
-    """Whether *metric* has a `collect` of this package: that of an application's subclass may do more."""
-    return type(metric).collect in _READING
-
-
-_READING = frozenset(vars(kind).get("collect") for kind in (Recorded, *RECORDED.values())) - {None}
+    """Whether *metric* has the `collect` of this package: that of an application's subclass may do more."""
+    return type(metric).collect is Recorded.collect
 
 
 def _collect(registry: Any, order: Order) -> list[Metric]:

@@ -71,7 +71,7 @@ APPLICATIONS = {
         (("visitor.py", programs.LOCUST),),
     ),
     "sqladmin": Application(
-        ("sqladmin", "fastapi", "uvicorn", "itsdangerous"),
+        ("sqladmin", "greenlet", "fastapi", "uvicorn", "itsdangerous"),
         ("uvicorn", "--workers", "3", "--port", "{port}", "people:app"),
         ("/admin/", "/admin/person/list"),
         (("people.py", programs.SQLADMIN),),

@@ -340,6 +340,23 @@ def test_numbers_may_be_read_and_written() -> None:
     assert lines("c_total") == ["c_total 0.0"]
 
 
+@pytest.mark.parametrize("kind", [Counter, Gauge, Summary, Histogram, Info, Enum])
+def test_the_same_private_parts_are_there(kind: Any) -> None:
+    options = {"states": ["on"]} if kind is Enum else {}
+    made = {
+        way: [kind(f"{way}_a", "", **options, **place), kind(f"{way}_b", "", ["k"], **options, **place)]
+        for way, place in (("ours", {}), ("theirs", {"registry": None}))
+    }
+
+    def parts(metrics: list[Any]) -> list[list[str]]:
+        names = ("_value", "_sum", "_count", "_buckets", "_metrics", "_lock", "_upper_bounds")
+        return [
+            [name for name in names if hasattr(each, name)] for each in (*metrics, metrics[1].labels("x"))
+        ]
+
+    assert parts(made["ours"]) == parts(made["theirs"])
+
+
 def test_facts_that_one_worker_has_not_stated_are_not_there() -> None:
     info = Info("build", "")
     assert lines("build") == ["build_info 1.0"]  # as `prometheus_client` has it
@@ -430,3 +447,55 @@ print(sorted(set(names) & {{"m", "other", "third"}}))
         [sys.executable, "-c", code], env=clean_env(), capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "['m', 'other', 'third']"
+
+
+def test_one_series_of_a_metric_may_be_collected_by_itself() -> None:
+    counter, histogram = Counter("c", "", ["k", "l"]), Histogram("h", "", ["k"], buckets=(1,))
+    info, state = Info("i", "", ["k"]), Enum("e", "", ["k"], states=["on", "off"])
+
+    def work() -> None:
+        counter.labels("x", "1").inc(2)
+        counter.labels("y", "1").inc(9)
+        histogram.labels("x").observe(3)
+        info.labels("x").info({"v": "1"})
+        info.labels("y").info({"v": "2"})
+        state.labels("y").state("off")
+
+    def collected(series: Any) -> list[tuple[str, dict[str, str], float]]:
+        (family,) = series.collect()
+        return [(each.name, each.labels, each.value) for each in family.samples if "created" not in each.name]
+
+    with Fork(work):
+        work()
+        assert collected(counter.labels("x", "1")) == [("c_total", {}, 4)]
+        assert ("h_count", {}, 2) in collected(histogram.labels("x"))
+        assert collected(info.labels("y")) == [("i_info", {"v": "2"}, 1)]
+        assert collected(state.labels("y")) == [("e", {"e": "on"}, 0), ("e", {"e": "off"}, 1)]
+        assert collected(counter.labels("z", "1")) == [("c_total", {}, 0)]
+
+
+@pytest.mark.parametrize("kind", [Info, Enum])
+def test_a_subclass_of_what_is_stated_may_ask_for_the_samples(kind: Any) -> None:
+    class Marked(kind):  # type: ignore[misc]
+        def _child_samples(self) -> Any:
+            return [each._replace(labels={**each.labels, "mark": "1"}) for each in super()._child_samples()]
+
+    options = {"states": ["on", "off"]} if kind is Enum else {}
+    plain: Any = kind("p", "", **options)
+    marked: Any = Marked("m", "", ["k"], **options)
+    for each in (plain, marked.labels("x")):
+        if kind is Info:
+            each.info({"v": "1"})
+        else:
+            each.state("off")
+    assert [(each.labels, each.value) for each in plain._child_samples()] == {
+        Info: [({"v": "1"}, 1)],
+        Enum: [({"p": "on"}, 0), ({"p": "off"}, 1)],
+    }[kind]
+    assert (
+        lines("m")
+        == {
+            Info: ['m_info{k="x",mark="1",v="1"} 1.0'],
+            Enum: ['m{k="x",m="on",mark="1"} 0.0', 'm{k="x",m="off",mark="1"} 1.0'],
+        }[kind]
+    )

@@ -173,6 +173,13 @@ faults-long: uwsgi ## The fault suite at its full length: storms of 30 s, a thou
 versions: $(STAMP) ## Tests with other versions of frameworks and servers; SETS="oldest newest 0.130", or all of them
 	scripts/versions $(or $(SETS),oldest $(shell scripts/versions --minors) newest)
 
+# 0.19 is the oldest that is promised.
+CLIENTS ?= 0.19.0 0.20.0 0.21.1 0.22.1 0.23.1 0.24.1 0.25.0
+
+.PHONY: clients
+clients: $(STAMP) ## prometheus_client's own tests with ours in its place, of older versions; CLIENTS="0.19.0 0.25.0"
+	CLIENTS="$(CLIENTS)" $(BIN)/python -m pytest tests/prometheus/test_suite.py -k another_version $(ARGS)
+
 .PHONY: outage
 outage: $(STAMP) collector ## The test of an outage of the cloud at its full length, a minute
 	OUTAGE_S=60 $(BIN)/python -m pytest tests/collector/test_faults.py -k down_and_comes_back $(ARGS)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import ContextVar
+from math import inf, nan
 from typing import Any, Protocol
 
 from prometheus_client.values import MutexValue
 
 from otel_obs.prometheus._naming import known_as
+
+_OPEN_ANEW = "_MmapedValue__reset"
+_EFFECTLESS = {"sum": 0.0, "min": inf, "max": -inf}
+"""By the mode of a gauge, the value in a file that changes nothing in a merge; NaN in any other mode."""
 
 
 class Located(Protocol):
@@ -115,14 +120,24 @@ def hand_over(value: Any, series: Located, at: int) -> tuple[float, Any]:
         The number that it held, and its exemplar.
     """
     if value._multiprocess:
-        # A value in a file keeps its class: the client lists such values, and re-reads their files in a child
-        # process. Its total is set to 0, or it would be counted twice.
         amount: float = value.get()
-        if value._params[0] != "gauge":
-            value.set(0.0)
+        value.set(_without_effect(value._params))
+        # The client lists such values, and in a child process has each open the child's file anew.
+        value.__dict__[_OPEN_ANEW] = lambda: None
+        _become(value, series, at)
         return amount, None
     with getattr(value, "_lock", None) or nullcontext():
         amount, exemplar = value._value, value._exemplar
-        value.__dict__.update(_series=series, _at=at)
-        value.__class__ = Value
+        _become(value, series, at)
     return amount, exemplar
+
+
+def _become(value: Any, series: Located, at: int) -> None:
+    value.__dict__.update(_series=series, _at=at)
+    value.__class__ = Value
+
+
+def _without_effect(parameters: tuple[Any, ...]) -> float:
+    """What a value leaves in its file, where nothing can be deleted: it has no part in a merge of files."""
+    kind, mode = parameters[0], str(parameters[-1]).removeprefix("live")
+    return 0.0 if kind != "gauge" else _EFFECTLESS.get(mode, nan)

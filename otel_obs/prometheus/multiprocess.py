@@ -95,7 +95,8 @@ def _merge(family: Metric, other: Metric) -> None:
     for sample in other.samples:
         at = places.get((sample.name, *sorted(sample.labels.items())))
         if at is None:
-            family.samples.append(sample)
+            if combine is not None or sample.value == sample.value:  # NaN: the gauge has moved to cells
+                family.samples.append(sample)
         elif combine is not None:
             known = family.samples[at]
             family.samples[at] = known._replace(value=combine(float(known.value), float(sample.value)))

@@ -54,3 +54,32 @@ class Echo:
     def echo(self, text: str) -> str:
         return text
 """
+
+LITELLM_METRICS = """
+import litellm
+from fastapi import FastAPI
+from litellm.integrations.prometheus import PrometheusLogger
+
+litellm.callbacks = [PrometheusLogger()]
+app = FastAPI()
+
+@app.get("/hit")
+async def hit():
+    await litellm.acompletion(
+        model="openai/echo", messages=[{"role": "user", "content": "hello"}], mock_response="hello"
+    )
+    return "ok"
+"""
+
+BENTO_METRICS = """
+import bentoml
+
+HITS = bentoml.metrics.Counter("hits", "Calls", labelnames=["kind"])
+
+@bentoml.service(workers=4)
+class Hits:
+    @bentoml.api
+    def hit(self) -> str:
+        HITS.labels(kind="echo").inc()
+        return "ok"
+"""

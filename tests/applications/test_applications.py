@@ -11,8 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -106,9 +104,9 @@ APPLICATIONS = {
 }
 
 
-def environment(name: str) -> Path:
+def environment(name: str, packages: tuple[str, ...] = ()) -> Path:
     """The directory of commands of an application's virtual environment, which is made once."""
-    packages = APPLICATIONS[name].packages
+    packages = packages or APPLICATIONS[name].packages
     key = hashlib.sha256(repr((packages, sys.version)).encode()).hexdigest()[:12]
     target = CACHE / f"{name}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -124,14 +122,6 @@ def environment(name: str) -> Path:
         # This checkout, whatever another one has left.
         subprocess.run([*install, "--no-deps", "--force-reinstall", str(ROOT)], check=True, timeout=INSTALL_S)
     return target / "bin"
-
-
-@pytest.fixture
-def base() -> Iterator[Path]:
-    """Where the numbers are."""
-    path = Path(tempfile.mkdtemp(prefix="applications-", dir="/dev/shm"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.mark.timeout(LIMIT_S)

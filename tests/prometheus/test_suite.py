@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,6 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from otel_obs import prometheus
 from tests.docs.story import ROOT
 from tests.support.processes import clean_env
 
@@ -62,28 +62,50 @@ otel_obs.prometheus.stand_in()
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tests of that version, as they are."""
-    directory = tmp_path_factory.mktemp("suite")
-    command = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest"]
-    try:
-        subprocess.run(
-            [sys.executable, *command, str(directory), f"prometheus_client=={version()}"],
-            check=True,
-            capture_output=True,
-            timeout=DOWNLOAD_S,
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"the source of prometheus_client cannot be had: {error}")
+    return tests_of(version(), tmp_path_factory.mktemp("suite"))
+
+
+def tests_of(chosen: str, directory: Path) -> Path:
+    """The tests of a version, below *directory*."""
+    pip(
+        "download",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "--dest",
+        str(directory),
+        f"prometheus_client=={chosen}",
+    )
     (archive,) = directory.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
         packed.extractall(directory)
     return directory / archive.name.removesuffix(".tar.gz") / "tests"
 
 
+def pip(*command: str) -> None:
+    """Run pip; the test is skipped where there is no package index."""
+    options = ["--quiet", "--disable-pip-version-check"]
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "pip", *command, *options],
+            check=True,
+            capture_output=True,
+            timeout=DOWNLOAD_S,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"prometheus_client cannot be had: {error}")
+
+
 class Suite:
     """The tests, in a directory of their own, each begun with what others held forgotten."""
 
     def __init__(
-        self, source: Path, directory: Path, begin: str = "", has_changed_import: bool = False
+        self,
+        source: Path,
+        directory: Path,
+        begin: str = "",
+        has_changed_import: bool = False,
+        before: Path | None = None,
     ) -> None:
         self._directory = directory / "tests"
         shutil.copytree(source, self._directory)
@@ -99,7 +121,7 @@ class Suite:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *options, "."],
             cwd=self._directory,
-            env=clean_env({"PYTHONPATH": str(Path(prometheus.__file__).parents[2])}),
+            env=clean_env({"PYTHONPATH": os.pathsep.join(map(str, [*([before] if before else []), ROOT]))}),
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
@@ -143,12 +165,13 @@ def _is_missing(name: str) -> bool:
     return f"| `{name}` | not carried" in DOCUMENT
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _same_version() -> None:
     if metadata.version("prometheus_client") != version():
         pytest.skip(f"docs/migrate.md speaks of version {version()}")
 
 
+@pytest.mark.usefixtures("_same_version")
 @pytest.mark.timeout(DOWNLOAD_S + RUN_S)
 def test_it_passes_but_for_what_the_document_lists(source: Path, tmp_path: Path) -> None:
     with Suite(source, tmp_path, _AT_ONCE, has_changed_import=True) as suite:
@@ -157,16 +180,35 @@ def test_it_passes_but_for_what_the_document_lists(source: Path, tmp_path: Path)
     assert len(outcomes) + 1 == count()
 
 
+@pytest.mark.usefixtures("_same_version")
 @pytest.mark.timeout(DOWNLOAD_S + 2 * RUN_S)
 def test_unchanged_it_passes_where_it_does_without_us(source: Path, tmp_path: Path) -> None:
     with (
         Suite(source, tmp_path / "alone") as alone,
         Suite(source, tmp_path / "with_us", _STAND_IN) as with_us,
     ):
-        before, after = alone.outcomes(), with_us.outcomes()
-        assert before.keys() == after.keys(), alone.log + with_us.log
-        worse = {name for name, has_passed in after.items() if before[name] and not has_passed}
-        assert worse == set(), with_us.log
+        assert worse(alone, with_us) == set(), with_us.log
+
+
+@pytest.mark.timeout(2 * DOWNLOAD_S + 2 * RUN_S)
+@pytest.mark.parametrize("chosen", os.environ.get("CLIENTS", "").split())
+def test_another_version_passes_where_it_does_without_us(chosen: str, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    pip("install", "--no-deps", "--target", str(package), f"prometheus_client=={chosen}")
+    (tmp_path / "source").mkdir()
+    source = tests_of(chosen, tmp_path / "source")
+    with (
+        Suite(source, tmp_path / "alone", before=package) as alone,
+        Suite(source, tmp_path / "with_us", _STAND_IN, before=package) as with_us,
+    ):
+        assert worse(alone, with_us) == set(), with_us.log
+
+
+def worse(alone: Suite, with_us: Suite) -> set[str]:
+    """The tests that fail only with ours in the client's place."""
+    before, after = alone.outcomes(), with_us.outcomes()
+    assert before.keys() == after.keys(), alone.log + with_us.log
+    return {name for name, has_passed in after.items() if before[name] and not has_passed}
 
 
 def listed() -> set[str]:

@@ -499,3 +499,49 @@ def test_a_subclass_of_what_is_stated_may_ask_for_the_samples(kind: Any) -> None
             Enum: ['m{k="x",m="on",mark="1"} 0.0', 'm{k="x",m="off",mark="1"} 1.0'],
         }[kind]
     )
+
+
+FILES = """
+import os, sys
+from prometheus_client import CollectorRegistry, Gauge, Counter, Histogram, generate_latest, multiprocess
+modes = [live + mode for live in ("", "live") for mode in ("all", "sum", "min", "max", "mostrecent")]
+gauges = [Gauge(f"g_{mode}", "", multiprocess_mode=mode) for mode in modes]
+counter, histogram = Counter("c", "", ["k"]), Histogram("h", "", buckets=(1,))
+
+def work(level, held=None):
+    for gauge in gauges:
+        gauge.set(level)
+    counter.labels("x").inc(level)
+    histogram.observe(level)
+
+work(2)
+held = counter.labels("x")._value
+import otel_obs
+otel_obs.configure(runtime_metrics=False)
+for level in (5, 6):
+    if os.fork() == 0:
+        work(level)
+        held.inc(100)
+        os._exit(0)
+    os.wait()
+work(4)
+held.inc(10)
+registry = CollectorRegistry()
+multiprocess.MultiProcessCollector(registry)
+for line in generate_latest(registry).decode().splitlines():
+    if line.startswith(("g_", "c_total", "h_count")):
+        print(line.replace(str(os.getpid()), "ME"))
+"""
+
+
+def test_what_was_counted_in_files_before_is_counted_once(tmp_path: Path) -> None:
+    env = clean_env({"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)})
+    done = subprocess.run([sys.executable, "-c", FILES], env=env, capture_output=True, text=True, timeout=240)
+    # The two children are gone, and their gauges with them.
+    gauges = {line.split()[0].partition("{")[0] for line in done.stdout.splitlines() if line.startswith("g_")}
+    assert len(gauges) == 10, done.stderr
+    counted = [line for line in done.stdout.splitlines() if not line.startswith("g_")]
+    assert sorted(counted) == ['c_total{k="x"} 227.0', "h_count 4.0"], done.stderr
+    levels = [line for line in done.stdout.splitlines() if line.startswith("g_")]
+    assert {line.split()[1] for line in levels} == {"4.0"}, done.stdout
+    assert len(levels) == 10

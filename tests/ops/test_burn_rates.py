@@ -195,10 +195,12 @@ CASES = [
         ],
     ),
     case(
-        "two in a thousand fail: only the longest window burns",
-        {OK: "0+998x120", FAILED: "0+2x120"},
+        "two in a thousand fail: only the longest window burns, and then no more",
+        {OK: "0+998x120 119760+1000x420", FAILED: "0+2x120 240+0x420"},
         [
             (100, FAST, []),
+            # It ends when the short window, of six hours, has nothing of it any more.
+            (520, SLOW, []),
             (
                 100,
                 SLOW,

@@ -92,7 +92,7 @@ function big(panel: Panel, frame: DataFrame, width: number, height: number, alig
 function round(frame: DataFrame, width: number, height: number) {
   const field = frame.fields[1];
   const value = field.display!(lastOf(field));
-  const radius = Math.min(width / 2, height * 0.75) - 16;
+  const radius = Math.min(width / 2.4, height * 0.68) - 8;
   const share = Math.min(1, Math.max(0, value.percent ?? 0));
   const arc = (part: number) => {
     const [x, y] = [Math.cos(Math.PI * (1 - part)) * radius, -Math.sin(Math.PI * (1 - part)) * radius];

@@ -151,6 +151,7 @@ ERROR_SHARE = Panel(
     ),
     steps=_SHARE,
     colours=OUTCOMES,
+    soft_high=0.06,
 )
 FIRST_BYTE = Panel(
     "http-first-byte",

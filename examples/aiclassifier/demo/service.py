@@ -21,7 +21,7 @@ PREFERRED_PORT = 8000
 BACKLOG = 512
 BROKEN_WHILE = "DEMO_BROKEN_WHILE"
 """Names the file that the model of `demo.breakable` does not load beside."""
-READY_S = 40.0
+READY_S = 180.0  # the first time, workers compile all that they import
 STOP_S = 10.0
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -32,6 +32,9 @@ PAGE_CHECKS: Sequence[Callable[[PageEvidence], Iterable[Finding]]] = (
     twice.check_counted_twice,
 )
 
+MAX_BYTES_AGAIN = 64 * 1024 * 1024
+"""How much is read after the first answer: what was parsed is kept, and takes many times as much."""
+
 
 @dataclass(frozen=True)
 class Repetition:
@@ -114,9 +117,12 @@ class _AskedSource:
     fetching: Fetching
     again: Repetition
     troubles: list[Finding] = field(default_factory=list)
+    size_bytes: int = 0
 
     def ask(self, accept: str, times: int | None = None) -> Iterator[Fetched]:
         for _ in range(self.again.times if times is None else times):
+            if self.size_bytes > MAX_BYTES_AGAIN:
+                return
             time.sleep(self.again.interval_s if times is None else 0)
             try:
                 answer = self.fetching.fetch(self.source, accept)
@@ -124,6 +130,7 @@ class _AskedSource:
                 self.troubles.append(endpoint.trouble(error))
                 continue
             if answer.status == 200:
+                self.size_bytes += len(answer.body)
                 yield answer
             else:
                 self.troubles.append(endpoint.trouble(answer))

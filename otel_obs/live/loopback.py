@@ -18,6 +18,7 @@ from otel_obs.reading.fetch import ACCEPT_OPENMETRICS, Fetching
 HOST = "127.0.0.1"
 SAME_SITE = ("", "none", "same-origin")
 TEXT = "text/plain; charset=utf-8"
+MAX_PAGE_BYTES = 64 * 1024 * 1024
 _MOST_DIGITS = 6
 
 
@@ -75,7 +76,7 @@ class LiveServer(ThreadingHTTPServer):
         if not is_number or int(index) >= len(self.targets):
             return _refusal(HTTPStatus.NOT_FOUND)
         try:
-            fetched = self.fetching.fetch(self.targets[int(index)], ACCEPT_OPENMETRICS)
+            fetched = self.fetching.fetch(self.targets[int(index)], ACCEPT_OPENMETRICS, MAX_PAGE_BYTES)
         except UnreadableError as error:
             return _refusal(HTTPStatus.BAD_GATEWAY, error.problem)
         if fetched.status != HTTPStatus.OK:

@@ -13,11 +13,11 @@ import urllib.request
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from otel_obs.errors import CutOffError, UnreadableError
+from otel_obs.reading.deadline import deadline_handlers
 from otel_obs.reading.page import PageFormat
 from otel_obs.reading.text import format_of
 
@@ -29,8 +29,11 @@ ACCEPT_PROTOBUF = (
 )
 
 MAX_BYTES = 256 * 1024 * 1024
+MAX_LINES = 2_000_000
+"""How many lines of an answer are read: a parsed line takes up to a kilobyte, however short it is."""
 PIECE_BYTES = 256 * 1024
 STANDARD_INPUT = "-"
+Answer: TypeAlias = "http.client.HTTPResponse | urllib.error.HTTPError"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Fetching:
-    """Request options: headers and timeout."""
+    """Request options: headers, and the seconds within which an answer has to be there to its last byte."""
 
     headers: Mapping[str, str]
     timeout_s: float = 10.0
@@ -71,27 +74,25 @@ class Fetching:
         """Whether a header carries credentials."""
         return any(name.lower() in ("authorization", "cookie", "x-api-key") for name in self.headers)
 
-    def fetch(self, source: str, accept: str = ACCEPT_TEXT) -> Fetched:
+    def fetch(self, source: str, accept: str = ACCEPT_TEXT, most_bytes: int = MAX_BYTES) -> Fetched:
         """Get a page.
 
         Args:
             source: An address as `address` makes it, the path of a file, or `-`.
             accept: The Accept header.
+            most_bytes: The size, also the decompressed one, above which an answer is not read.
 
         Raises:
             UnreadableError: There is no complete answer. An answer with an error status is returned.
         """
         if not is_address(source):
-            return _read_file(source)
+            return _read_file(source, most_bytes)
         headers = {"Accept": accept, "Accept-Encoding": "gzip", "User-Agent": "otel-obs", **self.headers}
         started_s = time.perf_counter()
         try:
             request = urllib.request.Request(source, headers=headers)
-            with _opener(source).open(request, timeout=self.timeout_s) as answer:
-                return _received(source, answer.status, answer.headers, answer, started_s, self.timeout_s)
-        except urllib.error.HTTPError as error:
-            with error:
-                return _received(source, error.code, error.headers, error, started_s, self.timeout_s)
+            with _opened(source, request, self.timeout_s) as answer:
+                found = _received(source, answer, started_s, most_bytes)
         except UnreadableError:
             raise
         except http.client.IncompleteRead as error:
@@ -106,6 +107,7 @@ class Fetching:
             raise UnreadableError(source, f"did not answer within {self.timeout_s:g} s") from None
         except (http.client.HTTPException, OSError, ValueError) as error:
             raise UnreadableError(source, f"did not answer in HTTP: {_reason(error)}") from None
+        return found
 
 
 def is_address(source: str) -> bool:
@@ -119,6 +121,12 @@ def address(given: str) -> str:
     try:
         parts = urllib.parse.urlsplit(text)
         is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        if is_right and "@" in parts.netloc:
+            raise UnreadableError(
+                parts.netloc.rpartition("@")[2],
+                "cannot be asked with credentials in its address",
+                "give --token-file, or --header 'Authorization: …'",
+            )
     except ValueError:
         is_right = False
     if not is_right or any(c.isspace() or not c.isprintable() for c in text):
@@ -134,15 +142,29 @@ def address_or_file(given: str) -> str:
     Raises:
         UnreadableError: It is a directory, a path without a file, or not an address.
     """
-    if not is_address(given) and Path(given).is_dir():
+    if given == STANDARD_INPUT:
+        return given
+    if is_address(given):
+        return address(given)
+    kind = _kind_of_file(given)
+    if kind == "directory":
         raise UnreadableError(given, "is a directory", "give a file, or an address")
-    if given == STANDARD_INPUT or is_address(given) or Path(given).is_file():
-        return given if not is_address(given) else address(given)
+    if kind == "file":
+        return given
     if given.startswith((".", "/", "~")) or (
         ":" not in given and Path(given).suffix in (".txt", ".prom", ".om")
     ):
         raise UnreadableError(given, "is no file")
     return address(given)
+
+
+def _kind_of_file(given: str) -> str:
+    """`directory`, `file`, or "" where there is neither. A shell's `<(command)` is a file too."""
+    path = Path(given)
+    try:
+        return "directory" if path.is_dir() else "file" if path.is_file() or path.is_fifo() else ""
+    except (OSError, ValueError):
+        return ""  # as a name that is too long for a file
 
 
 def is_loopback(host: str) -> bool:
@@ -155,11 +177,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _opener(source: str) -> urllib.request.OpenerDirector:
-    """An opener without a proxy for loopback, since a proxy cannot reach this machine's loopback."""
+def _opened(source: str, request: urllib.request.Request, timeout_s: float) -> Answer:
+    """The answer, whatever its status. For loopback no proxy is asked: it has another one."""
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirect(), *deadline_handlers(timeout_s)]
     if is_loopback(urllib.parse.urlsplit(source).hostname or ""):
-        return urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
-    return urllib.request.build_opener(_NoRedirect())
+        handlers.append(urllib.request.ProxyHandler({}))
+    try:
+        answer: http.client.HTTPResponse = urllib.request.build_opener(*handlers).open(
+            request, timeout=timeout_s
+        )
+    except urllib.error.HTTPError as error:
+        return error
+    return answer
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -180,55 +209,62 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _received(
-    source: str, status: int, headers: Message, file: IO[bytes], started_s: float, timeout_s: float
-) -> Fetched:
+def _received(source: str, answer: Answer, started_s: float, most_bytes: int) -> Fetched:
     parts, size_bytes = [], 0
-    while piece := file.read(PIECE_BYTES):
+    while piece := answer.read(PIECE_BYTES):
         parts.append(piece)
         size_bytes += len(piece)
-        if size_bytes > MAX_BYTES:
-            raise UnreadableError(source, f"answered more than {MAX_BYTES // 2**20} MiB")
-        if time.perf_counter() - started_s > timeout_s:
-            raise UnreadableError(source, f"was not read to its end within {timeout_s:g} s")
-    lower = {name.lower(): value for name, value in headers.items()}
+        if size_bytes > most_bytes:
+            raise _too_large(source, most_bytes)
+    lower = {name.lower(): value for name, value in answer.headers.items()}
     promised = lower.get("content-length", "")
     # `read` with a size does not raise where the body is shorter than its Content-Length.
     if promised.isdecimal() and size_bytes < int(promised):
         raise CutOffError(source, f"sent {size_bytes} of the {promised} bytes that it announced")
     body = b"".join(parts)
     if lower.get("content-encoding", "").strip().lower() == "gzip":
-        body = _unpack(source, body)
-    return Fetched(source, status, lower, body, size_bytes, time.perf_counter() - started_s)
+        body = _unpack(source, body, most_bytes)
+    _refuse_many_lines(source, body)
+    return Fetched(source, answer.status or 0, lower, body, size_bytes, time.perf_counter() - started_s)
 
 
-def _unpack(source: str, body: bytes) -> bytes:
+def _unpack(source: str, body: bytes, most_bytes: int) -> bytes:
     unpacking = zlib.decompressobj(wbits=31)
     try:
-        unpacked = unpacking.decompress(body, MAX_BYTES)
+        unpacked = unpacking.decompress(body, most_bytes + 1)
     except zlib.error as error:
         raise UnreadableError(source, f"announced gzip, and sent something else: {error}") from None
-    if unpacking.unconsumed_tail:
-        raise UnreadableError(source, f"answered more than {MAX_BYTES // 2**20} MiB")
+    if len(unpacked) > most_bytes:
+        raise _too_large(source, most_bytes)
     if not unpacking.eof:
         raise CutOffError(source, "sent gzip that is cut off")
     return unpacked
 
 
-def _read_file(source: str) -> Fetched:
+def _too_large(source: str, most_bytes: int) -> UnreadableError:
+    return UnreadableError(source, f"holds more than {most_bytes // 2**20} MiB", "it is not read to its end")
+
+
+def _refuse_many_lines(source: str, body: bytes) -> None:
+    if body.count(b"\n") > MAX_LINES:
+        raise UnreadableError(source, f"holds more than {MAX_LINES:,} lines", "it is not parsed")
+
+
+def _read_file(source: str, most_bytes: int) -> Fetched:
     started_s = time.perf_counter()
     try:
         if source == STANDARD_INPUT:
-            body = sys.stdin.buffer.read(MAX_BYTES + 1)
+            body = sys.stdin.buffer.read(most_bytes + 1)
         else:
             with Path(source).open("rb") as file:
-                body = file.read(MAX_BYTES + 1)
+                body = file.read(most_bytes + 1)
     except OSError as error:
         raise UnreadableError(source, f"cannot be read: {error.strerror}") from None
-    if len(body) > MAX_BYTES:
-        raise UnreadableError(source, f"holds more than {MAX_BYTES // 2**20} MiB")
+    if len(body) > most_bytes:
+        raise _too_large(source, most_bytes)
     if body[:2] == b"\x1f\x8b":
-        body = _unpack(source, body)
+        body = _unpack(source, body, most_bytes)
+    _refuse_many_lines(source, body)
     return Fetched(source, 200, {}, body, len(body), time.perf_counter() - started_s)
 
 

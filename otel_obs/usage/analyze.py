@@ -15,6 +15,8 @@ from otel_obs.usage.users import Used, User, used
 
 MADE_BY_PROMETHEUS = frozenset({"ALERTS", "ALERTS_FOR_STATE", "up"})
 _SUFFIXES = ("_bucket", "_sum", "_count", "_created")
+MAX_JSON_BYTES = 64 * 1024 * 1024
+"""Of an answer of the API: parsed, it takes many times as much."""
 LabelsByFamily = Mapping[str, frozenset[str]]
 
 
@@ -42,36 +44,60 @@ class PrometheusApi:
     def _get(self, path: str, **parameters: str) -> Any:
         query = urllib.parse.urlencode(parameters)
         where = f"{self._base}/api/v1/{path}" + (f"?{query}" if query else "")
-        answer = self._fetching.fetch(where, "application/json")
-        try:
-            said = json.loads(answer.body)
-            if answer.status == 200 and said["status"] == "success":
-                return said["data"]
-            problem = str(said.get("error", f"answered {answer.status}"))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            problem = f"answered {answer.status}, and not as Prometheus does"
-        raise UnreadableError(
+        answer = self._fetching.fetch(where, "application/json", MAX_JSON_BYTES)
+        said = _parsed(answer.body)
+        if answer.status == 200 and _at(said, "status") == "success":
+            return _at(said, "data")
+        error = _at(said, "error")
+        raise self._unlike(error if isinstance(error, str) else f"answered {answer.status}")
+
+    def _unlike(self, problem: str) -> UnreadableError:
+        return UnreadableError(
             self._base, problem, "give the address of a Prometheus, such as http://localhost:9090"
         )
 
+    def _list(self, found: Any, kind: type) -> list[Any]:
+        """*found*, if it is a list of values of a kind, as a Prometheus answers."""
+        if isinstance(found, list) and all(isinstance(each, kind) for each in found):
+            return found
+        raise self._unlike("answered 200, and not as Prometheus does")
+
     def names(self) -> frozenset[str]:
         """The names of all series."""
-        return frozenset(self._get("label/__name__/values"))
+        return frozenset(self._list(self._get("label/__name__/values"), str))
 
     def series(self, matcher: str) -> list[dict[str, str]]:
         """The labels of each series that a matcher selects."""
-        return list(self._get("series", **{"match[]": matcher}))
+        found = self._list(self._get("series", **{"match[]": matcher}), dict)
+        for labels in found:
+            self._list(list(labels.values()), str)
+        return found
 
     def rules(self) -> list[Used]:
         """The rules that it runs."""
-        groups = self._get("rules")["groups"]
-        return [used(_rule(rule, group)) for group in groups for rule in group["rules"]]
+        groups = self._list(_at(self._get("rules"), "groups"), dict)
+        found = [(rule, group) for group in groups for rule in self._list(group.get("rules"), dict)]
+        for rule, group in found:
+            self._list([rule.get("name"), rule.get("query"), group.get("file", group.get("name"))], str)
+        return [used(_rule(rule, group)) for rule, group in found]
+
+
+def _parsed(body: bytes) -> Any:
+    """The JSON of an answer; None where it is none, or is nested without an end."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _at(node: Any, key: str) -> Any:
+    return node.get(key) if isinstance(node, dict) else None
 
 
 def _rule(rule: Mapping[str, Any], group: Mapping[str, Any]) -> User:
     recorded = rule["name"] if rule.get("type") == "recording" else ""
     kind = "record" if recorded else "alert"
-    return User(f"{group.get('file', group['name'])}: {kind} {rule['name']}", rule["query"], recorded)
+    return User(f"{group.get('file', group.get('name'))}: {kind} {rule['name']}", rule["query"], recorded)
 
 
 def analyze(api: PrometheusApi, job: str, users: Iterable[Used]) -> Analysis:

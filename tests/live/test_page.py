@@ -383,6 +383,42 @@ def test_what_was_seen_is_saved_and_loaded_again(browser: Browser, tmp_path: Pat
             expect(page.get_by_role("alert")).to_contain_text("no file that was saved here")
 
 
+def test_exemplars_are_saved_and_lead_to_their_traces_again(browser: Browser, tmp_path: Path) -> None:
+    page_bytes = traced(TRACE, HOSTILE.replace("\\", "\\\\").replace('"', '\\"'))
+    with (
+        Endpoint(lambda accept, before: Reply(page_bytes, content_type=OPENMETRICS)) as endpoint,
+        live(endpoint.url, traces="http://t.example/{trace_id}") as address,
+    ):
+        with opened(browser, address) as page:
+            tab(page, "exemplars")
+            expect(page.locator("main tbody tr")).to_have_count(2)
+            shown = page.locator("main tbody tr").all_inner_texts()
+            with page.expect_download() as download:
+                page.click("#save")
+            download.value.save_as(tmp_path / "saved.json")
+        assert "jobs_total k=1" in shown[0]
+        with opened(browser, address) as page:
+            page.set_input_files("#file", tmp_path / "saved.json")
+            expect(page.locator("#state-text")).to_contain_text("From a file")
+            tab(page, "exemplars")
+            expect(page.locator("main tbody tr")).to_have_count(2)
+            assert page.locator("main tbody tr").all_inner_texts() == shown
+            expect(page.locator("main tbody a")).to_have_attribute("href", f"http://t.example/{TRACE}")
+            assert page.locator("img, main script").count() == 0
+            before = json.loads((tmp_path / "saved.json").read_text())
+            del before["exemplars"]  # as files have none that were saved earlier
+            (tmp_path / "before.json").write_text(json.dumps(before))
+            page.set_input_files("#file", tmp_path / "before.json")
+            expect(page.locator("main tbody tr")).to_have_count(0)
+
+
+def test_more_series_than_there_is_room_for_are_counted_and_left_out(browser: Browser) -> None:
+    text = "".join(f'a{{b="{n}"}} 1\n' for n in range(50_250))
+    with Endpoint(always(text)) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
+        said = "50,000 series in 1 families · 250 more are not shown: there is room for so many"
+        expect(page.locator("#summary")).to_have_text(said, timeout=120_000)
+
+
 def test_the_page_speaks_korean(browser: Browser) -> None:
     with (
         Endpoint(growing) as endpoint,

@@ -174,13 +174,14 @@ const page = {
   },
 
   showState() {
-    const { targets, series, families } = page.status;
+    const { targets, series, families, left } = page.status;
     const isDown = targets.some((target) => !target.isUp);
     const key = page.isLoaded ? "loaded" : page.isPaused ? "paused" : Number.isNaN(page.status.now) ? "waiting" : "live";
     byId("state").className = `state ${isDown ? "down" : key}`;
     const text = Number.isNaN(page.status.now) ? say(key) : `${say(key)} · ${clock(page.status.now)}`;
     byId("state-text").textContent = text;
-    byId("summary").textContent = series ? say("summary", number(series), number(families)) : "";
+    const said = [say("summary", number(series), number(families)), ...(left ? [say("left", number(left))] : [])];
+    byId("summary").textContent = series ? said.join(" · ") : "";
     byId("pause").textContent = say(page.isPaused ? "resume" : "pause");
     const trouble = page.isLoaded ? "" : targets.filter((t) => !t.isUp).map((t) => say("down", t.name, t.error)).join(" · ");
     const place = byId("trouble");

@@ -3,6 +3,8 @@
 export const FINE = 450;
 export const COARSE = 720;
 const EVERY = 5;
+/** How many series are kept: each takes up to 10 KB for its hour. */
+export const MOST_SERIES = 50000;
 
 class Ring {
   constructor() {
@@ -29,6 +31,8 @@ export class Store {
     this.times = new Ring();
     this.families = new Map(); // name -> {name, type, help, unit, series: Map(key -> series)}
     this.exemplars = new Map();
+    this.series = 0;
+    this.left = 0; // how many series of the last scrape found no room
     this.events = [];
     for (const target of this.targets) target.up = new Ring();
   }
@@ -36,6 +40,7 @@ export class Store {
   /** Add one scrape of every target; a page is null where there was none. */
   append(time, pages) {
     this.tick += 1;
+    this.left = 0;
     this.times.put(this.tick, time);
     pages.forEach((page, index) => {
       const target = this.targets[index];
@@ -59,7 +64,12 @@ export class Store {
       else if (family.type !== found.type || family.help !== found.help) Object.assign(family, found);
       const id = `${target}\n${key}`;
       let series = family.series.get(id);
+      if (!series && this.series >= MOST_SERIES) {
+        this.left += 1;
+        continue;
+      }
       if (!series) {
+        this.series += 1;
         series = { ...read, target, ring: new Ring(), first: this.tick, seen: this.tick, last: value };
         family.series.set(id, series);
         if (read.labels.has("worker")) this.#workerSeen(read, time);
@@ -81,7 +91,8 @@ export class Store {
     const trace = exemplar.labels.get("trace_id") ?? exemplar.labels.get("traceID") ?? "";
     const key = `${id}\n${trace}\n${exemplar.time}`;
     if (this.exemplars.has(key)) return;
-    this.exemplars.set(key, { family, labels: series.labels, trace, all: exemplar.labels, ...exemplar });
+    const { labels: all, value, time } = exemplar;
+    this.exemplars.set(key, { family, labels: series.labels, trace, all, value, time });
     if (this.exemplars.size > 500) this.exemplars.delete(this.exemplars.keys().next().value);
   }
 
@@ -94,7 +105,10 @@ export class Store {
         if (series.seen === this.tick - 1 && series.name.endsWith("_worker_memory_bytes")) {
           this.note(time, "workerGone", series.labels.get("worker"));
         }
-        if (this.tick - series.seen > COARSE * EVERY) family.series.delete(id);
+        if (this.tick - series.seen > COARSE * EVERY) {
+          family.series.delete(id);
+          this.series -= 1;
+        }
       }
       if (!family.series.size) this.families.delete(name);
     }

@@ -221,7 +221,7 @@ export class Exemplars {
     this.empty.hidden = exemplars.rows.length > 0;
     this.card.hidden = !exemplars.rows.length;
     const lines = exemplars.rows.map((row) => ({
-      key: `${row.family}${row.trace}${row.time}${row.value}`,
+      key: JSON.stringify([row.family, row.labels, row.all, row.time, row.value]),
       texts: [row.time ? clock(row.time) : "–", `${row.family} ${row.labels.map(([k, v]) => `${k}=${v}`).join(", ")}`, exact(row.value),
         row.trace || row.all.map(([k, v]) => `${k}=${v}`).join(", ")],
       trace: row.trace,

@@ -50,9 +50,8 @@ async function tick() {
 function status() {
   const targets = store.targets.map(({ name, isUp, error, ms }) => ({ name, isUp, error, ms }));
   const now = store.tick < 0 ? NaN : store.window(0, Infinity).times.at(-1);
-  let series = 0;
-  for (const family of store.families.values()) series += family.series.size;
-  return { targets, now, series, families: store.families.size, events: store.events.slice(0, 30) };
+  const { series, left } = store;
+  return { targets, now, series, left, families: store.families.size, events: store.events.slice(0, 30) };
 }
 
 const ANSWERS = {
@@ -166,7 +165,8 @@ function saved() {
     })),
   }));
   const targets = store.targets.map((t) => ({ name: t.name, up: plain(values(view, { ring: t.up })) }));
-  return { format: "otel-obs view 1", times: Array.from(view.times), targets, families, events: store.events };
+  const exemplars = [...store.exemplars.values()].map((e) => ({ ...e, labels: [...e.labels], all: [...e.all], value: plain([e.value])[0] }));
+  return { format: "otel-obs view 1", times: Array.from(view.times), targets, families, exemplars, events: store.events };
 }
 
 /** Show what was saved; nothing is scraped until it is closed. */
@@ -174,18 +174,24 @@ function load(data) {
   const targets = data.targets.map(({ name }) => ({ name: String(name), url: "" }));
   const loaded = new Store(targets);
   const number = (v) => (v === null || v === undefined ? NaN : Number(v));
+  const texts = (pairs) => new Map(pairs.map(([k, v]) => [String(k), String(v)]));
   data.times.forEach((time, i) => {
     const pages = targets.map((_, target) => (number(data.targets[target].up[i]) === 1 ? { samples: [] } : null));
     for (const family of data.families) {
       family.series.forEach((s, at) => {
         const value = number(s.values[i]);
         if (Number.isNaN(value) || !pages[s.target]) return;
-        s.read ??= { name: String(s.name), labels: new Map(s.labels.map(([k, v]) => [String(k), String(v)])) };
+        s.read ??= { name: String(s.name), labels: texts(s.labels) };
         const found = { name: String(family.name), type: String(family.type), help: String(family.help), unit: String(family.unit) };
         pages[s.target].samples.push({ key: `${at}`, family: found, series: s.read, value, exemplar: null });
       });
     }
     loaded.append(time, pages);
+  });
+  // Files that were saved before exemplars were kept have none.
+  (data.exemplars ?? []).slice(-500).forEach(({ family, labels, all, trace, value, time }, at) => {
+    const read = { family: String(family), trace: String(trace), value: number(value), time: time === null ? null : number(time) };
+    loaded.exemplars.set(at, { ...read, labels: texts(labels), all: texts(all) });
   });
   loaded.events = data.events.map(({ time, kind, what }) => ({ time, kind: String(kind), what: String(what) }));
   store = loaded;

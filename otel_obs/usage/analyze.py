@@ -49,7 +49,9 @@ class PrometheusApi:
         if answer.status == 200 and _at(said, "status") == "success":
             return _at(said, "data")
         error = _at(said, "error")
-        raise self._unlike(error if isinstance(error, str) else f"answered {answer.status}")
+        raise self._unlike(
+            error if isinstance(error, str) else f"answered {answer.status}, and not as Prometheus does"
+        )
 
     def _unlike(self, problem: str) -> UnreadableError:
         return UnreadableError(

@@ -104,9 +104,9 @@ APPLICATIONS = {
 }
 
 
-def environment(name: str, packages: tuple[str, ...] = ()) -> Path:
+def environment(name: str) -> Path:
     """The directory of commands of an application's virtual environment, which is made once."""
-    packages = packages or APPLICATIONS[name].packages
+    packages = APPLICATIONS[name].packages
     key = hashlib.sha256(repr((packages, sys.version)).encode()).hexdigest()[:12]
     target = CACHE / f"{name}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,9 @@ def environment(name: str, packages: tuple[str, ...] = ()) -> Path:
         if not (target / "installed").exists():
             shutil.rmtree(target, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", target], check=True)
-            subprocess.run([*install, *packages, str(ROOT)], check=True, timeout=INSTALL_S)
+            # Ours after it, as where an application is there: for both at once pip tries old versions long.
+            subprocess.run([*install, *packages], check=True, timeout=INSTALL_S)
+            subprocess.run([*install, str(ROOT)], check=True, timeout=INSTALL_S)
             (target / "installed").touch()
         # This checkout, whatever another one has left.
         subprocess.run([*install, "--no-deps", "--force-reinstall", str(ROOT)], check=True, timeout=INSTALL_S)

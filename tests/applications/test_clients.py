@@ -22,7 +22,7 @@ SENT, CLIENTS, SCRAPES = 60, 8, 6
 @pytest.mark.timeout(LIMIT_S)
 def test_litellms_metrics_are_right_over_four_workers(tmp_path: Path, base: Path) -> None:
     """It counts a call in a task of its own, some time after the answer."""
-    commands = environment("litellm-metrics", ("litellm", "prometheus_client", "fastapi", "uvicorn"))
+    commands = environment("litellm")
     (tmp_path / "app.py").write_text(programs.LITELLM_METRICS)
     command = (str(commands / "uvicorn"), "--port", "{port}", "--workers", "4", "app:app")
     with service(tmp_path, base, commands, command, "/docs") as running:

@@ -8,14 +8,18 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import prometheus_client
+from prometheus_client import metrics
 from prometheus_client import registry as theirs
 from prometheus_client.metrics_core import Metric
 
+from otel_obs.cells.snapshot import Column
 from otel_obs.exposition.from_client import IS_OURS
 from otel_obs.host import forks
 from otel_obs.host.weak import WeakObjects
-from otel_obs.prometheus import _service
+from otel_obs.prometheus import _families, _service
+from otel_obs.prometheus._binding import REGISTRY_KEY
 from otel_obs.prometheus._families import one_reading
+from otel_obs.prometheus._inventory import known_streams
 from otel_obs.prometheus._metric import Recorded
 from otel_obs.prometheus._moving import may_move, move_in
 from otel_obs.prometheus._naming import known_as, named_as
@@ -140,6 +144,9 @@ def move_all_in() -> None:
             registry.take_in(collector)  # type: ignore[attr-defined]
 
 
+ByRegistry = dict[str, list[Column]]
+"""Columns of the snapshot, by the name of a registry."""
+
 Order = list[tuple[Any, "Order | None"]]
 """Collectors in order of registration, each with its own collectors if it is a registry."""
 
@@ -163,8 +170,8 @@ def reads_only(metric: Recorded) -> bool:
 def _collect(registry: Any, order: Order) -> list[Metric]:
     found: dict[int, list[Metric]] = {}
     _run(order, found)
-    with one_reading():
-        return _gather(registry, order, found)
+    with one_reading() as columns:
+        return _gather(registry, order, found, _made_elsewhere(columns.values()))
 
 
 def _run(order: Order, found: dict[int, list[Metric]]) -> None:
@@ -176,16 +183,39 @@ def _run(order: Order, found: dict[int, list[Metric]]) -> None:
             found[id(collector)] = list(collector.collect())
 
 
-def _gather(registry: Any, order: Order, found: dict[int, list[Metric]]) -> list[Metric]:
+def _gather(registry: Any, order: Order, found: dict[int, list[Metric]], others: ByRegistry) -> list[Metric]:
     families = [registry._target_info_metric()] if registry._target_info else []
     for collector, within in order:
         if within is not None:
-            families += _gather(collector, within, found)
+            families += _gather(collector, within, found, others)
         elif id(collector) in found:
             families += found[id(collector)]
         else:
             families += collector.collect()
-    return families
+    left = [
+        family
+        for column in others.get(shared_name(registry) or "", ())
+        for family in _families.families_of(_families.without_worker(column), metrics._use_created)
+    ]
+    return families + [family for family in left if family.name not in registry._names_to_collectors]
+
+
+def _made_elsewhere(columns: Iterable[Column]) -> ByRegistry:
+    """The columns of metrics that only other workers have made, by the name of their registry.
+
+    Those of the default registry come with everything else that the service measures.
+    """
+    named = [
+        (name, column)
+        for column in columns
+        if (name := dict(column.table.stream.scope.attributes).get(REGISTRY_KEY)) is not None
+    ]
+    known = known_streams() if named else {}
+    others: ByRegistry = {}
+    for name, column in named:
+        if column.table.stream not in known:
+            others.setdefault(str(name), []).append(column)
+    return others
 
 
 class RestrictedRegistry(theirs.RestrictedRegistry):

@@ -237,6 +237,34 @@ def use(registry, amount):
 """
 
 
+@pytest.mark.parametrize("is_within", [False, True])
+def test_a_shared_registry_has_what_only_other_workers_have_made_in_it(is_within: bool) -> None:
+    registry, other = share(CollectorRegistry(), "first"), share(CollectorRegistry(), "second")
+    outer = share(CollectorRegistry(), "outer") if is_within else registry
+    if is_within:
+        outer.register(registry)
+    taken_out = Counter("out", "", registry=registry)
+
+    def work() -> None:
+        Counter("late", "As wanted", ["k"], registry=registry).labels("x").inc(2)
+        Gauge("level", "", registry=registry, multiprocess_mode="all").set(4)
+        Info("build", "", registry=registry).info({"v": "1"})
+        Counter("others", "", registry=other).inc()
+        taken_out.inc()
+
+    with Fork(work):
+        registry.unregister(taken_out)
+        expected = ['late_total{k="x"} 2.0', "level 4.0", 'build_info{v="1"} 1.0']
+        assert sorted(lines("", outer))[-3:] == sorted(expected)
+        assert len([line for line in lines("", outer) if not line.startswith("#")]) == 3
+        assert "# HELP late_total As wanted" in lines("#", outer)
+        assert registry.get_sample_value("late_total", {"k": "x"}) == 2
+        restricted: Any = registry.restricted_registry(["level", "others_total"])
+        assert [line for line in lines("", restricted) if not line.startswith("#")] == ["level 4.0"]
+        Counter("late", "As wanted", ["k"], registry=registry).labels("x").inc()
+        assert lines("late", outer) == ['late_total{k="x"} 3.0']
+
+
 def test_a_modules_registries_are_known_by_where_they_are_made(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "tables.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)

@@ -41,5 +41,5 @@ def resting(rest: Callable[[], None]) -> Iterator[None]:
 def pieces(count: int, at_once: int = AT_ONCE) -> Iterator[slice]:
     """Slices of *count* series, with a call of `breathe` after each."""
     for start in range(0, count, at_once):
-        yield slice(start, start + at_once)
+        yield slice(start, min(start + at_once, count))
         breathe()

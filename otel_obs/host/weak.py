@@ -83,6 +83,9 @@ class WeakByKey(Generic[K, T]):
             self._by_key.pop(key, None)
         return each
 
+    def __len__(self) -> int:
+        return len(self._by_key)
+
     def living(self) -> list[T]:
         """The living objects, in the order of their coming, also one whose key has another by now."""
         return self._all.living()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
+from otel_obs.cells.attributes import canonical, encode_attributes
+from otel_obs.cells.exponential import encode
 from otel_obs.cells.foreign_file import RETIRED
 from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
 from otel_obs.cells.retire import KEEP_IDS_S, fold
@@ -147,3 +150,31 @@ def test_what_the_sum_of_the_dead_was_rounded_by_still_counts(
         (shown,) = fleet.values()[stream.name].values()
         shown = shown.sum if isinstance(shown, ExponentialValue) else shown
         assert (shown[-1] if isinstance(shown, list) else shown) == 2.0**54 + 12.0
+
+
+@pytest.mark.parametrize("limit", [2, 3, 50, 51, 52, 100, 101, 120])
+def test_what_is_beyond_the_limit_is_in_the_overflow_series_and_nowhere_else(
+    limit: int, fleet: Fleet
+) -> None:
+    for life in range(3):
+        for half in range(2):
+            store = fleet.worker()
+            for number in range(70):
+                key = encode_attributes(canonical({"a": f"{life} {half} {number}"}))
+                store.add_series(COUNTER, key, 1.0, [1.0], limit)
+                store.add_series(HISTOGRAM, key, 1.0, [1.0, 0.0, 0.5], limit)
+                store.add_series(
+                    EXPONENTIAL, key, 1.0, encode(ExponentialValue(0, 0, 2.0, 0, [1], 0, []), 4), limit
+                )
+            fleet.die(store)
+        fleet.values()  # this folds them
+        values = fleet.values()
+        recorded = 140 * (life + 1)
+        counters: list[Any] = list(values["c"].values())
+        assert sum(counters) == recorded
+        for kind in ("c", "h", "e"):
+            assert len(values[kind]) == min(limit, recorded)
+        histograms: list[Any] = list(values["h"].values())
+        assert [sum(cells) for cells in zip(*histograms, strict=True)] == [recorded, 0, recorded / 2]
+        exponential: list[Any] = list(values["e"].values())
+        assert sum(sum(value.positive) for value in exponential) == recorded

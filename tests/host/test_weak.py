@@ -84,7 +84,7 @@ def test_nothing_is_kept_of_objects_that_are_gone() -> None:
     by_key: WeakByKey[int, Named] = WeakByKey()
     for key in range(1000):
         by_key.setdefault(key, Named())
-    assert (len(by_key._by_key), by_key.living()) == (0, [])
+    assert (len(by_key), by_key.living()) == (0, [])
 
 
 def test_a_cycle_that_has_a_successor_before_it_is_collected_leaves_it_known() -> None:

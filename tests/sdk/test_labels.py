@@ -187,7 +187,7 @@ def test_handles_go_with_their_series_and_those_beyond_the_limit_with_their_user
         handle(value).set(value)
     gc.collect()
 
-    assert len(gauge._bound._by_key) <= 50
+    assert len(gauge._bound) <= 50
     assert len(gauge._children) <= 50
     assert len(gauge._by_name) <= 50
     assert len(provider.worker.on_open) <= 1

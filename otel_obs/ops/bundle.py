@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 from otel_obs.ops.alerting import alert_files, alertmanager_config, alerts_of
 from otel_obs.ops.alerts.alert import Links
 from otel_obs.ops.clouds import CloudService, cloud_files, cloud_metrics
-from otel_obs.ops.compose import COLLECTOR_JOB, ComposeStack, store_collector, store_sources, traces_config
+from otel_obs.ops.compose import (
+    COLLECTOR_JOB,
+    ComposeStack,
+    project_name,
+    store_collector,
+    store_sources,
+    traces_config,
+)
 from otel_obs.ops.dashboards import BOARDS, Board, dashboard, dashboard_text, provisioning
 from otel_obs.ops.hosts import HostedService, host_files
 from otel_obs.ops.kubernetes.kustomize import RELEASE, kubernetes_objects
@@ -195,7 +202,10 @@ def docker_files(wish: Wish) -> dict[str, str]:
         prometheus_url="http://prometheus:9090",
         sources=tuple(store_sources()),
     )
-    files = {"compose.yaml": yaml_text(ComposeStack(wish.service.job).config()), **store_files()}
+    files = {
+        "compose.yaml": yaml_text(ComposeStack(project_name(wish.service.job)).config()),
+        **store_files(),
+    }
     return files | merged(
         [
             ("prometheus", prometheus_files(inside)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -59,6 +60,14 @@ class AppImage(NamedTuple):
     environment: Mapping[str, str] = {}
 
 
+USUAL_PROJECT = "monitoring"
+
+
+def project_name(job: str) -> str:
+    """The name of the project of a service: Compose takes small letters, digits, `-` and `_`."""
+    return re.sub(r"[^a-z0-9_-]+", "-", job.lower()).strip("-_") or USUAL_PROJECT
+
+
 @dataclass(frozen=True)
 class ComposeStack:
     """One compose file.
@@ -72,7 +81,7 @@ class ComposeStack:
         has_stores: Whether the stack has stores of traces and logs, with a collector before them.
     """
 
-    project: str = "monitoring"
+    project: str = USUAL_PROJECT
     paths: ComposePaths = field(default_factory=ComposePaths)
     containers: str = ""
     grafana_port: int = 3000

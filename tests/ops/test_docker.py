@@ -105,6 +105,16 @@ def test_what_is_generated_for_a_service_is_whole(tmp_path: Path) -> None:
     assert [job["job_name"] for job in scraped] == ["shop", "collector"]
 
 
+@needs_compose
+@pytest.mark.parametrize("job", ["서비스", "a/b c", "_Shop_"])
+def test_compose_takes_the_project_of_any_service(job: str, tmp_path: Path) -> None:
+    service = MonitoredService.of_groups(job, ["model"])
+    jobs = (ScrapeJob(job, ("host.docker.internal:8000",)),)
+    write_files(tmp_path, docker_files(Wish(service, jobs)))
+
+    assert config_of(tmp_path / "compose.yaml")["name"] in ("monitoring", "a-b-c", "shop")
+
+
 def lint(file: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([HADOLINT, "--no-color", str(file)], capture_output=True, text=True, timeout=60)
 

@@ -10,6 +10,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from otel_obs.assembly import joining
 from otel_obs.assembly.observers import exclusion_for, make_observer, note_wsgi, shared_observer
 from otel_obs.assembly.setup import Running, configure, settings_in_force
 from otel_obs.errors import InstrumentationError, dropped_application, framework_not_measured
@@ -176,6 +177,7 @@ def _watch_frameworks() -> None:
         return
     _Watching.frameworks = True
     Running.undoing.later(_Watching.end)
+    joining.watch()
     for framework in FRAMEWORKS:
         for module in framework.imported:
             Running.undoing.later(when_imported(module, partial(_watch, framework)))
@@ -306,6 +308,7 @@ def _install(framework: Framework, module: object) -> None:
 
 def _serve(app: Any) -> Any:
     """Return what a server is to serve for *app*: *app* itself where its framework's hook measures it."""
+    joining.join(app)
     try:
         protocol = protocol_of(app)
         if protocol is None or _is_known(app) or configure() is None:

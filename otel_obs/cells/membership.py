@@ -261,14 +261,18 @@ class Service(Sharing):
                 run_dir.close()
 
     def begin(self, worker: Worker) -> None:
-        """After set-up: handle SIGTERM, and open the store, except in a root, which may never record."""
+        """After set-up: handle SIGTERM, and join."""
         if self._is_alone:
             return
         if not self._is_root_ours or not self._others():
             self._forget_signal = at_sigterm(weakly(self._leave), weakly(self._prepare_to_leave))
         self._see_who_tidies_up()
-        if self._others():
-            worker.exclusively(lambda: _open(worker))
+        self.join(worker)
+
+    def join(self, worker: Worker) -> None:
+        """Open the store, except in a root, which may never record."""
+        if not self._is_alone and self._others():
+            worker.exclusively(worker.store)
 
     def _see_who_tidies_up(self) -> None:
         """Find out whether the root tidies up: it has to have loaded otel_obs, and to run exit handlers."""
@@ -341,7 +345,3 @@ class Service(Sharing):
 
 def _nothing() -> None:
     """Nothing is to be undone."""
-
-
-def _open(worker: Worker) -> None:
-    worker.store()

@@ -103,8 +103,8 @@ class Worker:
         # Without a GIL, recording takes `gil.lock`: one lock for both leaves no lock order to keep.
         self.lock = RLock() if gil.IS_ON else gil.lock
         self._changing = False
-        self._put_off: deque[Callable[[], None]] = deque()
-        self._announcements: deque[Callable[[], None]] = deque()
+        self._put_off: deque[Callable[[], object]] = deque()
+        self._announcements: deque[Callable[[], object]] = deque()
         self._store: Store | None = None
         self._spare: Store | None = None
         self.admission = Admission()
@@ -222,7 +222,7 @@ class Worker:
         """Have *handle* detached in a child process, and relocated when the store moves."""
         self._handles.add(handle)
 
-    def exclusively(self, change: Callable[[], None]) -> None:
+    def exclusively(self, change: Callable[[], object]) -> None:
         """Run *change* alone, or after the change that it interrupts."""
         forks.check()
         try:
@@ -230,7 +230,7 @@ class Worker:
         finally:
             self._catch_up()
 
-    def _run(self, change: Callable[[], None]) -> None:
+    def _run(self, change: Callable[[], object]) -> None:
         with self.lock:
             # The lock is re-entrant: a signal handler or a finalizer came in the middle of a change.
             if self._changing:

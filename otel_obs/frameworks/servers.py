@@ -72,8 +72,8 @@ def _result(original: Callable[..., Any], wrap: WrapApplication) -> Callable[...
 
 def _gunicorn(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..., Any]:
     def measured(self: Any) -> Any:
-        if self.callable is None:
-            self.callable = wrap(self.load())
+        # Each worker asks, also one that was forked after its master had loaded the application.
+        self.callable = wrap(self.load() if self.callable is None else self.callable)
         return original(self)
 
     return measured
@@ -88,8 +88,9 @@ def _uvicorn(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..
     return measured
 
 
+GUNICORN = Server("gunicorn.app.base", "BaseApplication", "wsgi", _gunicorn)
 SERVERS = (
-    Server("gunicorn.app.base", "BaseApplication", "wsgi", _gunicorn),
+    GUNICORN,
     Server("uvicorn.config", "Config", "load", _uvicorn),
     Server("hypercorn.utils", "", "wrap_app", _argument(0, "app")),
     Server("granian._internal", "", "load_target", _result),

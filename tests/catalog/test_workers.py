@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from otel_obs.cells.foreign_file import SUFFIX
 from tests.support.processes import Service, tool
 from tests.support.waiting import until
 
@@ -64,6 +65,27 @@ def test_each_worker_is_shown_and_a_new_one_is_counted_as_started(tmp_path: Path
         until(lambda: service.scrape().value("otel_obs_workers_started_total") == 4, "a start more")
 
         assert service.scrape().value("otel_obs_workers") == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "app"),
+    [
+        pytest.param((WRAPPER,), "tests.apps.plain_flask:app", id="wrapper"),
+        pytest.param((), "tests.services.apps.counted_wsgi:app", id="one line"),
+    ],
+)
+def test_a_worker_of_a_preloaded_application_joins_before_its_first_request(
+    tmp_path: Path, before: tuple[str, ...], app: str
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    command = *before, tool("gunicorn"), "--preload", "-w", "3", "-b", "127.0.0.1:{port}", app
+    env = {"OTEL_OBS_RUN_DIR": str(run_dir), "MATRIX_WAY": "one line"}
+    log = tmp_path / "log"
+    with Service(*command, cwd=ROOT, env=env, log_file=log, ready_path=None) as service:
+        until(lambda: len(list(run_dir.glob(f"**/*{SUFFIX}"))) == 3, "the files of three workers", 100)
+        samples = until(service.scrape, "an answer", 100)
+        assert samples.value("otel_obs_workers") == samples.value("otel_obs_workers_started_total") == 3
 
 
 @pytest.mark.parametrize(

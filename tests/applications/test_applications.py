@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
     "APPLICATIONS" not in os.environ, reason="`make applications` installs and runs applications"
 )
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "otel-obs" / "applications"
-INSTALL_S, READY_S, LIMIT_S = 1800, 180, 2400
+INSTALL_S, READY_S, LIMIT_S = 1800, 300, 2400
 SENT, CLIENTS, SCRAPES = 90, 6, 8
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
@@ -90,7 +90,19 @@ APPLICATIONS = {
     ),
     "litellm": Application(
         ("litellm[proxy]",),
-        ("litellm", "--config", "echo.yaml", "--num_workers", "2", "--host", "127.0.0.1", "--port", "{port}"),
+        (
+            "litellm",
+            "--config",
+            "echo.yaml",
+            "--num_workers",
+            "2",
+            "--timeout_worker_healthcheck",
+            str(READY_S),  # it imports for longer than uvicorn waits, where the machine is busy
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "{port}",
+        ),
         ("/health/liveliness", "/models"),
         (("echo.yaml", programs.LITELLM),),
     ),

@@ -24,7 +24,8 @@ def test_litellms_metrics_are_right_over_four_workers(tmp_path: Path, base: Path
     """It counts a call in a task of its own, some time after the answer."""
     commands = environment("litellm")
     (tmp_path / "app.py").write_text(programs.LITELLM_METRICS)
-    command = (str(commands / "uvicorn"), "--port", "{port}", "--workers", "4", "app:app")
+    patience = ("--timeout-worker-healthcheck", str(READY_S))
+    command = (str(commands / "uvicorn"), "--port", "{port}", "--workers", "4", *patience, "app:app")
     with service(tmp_path, base, commands, command, "/docs") as running:
         send(running, "GET")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -144,6 +145,25 @@ def test_cloudwatch_gets_what_was_counted_since_the_scrape_before(tmp_path: Path
     }
     assert directive == ("ReviewLens", COUNTER, "Count")
     assert not [event for event in emitted(log.read_text()) if "otel_obs_workers" in event]
+
+
+def faults_of(task: Any) -> str:
+    """What the cloud's own model of a task's registration has against it; it is strict."""
+    models, checks = (importlib.import_module(f"botocore.{name}") for name in ("session", "validate"))
+    shape = (
+        models.get_session().get_service_model("ecs").operation_model("RegisterTaskDefinition").input_shape
+    )
+    return str(checks.ParamValidator().validate(task, shape).generate_report())
+
+
+def test_a_task_has_only_fields_that_the_cloud_knows() -> None:
+    task = json.loads((DEPLOY / "ecs" / "task-definition.json").read_text())
+
+    assert faults_of(task) == ""
+    task["containerDefinitions"][0]["portMaping"] = task["containerDefinitions"][0].pop("portMappings")
+    task["cpu"] = 512
+    assert 'Unknown parameter in containerDefinitions[0]: "portMaping"' in faults_of(task)
+    assert "Invalid type for parameter cpu" in faults_of(task)
 
 
 def test_metrics_of_a_task_are_on_a_port_that_the_world_does_not_reach() -> None:

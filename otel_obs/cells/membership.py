@@ -314,10 +314,11 @@ class Service(Sharing):
             with tolerate(OSError):
                 note_successors(present, self._listening)
         if present is None or present.is_removed():
-            leave(find_run_dirs(self._bases, self._nonce), self._is_over)
+            leave(find_run_dirs(self._bases, self._nonce), self._is_over, self._identity.heads)
         left = leave(
             [each for each in (present, *self._inherited, *self._placing.end()) if each is not None],
             self._is_over,
+            self._identity.heads,
         )
         # One directory may be here twice, inherited and joined: the last result holds.
         for each in {each.run_dir.path: each for each in left}.values():

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from otel_obs.host import proc
+from otel_obs.host.proc import Process
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.apart import sweep_marks
 from otel_obs.rundir.directory import (
@@ -25,7 +27,16 @@ from otel_obs.rundir.directory import (
     remove_tree,
     user_path_of,
 )
-from otel_obs.rundir.roots import ROOT, STARTER, RecordedRoot, is_alive, is_dead, recorded_roots
+from otel_obs.rundir.roots import (
+    LEAVING,
+    ROOT,
+    STARTER,
+    RecordedRoot,
+    file_name,
+    is_alive,
+    is_dead,
+    recorded_roots,
+)
 
 DOUBT = "doubt"
 """Made by a sweep that found no member and cannot know if the root lives; removed when a worker joins."""
@@ -48,30 +59,46 @@ class Left(NamedTuple):
     has_members: bool
 
 
-def leave(run_dirs: Sequence[RunDir], is_over: IsOver = is_dead) -> list[Left]:
+def leave(
+    run_dirs: Sequence[RunDir], is_over: IsOver = is_dead, heads: Collection[Process] = ()
+) -> list[Left]:
     """Give up membership; the last one out removes the directory, unless a root lives on.
 
     Args:
         run_dirs: The directories that this process is a member of.
         is_over: Whether a root that a directory names no longer needs it.
+        heads: The service's root processes. If this process is one of them, the directories first record
+            that it ends: members that outlive it leave while the kernel still shows it, and would leave
+            the directory to it.
 
     Returns:
         The directories that are left to others.
     """
     left = []
+    is_root = any(head.pid == os.getpid() for head in heads)
+    ending = file_name(proc.this_process() or proc.hidden_process(os.getpid()), LEAVING) if is_root else ""
     for run_dir in run_dirs:
         if run_dir.has_descriptors():
+            if ending:
+                with tolerate(OSError):
+                    run_dir.note([ending])
             fresh = _last_lock(run_dir)
             if fresh < 0:
                 left.append(Left(run_dir, True))
                 continue
-            if all(map(is_over, recorded_roots(run_dir.names(), ROOT))):
+            if _needs_no_root(run_dir.names(), is_over):
                 _remove(run_dir)
             else:
                 left.append(Left(run_dir, False))
             # Held until here: no process joins while the directory is removed.
             os.close(fresh)
     return left
+
+
+def _needs_no_root(names: Sequence[str], is_over: IsOver) -> bool:
+    """Whether all roots are over or have left: one that has left still runs for a moment, and only ends."""
+    leaving = {each[:4] for each in recorded_roots(names, LEAVING)}
+    return all(root[:4] in leaving or is_over(root) for root in recorded_roots(names, ROOT))
 
 
 def _remove(run_dir: RunDir) -> None:

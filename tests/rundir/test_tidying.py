@@ -96,6 +96,17 @@ def test_the_last_one_out_leaves_it_to_a_root(tmp_path: Path, other: subprocess.
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_outlives_a_root_does_not_wait_for_the_kernel_to_forget_it(tmp_path: Path) -> None:
+    root = proc.this_process()
+    assert root is not None
+    member, outliving = open_run_dir([str(tmp_path)], NONCE), open_run_dir([str(tmp_path)], NONCE)
+    member.note([file_name(root, ROOT)])
+    assert leave([member], heads=[root]) == [Left(member, has_members=True)]
+    # The root still runs: it is this process.
+    assert leave([outliving]) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_process_that_proc_hides_is_asked_for_by_its_inode(
     monkeypatch: pytest.MonkeyPatch, other: subprocess.Popen[bytes]
 ) -> None:

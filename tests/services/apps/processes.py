@@ -9,6 +9,7 @@ import socket
 import sys
 from multiprocessing.connection import wait
 from socketserver import ThreadingMixIn
+from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -30,8 +31,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
 
 def serve(listener: socket.socket) -> None:
-    """One worker."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    """One worker, until SIGTERM."""
     from tests.services.apps.counted_wsgi import app
 
     server = Server(("127.0.0.1", 0), Quiet, bind_and_activate=False)
@@ -40,6 +40,8 @@ def serve(listener: socket.socket) -> None:
     server.server_name, server.server_port = "localhost", listener.getsockname()[1]
     server.setup_environ()
     server.set_app(app)
+    # An exception out of the handler would be lost where the signal finds the interpreter in a finaliser.
+    signal.signal(signal.SIGTERM, lambda *_: Thread(target=server.shutdown).start())
     server.serve_forever()
 
 

@@ -15,7 +15,7 @@ _TEXT = """\
 ARG BASE=python:3.12-slim
 FROM ${{BASE}} AS build
 WORKDIR /build
-COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY pyproject.toml hatch_build.py README.md LICENSE constraints.txt ./
 COPY otel_obs/ otel_obs/
 COPY {source}/requirements.txt ./
 # OTLP over HTTP alone: what gRPC needs is larger than all the rest together.
@@ -47,6 +47,7 @@ _IGNORED = """\
 !README.md
 !LICENSE
 !constraints.txt
+!hatch_build.py
 !otel_obs
 !{source}
 **/__pycache__

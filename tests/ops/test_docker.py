@@ -162,3 +162,14 @@ def test_the_store_of_traces_has_only_keys_that_its_own_configurations_have() ->
     assert len(shipped) > 100
     assert keys(ours) - shipped - served == set()
     assert TRACES_IMAGE.endswith(":2.13.0")
+
+
+def test_the_image_is_given_all_files_that_a_wheel_is_built_of() -> None:
+    """Where one is missing the image cannot be built; `make operations` builds it."""
+    dockerfile, ignored = ((DEPLOY / f"Dockerfile{end}").read_text() for end in ("", ".dockerignore"))
+    (copied,) = [line.split()[1:-1] for line in dockerfile.splitlines() if line.startswith("COPY pyproject")]
+
+    scripts = [path.name for path in ROOT.glob("hatch_*.py")]
+    assert scripts
+    assert {"pyproject.toml", *scripts} <= set(copied)
+    assert {f"!{name}" for name in copied} <= set(ignored.splitlines())

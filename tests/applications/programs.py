@@ -43,6 +43,7 @@ LITELLM = """
 model_list:
   - model_name: echo
     litellm_params: {model: openai/echo, api_key: none, mock_response: "hello"}
+general_settings: {dangerously_permit_weak_or_unset_master_key: true}
 """
 
 BENTO = """

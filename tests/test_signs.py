@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,56 @@ def test_one_line_says_where_metrics_are_served_and_of_how_many_workers(tmp_path
         for _ in range(10):
             assert service.get("/metrics").status == 200
         assert len(lines(log, "metrics are served")) == 1
+
+
+SERVED = r"metrics are served at (http://127\.0\.0\.1:{port}/metrics|{other}); of \d workers? so far"
+UNKNOWN = "/metrics on the application's port"
+"""What is said of the address where the server does not listen yet, as one that is still starting workers."""
+SERVERS = {
+    "gunicorn": ("gunicorn", "-w", "2", "-b", "127.0.0.1:{port}", "shop:app"),
+    "uvicorn": ("uvicorn", "--workers", "2", "--port", "{port}", "shop:api"),
+    "uvicorn-1": ("uvicorn", "--port", "{port}", "shop:api"),
+    "hypercorn": ("hypercorn", "-w", "2", "-b", "127.0.0.1:{port}", "shop:api"),
+    "granian": ("granian", "--interface", "asgi", "--workers", "2", "--port", "{port}", "shop:api"),
+    "flask": ("flask", "--app", "shop", "run", "--port", "{port}"),
+}
+"""Servers with the lines that they show of themselves by default."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("server", "where"),
+    [*((server, "application") for server in SERVERS), ("gunicorn", "port"), ("uvicorn", "port")],
+)
+def test_a_plain_server_shows_the_line_among_its_own(server: str, where: str, tmp_path: Path) -> None:
+    code = "from flask import Flask\nfrom fastapi import FastAPI\napp, api = Flask('shop'), FastAPI()\n"
+    (tmp_path / "shop.py").write_text(code)
+    program, *arguments = SERVERS[server]
+    log = tmp_path / "log"
+    own = free_port()
+    port = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(own), "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1"}
+    env = {"PYTHONPATH": str(ROOT), **(port if where == "port" else {})}
+    command = (WRAPPER, tool(program), *arguments)
+    with Service(*command, cwd=tmp_path, env=env, log_file=log) as service:
+        served_at, other = (own, "-") if where == "port" else (service.port, UNKNOWN)
+        expected = re.compile(SERVED.format(port=served_at, other=other))
+        until(lambda: expected.search(log.read_text()), "the line", 90)
+        if where == "application":
+            for _ in range(6):
+                assert service.get("/metrics").status == 200
+    assert log.read_text().count("metrics are served") == 1
+
+
+def test_a_level_of_ours_that_is_too_high_asks_for_silence(tmp_path: Path) -> None:
+    code = "import logging, time\nlogging.getLogger('otel_obs').setLevel('WARNING')\n"
+    code += "from flask import Flask\napp = Flask('shop')\n"
+    with gunicorn(tmp_path, code) as service:
+        # Longer than the line of a service that is not silent takes, which the tests above wait for.
+        for _ in range(30):
+            assert service.get("/metrics").status == 200
+            time.sleep(0.1)
+    assert lines(tmp_path / "log", "metrics are served") == []
+    assert "metrics are served" not in (tmp_path / "log").read_text()
 
 
 def test_an_address_of_its_own_is_said() -> None:

@@ -107,8 +107,10 @@ def build(
     undo_later(pipeline.close)
     scrape = _scrape(pipeline, service, token)
     signs = SignOfLife(pipeline, service)
-    if scrape is not None and not settings.has_own_server:
-        refresher.after_start = signs.say_for_application
+    if scrape is not None:
+        refresher.after_start = (
+            signs.say_after_start if settings.has_own_server else signs.say_for_application
+        )
     _enter_registry(pipeline, undo_later)
     return Built(
         pipeline,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from otel_obs.assembly.pipeline import Pipeline
 from otel_obs.cells.membership import Service
 from otel_obs.errors import NotSharedError, metrics_are_served
+from otel_obs.host.heard import heard_logger
 from otel_obs.serving.address import listening
-
-_logger = logging.getLogger("otel_obs")
 
 
 class SignOfLife:
@@ -23,22 +22,37 @@ class SignOfLife:
 
     def __init__(self, pipeline: Pipeline, service: Service) -> None:
         self._pipeline, self._service = pipeline, service
+        self._of_server: Sequence[str] = ()
+        self._is_said = False
 
     def say_for_server(self, address: str) -> None:
-        """Log the address of the metrics' own server."""
-        self._say([address])
+        """Log the address of the metrics' own server, now, or a moment later where nobody hears it yet."""
+        self._of_server = [address]
+        self._say(lambda: self._of_server)
 
-    def say_for_application(self) -> None:
-        """Log the addresses that this process listens on, as far as they can be found out."""
-        self._say(listening())
+    def say_after_start(self) -> bool:
+        """Log the line of the metrics' own server, if this process has it; whether that is over."""
+        return not self._of_server or self._say(lambda: self._of_server)
 
-    def _say(self, addresses: Sequence[str]) -> None:
-        if not _logger.isEnabledFor(logging.INFO) or not self._service.claims("served"):
-            return
+    def say_for_application(self) -> bool:
+        """Log the addresses that this process listens on, as far as they can be known; whether it is over.
+
+        It is not while nobody would hear the line: a server may make its loggers late.
+        """
+        return self._say(listening)
+
+    def _say(self, addresses: Callable[[], Sequence[str]]) -> bool:
+        logger = heard_logger(logging.INFO)
+        if logger is None:
+            return False
+        if self._is_said or not self._service.claims("served"):
+            return True
+        self._is_said = True
         try:
             workers = self._pipeline.count_workers()
         except NotSharedError:
-            return  # each scrape reports this itself
+            return True  # each scrape reports this itself
         path = self._pipeline.settings.metrics_path
         is_tls = self._pipeline.settings.tls_files is not None
-        _logger.info("%s", metrics_are_served(path, addresses, workers, is_tls))
+        logger.log(logging.INFO, "%s", metrics_are_served(path, addresses(), workers, is_tls))
+        return True

@@ -26,8 +26,9 @@ class Refresher:
         self._period_s = period_s
         self._thread = BackgroundThread(self._run, "otel_obs")
         self._is_over = False
-        self.after_start: Callable[[], object] | None = None
-        """Called once, a moment after the worker's first record: others have had the time to join."""
+        self.after_start: Callable[[], bool] | None = None
+        """Called a moment after the worker's first record, when others have had the time to join, and at each
+        period again until it returns true."""
         provider.worker.on_open.append(self.start)
 
     def start(self) -> None:
@@ -51,6 +52,7 @@ class Refresher:
             del provider
             rest_s, after_start = self._period_s, self.after_start
             if after_start is not None and not stop.wait(_MOMENT_S):
-                rest_s, self.after_start = rest_s - _MOMENT_S, None
-                after_start()
+                rest_s -= _MOMENT_S
+                if after_start():
+                    self.after_start = None
             stop.wait(rest_s)

@@ -10,7 +10,7 @@ import logging
 SERVERS = ("gunicorn.error", "uvicorn.error", "hypercorn.error", "_granian", "waitress", "werkzeug")
 """Loggers on which servers write lines such as where they listen."""
 
-_ours = logging.getLogger("otel_obs")
+_logger = logging.getLogger("otel_obs")
 
 
 def heard_logger(level: int) -> logging.Logger | None:
@@ -19,10 +19,10 @@ def heard_logger(level: int) -> logging.Logger | None:
     No logger is made and no level is changed. Where somebody gave ours a level that is too high, there is
     none: that is how one asks for silence.
     """
-    if _ours.level > level:
+    if _logger.level > level:
         return None
     known = logging.Logger.manager.loggerDict
-    loggers = [_ours, *(known.get(name) for name in SERVERS)]
+    loggers = [_logger, *(known.get(name) for name in SERVERS)]
     return next(
         (each for each in loggers if isinstance(each, logging.Logger) and _is_heard(each, level)), None
     )

@@ -17,7 +17,7 @@ from otel_obs.prometheus._binding import ClientOwner, Definition
 from otel_obs.sdk import MeterProvider
 
 
-class _Watched(weakref.ref[ClientOwner]):
+class _MetricReference(weakref.ref[ClientOwner]):
     """A reference to a metric that knows its definition."""
 
     __slots__ = ("definition",)
@@ -30,9 +30,9 @@ class _All:
     lock = RLock()
     """Guards the replacement of a definition. No other lock is taken while it is held."""
     definitions: ClassVar[dict[tuple[str, str], Definition]] = {}
-    watched: ClassVar[dict[int, _Watched]] = {}
+    watched: ClassVar[dict[int, _MetricReference]] = {}
     """References to the living metrics, by their own ids: one that nobody holds notices nothing."""
-    dropped: ClassVar[deque[_Watched]] = deque()
+    dropped: ClassVar[deque[_MetricReference]] = deque()
     """References to metrics that were garbage-collected, until `sweep`. That may happen at any point of any
     thread, also where a lock is held. So it only appends here, in one atomic step, by no Python code: the
     interpreter swallows what is raised there, a signal handler's exception too."""
@@ -64,7 +64,7 @@ def define(definition: Definition, owner: ClientOwner) -> None:
     if not definition.registry:
         for listener in list(_All.listeners):
             listener(definition.declaration.exposed_name)
-    watched = _Watched(owner, _All.dropped.append)
+    watched = _MetricReference(owner, _All.dropped.append)
     watched.definition = definition
     _All.watched[id(watched)] = watched
     if definition.is_open:

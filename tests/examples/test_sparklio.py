@@ -299,7 +299,10 @@ def test_on_postgresql_two_workers_start_at_once_and_count_the_same(tmp_path: Pa
     with postgres_server() as url:
         env = {"DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://")}
         with uvicorn("sparklio", tmp_path / "log", env) as service:
-            until(lambda: service.scrape().value("otel_obs_workers") == 2, "both workers")
+            # A worker is one from its import on, and makes the tables later, as it begins to serve.
+            until(
+                lambda: service.scrape().total("sparklio_db_queries_total", operation="CREATE") == 6, "tables"
+            )
             samples = drive(service)
             # Another worker's pool is looked at every few seconds.
             until(

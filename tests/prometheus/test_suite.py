@@ -62,10 +62,10 @@ otel_obs.prometheus.stand_in()
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tests of that version, as they are."""
-    return tests_of(version(), tmp_path_factory.mktemp("suite"))
+    return suite_of(version(), tmp_path_factory.mktemp("suite"))
 
 
-def tests_of(chosen: str, directory: Path) -> Path:
+def suite_of(chosen: str, directory: Path) -> Path:
     """The tests of a version, below *directory*."""
     pip(
         "download",
@@ -196,7 +196,7 @@ def test_another_version_passes_where_it_does_without_us(chosen: str, tmp_path: 
     package = tmp_path / "package"
     pip("install", "--no-deps", "--target", str(package), f"prometheus_client=={chosen}")
     (tmp_path / "source").mkdir()
-    source = tests_of(chosen, tmp_path / "source")
+    source = suite_of(chosen, tmp_path / "source")
     with (
         Suite(source, tmp_path / "alone", before=package) as alone,
         Suite(source, tmp_path / "with_us", _STAND_IN, before=package) as with_us,

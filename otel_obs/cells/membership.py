@@ -39,8 +39,8 @@ from otel_obs.rundir.finding import (
     other_versions,
 )
 from otel_obs.rundir.identity import Identity, decide, siblings_alike, this_candidate
-from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, RecordedRoot, file_name, is_dead, recorded_roots
-from otel_obs.rundir.tidying import DOUBT, Left, leave, sweep, sweep_other_users
+from otel_obs.rundir.roots import ROOT, STARTER, RecordedRoot, file_name, is_dead, recorded_roots
+from otel_obs.rundir.tidying import DOUBT, Left, forget_leaving, leave, sweep, sweep_other_users
 
 if TYPE_CHECKING:
     from otel_obs.cells.worker import Worker
@@ -161,8 +161,7 @@ class Service(Sharing):
         """Name the service's roots in the directory, so that no sweep takes the service for dead."""
         with tolerate(OSError):
             run_dir.unlink(DOUBT)
-            for gone in filter(is_dead, recorded_roots(run_dir.names(), LEAVING)):
-                run_dir.unlink(gone.name)
+            forget_leaving(run_dir)
             names = [file_name(each, ROOT) for each in self._others()]
             if self._identity.starter is not None:
                 names.append(file_name(self._identity.starter, STARTER))

@@ -24,7 +24,16 @@ from otel_obs.host.proc import Process
 from otel_obs.host.signals import tolerate
 from otel_obs.rundir.apart import sweep_marks
 from otel_obs.rundir.directory import DIRECTORY_FLAGS, MEMBERS, RunDir, lock, remove_tree, unlock
-from otel_obs.rundir.roots import LEAVING, ROOT, RecordedRoot, file_name, is_alive, is_dead, recorded_roots
+from otel_obs.rundir.roots import (
+    LEAVING,
+    ROOT,
+    RecordedRoot,
+    file_name,
+    is_alive,
+    is_dead,
+    own_file_name,
+    recorded_roots,
+)
 
 _LOCK = "aftercare.lock"
 _PACES = ((2.0, 0.003), (60.0, 0.05), (math.inf, 0.5))
@@ -84,11 +93,10 @@ def leave_behind(run_dir: RunDir, shared: Shared, left: WhoLeft = "by the last")
         shared: Of the roots, the inodes of the listening sockets that they share with their workers.
         left: By which worker. All but the first are about to end, which the directory then records.
     """
-    own = proc.this_process() or proc.hidden_process(os.getpid())
     with tolerate(OSError, ValueError):
         # Before the lock: the aftercare process looks for these names once more after it has unlocked.
         if left != "by the first":
-            run_dir.note([file_name(own, LEAVING)])
+            run_dir.note([own_file_name(LEAVING)])
         descriptor = run_dir.open(_LOCK, os.O_CREAT | os.O_RDWR)
         try:
             if lock(descriptor, exclusive=True):

@@ -6,6 +6,7 @@ directory name such processes, so that a sweep does not take the service for dea
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -30,6 +31,11 @@ class RecordedRoot(NamedTuple):
 def file_name(process: Process, ending: str) -> str:
     """The name of the file that records *process*."""
     return f"{process.pid}-{process.start}-{process.image}-{_place()}{ending}"
+
+
+def own_file_name(ending: str) -> str:
+    """The name of the file that records this process, also where `/proc` hides it."""
+    return file_name(proc.this_process() or proc.hidden_process(os.getpid()), ending)
 
 
 def recorded_roots(names: Iterable[str], *endings: str) -> list[RecordedRoot]:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from otel_obs.host import proc
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.apart import sweep_marks
@@ -32,9 +31,9 @@ from otel_obs.rundir.roots import (
     ROOT,
     STARTER,
     RecordedRoot,
-    file_name,
     is_alive,
     is_dead,
+    own_file_name,
     recorded_roots,
 )
 
@@ -76,7 +75,7 @@ def leave(
     """
     left = []
     is_root = any(head.pid == os.getpid() for head in heads)
-    ending = file_name(proc.this_process() or proc.hidden_process(os.getpid()), LEAVING) if is_root else ""
+    ending = own_file_name(LEAVING) if is_root else ""
     for run_dir in run_dirs:
         if run_dir.has_descriptors():
             if ending:
@@ -93,6 +92,14 @@ def leave(
             # Held until here: no process joins while the directory is removed.
             os.close(fresh)
     return left
+
+
+def forget_leaving(run_dir: RunDir) -> None:
+    """Remove the records of processes that end: of those that have ended, and of this one, which joins again."""
+    own = own_file_name(LEAVING)
+    for each in recorded_roots(run_dir.names(), LEAVING):
+        if each.name == own or is_dead(each):
+            run_dir.unlink(each.name)
 
 
 def _needs_no_root(names: Sequence[str], is_over: IsOver) -> bool:

@@ -53,6 +53,14 @@ class Refresher:
             rest_s, after_start = self._period_s, self.after_start
             if after_start is not None and not stop.wait(_MOMENT_S):
                 rest_s -= _MOMENT_S
-                if after_start():
+                if self._is_done(after_start):
                     self.after_start = None
             stop.wait(rest_s)
+
+    @staticmethod
+    def _is_done(after_start: Callable[[], bool]) -> bool:
+        """Whether *after_start* need not be called again."""
+        try:
+            return after_start()
+        except Exception:  # an application's log handler has failed, so this cannot be logged; values go on
+            return True

@@ -15,7 +15,7 @@ from otel_obs.rundir.aftercare import main
 from otel_obs.rundir.apart import Apart, workers_apart
 from otel_obs.rundir.directory import RunDir, id_mark, lock, open_run_dir, remove_tree, user_path_of
 from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, file_name, is_alive, recorded_roots
-from otel_obs.rundir.tidying import DOUBT, DOUBTFUL_S, Left, leave, sweep
+from otel_obs.rundir.tidying import DOUBT, DOUBTFUL_S, Left, forget_leaving, leave, sweep
 
 NONCE = "0123456789abcdef"
 
@@ -105,6 +105,16 @@ def test_who_outlives_a_root_does_not_wait_for_the_kernel_to_forget_it(tmp_path:
     # The root still runs: it is this process.
     assert leave([outliving]) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_joins_again_is_waited_for_again(tmp_path: Path) -> None:
+    root = proc.this_process()
+    assert root is not None
+    member, outliving = open_run_dir([str(tmp_path)], NONCE), open_run_dir([str(tmp_path)], NONCE)
+    member.note([file_name(root, ROOT)])
+    leave([member], heads=[root])
+    forget_leaving(outliving)
+    assert leave([outliving]) == [Left(outliving, has_members=False)]
 
 
 def test_a_process_that_proc_hides_is_asked_for_by_its_inode(

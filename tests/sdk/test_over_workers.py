@@ -21,7 +21,7 @@ from otel_obs.cells.membership import Service
 from otel_obs.cells.snapshot import Column
 from otel_obs.cells.view import MergedView
 from otel_obs.cells.worker import Worker
-from otel_obs.sdk import Meter, MeterProvider
+from otel_obs.sdk import Meter, MeterProvider, refresh
 from otel_obs.sdk.refresh import Refresher
 from tests.support.waiting import until
 
@@ -236,6 +236,31 @@ def test_callbacks_of_every_worker_are_fresh_without_being_asked(fleet: Callable
     counter = service.meter.create_counter("c")
     pids = [service.fork(lambda: counter.add(1)) for _ in range(2)]
     until(lambda: service.values("g") == {(): float(max(pids))}, "the workers' values")
+
+
+def test_an_error_in_what_is_said_after_the_start_ends_no_callbacks(
+    fleet: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh, "_MOMENT_S", 0.01)
+    service = fleet()
+    refresher = Refresher(service.provider, period_s=0.1)
+    said: list[int] = []
+    asked: list[int] = []
+
+    def say() -> bool:
+        said.append(len(asked))
+        raise OSError("a log handler of the application")
+
+    def callback(options: CallbackOptions) -> list[Observation]:
+        asked.append(len(said))
+        return [Observation(1)]
+
+    refresher.after_start = say
+    service.meter.create_observable_gauge("g", [callback])
+    service.meter.create_counter("c").add(1)
+    until(lambda: 1 in asked, "a callback after the error")
+    refresher.stop()
+    assert len(said) == 1
 
 
 def test_a_forked_worker_starts_at_nothing(fleet: Callable[..., Fleet]) -> None:

@@ -95,7 +95,7 @@ def leave(
 
 
 def forget_leaving(run_dir: RunDir) -> None:
-    """Remove the records of ending processes: of those that have ended, and of this one, which joins again."""
+    """Remove the records of ending processes: those that have ended, and this one, which joins again."""
     own = own_file_name(LEAVING)
     for each in recorded_roots(run_dir.names(), LEAVING):
         if each.name == own or is_dead(each):

@@ -36,6 +36,7 @@ def serve(listener: socket.socket) -> None:
 
     server = Server(("127.0.0.1", 0), Quiet, bind_and_activate=False)
     server.socket.close()
+    listener.setblocking(False)  # another worker may have accepted what woke this one
     server.socket = listener
     server.server_name, server.server_port = "localhost", listener.getsockname()[1]
     server.setup_environ()

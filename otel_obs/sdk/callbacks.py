@@ -64,7 +64,6 @@ class Callbacks:
         if self._errands.is_inside:
             return
         now_s = time.monotonic()
-        under_way = [each for each in every if self._errands.is_under_way(each)]
         due = [
             each
             for each in every
@@ -73,8 +72,9 @@ class Callbacks:
         # The oldest first: if the time does not suffice for all, the others come first next time.
         due.sort(key=lambda each: each.observed_s)
         self._run([(each, each.refresh) for each in due], PATIENCE_S)
-        self._errands.wait(under_way, PATIENCE_S)
-        for each in under_way:
+        # Of all: another thread may have begun one just before this thread would have.
+        self._errands.wait(every, PATIENCE_S)
+        for each in every:
             if self._errands.hanging_s(each) >= LEFT_OUT_S:
                 each.leave_out()
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Event, Thread, Timer
+
 import pytest
 
+from otel_obs.sdk.callbacks import Callbacks
 from tests.support.programs import run
 
 PREPARED = """
@@ -21,6 +25,18 @@ def values(*names):
     return [samples.get(name) for name in names]
 meter = metrics.get_meter("m")
 """
+
+
+class Asked:
+    """What is refreshed on the thread that asks for it."""
+
+    is_ours, is_done, observed_s = True, False, 0.0
+
+    def __init__(self, refresh: Callable[[], None]) -> None:
+        self.refresh = refresh
+
+    def leave_out(self) -> None:
+        """There are no values."""
 
 
 def test_one_that_hangs_takes_along_neither_the_scrape_nor_the_others_and_comes_back() -> None:
@@ -59,6 +75,28 @@ say(values("fine_total", hanging))
         ["5.0", "0.0"],
     ]
     assert finished.log.count("a callback of <ObservableGauge 'hangs'> has not returned in time") == 1
+
+
+def test_one_that_another_thread_begins_meanwhile_is_waited_for() -> None:
+    every = Callbacks()
+    begun, go_on = Event(), Event()
+    others: list[Thread] = []
+
+    def begin_elsewhere() -> None:
+        others.append(Thread(target=every.refresh, args=([second], 0.0)))
+        others[0].start()
+        assert begun.wait(60)
+
+    def take_a_while() -> None:
+        begun.set()
+        assert go_on.wait(60)
+        second.is_done = True
+
+    first, second = Asked(begin_elsewhere), Asked(take_a_while)
+    Timer(0.1, go_on.set).start()
+    every.refresh([first, second], 0.0)
+    assert second.is_done
+    others[0].join()
 
 
 def test_one_that_hangs_keeps_no_reader_from_collecting_the_rest() -> None:

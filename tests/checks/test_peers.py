@@ -17,6 +17,7 @@ from tests.support.classifier import classifier, image
 from tests.support.processes import Service, tool
 from tests.support.prometheus import BINARY, MISSING, prometheus_server
 from tests.support.systems import OfflineLlm
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 NODE_EXPORTER = shutil.which("prometheus-node-exporter")
@@ -84,7 +85,11 @@ def test_the_stock_exporter_measures_in_milliseconds(tmp_path: Path) -> None:
 def test_the_stock_exporter_with_several_workers(tmp_path: Path) -> None:
     with gunicorn("tests.apps.peers:with_stock_exporter()", tmp_path, workers=2) as service:
         service.wait_for_workers(2)
-        assert found(service, Repetition(60)).keys() == {"OBS024", "OBS051"}
+        # Which worker answers is chance: where they take turns once only, a counter seems to have been reset.
+        until(
+            lambda: found(service, Repetition(60)).keys() == {"OBS024", "OBS051"},
+            "workers that take turns",
+        )
 
 
 @pytest.mark.skipif(BINARY is None, reason=MISSING)

@@ -78,6 +78,47 @@ def test_a_plain_server_shows_the_line_among_its_own(server: str, where: str, tm
     assert log.read_text().count("metrics are served") == 1
 
 
+COMMANDS = ("--preload", "--control-socket", "commands.sock")
+"""gunicorn's socket for commands; who is forked later, or is its master, has it too."""
+BESIDE = "import socket\nfor_debugging = socket.create_server(('127.0.0.1', 0))\n"
+"""A second port, which is none of the application's."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("gunicorn", "-b", "127.0.0.1:{port}", *COMMANDS, "shop:app"), "http://127.0.0.1:{port}/metrics"),
+        (("gunicorn", "-b", "unix:shop.sock", *COMMANDS, "shop:app"), "unix:shop.sock, path /metrics"),
+        (("gunicorn", "-w", "2", "-b", "127.0.0.1:{port}", "shop:app"), "http://127.0.0.1:{port}/metrics"),
+        (("uvicorn", "--workers", "2", "--port", "{port}", "shop:api"), "http://127.0.0.1:{port}/metrics"),
+        (("uvicorn", "--port", "{port}", "shop:api"), "http://127.0.0.1:{port}/metrics"),
+    ],
+    ids=["preload", "unix", "gunicorn", "uvicorn", "uvicorn-1"],
+)
+def test_sockets_that_are_not_the_applications_are_not_named(
+    command: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    code = "from flask import Flask\nfrom fastapi import FastAPI\napp, api = Flask('shop'), FastAPI()\n"
+    beside = BESIDE if "--preload" not in command else ""
+    (tmp_path / "shop.py").write_text(LOGGING + beside + code)
+    program, *arguments = command
+    port, log = free_port(), tmp_path / "log"
+    given = [each.format(port=port) for each in arguments]
+    env = clean_env({"PYTHONPATH": str(ROOT)})
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [WRAPPER, tool(program), *given], cwd=tmp_path, env=env, stdout=file, stderr=file
+        )
+    try:
+        (line,) = until(lambda: lines(log, "metrics are served"), "the line", 120)
+        where = expected.format(port=port)
+        assert line.startswith((f"metrics are served at {where}; of ", f"metrics are served at {UNKNOWN}; "))
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 def test_a_level_of_ours_that_is_too_high_asks_for_silence(tmp_path: Path) -> None:
     code = "import logging, time\nlogging.getLogger('otel_obs').setLevel('WARNING')\n"
     code += "from flask import Flask\napp = Flask('shop')\n"

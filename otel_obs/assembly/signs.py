@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Sequence
 
 from otel_obs.assembly.pipeline import Pipeline
 from otel_obs.cells.membership import Service
 from otel_obs.errors import NotSharedError, metrics_are_served
+from otel_obs.frameworks.accepting import descriptors_of_server
+from otel_obs.frameworks.servers import SERVERS
+from otel_obs.host import proc
 from otel_obs.host.heard import heard_logger
 from otel_obs.serving.address import listening
+
+_WAITS = 2
+"""How many times the line is put off while this process does not listen: each is a period of its thread."""
 
 
 class SignOfLife:
@@ -24,6 +32,7 @@ class SignOfLife:
         self._pipeline, self._service = pipeline, service
         self._of_server: Sequence[str] = ()
         self._is_said = False
+        self._waits = _WAITS
 
     def say_for_server(self, address: str) -> None:
         """Log the address of the metrics' own server, now, or a moment later where nobody hears it yet."""
@@ -37,9 +46,13 @@ class SignOfLife:
     def say_for_application(self) -> bool:
         """Log the addresses that this process listens on, as far as they can be known; whether it is over.
 
-        It is not while nobody would hear the line: a server may make its loggers late.
+        It is not while nobody would hear the line, since a server may make its loggers late, nor for a while
+        as a server does not listen yet: some workers import the application first.
         """
-        return self._say(listening)
+        self._waits -= 1
+        if self._waits >= 0 and _has_server() and not _application_addresses():
+            return False
+        return self._say(_application_addresses)
 
     def _say(self, addresses: Callable[[], Sequence[str]]) -> bool:
         logger = heard_logger(logging.INFO)
@@ -56,3 +69,11 @@ class SignOfLife:
         is_tls = self._pipeline.settings.tls_files is not None
         logger.log(logging.INFO, "%s", metrics_are_served(path, addresses(), workers, is_tls))
         return True
+
+
+def _application_addresses() -> list[str]:
+    return listening(descriptors_of_server(), proc.sockets_of(os.getppid()) or ())
+
+
+def _has_server() -> bool:
+    return any(server.module in sys.modules for server in SERVERS)

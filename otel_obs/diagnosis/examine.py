@@ -96,8 +96,8 @@ def examine_process(pid: int) -> Diagnosis:
         _examine_program(diagnosis, launch, model)
     settings = _examine_application(diagnosis, launch, model, directory)
     if settings is not None:
-        listening = {port for each in [pid, *workers] for port in whereabouts.ports_of(each)}
-        ports = tuple(sorted(listening - {settings.prometheus_port}))
+        listening = whereabouts.ports_of([pid, *workers])
+        ports = tuple(port for port in listening if port != settings.prometheus_port)
         whereabouts.examine_ports(diagnosis, settings, ports)
         whereabouts.examine_directory(diagnosis, settings, environ)
     return diagnosis

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from otel_obs.diagnosis.report import Diagnosis
 from otel_obs.host import proc
@@ -87,10 +88,22 @@ def is_taken(port: int) -> bool:
     return False
 
 
-def ports_of(pid: int) -> tuple[int, ...]:
-    """The TCP ports that a process listens on, from the kernel's socket tables."""
-    ends = [address.rpartition(":")[2] for _, address in proc.listening_sockets_of(pid).values()]
-    return tuple(sorted({int(end, 16) for end in ends if len(end) == 4 and _is_hexadecimal(end)}))
+def ports_of(pids: Sequence[int]) -> tuple[int, ...]:
+    """The TCP ports on which a server and its workers accept requests, from the kernel's socket tables.
+
+    Where some of them share sockets, these are meant: one alone listens for a debugger, or for commands.
+    """
+    every = [proc.listening_sockets_of(pid).values() for pid in pids]
+    counted = Counter(inode for sockets in every for inode in {inode for inode, _ in sockets})
+    ports = {inode: port for sockets in every for inode, address in sockets if (port := _port_in(address))}
+    shared = {port for inode, port in ports.items() if counted[inode] > 1}
+    return tuple(sorted(shared or set(ports.values())))
+
+
+def _port_in(address: str) -> int:
+    """The port in an address as the kernel prints it; 0 for a Unix socket."""
+    end = address.rpartition(":")[2]
+    return int(end, 16) if len(end) == 4 and _is_hexadecimal(end) else 0
 
 
 def _is_hexadecimal(text: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
+from _thread import get_ident
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from itertools import count
+from threading import Event
 from typing import Any
 
 from opentelemetry import metrics
@@ -18,9 +20,26 @@ from otel_obs.host.once import LogOnce
 from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator, Translate
 from otel_obs.sdk.asked_callbacks import AskedCallback, Observed, together
+from otel_obs.sdk.callbacks import PATIENCE_S
 from otel_obs.sdk.owner import Owner
 
 _logger = logging.getLogger("otel_obs")
+
+
+class Publication:
+    """What one thread is publishing."""
+
+    def __init__(self) -> None:
+        self._thread = get_ident()
+        self.is_done = Event()
+
+    def wait(self) -> None:
+        """Wait for its end, for a time; not on its own thread, which a signal or a finaliser has interrupted.
+
+        For a time only: what has interrupted that thread may itself wait for this one.
+        """
+        if self._thread != get_ident():
+            self.is_done.wait(PATIENCE_S)
 
 
 class Observable:
@@ -69,6 +88,7 @@ class Observable:
         self._aggregators: list[Aggregator] | None = None
         self._is_unpublished = False
         self._numbers, self._shown = count(1), 0
+        self._publications: dict[Publication, None] = {}
         self.callbacks: list[AskedCallback] = []
         """Each is run separately: one that hangs or fails does not affect the others."""
         for callback in callbacks or ():
@@ -102,6 +122,7 @@ class Observable:
 
     def detach(self) -> None:
         """Drop all series, in a child process: their cells are the parent's."""
+        self._publications = {}  # of the parent's threads
         for each in self.callbacks:
             each.forget()
         for aggregator in self._aggregators or ():
@@ -156,10 +177,27 @@ class Observable:
         self._is_unpublished = True
 
     def publish(self) -> None:
-        """Publish to all workers what several callbacks have returned since the last time."""
-        if not self._is_unpublished:
-            return
-        self._is_unpublished = False
+        """Publish to all workers what several callbacks have returned since the last time.
+
+        What another thread is publishing is published when this returns, unless that takes unusually long.
+        """
+        if self._is_unpublished:
+            publication = Publication()
+            # Before the mark is taken: a thread that no longer finds it finds the publication.
+            self._publications[publication] = None
+            try:
+                self._is_unpublished = False
+                self._publish_known()
+            except BaseException:
+                self._is_unpublished = True
+                raise
+            finally:
+                self._publications.pop(publication, None)
+                publication.is_done.set()
+        for each in list(self._publications):
+            each.wait()
+
+    def _publish_known(self) -> None:
         number = next(self._numbers)
         began = [(each, each.began_s) for each in self.callbacks]
         self._show(self._known(), number)

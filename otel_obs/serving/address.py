@@ -6,11 +6,15 @@ import contextlib
 import os
 import socket
 import stat
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from otel_obs.errors import UnusableSocketError
 
 SCHEME = "unix:"
+
+_MULTIPROCESSING = "/pymp-"
+"""Part of the path of each Unix socket of multiprocessing, in the directory that it makes for them."""
 
 MODE = 0o660
 """Permissions of a Unix socket: its owner and group may scrape, if they have access to the directory."""
@@ -158,28 +162,76 @@ def address_of(host: str, port: int | None) -> ListenAddress:
     return PortAddress(host, port or 0)
 
 
-def listening() -> list[str]:
-    """List the addresses on which this process listens: `127.0.0.1:8000`, `unix:/run/shop.sock`.
+class ListeningSocket(NamedTuple):
+    """A socket on which this process accepts connections."""
 
-    Empty where there is no `/proc`.
+    descriptor: int
+    inode: int
+    address: ListenAddress
+
+
+def listening(of_server: Collection[int] | None = None, of_parent: Collection[int] = ()) -> list[str]:
+    """List the addresses where this process serves its application: `127.0.0.1:8000`, `unix:/run/shop.sock`.
+
+    Empty where there is no `/proc`. A process may listen for other things, too: the server's own commands, a
+    debugger, multiprocessing. What the server says is taken, else what a worker shares with its server, else
+    the ports, else Unix sockets.
+
+    Args:
+        of_server: The descriptors of the server's sockets; None where it does not say them.
+        of_parent: The inodes of the sockets that the parent process holds, too.
     """
-    found: dict[str, None] = {}
+    found = _listening_sockets(of_parent)
+    if of_server:
+        chosen: Sequence[ListeningSocket] = [each for each in found if each.descriptor in of_server]
+    else:
+        chosen = _ports_first([each for each in found if each.inode in of_parent])
+    if not chosen and of_server is None:
+        chosen = _ports_first(found)
+    return sorted({str(each.address) for each in chosen})
+
+
+def _ports_first(sockets: Sequence[ListeningSocket]) -> Sequence[ListeningSocket]:
+    """The ports; the Unix sockets where there is none: beside a port, one is rarely the application's."""
+    ports = [each for each in sockets if isinstance(each.address, PortAddress)]
+    return ports or [each for each in sockets if _MULTIPROCESSING not in str(each.address)]
+
+
+def _listening_sockets(of_parent: Collection[int]) -> list[ListeningSocket]:
     try:
         descriptors = os.listdir("/proc/self/fd")
     except OSError:
         return []
+    found = []
     for descriptor in map(int, descriptors):
         with contextlib.suppress(OSError, ValueError):
             # Look at the descriptor itself, not at a `dup`: a duplicate inherited by a fork in between would
             # keep a file open, and with it a lock of the run directory.
-            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISSOCK(status.st_mode):
                 continue
             view = socket.socket(fileno=descriptor)
             try:
-                if view.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                if _accepts(view) or (status.st_ino in of_parent and _is_going_to(view)):
                     name = view.getsockname()
                     is_port = view.family in (socket.AF_INET, socket.AF_INET6)
-                    found[str(PortAddress(*name[:2]) if is_port else SocketFile(os.fsdecode(name)))] = None
+                    address = PortAddress(*name[:2]) if is_port else SocketFile(os.fsdecode(name))
+                    found.append(ListeningSocket(descriptor, status.st_ino, address))
             finally:
                 view.detach()  # the descriptor is not ours to close
-    return sorted(found)
+    return found
+
+
+def _accepts(view: socket.socket) -> bool:
+    return bool(view.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _is_going_to(view: socket.socket) -> bool:
+    """Whether a socket is bound and not connected: a parent binds it, its worker listens once it has started."""
+    if view.type != socket.SOCK_STREAM or view.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    try:
+        view.getpeername()
+    except OSError:
+        return bool(view.getsockname()[1])
+    return False

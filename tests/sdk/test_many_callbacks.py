@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_obs.cells.view import MergedView
-from otel_obs.sdk import MeterProvider, ObservableGauge
+from otel_obs.sdk import MeterProvider, ObservableGauge, observables
 
 MANY = 50
 
@@ -79,3 +80,72 @@ def test_who_has_read_earlier_does_not_publish_over_who_has_read_later(
     provider.refresh_observables()
     (column,) = MergedView(provider.worker).snapshot().columns
     assert column.values == [1]
+
+
+def test_a_scrape_waits_for_what_another_thread_is_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = MeterProvider(shutdown_on_exit=False)
+    callbacks = [lambda options, by=by: [Observation(1, {"by": by})] for by in "ab"]
+    gauge: Any = provider.get_meter("m").create_observable_gauge("g", callbacks)
+    known = ObservableGauge._known
+    is_publishing, may_go_on = Event(), Event()
+
+    def slowly(self: Any) -> Any:
+        is_publishing.set()
+        may_go_on.wait(60)
+        return known(self)
+
+    monkeypatch.setattr(ObservableGauge, "_known", slowly)
+    other = Thread(target=provider.refresh_observables)
+    other.start()
+    assert is_publishing.wait(60)
+    wait = observables.Publication.wait
+
+    def waiting(self: Any) -> None:
+        may_go_on.set()
+        wait(self)
+
+    monkeypatch.setattr(observables.Publication, "wait", waiting)
+    gauge.publish()
+    (column,) = MergedView(provider.worker).snapshot().columns
+    assert column.values == [1, 1]
+    other.join()
+
+
+def test_what_an_exception_kept_from_being_published_is_published_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = MeterProvider(shutdown_on_exit=False)
+    callbacks = [lambda options, by=by: [Observation(1, {"by": by})] for by in "ab"]
+    gauge: Any = provider.get_meter("m").create_observable_gauge("g", callbacks)
+    known = ObservableGauge._known
+
+    def interrupted(self: Any) -> Any:
+        monkeypatch.setattr(ObservableGauge, "_known", known)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ObservableGauge, "_known", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gauge.refresh()
+    gauge.publish()
+    (column,) = MergedView(provider.worker).snapshot().columns
+    assert column.values == [1, 1]
+
+
+def test_a_publication_within_a_publication_of_its_thread_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = MeterProvider(shutdown_on_exit=False)
+    callbacks = [lambda options, by=by: [Observation(1, {"by": by})] for by in "ab"]
+    gauge: Any = provider.get_meter("m").create_observable_gauge("g", callbacks)
+    known = ObservableGauge._known
+    inner = [gauge.publish]
+
+    def within(self: Any) -> Any:
+        while inner:
+            inner.pop()()
+        return known(self)
+
+    monkeypatch.setattr(ObservableGauge, "_known", within)
+    monkeypatch.setattr(observables, "PATIENCE_S", 3600.0)  # for itself, it would wait for that long
+    gauge.refresh()
+    assert not inner

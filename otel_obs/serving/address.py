@@ -227,7 +227,7 @@ def _accepts(view: socket.socket) -> bool:
 
 
 def _is_going_to(view: socket.socket) -> bool:
-    """Whether a socket is bound and not connected: a parent binds it, its worker listens once it has started."""
+    """Whether a socket is bound and not connected: a parent binds it, its worker listens later."""
     if view.type != socket.SOCK_STREAM or view.family not in (socket.AF_INET, socket.AF_INET6):
         return False
     try:

@@ -96,7 +96,7 @@ def build(
         from otel_obs.catalog import runtime, workers
 
         undo_later(runtime.stop)
-        runtime.start()
+        runtime.start(lambda: worker.opened is not None)
         # A forked child opens a store of its own at its first record; each opening counts one worker.
         worker.on_open.append(workers.otel_obs_workers_started_total.refresh)
     refresher = Refresher(provider)

@@ -83,13 +83,20 @@ class _Collections:
 
     note: ClassVar[Callable[[str, dict[str, int]], None] | None] = None
     began_s: ClassVar[float] = 0.0
+    is_worker: ClassVar[Callable[[], bool]] = staticmethod(lambda: True)
 
 
 _cpu_before: tuple[float, float] = (0.0, 0.0)
 
 
-def start() -> None:
-    """Begin to observe; psutil is imported at the first collection."""
+def start(is_worker: Callable[[], bool] = lambda: True) -> None:
+    """Begin to observe; psutil is imported at the first collection.
+
+    Args:
+        is_worker: Whether this process has recorded anything. Its pauses are not recorded before: a server's
+            master that pushes would become one of the workers by them.
+    """
+    _Collections.is_worker = staticmethod(is_worker)
     for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
         metric.observe(callback)
     if _Collections.note not in gc.callbacks:
@@ -156,7 +163,7 @@ def _note_collection(phase: str, info: dict[str, int]) -> None:
 
 
 def _record_pauses() -> None:
-    while _pauses:
+    while _pauses and _Collections.is_worker():
         generation, seconds = _pauses.popleft()
         python_gc_pause_seconds.record(seconds, {"generation": str(generation)})
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable
+from types import FrameType
 
 from otel_obs.host import forks
 from otel_obs.host.once import LogOnce
@@ -15,6 +18,12 @@ Work = Callable[[threading.Event], object]
 
 PAUSE_S = 0.2
 """How long a fork waits for a thread to end."""
+
+IMPORT_S = 5.0
+"""How long a fork waits for imports that otel_obs has begun on other threads."""
+
+_IMPORTLIB = "<frozen importlib._bootstrap>"
+_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 _once = LogOnce()
 
@@ -114,8 +123,43 @@ def _each(act: Callable[[BackgroundThread], None]) -> Callable[[], None]:
     return act_on_all
 
 
+def _wait_for_imports() -> None:
+    """Wait for imports that otel_obs has begun on other threads.
+
+    A child would find the modules half imported, and could not import them either: the lock of each is held
+    by a thread that it does not have.
+    """
+    if not hasattr(sys, "_current_frames") or _imported_from(sys._getframe()) is not None:
+        return  # the other thread may wait for the module that this one imports
+    deadline_s = time.monotonic() + IMPORT_S
+    while _imports_elsewhere() and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+
+
+def _imports_elsewhere() -> bool:
+    here = threading.get_ident()
+    frames = [frame for thread, frame in sys._current_frames().items() if thread != here]
+    return any(_is_ours(_imported_from(frame)) for frame in frames)
+
+
+def _imported_from(frame: FrameType | None) -> FrameType | None:
+    """The frame that has begun the innermost import of a stack; None where nothing is imported."""
+    while frame is not None and frame.f_code.co_filename != _IMPORTLIB:
+        frame = frame.f_back
+    while frame is not None and frame.f_code.co_filename == _IMPORTLIB:
+        frame = frame.f_back
+    return frame
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    return frame is not None
+
+
 # A lock that a thread holds during a fork stays locked in the child for ever, as the thread is not there.
 if hasattr(os, "fork"):
     forks.before(_each(BackgroundThread._pause))
+    forks.before(_wait_for_imports)
     forks.after_in_parent(_each(BackgroundThread._resume))
     forks.after_in_child(_each(BackgroundThread._forget))

@@ -15,6 +15,7 @@ from otel_obs import compiled
 from otel_obs.catalog import runtime
 from tests.catalog.conftest import Service
 from tests.support.calls import python_calls
+from tests.support.programs import run
 
 
 @pytest.fixture
@@ -59,6 +60,29 @@ def test_pauses_for_garbage_collection_are_recorded_by_generation(running: Servi
     assert running.samples("python_gc_pause") == []
     runtime.python_threads.refresh()
     assert value(running, 'python_gc_pause_seconds_count{generation="2"}') >= 1
+
+
+def test_what_only_pushes_does_not_become_a_worker_by_its_own_pauses() -> None:
+    code = """
+    import gc, json, otel_obs
+    from opentelemetry.metrics import get_meter
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from otel_obs.assembly.setup import Running
+
+    def pushed():
+        gc.collect()
+        [of_resource] = reader.get_metrics_data().resource_metrics
+        return {metric.name for scope in of_resource.scope_metrics for metric in scope.metrics}
+
+    reader = InMemoryMetricReader()
+    otel_obs.configure(readers=[reader])
+    worker = Running.pipeline.provider.worker
+    print(json.dumps(sorted(pushed() & {"python_threads", "python_gc_pause"})))
+    print(json.dumps(worker.opened is None))
+    get_meter("shop").create_counter("orders").add(1)
+    print(json.dumps("python_gc_pause" in pushed()))
+    """
+    assert run(code).results == [["python_threads"], True, True]
 
 
 @pytest.mark.parametrize("is_compiled", [True, False])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -65,3 +67,61 @@ def test_none_is_alive_while_the_process_forks() -> None:
     print(thread.end(10))
     """
     assert run(code).lines == ["True"]
+
+
+IMPORTING = """
+import os, sys, threading, time
+from pathlib import Path
+from otel_obs.host.threads import BackgroundThread
+from tests.support.waiting import until
+directory = Path(sys.argv[1])
+sys.path.insert(0, str(directory))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_can_import_what_a_thread_of_ours_was_importing(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import begun, time\ntime.sleep(1)\nwhole = True\n")
+    (tmp_path / "begun.py").write_text("")
+    code = """
+    def work(stop):
+        import slow
+
+    thread = BackgroundThread(work, "ours")
+    thread.start()
+    until(lambda: "begun" in sys.modules, "the import's begin")
+    pid = os.fork()
+    if pid == 0:
+        import slow
+        os._exit(0 if slow.whole else 1)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    """
+    assert run(IMPORTING + dedent(code), str(tmp_path)).lines == ["0"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_module_that_forks_as_it_is_imported_waits_for_no_thread_that_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "forking.py").write_text(
+        dedent("""
+        import os, sys, __main__
+        __main__.thread.start()
+        __main__.until(lambda: __main__.begun, "the other import")
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        status = os.waitpid(pid, 0)[1]
+        """)
+    )
+    code = """
+    begun = []
+
+    def work(stop):
+        begun.append(1)
+        import forking
+
+    thread = BackgroundThread(work, "ours")
+    began_s = time.monotonic()
+    import forking
+    print(forking.status, time.monotonic() - began_s < 4)
+    """
+    assert run(IMPORTING + dedent(code), str(tmp_path)).lines == ["0 True"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_obs import compiled
 from otel_obs.assembly.pipeline import Pipeline
+from otel_obs.assembly.role import Role
 from otel_obs.assembly.signs import SignOfLife
 from otel_obs.assembly.standing_in import stand_in_when_imported
 from otel_obs.catalog.kit import metric
@@ -92,18 +93,19 @@ def build(
     undo_later(metric.uninstall)
     metric.install(provider, naming)
     compiled.choose(settings.compiled)
+    role = Role(worker, service.run_dir)
     if settings.runtime_metrics:
         from otel_obs.catalog import runtime, workers
 
         undo_later(runtime.stop)
-        runtime.start(lambda: worker.opened is not None)
+        runtime.start(role.is_worker, role.has_recorded)
         # A forked child opens a store of its own at its first record; each opening counts one worker.
         worker.on_open.append(workers.otel_obs_workers_started_total.refresh)
     refresher = Refresher(provider)
     undo_later(refresher.stop)
     # Undone before the parts above: the last push must still have the callbacks and the runtime metrics.
     undo_later(provider.close)
-    pipeline = Pipeline(settings, provider, service.run_dir)
+    pipeline = Pipeline(settings, provider, service.run_dir, role.is_worker)
     undo_later(pipeline.close)
     scrape = _scrape(pipeline, service, token)
     signs = SignOfLife(pipeline, service)

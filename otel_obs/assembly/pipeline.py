@@ -41,10 +41,18 @@ class Pipeline:
         settings: The settings of the environment and of the code.
         provider: Where instruments record.
         run_dir: Returns the run directory of the service, or None where this process is alone.
+        is_worker: Whether this process is to measure its scrapes.
     """
 
-    def __init__(self, settings: Settings, provider: MeterProvider, run_dir: Any = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        provider: MeterProvider,
+        run_dir: Any = lambda: None,
+        is_worker: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.settings = settings
+        self._is_worker = is_worker
         self.provider = provider
         self._run_dir = run_dir
         self._view = MergedView(provider.worker, run_dir)
@@ -101,7 +109,8 @@ class Pipeline:
         started_s = time.perf_counter()
         yield from chunks
         # Not in a `finally`: a scrape that is given up is closed here, and has no meaningful duration.
-        self._durations.record(time.perf_counter() - started_s)
+        if self._is_worker():
+            self._durations.record(time.perf_counter() - started_s)
 
     def metrics(self, accept: str | None = None) -> tuple[bytes, str]:
         """Encode a whole exposition; returns it and its content type without a charset."""

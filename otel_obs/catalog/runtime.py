@@ -6,7 +6,7 @@ import gc
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -20,7 +20,13 @@ from otel_obs.catalog.asgi import (
     worker_thread_tokens_used,
     worker_thread_tokens_waiting,
 )
-from otel_obs.catalog.kit.kinds import HistogramMetric, Measurements, ObservableGaugeMetric
+from otel_obs.catalog.kit.kinds import (
+    HistogramMetric,
+    Measurements,
+    ObservableGaugeMetric,
+    ObservableMetric,
+    ObserveCallback,
+)
 from otel_obs.catalog.kit.naming import ANY
 from otel_obs.host import forks
 from otel_obs.host.weak import WeakObjects
@@ -83,21 +89,48 @@ class _Collections:
 
     note: ClassVar[Callable[[str, dict[str, int]], None] | None] = None
     began_s: ClassVar[float] = 0.0
-    is_worker: ClassVar[Callable[[], bool]] = staticmethod(lambda: True)
+
+
+class _Process:
+    """What this process is in its service, as `start` is told."""
+
+    is_worker: ClassVar[Callable[[], bool]]
+    has_recorded: ClassVar[Callable[[], bool]]
+
+
+class _WorkerCallback:
+    """A callback that returns nothing in a process that is no worker."""
+
+    def __init__(self, callback: ObserveCallback) -> None:
+        self.callback = callback
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _WorkerCallback) and self.callback == other.callback
+
+    def __hash__(self) -> int:
+        return hash(self.callback)
+
+    def __call__(self) -> Measurements:
+        """What the callback returns, or nothing."""
+        return self.callback() if _Process.is_worker() else ()
 
 
 _cpu_before: tuple[float, float] = (0.0, 0.0)
 
 
-def start(is_worker: Callable[[], bool] = lambda: True) -> None:
+def start(
+    is_worker: Callable[[], bool] = lambda: True, has_recorded: Callable[[], bool] = lambda: True
+) -> None:
     """Begin to observe; psutil is imported at the first collection.
 
+    A server's master that pushes, or has the metrics' own port, would become a worker by what is observed.
+
     Args:
-        is_worker: Whether this process has recorded anything. Its pauses are not recorded before: a server's
-            master that pushes would become one of the workers by them.
+        is_worker: Whether this process is to be observed.
+        has_recorded: Whether it has recorded anything; its pauses are not recorded before.
     """
-    _Collections.is_worker = staticmethod(is_worker)
-    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
+    _Process.is_worker, _Process.has_recorded = staticmethod(is_worker), staticmethod(has_recorded)
+    for metric, callback in _observed():
         metric.observe(callback)
     if _Collections.note not in gc.callbacks:
         _Collections.note = compiled.pauses(_pauses.append) or _note_collection
@@ -108,7 +141,7 @@ def start(is_worker: Callable[[], bool] = lambda: True) -> None:
 def stop() -> None:
     """Observe no longer."""
     global _era
-    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
+    for metric, callback in _observed():
         metric.unobserve(callback)
     if _Collections.note in gc.callbacks:
         gc.callbacks.remove(_Collections.note)
@@ -163,7 +196,7 @@ def _note_collection(phase: str, info: dict[str, int]) -> None:
 
 
 def _record_pauses() -> None:
-    while _pauses and _Collections.is_worker():
+    while _pauses and _Process.has_recorded():
         generation, seconds = _pauses.popleft()
         python_gc_pause_seconds.record(seconds, {"generation": str(generation)})
 
@@ -213,6 +246,12 @@ _OBSERVED = (
     (process_memory_bytes, _process_memory),
     (python_threads, _threads),
 )
+
+
+def _observed() -> Iterator[tuple[ObservableMetric[Any], ObserveCallback]]:
+    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
+        yield metric, _WorkerCallback(callback)
+
 
 # The parent records its own pauses.
 forks.after_in_child(_pauses.clear)

@@ -51,7 +51,18 @@ def test_a_port_of_its_own_shows_every_request_of_every_worker(tmp_path: Path) -
     with Service(*COMMAND, APP, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
         for number in range(30):
             service.get(f"/items/{number}")
-        assert until(lambda: scrape(port), "the server").value("http_requests_total", **LABELS) == 30
+        samples = until(lambda: scrape(port), "the server")
+        assert samples.value("http_requests_total", **LABELS) == 30
+        # The master, which has the port, is none of the workers, however often it is asked.
+        assert holder(port) not in service.workers()
+        workers = {str(pid) for pid in service.workers()}
+
+        def seen() -> set[str]:
+            return {labels["worker"] for labels in scrape(port).labels("otel_obs_worker_threads")}
+
+        until(lambda: seen() == workers, "all workers")
+        assert seen() == workers
+        assert scrape(port).value("otel_obs_workers") == len(workers)
         assert service.get("/metrics").status == 404
         assert request(f"http://127.0.0.1:{port}/").status == 404
         assert request(f"http://127.0.0.1:{port}/metrics", method="POST", body=b"").status == 405

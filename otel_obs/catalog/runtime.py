@@ -91,7 +91,7 @@ class _Collections:
     began_s: ClassVar[float] = 0.0
 
 
-class _Process:
+class _PartInService:
     """What this process is in its service, as `start` is told."""
 
     is_worker: ClassVar[Callable[[], bool]]
@@ -112,7 +112,7 @@ class _WorkerCallback:
 
     def __call__(self) -> Measurements:
         """What the callback returns, or nothing."""
-        return self.callback() if _Process.is_worker() else ()
+        return self.callback() if _PartInService.is_worker() else ()
 
 
 _cpu_before: tuple[float, float] = (0.0, 0.0)
@@ -129,7 +129,7 @@ def start(
         is_worker: Whether this process is to be observed.
         has_recorded: Whether it has recorded anything; its pauses are not recorded before.
     """
-    _Process.is_worker, _Process.has_recorded = staticmethod(is_worker), staticmethod(has_recorded)
+    _PartInService.is_worker, _PartInService.has_recorded = staticmethod(is_worker), staticmethod(has_recorded)
     for metric, callback in _observed():
         metric.observe(callback)
     if _Collections.note not in gc.callbacks:
@@ -196,7 +196,7 @@ def _note_collection(phase: str, info: dict[str, int]) -> None:
 
 
 def _record_pauses() -> None:
-    while _pauses and _Process.has_recorded():
+    while _pauses and _PartInService.has_recorded():
         generation, seconds = _pauses.popleft()
         python_gc_pause_seconds.record(seconds, {"generation": str(generation)})
 

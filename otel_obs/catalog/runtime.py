@@ -129,7 +129,8 @@ def start(
         is_worker: Whether this process is to be observed.
         has_recorded: Whether it has recorded anything; its pauses are not recorded before.
     """
-    _PartInService.is_worker, _PartInService.has_recorded = staticmethod(is_worker), staticmethod(has_recorded)
+    _PartInService.is_worker = staticmethod(is_worker)
+    _PartInService.has_recorded = staticmethod(has_recorded)
     for metric, callback in _observed():
         metric.observe(callback)
     if _Collections.note not in gc.callbacks:

@@ -162,7 +162,7 @@ def address_of(host: str, port: int | None) -> ListenAddress:
     return PortAddress(host, port or 0)
 
 
-class ListeningSocket(NamedTuple):
+class OpenSocket(NamedTuple):
     """A socket on which this process accepts connections."""
 
     descriptor: int
@@ -183,7 +183,7 @@ def listening(of_server: Collection[int] | None = None, of_parent: Collection[in
     """
     found = _listening_sockets(of_parent)
     if of_server:
-        chosen: Sequence[ListeningSocket] = [each for each in found if each.descriptor in of_server]
+        chosen: Sequence[OpenSocket] = [each for each in found if each.descriptor in of_server]
     else:
         chosen = _ports_first([each for each in found if each.inode in of_parent])
     if not chosen and of_server is None:
@@ -191,13 +191,13 @@ def listening(of_server: Collection[int] | None = None, of_parent: Collection[in
     return sorted({str(each.address) for each in chosen})
 
 
-def _ports_first(sockets: Sequence[ListeningSocket]) -> Sequence[ListeningSocket]:
+def _ports_first(sockets: Sequence[OpenSocket]) -> Sequence[OpenSocket]:
     """The ports; the Unix sockets where there is none: beside a port, one is rarely the application's."""
     ports = [each for each in sockets if isinstance(each.address, PortAddress)]
     return ports or [each for each in sockets if _MULTIPROCESSING not in str(each.address)]
 
 
-def _listening_sockets(of_parent: Collection[int]) -> list[ListeningSocket]:
+def _listening_sockets(of_parent: Collection[int]) -> list[OpenSocket]:
     try:
         descriptors = os.listdir("/proc/self/fd")
     except OSError:
@@ -216,7 +216,7 @@ def _listening_sockets(of_parent: Collection[int]) -> list[ListeningSocket]:
                     name = view.getsockname()
                     is_port = view.family in (socket.AF_INET, socket.AF_INET6)
                     address = PortAddress(*name[:2]) if is_port else SocketFile(os.fsdecode(name))
-                    found.append(ListeningSocket(descriptor, status.st_ino, address))
+                    found.append(OpenSocket(descriptor, status.st_ino, address))
             finally:
                 view.detach()  # the descriptor is not ours to close
     return found

@@ -113,7 +113,6 @@ def build(
         refresher.after_start = (
             signs.say_after_start if settings.has_own_server else signs.say_for_application
         )
-    _enter_registry(pipeline, undo_later)
     return Built(
         pipeline,
         scrape if settings.serves_on_app else None,
@@ -235,8 +234,12 @@ def _exemplar_filter(name: str) -> Any:
     return AlwaysOnExemplarFilter() if name == "always_on" else AlwaysOffExemplarFilter()
 
 
-def _enter_registry(pipeline: Pipeline, undo_later: Later) -> None:
-    """Register our metrics with `prometheus_client` when, and only if, the application imports it."""
+def enter_registry(pipeline: Pipeline, undo_later: Later) -> None:
+    """Register our metrics with `prometheus_client` when, and only if, the application imports it.
+
+    The last step of a set-up: what its metrics have counted so far goes to the cells, and would be lost with
+    them if a later step failed.
+    """
 
     def register(_: object) -> None:
         from otel_obs.assembly.client_registry import MergedCollector

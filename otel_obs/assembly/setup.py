@@ -188,7 +188,7 @@ def _warn_if_late(given: set[str], options: dict[str, Any]) -> None:
 
 def _set_up(settings: Settings, wanted: Wanted) -> None:
     """Make the pipeline, or leave everything as it was."""
-    from otel_obs.assembly.build import build
+    from otel_obs.assembly.build import build, enter_registry
     from otel_obs.sdk.deferred import METERS as deferred
 
     joined = _join(settings)
@@ -207,6 +207,7 @@ def _set_up(settings: Settings, wanted: Wanted) -> None:
         Running.pipeline = pipeline  # last: other threads take it as the sign that the rest is there
         deferred.move_to(built.pipeline.provider)
         joined[1].begin(built.pipeline.provider.worker)
+        enter_registry(pipeline, life.later)
         share(joined[1].claim)
         life.later(partial(share, None))
     except SettingError as error:
@@ -296,16 +297,20 @@ def shutdown() -> None:
     Instruments stay valid: after the next `configure` they record again.
     """
     with Running.lock:
-        undoing, Running.undoing = Running.undoing, Undoing()
         # First: a meter that is requested during the undoing must not set up again.
         Running.is_over = True
-        undoing.unwind()
-        Running.is_refused = False
-        Running.declared = None
+        undoing = Running.undoing
+        try:
+            undoing.unwind()
+        finally:
+            Running.is_refused = False
+            Running.declared = None
+            if undoing.is_through:
+                Running.undoing = Undoing()
 
 
 def _leave() -> None:
     """Leave the service."""
-    joined, Running.service = Running.service, None
-    if joined is not None:
-        joined[1].close()
+    if Running.service is not None:
+        Running.service[1].close()
+        Running.service = None

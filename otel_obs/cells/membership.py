@@ -76,13 +76,12 @@ class Service(Sharing):
         self._has_said_unknown = False
         self._forget_end = self._forget_signal = _nothing
         self._lock = RLock()
-        self._has_left = False
+        self._has_left = self._is_leaving = False
         self._identity = identity or decide(this_candidate({}, sys.orig_argv))
         self._may_have_another_name = identity is not None and identity.rule == "kernel"
         self._listening: dict[int, frozenset[int]] = {}
         self._is_root_ours = self._identity.rule == "environment" or not self._others()
-        self._is_alone = not is_supported()
-        if self._is_alone:
+        if not is_supported():
             self._be_alone("this platform has no shared files with locks")
             self.say()
             return
@@ -287,9 +286,8 @@ class Service(Sharing):
         from otel_obs.rundir.aftercare import is_ending
 
         own = proc.this_process()
-        if own is not None and root.pid == own.pid:
-            return True
-        return is_dead(root) or is_ending(root, self._listening)
+        is_own = own is not None and root.pid == own.pid
+        return is_own or is_dead(root) or is_ending(root, self._listening)
 
     def _prepare_to_leave(self) -> None:
         """Start the aftercare process at SIGTERM: this process may end without tidying up."""
@@ -303,9 +301,16 @@ class Service(Sharing):
         """Leave the directory, and remove it if this is the last member and no root needs it."""
         # Under the lock: a thread that still records must not make another directory after this.
         with self._lock:
-            if self._has_left:
+            if self._is_leaving:
                 return
-            self._has_left = True
+            self._is_leaving = self._has_left = True
+        try:
+            self._do_leave()
+        except BaseException:
+            self._is_leaving = False  # an exception of a signal handler: whoever leaves next does the rest
+            raise
+
+    def _do_leave(self) -> None:
         present = self._run_dir
         if present is not None and self._listening:
             from otel_obs.rundir.aftercare import note_successors
@@ -314,11 +319,8 @@ class Service(Sharing):
                 note_successors(present, self._listening)
         if present is None or present.is_removed():
             leave(find_run_dirs(self._bases, self._nonce), self._is_over, self._identity.heads)
-        left = leave(
-            [each for each in (present, *self._inherited, *self._placing.end()) if each is not None],
-            self._is_over,
-            self._identity.heads,
-        )
+        every = [each for each in (present, *self._inherited, *self._placing.end()) if each is not None]
+        left = leave(every, self._is_over, self._identity.heads)
         # One directory may be here twice, inherited and joined: the last result holds.
         for each in {each.run_dir.path: each for each in left}.values():
             self._see_to(each)

@@ -274,10 +274,11 @@ class Worker:
 
         def change() -> None:
             self._open_store, self._home = lambda worker: heap_store(time.time(), worker), None
-            store, self._store, self._spare = self._store, None, None
             self._detach_handles()
-            if store is not None:
-                store.discard()
+            if self._store is not None:
+                self._store.discard()
+            # Last: who is interrupted by a signal handler's exception closes once more.
+            self._store = self._spare = None
 
         self.on_open.clear()
         self.exclusively(change)

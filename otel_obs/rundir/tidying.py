@@ -85,13 +85,29 @@ def leave(
             if fresh < 0:
                 left.append(Left(run_dir, True))
                 continue
-            if _needs_no_root(run_dir.names(), is_over):
-                _remove(run_dir)
-            else:
-                left.append(Left(run_dir, False))
-            # Held until here: no process joins while the directory is removed.
-            os.close(fresh)
+            try:
+                if not _is_removed(run_dir, is_over):
+                    left.append(Left(run_dir, False))
+            finally:
+                # Held until here: no process joins while the directory is removed.
+                os.close(fresh)
     return left
+
+
+def _is_removed(run_dir: RunDir, is_over: IsOver) -> bool:
+    """Remove the directory, unless a root needs it."""
+
+    def remove() -> bool:
+        is_needed = not _needs_no_root(run_dir.names(), is_over)
+        if not is_needed:
+            _remove(run_dir)
+        return not is_needed
+
+    try:
+        return remove()
+    except BaseException:
+        remove()  # an exception of a signal handler: nobody else does it, as no member is left
+        raise
 
 
 def forget_leaving(run_dir: RunDir) -> None:
@@ -140,9 +156,13 @@ def _last_lock(run_dir: RunDir) -> int:
         except OSError as again:
             raise_interruption(again)
             return -1
-    os.close(run_dir.members)
-    if lock(fresh, exclusive=True):
-        return fresh
+    try:
+        os.close(run_dir.members)
+        if lock(fresh, exclusive=True):
+            return fresh
+    except BaseException:
+        os.close(fresh)
+        raise
     os.close(fresh)
     return -1
 

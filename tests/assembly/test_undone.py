@@ -222,3 +222,47 @@ def test_what_the_client_makes_in_between_is_carried_over(tmp_path: Path) -> Non
         ],
         ["RecordedCounter", "RecordedGauge"],
     ]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "otel_obs.cells.store:Store.discard",
+        "otel_obs.cells.membership:Service._leave",
+        "otel_obs.cells.membership:leave",
+        "otel_obs.rundir.tidying:_needs_no_root",
+        "otel_obs.rundir.tidying:remove_tree",
+        "otel_obs.rundir.directory:RunDir.close",
+        "otel_obs.cells.worker:Worker._detach_handles",
+    ],
+)
+def test_after_an_interrupted_shutdown_all_begins_anew(where: str, tmp_path: Path) -> None:
+    code = f"""
+import importlib, os, otel_obs
+from opentelemetry import metrics
+otel_obs.configure()
+orders = metrics.get_meter("shop").create_counter("orders")
+orders.add(1)
+name, _, path = {where!r}.partition(":")
+owner = importlib.import_module(name)
+*outer, last = path.split(".")
+for each in outer:
+    owner = getattr(owner, each)
+function = getattr(owner, last)
+def interrupted(*args, **kwargs):
+    setattr(owner, last, function)
+    raise KeyboardInterrupt
+setattr(owner, last, interrupted)
+try:
+    otel_obs.shutdown()
+except KeyboardInterrupt:
+    print("interrupted")
+otel_obs.configure()
+orders.add(2)
+text = otel_obs.get_metrics()[0].decode()
+print(*(line for line in text.splitlines() if line.startswith(("orders_total", "otel_obs_workers "))))
+otel_obs.shutdown()
+print([each for _, _, names in os.walk({str(tmp_path)!r}) for each in names])
+"""
+    done = run(code, env={"OTEL_OBS_RUN_DIR": str(tmp_path)})
+    assert done.lines == ["interrupted", "orders_total 2.0 otel_obs_workers 1.0", "[]"], done.log

@@ -54,6 +54,37 @@ def test_an_interruption_comes_after_the_rest() -> None:
     assert undone == ["first"]
 
 
+def test_what_an_interruption_ends_is_begun_again() -> None:
+    undone: list[str] = []
+    left = ["second", "first"]
+    interruptions = [KeyboardInterrupt]
+
+    def undo() -> None:
+        while left:
+            undone.append(left.pop())
+            if interruptions:
+                raise interruptions.pop()
+
+    undoing = Undoing()
+    undoing.later(lambda: undone.append("before"))
+    undoing.later(undo)
+
+    with pytest.raises(KeyboardInterrupt):
+        undoing.unwind()
+    assert undone == ["first", "second", "before"]
+    assert undoing.is_through
+
+
+def test_what_an_undoing_adds_is_undone_within() -> None:
+    undone: list[str] = []
+    undoing = Undoing()
+    undoing.later(lambda: undone.append("before"))
+    undoing.later(lambda: undoing.later(lambda: undone.append("within")))
+
+    undoing.unwind()
+    assert undone == ["within", "before"]
+
+
 def test_what_is_added_too_late_is_undone_at_once() -> None:
     undone: list[str] = []
     undoing = Undoing()

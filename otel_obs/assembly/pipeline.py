@@ -202,7 +202,8 @@ def _unmerged(families: list[Any], snapshot: Snapshot) -> Iterator[Any]:
         for column in snapshot.columns
         if column.table.stream.scope.name == STANDARD_SCOPE
     }
-    return (family for family in families if family.name not in merged)
+    # A collector may yield anything: what is no metric is found out where it is read.
+    return (family for family in families if str(getattr(family, "name", "")) not in merged)
 
 
 def _shared_resource(resource: Any, settings: Settings, facts: Mapping[str, str]) -> Attributes:

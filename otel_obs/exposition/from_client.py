@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast, get_args
 
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.exposition.lexical import Escaping, escape_name
 from otel_obs.exposition.names import TOTAL, Labels, Spelling, join_labels
 from otel_obs.exposition.plan import STEM_SUFFIXES, FamilyType, stem, warn_once
+from otel_obs.host.signals import raise_interruption
 
 OURS = "is_from_otel_obs"
 """The attribute that marks families of otel_obs' own collector, which must not be written a second time."""
@@ -92,6 +93,10 @@ class OtherFamily(NamedTuple):
         ]
 
 
+_TYPES = frozenset(get_args(FamilyType))
+_WITH_EXEMPLARS = (TOTAL, "_bucket")
+_MOST_UNIX_S = 2.0**62 / 1000
+
 _SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
     "counter": (TOTAL, "_created"),
     "histogram": ("_bucket", "_count", "_sum", "_created"),
@@ -111,13 +116,12 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
     naming = Spelling("NoTranslation", escaping)
     try:
         for metric in metrics:
-            if getattr(metric, OURS, False):
-                continue
             for family in _read(metric, naming):
                 known = families.setdefault(family.name, family)
                 if known is not family:
                     _join(known, family, have)
     except Exception as error:
+        raise_interruption(error)
         warn_once(
             f"a collector of prometheus_client raised {error!r}; "
             "the metrics that come after it are not exposed",
@@ -127,49 +131,95 @@ def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamil
 
 
 def _read(metric: ClientMetric, naming: Spelling) -> list[OtherFamily]:
+    # Whatever is wrong with one metric costs no other: it may be of any class, with anything in it.
     try:
-        return list(_families(metric, naming))
-    except (ValueError, TypeError, AttributeError) as error:
-        warn_once(f"{metric.name!r} of prometheus_client is not exposed: {error}", ("metric", metric.name))
+        return [] if getattr(metric, OURS, False) else list(_families(metric, naming))
+    except Exception as error:
+        raise_interruption(error)
+        name = getattr(metric, "name", None)
+        shown = repr(name) if type(name) is str else f"a metric of type {type(metric).__name__}"
+        warn_once(f"{shown} of prometheus_client is not exposed: {error}", ("metric", shown))
         return []
 
 
 def _families(metric: ClientMetric, naming: Spelling) -> Iterator[OtherFamily]:
     """*metric*, then one family of unknown type for each sample name that its type does not allow."""
-    family_type = cast(FamilyType, metric.type)
-    help_text = metric.documentation or ""
+    family_type = cast(FamilyType, metric.type if metric.type in _TYPES else "unknown")
+    base, help_text, unit = _name(metric.name), _text(metric.documentation or ""), _text(metric.unit or "")
     samples: list[OtherSample] = []
     strays: dict[str, list[OtherSample]] = {}
+    is_whole = True
     for sample in metric.samples:
-        if getattr(sample, "native_histogram", None):
-            continue
-        suffix = sample.name[len(metric.name) :] if sample.name.startswith(metric.name) else None
-        if suffix is not None and suffix in _SUFFIXES.get(family_type, ("",)):
-            samples.append(_sample(sample, suffix, naming))
-        else:
-            strays.setdefault(sample.name, []).append(_sample(sample, "", naming))
-    if samples or not strays:
-        name = escape_name(metric.name + STEM_SUFFIXES.get(family_type, ""), naming.escaping)
-        yield OtherFamily(name, family_type, metric.unit or "", help_text, samples)
+        try:
+            if getattr(sample, "native_histogram", None):
+                continue
+            name = _name(sample.name)
+            suffix = name[len(base) :] if name.startswith(base) else None
+            if suffix is not None and suffix in _SUFFIXES.get(family_type, ("",)):
+                samples.append(_sample(sample, suffix, naming))
+            else:
+                strays.setdefault(name, []).append(_sample(sample, "", naming))
+        except Exception as error:
+            raise_interruption(error)
+            is_whole = False
+            warn_once(f"a sample of {base!r} of prometheus_client is not exposed: {error}", ("sample", base))
+    if samples or (is_whole and not strays):
+        name = escape_name(base + STEM_SUFFIXES.get(family_type, ""), naming.escaping)
+        yield OtherFamily(name, family_type, unit, help_text, _distinct(samples))
     for name, some in strays.items():
-        yield OtherFamily(escape_name(name, naming.escaping), "unknown", "", help_text, some)
+        yield OtherFamily(escape_name(name, naming.escaping), "unknown", "", help_text, _distinct(some))
+
+
+def _distinct(samples: list[OtherSample]) -> list[OtherSample]:
+    """The first of each series at each time: Prometheus would take one of them, and warn."""
+    found: dict[tuple[str, Labels, int | None], OtherSample] = {}
+    for sample in samples:
+        unix_ms = None if sample.unix_s is None else int(sample.unix_s * 1000)
+        found.setdefault((sample.suffix, sample.labels, unix_ms), sample)
+    return list(found.values())
 
 
 def _sample(sample: ClientSample, suffix: str, naming: Spelling) -> OtherSample:
-    exemplar = getattr(sample, "exemplar", None)
+    exemplar = getattr(sample, "exemplar", None) if suffix in _WITH_EXEMPLARS else None
     return OtherSample(
         suffix,
-        join_labels([(key, str(value)) for key, value in sample.labels.items()], naming),
+        join_labels([(_text(key), _text(value)) for key, value in sample.labels.items()], naming),
         float(sample.value),
-        None if sample.timestamp is None else float(sample.timestamp),
+        None if sample.timestamp is None else _time(sample.timestamp),
         _exemplar(exemplar) if exemplar else None,
     )
 
 
-def _exemplar(exemplar: Any) -> Exemplar:
-    unix_s = float("nan") if exemplar.timestamp is None else float(exemplar.timestamp)
-    labels = tuple((key, str(value)) for key, value in exemplar.labels.items())
-    return Exemplar(0, float(exemplar.value), unix_s, "", "", labels)
+def _text(value: object) -> str:
+    """*value* as an exact string: a subclass, as an enum's, may say something else of itself."""
+    if type(value) is str:
+        return value
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
+def _name(value: object) -> str:
+    if not (isinstance(value, str) and value):
+        raise ValueError(f"its name {value!r} is none")
+    return _text(value)
+
+
+def _time(timestamp: Any) -> float:
+    """Unix seconds, within what readers can hold: milliseconds in 64 bits."""
+    unix_s = float(timestamp)
+    if not -_MOST_UNIX_S < unix_s < _MOST_UNIX_S:
+        raise ValueError(f"its time {timestamp!r} is none")
+    return unix_s
+
+
+def _exemplar(exemplar: Any) -> Exemplar | None:
+    """The exemplar; None where it cannot be read: the sample goes without."""
+    try:
+        unix_s = float("nan") if exemplar.timestamp is None else _time(exemplar.timestamp)
+        labels = tuple((_text(key), _text(value)) for key, value in exemplar.labels.items())
+        return Exemplar(0, float(exemplar.value), unix_s, "", "", labels)
+    except Exception as error:
+        raise_interruption(error)
+        return None
 
 
 def _join(known: OtherFamily, family: OtherFamily, have: dict[str, set[tuple[str, Labels]]]) -> None:

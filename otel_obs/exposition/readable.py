@@ -109,7 +109,7 @@ def _histogram(family: OtherFamily, labels: Labels, samples: list[OtherSample]) 
 def _may_be_sum(value: float, has_negative: bool, is_gauge: bool) -> bool:
     """A sum that may fall is no counter's: OpenMetrics forbids it, and the count with it."""
     if is_gauge:
-        return has_negative or value >= 0
+        return value >= 0 or (has_negative and not isnan(value))
     return not has_negative and value >= 0
 
 

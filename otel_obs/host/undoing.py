@@ -14,7 +14,7 @@ _MOST_TRIES = 3
 """How often one undoing is begun where a signal handler's exception comes in the middle of it."""
 
 
-class _Entry:
+class _WaitingUndo:
     """One undoing that waits."""
 
     def __init__(self, undo: Callable[[], object]) -> None:
@@ -33,7 +33,7 @@ class Undoing:
     """
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
+        self._entries: list[_WaitingUndo] = []
         self._is_over = False
 
     @property
@@ -44,7 +44,7 @@ class Undoing:
     def later(self, undo: Callable[[], object]) -> None:
         """Call *undo* when all is undone; at once where it was already."""
         # Appended before the check: either an `unwind` on another thread still finds it, or this call does.
-        self._entries.append(_Entry(undo))
+        self._entries.append(_WaitingUndo(undo))
         if self._is_over:
             self.unwind()
 
@@ -78,10 +78,10 @@ class Undoing:
         if interruption is not None:
             raise interruption
 
-    def _last(self) -> _Entry | None:
+    def _last(self) -> _WaitingUndo | None:
         """The entry that was added last, of those that no thread is in the middle of."""
         return next((entry for entry in reversed(list(self._entries)) if not entry.thread), None)
 
-    def _remove(self, entry: _Entry) -> None:
+    def _remove(self, entry: _WaitingUndo) -> None:
         if entry in self._entries:
             self._entries.remove(entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from google.protobuf import text_format
@@ -27,6 +27,9 @@ from prometheus_client.core import (
     UnknownMetricFamily,
 )
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.samples import Exemplar, Sample
 
 from otel_obs.cells.layout import Scope
 from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, Options
@@ -209,7 +212,7 @@ def test_a_metric_that_cannot_be_read_takes_no_other_with_it(caplog: pytest.LogC
     text = rendered([], others=[odd, GaugeMetricFamily("after", "", value=1)]).decode()
     assert text == "# HELP after \n# TYPE after gauge\nafter 1.0\n"
     assert caplog.messages == [
-        "'odd' of prometheus_client is not exposed: could not convert string to float: 'many'"
+        "a sample of 'odd' of prometheus_client is not exposed: could not convert string to float: 'many'"
     ]
 
 
@@ -310,3 +313,89 @@ def test_a_collector_that_raises_takes_no_other_with_it() -> None:
         "of prometheus_client raised RuntimeError('the queue is gone'); "
         "what it had not yielded is not exposed"
     )
+
+
+class _Spoken(str):
+    """A string that says something else of itself."""
+
+    def __str__(self) -> str:
+        return "something else"
+
+
+class _Mute:
+    def __str__(self) -> str:
+        raise RuntimeError("it says nothing")
+
+
+def _odd_metrics() -> dict[str, Any]:
+    """Metrics as no constructor of prometheus_client makes them: code changes their attributes later."""
+
+    def metric(name: Any = "odd", **changed: Any) -> Metric:
+        made = Metric("odd", "Odd", "gauge")
+        made.add_sample("odd", {"a": "b"}, 1)
+        for attribute, value in {"name": name, **changed}.items():
+            setattr(made, attribute, value)
+        return made
+
+    def sample(*fields: Any, kind: str = "gauge") -> Metric:
+        return metric(type=kind, samples=[Sample("odd", {"a": "c"}, 2), Sample(*fields)])
+
+    return {
+        "no metric": None,
+        "a number": 5,
+        "a number as its name": metric(5),
+        "no name": metric(None),
+        "no type": metric(type=None),
+        "an unknown type": metric(type="nonsense"),
+        "a type of the text format": metric(type="untyped"),
+        "a number as its help": metric(documentation=5),
+        "a number as its unit": metric(unit=5),
+        "no samples": metric(samples=None),
+        "a help that says something else": metric(documentation=_Spoken("Odd")),
+        "a value beyond floats": sample("odd", {}, 10**400),
+        "no value": sample("odd", {}, None),
+        "a complex value": sample("odd", {}, complex(1, 2)),
+        "a label that fails": sample("odd", {"a": _Mute()}, 1),
+        "a number as a label's name": sample("odd", {5: "a"}, 1),
+        "no time": sample("odd", {}, 1, float("nan")),
+        "an infinite time": sample("odd", {}, 1, float("inf")),
+        "a time beyond 64 bits": sample("odd", {}, 1, 1e18),
+        "the same once more": sample("odd", {"a": "c"}, 3),
+        "an exemplar that is none": sample("odd_total", {}, 1, None, "exemplar", kind="counter"),
+        "an exemplar of no time": sample(
+            "odd_total", {}, 1, None, Exemplar({}, 1, float("inf")), kind="counter"
+        ),
+        "an exemplar of a sum": metric(
+            type="histogram",
+            samples=[
+                Sample("odd_bucket", {"le": "+Inf"}, 1, None, None),
+                Sample("odd_sum", {}, 1, None, Exemplar({"a": "b"}, 1)),
+            ],
+        ),
+        "a sum that is no number": metric(
+            type="gaugehistogram",
+            samples=[Sample("odd_bucket", {"le": "-1"}, 1), Sample("odd_gsum", {}, float("nan"))],
+        ),
+    }
+
+
+@pytest.mark.parametrize("odd", _odd_metrics())
+@pytest.mark.parametrize("way", [TEXT, OPENMETRICS, PROTOBUF], ids=["text", "openmetrics", "protobuf"])
+def test_whatever_is_odd_about_a_metric_costs_no_other(odd: str, way: Format) -> None:
+    good = GaugeMetricFamily("good", "Good", value=42)
+    metrics = cast("list[Metric]", [_odd_metrics()[odd], good])
+    page = rendered([], way, others=metrics)
+    if way is PROTOBUF:
+        assert "good" in {family.name for family in decode(page)}
+        return
+    parse = parse_openmetrics if way is OPENMETRICS else parse_text
+    families = list(parse(page.decode()))
+    assert [family.samples[0].value for family in families if family.name == "good"] == [42]
+    every = [(one.name, *sorted(one.labels.items())) for family in families for one in family.samples]
+    assert len(set(every)) == len(every)
+
+
+def test_a_string_that_says_something_else_is_taken_for_what_it_is() -> None:
+    metric = Metric("odd", "Odd", "gauge")
+    metric.samples = [Sample("odd", {"a": _Spoken("what it is")}, 1)]
+    assert b'odd{a="what it is"} 1.0' in rendered([], TEXT, others=[metric])

@@ -277,3 +277,17 @@ def program_not_found(name: str, package: str) -> str:
 def key_not_supported(path: str, key: str) -> str:
     """A key of a configuration file has no effect."""
     return f"OTEL_CONFIG_FILE={path!r}: {key} is not supported, and has no effect"
+
+
+def own_error(error: BaseException) -> str:
+    """The message of a command that an error of ours ended."""
+    return (
+        f"an error of otel-obs itself ended this: {type(error).__name__}: {error}; "
+        "please report it, with what `python -X dev -m otel_obs …` shows"
+    )
+
+
+def refusal(error: OSError) -> str:
+    """The message for what the system refused to a command: the file, if it is one, and the reason."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{error.strerror or error}"

@@ -1,6 +1,6 @@
 """The command `otel-obs`, with one module for each subcommand.
 
-Exit codes: 0 fine, 1 something was found, 2 wrong use or nothing to be read.
+Exit codes: 0 fine, 1 something was found, 2 wrong use or nothing to be read, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -8,23 +8,41 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from otel_obs.errors import MissingPackageError, OtelObsError
+from otel_obs.cli.printable import printable
+from otel_obs.cli.standard_streams import kept_open
+from otel_obs.errors import MissingPackageError, OtelObsError, own_error, refusal
 
 FINE, FOUND, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code. A user's mistake prints one line, never a traceback."""
+    """Run the command and return its exit code. A mistake prints one line, never a traceback."""
+    with kept_open() as outlets:
+        code = _code(arguments)
+        sys.stdout.flush()
+        for lost in (outlet.problem for outlet in outlets if outlet.problem):
+            code = _told(f"the output cannot be written: {lost}")
+    return code
+
+
+def _code(arguments: Sequence[str] | None) -> int:
     try:
         return _run(arguments)
     except OtelObsError as error:
-        print(f"otel-obs: {error}", file=sys.stderr)
-        return WRONG_USE
+        return _told(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return FINE
+    except OSError as error:  # of a file, a disk or a process that is not as the command needs it
+        return _told(refusal(error))
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        return _told(own_error(error))
+
+
+def _told(message: str) -> int:
+    print(f"otel-obs: {printable(message, kept=chr(10))}", file=sys.stderr)
+    return WRONG_USE
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -41,10 +59,3 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FINE
     return FINE
-
-
-def _silence_stdout() -> None:
-    """Send stdout to /dev/null: the pipe is closed, and the flush at exit must not raise again."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

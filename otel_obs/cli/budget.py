@@ -20,9 +20,15 @@ def budget(
     price: Annotated[
         str, typer.Option(help="`8 per 1000 series` for a month, or `0.9 per 10M samples`.")
     ] = "",
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two scrapes.")] = 15.0,
-    instances: Annotated[int, typer.Option(min=1, help="How many targets have such a page.")] = 1,
-    top: Annotated[int, typer.Option(min=1, help="How many lines of each table are shown.")] = 10,
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=output.MOST_SECONDS, help="Seconds between two scrapes.")
+    ] = 15.0,
+    instances: Annotated[
+        int, typer.Option(min=1, max=output.MOST, help="How many targets have such a page.")
+    ] = 1,
+    top: Annotated[
+        int, typer.Option(min=1, max=output.MOST, help="How many lines of each table are shown.")
+    ] = 10,
     json: output.JsonOption = False,
     header: output.HeaderOption = None,
     token_file: output.TokenFileOption = None,

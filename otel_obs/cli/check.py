@@ -11,6 +11,7 @@ from otel_obs.checks.all_checks import BY_CODE, Finding
 from otel_obs.checks.evidence import Limits
 from otel_obs.checks.examination import Repetition, check_source
 from otel_obs.cli import output
+from otel_obs.cli.printable import printable
 from otel_obs.reading.fetch import address_or_file
 
 SHOWN = 8
@@ -30,10 +31,18 @@ def check(
     header: output.HeaderOption = None,
     token_file: output.TokenFileOption = None,
     timeout: output.TimeoutOption = 10.0,
-    max_series: Annotated[int, typer.Option(min=1, help="How many series a page may have.")] = Limits.series,
-    scrapes: Annotated[int, typer.Option(min=0, help="How often to ask again, to compare answers.")] = 10,
-    interval: Annotated[float, typer.Option(min=0, help="Seconds between these.")] = 0.0,
-    max_seconds: Annotated[float, typer.Option(min=0, help="How long a scrape may take.")] = Limits.scrape_s,
+    max_series: Annotated[
+        int, typer.Option(min=1, max=output.MOST, help="How many series a page may have.")
+    ] = Limits.series,
+    scrapes: Annotated[
+        int, typer.Option(min=0, max=10_000, help="How often to ask again, to compare answers.")
+    ] = 10,
+    interval: Annotated[
+        float, typer.Option(min=0, max=output.MOST_SECONDS, help="Seconds between these.")
+    ] = 0.0,
+    max_seconds: Annotated[
+        float, typer.Option(min=0, max=output.MOST_SECONDS, help="How long a scrape may take.")
+    ] = Limits.scrape_s,
 ) -> None:
     """Find what is wrong with a page of metrics: of any Prometheus endpoint, ours or not.
 
@@ -58,7 +67,8 @@ def _codes(given: list[str] | tuple[str, ...]) -> set[str]:
     codes = {code.strip().upper() for text in given for code in text.split(",") if code.strip()}
     unknown = sorted(codes - BY_CODE.keys())
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)} is no code of a check; docs/checks/ lists them")
+        shown = printable(", ".join(unknown))
+        raise typer.BadParameter(f"{shown} is no code of a check; docs/checks/ lists them")
     return codes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -22,7 +23,9 @@ def demo(
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many workers gunicorn starts.")] = 2,
     customers: Annotated[int, typer.Option(min=1, max=200, help="How many ask at the same time.")] = 8,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The page's port on loopback; 0 is any.")] = 0,
-    seconds: Annotated[float, typer.Option(min=0, help="End after so long; 0 is never.")] = 0.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=output.MOST_SECONDS, help="End after so long; 0 is never.")
+    ] = 0.0,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
     json: output.JsonOption = False,
 ) -> None:
@@ -52,7 +55,7 @@ def demo(
             webbrowser.open(page.address)
         if seconds:
             threading.Timer(seconds, page.shutdown).start()
-        with Customers(HOST, shop.port, customers):
+        with Customers(HOST, shop.port, customers), contextlib.suppress(KeyboardInterrupt):
             page.serve_forever()
 
 

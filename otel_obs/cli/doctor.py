@@ -20,7 +20,9 @@ def doctor(
         list[str] | None,
         typer.Argument(metavar="-- COMMAND", help="The command that starts the service, with its arguments."),
     ] = None,
-    pid: Annotated[int | None, typer.Option(min=1, help="In its place: a process that runs.")] = None,
+    pid: Annotated[
+        int | None, typer.Option(min=1, max=2**31 - 1, help="In its place: a process that runs.")
+    ] = None,
     directory: Annotated[
         Path, typer.Option("--dir", help="Where the command will run.", exists=True, file_okay=False)
     ] = Path(),

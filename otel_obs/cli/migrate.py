@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from otel_obs.cli import output
+from otel_obs.cli.printable import printable
 from otel_obs.migration.files import write as write_file
 from otel_obs.migration.migrate import FileMigration
 from otel_obs.migration.migrate import migrate as find_places
@@ -54,8 +55,7 @@ def migrate(
 
 def _shown(line: str) -> str:
     """A line of code, with control characters escaped, since they could change the terminal's state."""
-    text = line.removesuffix("\r")
-    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
+    return printable(line.removesuffix("\r"), kept="\t")
 
 
 def _written(found: tuple[FileMigration, ...]) -> list[tuple[str, str]]:

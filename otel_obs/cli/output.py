@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from otel_obs import cli
+from otel_obs.cli.printable import printable
 from otel_obs.errors import UnreadableError
 from otel_obs.reading.fetch import Fetching
 
@@ -26,7 +28,14 @@ HeaderOption = Annotated[
 TokenFileOption = Annotated[
     Path | None, typer.Option("--token-file", help="A file that holds the bearer token of the page.")
 ]
-TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for an answer.")]
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+MOST = 1_000_000_000
+"""The highest number of an option that counts."""
+MOST_SECONDS = 86_400
+"""A day: no option takes more, and no clock or socket refuses it."""
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", min=0.1, max=MOST_SECONDS, help="Seconds to wait for an answer.")
+]
 
 
 def add_command(app: typer.Typer, name: str, command: Callable[..., object], *examples: str) -> None:
@@ -46,23 +55,28 @@ def error_console() -> Console:
 
 
 def plain(text: object) -> Text:
-    """Foreign text with control characters escaped, since they could change the terminal's state."""
-    return Text("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text)))
+    """Foreign text with control characters escaped."""
+    return Text(printable(text))
 
 
 def print_json(value: object) -> None:
-    """Print a value; dataclasses and tuples become objects and lists."""
-    typer.echo(json.dumps(_as_json(value), indent=2, ensure_ascii=False))
+    """Print a value; dataclasses and tuples become objects and lists, and surrogates their escapes."""
+    is_unicode = "utf" in (sys.stdout.encoding or "").lower()
+    text = json.dumps(_as_json(value), indent=2, ensure_ascii=not is_unicode)
+    # What is not printable stands in strings only.
+    typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def _as_json(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
     if is_dataclass(value) and not isinstance(value, type):
         return _as_json(asdict(value))
     if hasattr(value, "_asdict"):
         return _as_json(value._asdict())
     if isinstance(value, Mapping):
-        return {str(key): _as_json(item) for key, item in value.items()}
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes):
+        return {_as_json(str(key)): _as_json(item) for key, item in value.items()}
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
         return [_as_json(item) for item in value]
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):
         return str(value)
@@ -82,11 +96,11 @@ def found_something(is_found: bool) -> NoReturn:
 @contextmanager
 def progress(what: str) -> Iterator[None]:
     """Show on a terminal what is being done; print nothing in a pipe."""
-    errors = Console(stderr=True)
+    errors = error_console()
     if not errors.is_terminal:
         yield
         return
-    with errors.status(plain(what)):
+    with errors.status(plain(what), spinner="line"):  # of ASCII, which every terminal has
         yield
 
 
@@ -100,12 +114,17 @@ def fetching(headers: Sequence[str] | None, token_file: Path | None, timeout_s: 
     sent: dict[str, str] = {}
     for header in headers or ():
         name, colon, value = header.partition(":")
-        if not colon or not name.strip() or not header.isprintable():
-            raise typer.BadParameter(f"{header!r} is not a header; expected `Name: value`")
+        if not colon or not HEADER_NAME.fullmatch(name.strip()) or not _is_sent(value):
+            raise typer.BadParameter(f"{header!r} is not a header; expected `Name: value`, in Latin-1")
         sent[name.strip()] = value.strip()
     if token_file is not None:
         sent["Authorization"] = f"Bearer {_read_token(token_file)}"
     return Fetching(sent, timeout_s)
+
+
+def _is_sent(value: str) -> bool:
+    """Whether HTTP can send the value of a header."""
+    return value.isprintable() and value.encode("latin-1", "ignore").decode("latin-1") == value
 
 
 def _read_token(path: Path) -> str:

@@ -23,6 +23,7 @@ from otel_obs.ops.stack.programs import BY_NAME, all_ports, program_of
 from otel_obs.ops.stack.running import log_of, stack_state, start_stack, stop_stack
 from otel_obs.ops.stack.stores import StackStores
 from otel_obs.reading.fetch import address
+from otel_obs.reading.last_lines import last_lines
 from otel_obs.settings import Settings
 
 RootOption = Annotated[
@@ -55,6 +56,7 @@ def up(
     size: Annotated[str, typer.Option(help="How much they may take.")] = "10GB",
     force: Annotated[bool, typer.Option("--force", help="Write over configuration changed by hand.")] = False,
     token_file: output.TokenFileOption = None,
+    json: output.JsonOption = False,
 ) -> None:
     """Start the installed parts, with the configuration for a running service, and wait until they are ready.
 
@@ -65,14 +67,13 @@ def up(
     refuse_quantity("--size", size, ("MB", "GB", "TB"), "10GB")
     settings = Settings.from_env()
     naming = Naming.from_settings(settings)
+    at = all_ports(ports := _ports(port or []))
     page = read_page(source, output.fetching(None, token_file, 10.0))
     # Without naming settings here, the naming is inferred from the page.
     service = MonitoredService.of_page(
         job or settings.service_name, page, naming if naming != Naming() else None, source
     )
-    ports = _ports(port or [])
     token = str(token_file.resolve()) if token_file else ""
-    at = all_ports(ports)
     stores = StackStores(root, at)
     wish = Wish(
         service,
@@ -90,21 +91,19 @@ def up(
         dashboards_path=str((root / "config" / "grafana" / "dashboards").resolve()),
         sources=tuple(stores.sources()),
     )
-    screen = output.console()
     can_draw = _can_draw()
     files = {kind: files_of(kind, wish) for kind in ("prometheus", "alertmanager", *(["grafana"] * can_draw))}
     for path, text in stores.files().items():
         kind, _, name = path.partition("/")
         files[kind] = {name: text}
     renewed = [kind for kind, texts in files.items() if write_files(root / "config" / kind, texts, force)]
-
-    def say(text: str) -> None:
-        screen.print(output.plain(text))
-
-    start_stack(root.resolve(), ports, retention, size, say, renewed)
+    say = _saying(json)
+    states = start_stack(root.resolve(), ports, retention, size, say, renewed)
     for told in (stores.hint(), _about_grafana(root, can_draw)):
         if told:
             say(told)
+    if json:
+        output.print_json(states)
 
 
 def _about_grafana(root: Path, can_draw: bool) -> str:
@@ -129,7 +128,7 @@ def _ports(given: list[str]) -> dict[str, int]:
     ports = {}
     for text in given:
         part, _, number = text.partition("=")
-        if part not in all_ports({}) or not number.isdigit() or not 0 < int(number) < 65536:
+        if part not in all_ports({}) or not _is_port(number):
             raise OperationsError(
                 f"--port {text}",
                 "is no port of a part",
@@ -137,6 +136,10 @@ def _ports(given: list[str]) -> dict[str, int]:
             )
         ports[part] = int(number)
     return ports
+
+
+def _is_port(number: str) -> bool:
+    return number.isascii() and number.isdigit() and len(number) < 6 and 0 < int(number) < 65536
 
 
 def status(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
@@ -157,37 +160,56 @@ def status(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
 def logs(
     part: Annotated[str, typer.Argument(help=f"One of: {', '.join(BY_NAME)}.")],
     root: RootOption = ROOT,
-    lines: Annotated[int, typer.Option(min=1, help="How many lines of its end.")] = 50,
+    lines: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="How many lines of its end, of 16 MiB at most.")
+    ] = 50,
+    json: output.JsonOption = False,
 ) -> None:
     """Show the end of a part's log."""
-    text = log_of(root.resolve(), part).read_text(errors="replace")
+    path = log_of(root.resolve(), part)
+    found = last_lines(path, lines)
+    if json:
+        output.print_json({"log": str(path), "lines": found})
+        return
     screen = output.console()
-    for line in text.splitlines()[-lines:]:
+    for line in found:
         screen.print(output.plain(line))
 
 
-def down(root: RootOption = ROOT) -> None:
+def down(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
     """Stop every part; the data stay."""
-    screen = output.console()
-    if not stop_stack(root.resolve(), lambda text: screen.print(output.plain(text))):
-        screen.print("nothing was running")
+    say = _saying(json)
+    ended = stop_stack(root.resolve(), say)
+    if json:
+        output.print_json({"ended": ended})
+    elif not ended:
+        say("nothing was running")
 
 
 def fetch(
     root: RootOption = ROOT,
     base: Annotated[str, typer.Option(help="Where releases are.")] = RELEASES,
+    json: output.JsonOption = False,
 ) -> None:
     """Download Prometheus and Alertmanager for this system, and check the published SHA-256."""
-    screen = output.console()
+    say, installed = _saying(json), []
     for release in RELEASES_FETCHED:
-        path = fetch_release(release, root.resolve(), base, say=lambda text: screen.print(output.plain(text)))
-        screen.print(output.plain(f"installed {path}"))
+        installed.append(str(fetch_release(release, root.resolve(), base, say)))
+        say(f"installed {installed[-1]}")
+    if json:
+        output.print_json({"installed": installed})
+
+
+def _saying(is_json: bool) -> Callable[[str], None]:
+    """Tells what is being done: on standard error where standard output is for a program."""
+    screen = output.error_console() if is_json else output.console()
+    return lambda text: screen.print(output.plain(text))
 
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     up: (
         "up --from localhost:8000",
-        "up --from localhost:8000 --port prometheus=9091 --slo availability=99.9",
+        "up --from localhost:8000 --port prometheus=9091 --slo availability=99.9 --json",
     ),
     status: ("status", "status --json"),
     logs: ("logs prometheus", "logs alertmanager --lines 200"),

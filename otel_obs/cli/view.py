@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import webbrowser
 from typing import Annotated
@@ -54,7 +55,7 @@ def view(
         raise UnreadableError(
             f"port {port}", f"cannot be used: {error.strerror}", "choose another --port"
         ) from None
-    with server:
+    with server, contextlib.suppress(KeyboardInterrupt):
         if json:
             output.print_json({"address": server.address, "targets": targets})
         else:

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from otel_obs.errors import MissingPackageError, UnreadableError
 from otel_obs.reading.fetch import Fetching
+from otel_obs.reading.last_lines import last_lines_of
 from otel_obs.settings.environment import process_environment
 
 HOST = "127.0.0.1"
@@ -92,9 +93,7 @@ class ShopService:
         raise UnreadableError(self.metrics_url, f"does not answer; the service says:\n{self._last_lines()}")
 
     def _last_lines(self, count: int = 15) -> str:
-        size = os.fstat(self._log.fileno()).st_size
-        text = os.pread(self._log.fileno(), size, 0).decode(errors="replace")
-        return "\n".join(text.splitlines()[-count:])
+        return "\n".join(last_lines_of(self._log, count))
 
 
 def _environment() -> dict[str, str]:

@@ -127,8 +127,8 @@ def _examine_program(diagnosis: Diagnosis, launch: Launch, model: ServerModel | 
         kind = SERVER_KINDS.get(launch.program)
         remedy = f"pip install {kind.package}" if kind else "check PATH, or give the whole path"
         what = "is no command that can be executed: it is not installed here"
-        beside = Path(sys.executable).with_name(launch.program)
-        if beside.is_file():
+        beside = Path(sys.executable).parent / launch.program
+        if launch.program and beside.is_file():
             what, remedy = "is not on PATH", f"activate the environment, or give the whole path: {beside}"
         diagnosis.warn(launch.program, what, remedy)
     _examine_interpreter(diagnosis, launch)

@@ -73,7 +73,7 @@ def take_apart(command: Sequence[str], environ: Mapping[str, str]) -> Launch:
         UnreadableError: There is no program in it.
     """
     launch, rest = Launch(environ=environ), list(command)
-    while rest:
+    while rest and rest[0]:
         name = os.path.basename(rest[0])
         if _ASSIGNMENT.match(rest[0]):
             launch = _assign(launch, rest.pop(0), "the command line")

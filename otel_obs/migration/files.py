@@ -20,12 +20,16 @@ def python_files(path: Path) -> Iterator[Path]:
     Raises:
         UnreadableError: There is neither.
     """
-    if path.is_dir():
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnreadableError(str(path), "is no file and no directory") from None
+    except OSError as error:
+        raise UnreadableError(str(path), f"cannot be read: {error.strerror}") from None
+    if stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and path.is_dir()):
         yield from _below(path)
-    elif path.exists() or path.is_symlink():
-        yield path
     else:
-        raise UnreadableError(str(path), "is no file and no directory")
+        yield path
 
 
 def _below(top: Path) -> Iterator[Path]:

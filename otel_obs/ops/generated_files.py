@@ -74,7 +74,11 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except NotADirectoryError:
+        raise OperationsError(str(path), "would be in a file", "choose another directory") from None
+    except OSError as error:
+        raise OperationsError(str(path), f"cannot be read: {error.strerror}", "move it away") from None
+    except UnicodeDecodeError as error:
         raise OperationsError(str(path), f"cannot be read: {error}", "move it away") from None
 
 
@@ -100,4 +104,6 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OperationsError(str(path), f"cannot be written: {error}", "choose another --out") from None
+        raise OperationsError(
+            str(path), f"cannot be written: {error.strerror}", "choose another directory"
+        ) from None

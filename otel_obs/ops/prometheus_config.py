@@ -17,6 +17,9 @@ FEATURES = "exemplar-storage,native-histograms"
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
+MOST_S = 292 * 365 * 86400
+"""A duration of Go holds no more nanoseconds."""
+
 
 def seconds(duration: str) -> float:
     """The seconds of a duration of Prometheus with one unit, such as `15s`.
@@ -24,8 +27,8 @@ def seconds(duration: str) -> float:
     Raises:
         OperationsError: The text is not such a duration.
     """
-    found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", duration)
-    if not found or not int(found[1]):
+    found = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h|d)", duration)
+    if not found or not 0 < int(found[1]) * _UNITS_S[found[2]] <= MOST_S:
         raise OperationsError(
             f"duration {duration!r}", "is none that Prometheus knows", "write it as 15s or 1m"
         )

@@ -33,6 +33,8 @@ MAX_LINES = 2_000_000
 """How many lines of an answer are read: a parsed line takes up to a kilobyte, however short it is."""
 PIECE_BYTES = 256 * 1024
 STANDARD_INPUT = "-"
+SENT = "%/:?#[]@!$&'()*+,;=~"
+"""What an address keeps of its punctuation."""
 Answer: TypeAlias = "http.client.HTTPResponse | urllib.error.HTTPError"
 
 
@@ -119,6 +121,7 @@ def address(given: str) -> str:
     """Complete a short address: `:8000`, `localhost:8000` and `http://localhost:8000` are `…/metrics`."""
     text = given if "://" in given else "http://" + (f"localhost{given}" if given.startswith(":") else given)
     try:
+        text = _in_ascii(text)
         parts = urllib.parse.urlsplit(text)
         is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         if is_right and "@" in parts.netloc:
@@ -133,7 +136,24 @@ def address(given: str) -> str:
         raise UnreadableError(
             repr(given), "is not an address", "expected one such as http://localhost:8000/metrics"
         )
-    return text if parts.path or parts.query else text.rstrip("/") + "/metrics"
+    return text if parts.path or parts.query or parts.fragment else text.rstrip("/") + "/metrics"
+
+
+def _in_ascii(text: str) -> str:
+    """An address as HTTP sends it: a host in IDNA, and the rest with every other character as `%…`.
+
+    Raises:
+        ValueError: The host cannot be a name, or the text has surrogates.
+    """
+    if text.isascii() or not text.isprintable():
+        return text
+    parts = urllib.parse.urlsplit(text)
+    credentials, at, host = parts.netloc.rpartition("@")
+    return parts._replace(
+        netloc=credentials + at + host.encode("idna").decode(),
+        path=urllib.parse.quote(parts.path, SENT),
+        query=urllib.parse.quote(parts.query, SENT),
+    ).geturl()
 
 
 def address_or_file(given: str) -> str:
@@ -144,6 +164,8 @@ def address_or_file(given: str) -> str:
     """
     if given == STANDARD_INPUT:
         return given
+    if not given:
+        return address(given)
     if is_address(given):
         return address(given)
     kind = _kind_of_file(given)

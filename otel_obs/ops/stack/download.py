@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import platform
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_obs.errors import OperationsError
+from otel_obs.ops.refusals import refuse_url
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "armv7"}
 _SYSTEMS = {"linux": "linux", "darwin": "darwin", "freebsd": "freebsd"}
@@ -77,8 +79,10 @@ def fetch_release(
         The path of the program.
 
     Raises:
-        OperationsError: It cannot be downloaded, or lacks the published checksum. Nothing is kept then.
+        OperationsError: It cannot be downloaded or written, or lacks the published checksum. Nothing is kept
+            then.
     """
+    refuse_url("--base", base)
     name = f"{release.project}-{release.version}.{this_system()}.tar.gz"
     page = f"{base.rstrip('/')}/{release.path}"
     expected = _published(_download(f"{page}/{_SUMS}").decode("utf-8", "replace"), name, f"{page}/{_SUMS}")
@@ -91,12 +95,20 @@ def fetch_release(
             f"has the SHA-256 {found}, and {expected} is published",
             "nothing was installed; try again",
         )
-    target = root / "bin" / release.project
-    target.parent.mkdir(parents=True, exist_ok=True)
+    return _install(root / "bin" / release.project, _member(archive, release.project, f"{page}/{name}"))
+
+
+def _install(target: Path, program: bytes) -> Path:
     partly = target.with_suffix(".part")
-    partly.write_bytes(_member(archive, release.project, f"{page}/{name}"))
-    partly.chmod(0o755)
-    partly.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partly.write_bytes(program)
+        partly.chmod(0o755)
+        partly.replace(target)
+    except OSError as error:
+        raise OperationsError(
+            str(target), f"cannot be written: {error.strerror}", "choose another --dir"
+        ) from None
     return target
 
 
@@ -121,11 +133,11 @@ def _download(url: str) -> bytes:
     except urllib.error.HTTPError as error:
         with error:
             raise OperationsError(url, f"answered {error.code}", "there is no such release") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise OperationsError(url, f"cannot be fetched: {reason}", "look at the connection") from None
     body = b"".join(parts)
-    if length is not None and int(length) != len(body):
+    if length is not None and length != str(len(body)):
         raise OperationsError(url, f"ended after {len(body)} of {length} bytes", "try again")
     return body
 

@@ -29,9 +29,11 @@ from otel_obs.ops.stack.programs import (
     all_ports,
     program_of,
 )
+from otel_obs.reading.last_lines import last_lines
 
 READY_S, END_S, POLL_S, RELOAD_S = 60.0, 15.0, 0.1, 30.0
 _MAX_CLOCK_S = 2.0
+_MAX_PID = 1 << 31
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -157,9 +159,11 @@ def _file(root: Path, part: StackPart) -> Path:
 def _read(root: Path, part: StackPart) -> dict[str, float]:
     try:
         found = json.loads(_file(root, part).read_text())
-        return {key: float(found[key]) for key in ("pid", "began_s", "port", "ready_port")}
+        record = {key: float(found[key]) for key in ("pid", "began_s", "port", "ready_port")}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
+    is_right = 0 < record["pid"] < _MAX_PID and all(0 < record[key] < 65536 for key in ("port", "ready_port"))
+    return record if is_right else {}
 
 
 def _recorded(root: Path, part: StackPart) -> int | None:
@@ -254,8 +258,9 @@ def _wait(root: Path, part: StackPart) -> None:
         if has_ended or time.monotonic() > deadline_s:
             problem = "ended at its start" if has_ended else f"is not ready after {READY_S:g} s"
             path = root / "log" / f"{part.name}.log"
-            lines = path.read_text(errors="replace").splitlines()[-5:]
-            raise OperationsError(part.name, problem, f"the end of {path}:\n" + "\n".join(lines))
+            raise OperationsError(
+                part.name, problem, f"the end of {path}:\n" + "\n".join(last_lines(path, 5))
+            )
         time.sleep(POLL_S)
 
 
@@ -278,7 +283,8 @@ def _end(root: Path, part: StackPart) -> bool:
                 _signal(pid, signal.SIGKILL)
             time.sleep(POLL_S)
             _reap(pid)
-    _file(root, part).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        _file(root, part).unlink()
     return pid is not None
 
 

@@ -35,8 +35,8 @@ ANSWER_CHECKS: tuple[CheckRow, ...] = (
     CheckRow(
         "OBS004",
         "error",
-        "The content type cannot be parsed, such as one with `charset` twice",
-        "Go refuses a Content-Type that has a parameter twice, and with it Prometheus 3 the page.",
+        "The content type cannot be parsed, such as one with `charset` twice or without a value",
+        "Go refuses a Content-Type with a parameter twice or unfinished, and with it Prometheus 3 the page.",
         "A web framework adds `charset` itself: give it the content type without one, or as a whole header.",
     ),
     CheckRow(

@@ -17,8 +17,15 @@ FEW_IDS = 10
 
 _ID = re.compile(
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{16,64}|\d{9,20}|[^@\s]{1,64}@[^@\s]{1,255}\.\w{2,24}"
-    r"|https?://\S{1,2048}|/\S{0,2048}\?\S{0,2048}|\d{1,3}(?:\.\d{1,3}){3}"
+    r"|https?://\S{1,2048}|/\S{0,2048}\?\S{0,2048}|\d{1,3}(?:\.\d{1,3}){3}|[0-7][0-9A-HJKMNP-TV-Z]{25}"
+    r"|(?=[^:]{0,4}:[^:]{0,4}:)[0-9a-fA-F:]{3,39}|\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S{0,32}"
+    r"|(?i:SELECT|INSERT|UPDATE|DELETE)\s[^0-9']{0,2048}[0-9'].{0,4096}",
+    re.DOTALL,
 )
+_OF_SOMEBODY = re.compile(
+    r"(?:account|client|customer|member|message|order|request|session|span|trace|transaction|user|visitor)_?(?:id)?"
+)
+"""Labels whose numbers are ids; elsewhere a number may be a core, a port or a status."""
 _SEGMENT_ID = re.compile(r"\d+|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{16,64}")
 _PATH_LABELS = frozenset({"endpoint", "handler", "path", "route", "http_route", "uri", "url", "view"})
 
@@ -68,7 +75,8 @@ def _reserved(family: ScrapedFamily, values: dict[str, set[str]]) -> Iterator[Fi
 def _ids(label: str, values: set[str]) -> list[str]:
     if label in _PATH_LABELS:
         return [value for value in values if _ID.fullmatch(value) or _has_id_segment(value)]
-    return [value for value in values if _ID.fullmatch(value)]
+    is_of_somebody = _OF_SOMEBODY.fullmatch(label) is not None
+    return [v for v in values if _ID.fullmatch(v) or (is_of_somebody and v.isascii() and v.isdigit())]
 
 
 def _has_id_segment(path: str) -> bool:

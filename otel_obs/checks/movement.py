@@ -13,7 +13,7 @@ from otel_obs.reading.page import ScrapedFamily, ScrapedPage
 FollowedKey = tuple[str, object]
 PageValues = Sequence[float | None]
 
-_CUMULATIVE = {
+CUMULATIVE = {
     "counter": ("", "_total"),
     "histogram": ("_bucket", "_count"),
     "summary": ("_count",),
@@ -49,7 +49,7 @@ def _series(name: str, pages: Sequence[ScrapedPage]) -> dict[FollowedKey, list[f
 
 
 def _followed(family: ScrapedFamily) -> Iterator[tuple[FollowedKey, float]]:
-    names = {family.name + suffix for suffix in _CUMULATIVE.get(family.type, ())}
+    names = {family.name + suffix for suffix in CUMULATIVE.get(family.type, ())}
     if family.name in _CONSTANT or family.name.endswith("_created"):
         names.add(family.name)
     for sample in family.samples:

@@ -17,7 +17,7 @@ _OTHER_UNITS = {
     "grams": "kg kilograms pounds",
 }
 _BASE_OF = {unit: base for base, units in _OTHER_UNITS.items() for unit in units.split()}
-_CAMEL_CASE = re.compile(r"[a-z][A-Z]")
+_UPPER, _LOWER = re.compile(r"[A-Z]"), re.compile(r"[a-z]")
 _RESERVED = ("_bucket", "_count", "_sum")
 
 
@@ -44,7 +44,7 @@ def _spelling(family: ScrapedFamily) -> Iterator[Finding]:
     last = family.name.lower().removesuffix("_total").rpartition("_")[2]
     if last in _BASE_OF:
         yield Finding("OBS024", family.name, f"is in {last}; expected {_BASE_OF[last]}")
-    if _CAMEL_CASE.search(family.name):
+    if _UPPER.search(family.name) and _LOWER.search(family.name):
         yield Finding("OBS025", family.name, "mixes upper and lower case")
     if ":" in family.name:
         yield Finding("OBS026", family.name, "has a colon in its name")

@@ -9,6 +9,8 @@ from otel_obs.checks.evidence import PageEvidence, Scraped
 from otel_obs.reading.page import ScrapedPage
 from otel_obs.reading.protobuf import ProtobufError, read_family_types
 
+_IN_TEXT = {"info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram"}
+"""The types that text lacks, with what stands for them."""
 SHOWN = 5
 """How many names a message lists."""
 
@@ -35,7 +37,10 @@ def check_syntax(evidence: PageEvidence) -> Iterator[Finding]:
 
 def _flaws(scraped: Scraped) -> Iterator[Finding]:
     default = "OBS011" if scraped.page.format == "openmetrics" else "OBS010"
+    is_exposition = any(True for _ in scraped.page.samples())
     for flaw in scraped.page.flaws:
+        if flaw.kind == "no_newline" and not is_exposition:
+            continue  # what is no page of metrics need not end as one does
         code = _CODES.get(flaw.kind, default)
         yield Finding(code, f"{scraped.page.format} line {flaw.line}", flaw.what)
     more = scraped.page.flaw_count - len(scraped.page.flaws)
@@ -61,11 +66,25 @@ def check_protobuf(evidence: PageEvidence) -> Iterator[Finding]:
 
 
 def check_formats_agree(evidence: PageEvidence) -> Iterator[Finding]:
-    """Text and OpenMetrics have the same sample names, except for those that only OpenMetrics has."""
+    """Text and OpenMetrics have the same sample names and types, except for what only OpenMetrics has."""
     for where, missing in zip(("OpenMetrics", "text"), disagreements(evidence), strict=True):
         if missing:
             shown = ", ".join(sorted(missing)[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
             yield Finding("OBS016", where, f"{where} lacks {len(missing)} names of the other format: {shown}")
+    for scraped in evidence.openmetrics[:1]:
+        if scraped.page.format == "openmetrics":
+            yield from _types(evidence.text.page, scraped.page)
+
+
+def _types(text: ScrapedPage, openmetrics: ScrapedPage) -> Iterator[Finding]:
+    """Families whose types differ, where text has the type."""
+    for name, family in openmetrics.families.items():
+        named = text.families.get(name) or text.families.get(f"{name}_total")
+        expected = _IN_TEXT.get(family.type, family.type)
+        if named is not None and named.is_typed and family.is_typed and named.type != expected:
+            yield Finding(
+                "OBS016", named.name, f"is a {named.type} in text and a {family.type} in OpenMetrics"
+            )
 
 
 def disagreements(evidence: PageEvidence) -> tuple[set[str], set[str]]:

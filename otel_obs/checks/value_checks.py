@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from otel_obs.checks.all_checks import Finding
 from otel_obs.checks.evidence import PageEvidence
+from otel_obs.checks.movement import CUMULATIVE
 from otel_obs.reading.page import LabelPairs, ScrapedFamily
 
 BucketPairs = list[tuple[float, float]]
@@ -34,14 +35,26 @@ def _numbers(family: ScrapedFamily) -> Iterator[Finding]:
     nans = sum(math.isnan(sample.value) for sample in judged)
     if nans:
         yield Finding("OBS031", family.name, f"has {nans} series without a number (NaN)")
-    if family.type == "counter" and any(sample.value < 0 for sample in judged):
-        yield Finding("OBS032", family.name, "is a counter below zero")
+    counted = [sample for sample in judged if sample.name in _counted_names(family)]
+    endless = sum(math.isinf(sample.value) for sample in counted)
+    if endless:
+        yield Finding("OBS031", family.name, f"has {endless} series that count and are infinite")
+    if any(sample.value < 0 for sample in counted):
+        yield Finding("OBS032", family.name, f"is a {family.type} with a count below zero")
     if any(sample.timestamp_s is not None for sample in family.samples):
         yield Finding("OBS036", family.name, "has samples with a time of their own")
 
 
+def _counted_names(family: ScrapedFamily) -> set[str]:
+    """The names of samples that only grow."""
+    return {family.name + suffix for suffix in CUMULATIVE.get(family.type, ())}
+
+
 def _histogram(family: ScrapedFamily) -> Iterator[Finding]:
     series = buckets_of(family)
+    if not series:
+        yield Finding("OBS033", family.name, "has no bucket")
+        return
     counts = {s.series.pairs: s.value for s in family.samples if s.name == family.name + "_count"}
     for pairs, buckets in series.items():
         problem = _inconsistency(buckets, counts.get(pairs))
@@ -77,7 +90,9 @@ def _inconsistency(buckets: BucketPairs, count: float | None) -> str:
         return "has a bucket whose le is no number"
     if buckets[-1][0] != math.inf:
         return 'has no bucket le="+Inf"'
-    for (_, lower), (bound, upper) in pairwise(buckets):
+    for (before, lower), (bound, upper) in pairwise(buckets):
+        if before == bound:
+            return f"has the bound {bound:g} twice, written in two ways"
         if upper < lower:
             return f"has a bucket le={bound:g} with less than the one before: buckets must be cumulative"
     if count is None:

@@ -101,6 +101,10 @@ BROKEN: Mapping[str, Broken] = {
     "the content type of another format": Broken(always(GOOD, "application/json"), {"OBS003"}),
     "a web page": Broken(always("<html>\n", "text/html"), {"OBS003", "OBS010"}),
     "a charset twice": Broken(always(GOOD, TEXT + "; charset=utf-8"), {"OBS004"}),
+    "a parameter without its value": Broken(always(GOOD, "text/plain; charset"), {"OBS004"}),
+    "a parameter that does not end": Broken(always(GOOD, 'text/plain; version="0.0.4'), {"OBS004"}),
+    "a web page on one line": Broken(always("<html></html>", "text/html"), {"OBS003", "OBS010"}),
+    "a page in UTF-16": Broken(lambda accept, before: Reply(GOOD.encode("utf-16")), {"OBS010"}),
     "text that is announced as OpenMetrics": Broken(always(GOOD, OPENMETRICS), {"OBS005"}),
     "OpenMetrics that is announced as text": Broken(always(OPENMETRICS_GOOD), {"OBS005"}),
     "a slow scrape": Broken(slow, {"OBS006"}),
@@ -124,12 +128,19 @@ BROKEN: Mapping[str, Broken] = {
     "a page that is cut off": Broken(always(GOOD + "jobs_to"), {"OBS010", "OBS015"}),
     "OpenMetrics that is cut off": Broken(by_format(GOOD, OPENMETRICS_GOOD[:-6]), {"OBS015"}),
     "formats that disagree": Broken(by_format(GOOD + family("b", "gauge", " 1")), {"OBS016"}),
+    "types that disagree": Broken(
+        by_format(
+            family("jobs", "gauge", " 1"), "# HELP jobs Jobs.\n# TYPE jobs unknown\njobs 1\n# EOF\n"
+        ),
+        {"OBS016"},
+    ),
     "a counter without its suffix": Broken(always(family("jobs", "counter", " 3")), {"OBS020"}),
     "a gauge with the suffix of counters": Broken(always(family("jobs_total", "gauge", " 3")), {"OBS021"}),
     "no type": Broken(always("# HELP jobs Jobs.\njobs 3\n"), {"OBS022"}),
     "no help": Broken(always("# TYPE jobs gauge\njobs 3\n"), {"OBS023"}),
     "milliseconds": Broken(always(family("took_ms", "gauge", " 3")), {"OBS024"}),
     "camel case": Broken(always(family("jobsDone_total", "counter", " 3")), {"OBS025"}),
+    "capitals": Broken(always(family("HTTPRequests_total", "counter", " 3")), {"OBS025"}),
     "a colon": Broken(always(family("jobs:rate", "gauge", " 3")), {"OBS026"}),
     "a gauge that looks like a histogram": Broken(always(family("took_sum", "gauge", " 3")), {"OBS027"}),
     "a reserved label": Broken(always(family("jobs", "gauge", '{__name="a"} 3')), {"OBS028"}),
@@ -138,6 +149,20 @@ BROKEN: Mapping[str, Broken] = {
     "an empty label value": Broken(always(family("jobs", "gauge", '{queue=""} 3')), {"OBS030"}),
     "NaN": Broken(always(family("jobs", "gauge", " NaN")), {"OBS031"}),
     "a counter below zero": Broken(always(family("jobs_total", "counter", " -3")), {"OBS032"}),
+    "a counter without an end": Broken(always(family("jobs_total", "counter", " +Inf")), {"OBS031"}),
+    "a count below zero": Broken(
+        always("# HELP took Time.\n# TYPE took summary\ntook_sum 3\ntook_count -3\n"), {"OBS032"}
+    ),
+    "a histogram without buckets": Broken(
+        always(HISTOGRAM + "took_seconds_sum 3\ntook_seconds_count 9\n"), {"OBS033"}
+    ),
+    "a bound that is written in two ways": Broken(
+        always(
+            HISTOGRAM + 'took_seconds_bucket{le="1"} 5\ntook_seconds_bucket{le="1.0"} 5\n'
+            'took_seconds_bucket{le="+Inf"} 9\ntook_seconds_sum 3\ntook_seconds_count 9\n'
+        ),
+        {"OBS033"},
+    ),
     "buckets that are not cumulative": Broken(
         always(
             HISTOGRAM + 'took_seconds_bucket{le="0.1"} 5\ntook_seconds_bucket{le="1"} 2\n'
@@ -181,6 +206,19 @@ BROKEN: Mapping[str, Broken] = {
     "paths for routes": Broken(
         always(family("hits_total", "counter", *(f'{{path="/user/{n}"}} 1' for n in range(20)))), {"OBS042"}
     ),
+    **{
+        f"ids in a label: {values[0]}": Broken(
+            always(family("jobs", "gauge", *(f'{{{label}="{value}"}} 1' for value in values))), {"OBS042"}
+        )
+        for label, values in {
+            "client": [f"2001:db8::{n:x}" for n in range(20)],
+            "address": [f"10.0.0.{n}" for n in range(20)],
+            "began": [f"2026-01-02T03:04:{n:02d}Z" for n in range(20)],
+            "user_id": [str(n) for n in range(20)],
+            "entry": [f"01ARZ3NDEKTSV4RRFFQ69G5F{n:02d}" for n in range(20)],
+            "statement": [f"SELECT * FROM users WHERE id = {n}" for n in range(20)],
+        }.items()
+    },
     "an overflow series": Broken(
         always(family("jobs", "gauge", '{user="a"} 1', '{otel_metric_overflow="true"} 70')), {"OBS043"}
     ),

@@ -10,7 +10,7 @@ from otel_obs.checks.examination import check_source, judge
 from otel_obs.reading import addresses
 from otel_obs.reading.fetch import Fetched, Fetching
 from otel_obs.reading.text import read_page
-from tests.checks.broken import BROKEN, GOOD, by_format, openmetrics_elsewhere
+from tests.checks.broken import BROKEN, GOOD, by_format, family, openmetrics_elsewhere
 from tests.support.endpoints import Endpoint
 from tests.support.processes import free_port
 
@@ -38,6 +38,22 @@ def test_the_fault_is_named_and_no_other(name: str) -> None:
 def test_nothing_is_wrong_with_an_endpoint_that_is_right() -> None:
     with Endpoint(by_format(GOOD)) as endpoint:
         assert check_source(endpoint.url, Fetching({}), ROOMY) == []
+
+
+NUMBERS = {
+    "core": range(64),
+    "port": range(8000, 8020),
+    "code": range(400, 420),
+    "handler": ("GET /a", "/b:c"),
+}
+
+
+@pytest.mark.parametrize("label", NUMBERS)
+def test_numbers_of_things_are_no_ids(label: str) -> None:
+    text = family("jobs", "gauge", *(f'{{{label}="{value}"}} 1' for value in NUMBERS[label]))
+    page = Scraped(Fetched("page", 200, {}, text.encode(), len(text), 0.1), read_page(text.encode()))
+
+    assert judge(PageEvidence(page)) == []
 
 
 def test_formats_agree_where_another_worker_answered_the_first_time() -> None:

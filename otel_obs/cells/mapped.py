@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from otel_obs.cells.layout import Header
 from otel_obs.cells.store import Store, StoreFullError
+from otel_obs.host.descriptors import standard_taken
 from otel_obs.host.signals import raise_interruption
 
 INDEX_BYTES = 24 << 20
@@ -81,7 +82,8 @@ def file_store(
     def make(header: Header) -> Store:
         size = header.cells_at + header.cells_bytes
         os.ftruncate(descriptor, size)
-        memory = mmap.mmap(descriptor, size)
+        with standard_taken():  # a map keeps a descriptor of its own
+            memory = mmap.mmap(descriptor, size)
         return Store(memory, header, lambda start, length: os.posix_fallocate(descriptor, start, length))
 
     try:

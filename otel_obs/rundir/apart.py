@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from otel_obs.host import proc
+from otel_obs.host.descriptors import above_standard
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, fcntl, user_path_of
@@ -109,7 +110,8 @@ def register(run_dir: RunDir, worker: bytes) -> int | None:
     try:
         # Opened anew: such a lock belongs to the open file, and ends with its last descriptor. That of
         # `run_dir.members` stays open in forks.
-        descriptor = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDWR | os.O_CLOEXEC)
+        opened = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = above_standard(opened)
         seat = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot_of(worker), 1, 0)
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, seat)
     except OSError as error:

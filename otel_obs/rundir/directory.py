@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from otel_obs.host.descriptors import above_standard
 from otel_obs.host.signals import raise_interruption, tolerate
 
 try:
@@ -86,7 +87,7 @@ class RunDir:
     def open(self, name: str, flags: int) -> int:
         """Open a file in here, following no symbolic link, and waiting for no pipe."""
         flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        return os.open(name, flags, 0o600, dir_fd=self.descriptor)
+        return above_standard(os.open(name, flags, 0o600, dir_fd=self.descriptor))
 
     def rename(self, old: str, new: str) -> None:
         """Rename a file in here."""
@@ -214,7 +215,7 @@ def _open_under(base: str, nonce: str) -> RunDir:
 
 def open_private(path: str, parent: int | None) -> int:
     """Open a directory that must be ours alone; a planted one, or a symbolic link, is refused."""
-    descriptor = os.open(path, DIRECTORY_FLAGS, dir_fd=parent)
+    descriptor = above_standard(os.open(path, DIRECTORY_FLAGS, dir_fd=parent))
     status = os.fstat(descriptor)
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
         os.close(descriptor)
@@ -246,12 +247,12 @@ def _open_members(user: int, nonce: str, directory: int) -> int:
     """Open the members' file, which is made anew where only the file was removed."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        return os.open(MEMBERS, flags, dir_fd=directory)
+        return above_standard(os.open(MEMBERS, flags, dir_fd=directory))
     except FileNotFoundError:
         # Our own removal moves the directory aside first.
         if not is_same(user, nonce, directory):
             raise
-        return os.open(MEMBERS, flags | os.O_CREAT, 0o600, dir_fd=directory)
+        return above_standard(os.open(MEMBERS, flags | os.O_CREAT, 0o600, dir_fd=directory))
 
 
 def is_same(parent: int, name: str, descriptor: int) -> bool:

@@ -135,6 +135,14 @@ def _buckets(text: str) -> BucketBounds:
     return tuple(families.items())
 
 
+def _directory(text: str) -> str:
+    """The whole path: the process may change its working directory before the path is used."""
+    try:
+        return os.path.abspath(text) if text else ""
+    except OSError:  # the working directory was removed
+        return text
+
+
 def _path(text: str) -> str:
     if not text.startswith("/") or any(mark in text for mark in "?#* "):
         raise ValueError(text)
@@ -170,6 +178,7 @@ def _token(text: str) -> str:
 
 
 TEXT = Parser(str, "")
+DIRECTORY = Parser(_directory, "")
 HOST = Parser(
     _host, "is no address; expected a host, or unix: and the full path of a file, of at most 107 bytes"
 )

@@ -322,7 +322,7 @@ class SettingsTable:
     )
     run_dir: SettingRow[str] = SettingRow(
         "OTEL_OBS_RUN_DIR",
-        parse.TEXT,
+        parse.DIRECTORY,
         "",
         "Where the service's directory is made; it joins nobody. Unset: `/dev/shm`, `XDG_RUNTIME_DIR` or the "
         "directory for temporary files.",

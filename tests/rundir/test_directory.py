@@ -17,6 +17,7 @@ from otel_obs.rundir.directory import (
 )
 from otel_obs.rundir.identity import RUN_VARIABLE, decide, identify, this_candidate
 from otel_obs.rundir.tidying import leave, sweep
+from tests.support.programs import run
 
 NONCE = "0123456789abcdef"
 COMMAND = ["python", "-m", "gunicorn", "app:app"]
@@ -159,3 +160,28 @@ def test_there_may_be_no_directory_for_temporary_files(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("tempfile.gettempdir", gettempdir)
     assert set(default_bases({})) <= {"/dev/shm"}
+
+
+def test_a_relative_base_is_the_same_after_a_change_of_the_working_directory(tmp_path: Path) -> None:
+    code = f"""
+import os
+os.chdir({str(tmp_path)!r})
+import otel_obs
+from opentelemetry import metrics
+otel_obs.configure(runtime_metrics=False)
+orders = metrics.get_meter("shop").create_counter("orders")
+orders.add(1)
+os.chdir("/")
+read, write = os.pipe()
+child = os.fork()
+if child == 0:
+    orders.add(2)
+    os.write(write, otel_obs.get_metrics()[0])
+    os._exit(0)
+os.close(write)
+os.waitpid(child, 0)
+print(*(line for line in os.read(read, 65536).decode().splitlines() if line.startswith("orders_total")))
+"""
+    done = run(code, env={"OTEL_OBS_RUN_DIR": "."})
+    assert done.lines == ["orders_total 3.0"], done.log
+    assert not done.log

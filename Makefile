@@ -166,8 +166,8 @@ applications: $(STAMP) ## Applications of the package index, unchanged, each in 
 	APPLICATIONS=1 $(BIN)/python -m pytest tests/applications $(ARGS)
 
 .PHONY: faults-long
-faults-long: uwsgi ## The fault suite at its full length: storms of 30 s, a thousand workers, 60,000 files
-	FAULTS=long $(BIN)/python -m pytest tests/faults tests/cells/test_mutations.py $(ARGS)
+faults-long: uwsgi ## The fault suite at its full length: storms of 30 s, a thousand workers, 60,000 files, 400,000 requests
+	FAULTS=long $(BIN)/python -m pytest tests/faults tests/cells/test_mutations.py tests/http/test_bounded.py $(ARGS)
 
 .PHONY: versions
 versions: $(STAMP) ## Tests with other versions of frameworks and servers; SETS="oldest newest 0.130", or all of them

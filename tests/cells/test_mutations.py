@@ -32,6 +32,7 @@ from otel_obs.cells.layout import (
 from otel_obs.exposition import Options, negotiate, render
 from otel_obs.rundir.directory import lock
 from tests.cells.conftest import Fleet, record
+from tests.support.long import wants_full_length
 
 TRUE = Stream(Kind.COUNTER, "true_orders", scope=Scope("shop"))
 FORMATS = [
@@ -43,7 +44,7 @@ FORMATS = [
     )
 ]
 INDEX_BYTES = CELLS_BYTES = 1 << 16
-MUTATIONS = 60_000 if os.environ.get("FAULTS") == "long" else 400
+MUTATIONS = 60_000 if wants_full_length() else 400
 
 _RECORDS: list[FileRecord] = [
     StreamRecord(Stream(Kind.COUNTER, "orders", "1", "Orders", Scope("shop", "1.0"))),

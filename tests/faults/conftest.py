@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.long import wants_full_length
 from tests.support.waiting import until
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -18,7 +19,7 @@ SHARED_MEMORY = Path("/dev/shm")
 @pytest.fixture
 def is_long() -> bool:
     """Whether the long form of a test is wanted: `make faults-long`."""
-    return os.environ.get("FAULTS") == "long"
+    return wants_full_length()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ They build releases and sites, start whole services under every server, or draw 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -53,3 +54,8 @@ def is_long(module: Path) -> bool:
     """Whether the tests of this module take long."""
     within = module.relative_to(TESTS)
     return not {within.as_posix(), *(folder.as_posix() for folder in within.parents)}.isdisjoint(LONG)
+
+
+def wants_full_length() -> bool:
+    """Whether storms and noise are wanted at their full length: `make faults-long`."""
+    return os.environ.get("FAULTS") == "long"

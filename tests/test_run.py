@@ -17,7 +17,7 @@ TELLING = "import json, sys; print(json.dumps([sys.argv[1:], 'otel_obs' in sys.m
 
 def run_front(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "otel_obs.run", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=clean_env(), capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=clean_env(), capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.parametrize(

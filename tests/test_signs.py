@@ -71,7 +71,7 @@ def test_a_plain_server_shows_the_line_among_its_own(server: str, where: str, tm
     with Service(*command, cwd=tmp_path, env=env, log_file=log) as service:
         served_at, other = (own, "-") if where == "port" else (service.port, UNKNOWN)
         expected = re.compile(SERVED.format(port=served_at, other=other))
-        until(lambda: expected.search(log.read_text()), "the line", 90)
+        until(lambda: expected.search(log.read_text()), "the line", 150)
         if where == "application":
             for _ in range(6):
                 assert service.get("/metrics").status == 200
@@ -226,7 +226,7 @@ UNMEASURED = (
 def wrapped(code: str) -> subprocess.CompletedProcess[str]:
     command = [WRAPPER, sys.executable, "-c", code]
     return subprocess.run(
-        command, cwd=ROOT, env=clean_env(), capture_output=True, text=True, timeout=60, check=True
+        command, cwd=ROOT, env=clean_env(), capture_output=True, text=True, timeout=240, check=True
     )
 
 
@@ -265,6 +265,6 @@ otel_obs.configure()
 predictions_total.add(1, {"status": "success"})
 time.sleep(2.5)
 """,
-        timeout_s=60,
+        timeout_s=240,
     )
     assert "metrics are served at /metrics on the application's port; of 1 worker so far" in done.log

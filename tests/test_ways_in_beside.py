@@ -64,7 +64,7 @@ def run(commands: Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[st
         env=clean_env(env),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
 
 

@@ -24,7 +24,7 @@ def value(name, text=None):
 
 
 def program(code: str, **env: str) -> Finished:
-    return run(PREPARED + code, env=env, timeout_s=60)
+    return run(PREPARED + code, env=env, timeout_s=240)
 
 
 def wrapped(code: str) -> list[str]:
@@ -35,7 +35,7 @@ def wrapped(code: str) -> list[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

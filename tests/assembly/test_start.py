@@ -38,7 +38,7 @@ MEASURING = (
 
 def modules(*command: str) -> set[str]:
     env = clean_env({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*"})
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=100)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=240)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -77,6 +77,6 @@ def test_the_provider_is_global_once_the_api_is_there() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=100,
+        timeout=240,
     )
     assert done.stdout == "otel_obs.assembly.deferred_provider\n"

@@ -122,7 +122,7 @@ print(json.dumps(generate_latest(own).decode()))
 
 
 def test_it_is_merged_over_workers_and_stands_once_on_every_page() -> None:
-    done = run(PROGRAM, timeout_s=60)
+    done = run(PROGRAM, timeout_s=240)
     assert done.results == [["sold_total 16.0"]] * 3 + [""]
     assert (
         "PrometheusReader got prefix: without effect in prometheus_client's default registry, which has "
@@ -140,6 +140,6 @@ otel_obs.configure()
 names = "opentelemetry.exporter.prometheus", "prometheus_client"
 print(json.dumps([name in sys.modules for name in names]))
 """,
-        timeout_s=60,
+        timeout_s=240,
     )
     assert done.results == [[False, False]]

@@ -181,7 +181,7 @@ def test_the_end_leaves_the_process_as_it_was(way: str, tmp_path: Path) -> None:
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
     }
     code = f"{PREPARED}PORT = {port}\n{WAYS[way]}\ncheck_first(prepare, live)\n"
-    assert run(code, env={**env, **SETTINGS.get(way, {})}, timeout_s=60).results == [[], {}, []]
+    assert run(code, env={**env, **SETTINGS.get(way, {})}, timeout_s=240).results == [[], {}, []]
 
 
 BETWEEN = """
@@ -210,7 +210,7 @@ print(json.dumps(sorted({type(each).__mro__[1].__name__ for each in (old, first,
 
 
 def test_what_the_client_makes_in_between_is_carried_over(tmp_path: Path) -> None:
-    results = run(f"import json\n{BETWEEN}", env={"OTEL_OBS_RUN_DIR": str(tmp_path)}, timeout_s=60).results
+    results = run(f"import json\n{BETWEEN}", env={"OTEL_OBS_RUN_DIR": str(tmp_path)}, timeout_s=240).results
 
     assert results == [
         [

@@ -83,8 +83,8 @@ def test_a_worker_of_a_preloaded_application_joins_before_its_first_request(
     env = {"OTEL_OBS_RUN_DIR": str(run_dir), "MATRIX_WAY": "one line"}
     log = tmp_path / "log"
     with Service(*command, cwd=ROOT, env=env, log_file=log, ready_path=None) as service:
-        until(lambda: len(list(run_dir.glob(f"**/*{SUFFIX}"))) == 3, "the files of three workers", 100)
-        assert until(service.scrape, "an answer", 100).value("otel_obs_workers") == 3
+        until(lambda: len(list(run_dir.glob(f"**/*{SUFFIX}"))) == 3, "the files of three workers", 150)
+        assert until(service.scrape, "an answer", 150).value("otel_obs_workers") == 3
         # A worker's file is there a moment before the worker counts itself in it.
         until(lambda: service.scrape().value("otel_obs_workers_started_total") == 3, "three starts")
 

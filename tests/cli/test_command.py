@@ -19,7 +19,7 @@ def otel_obs(
     *arguments: str, text: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     command = [tool("otel-obs"), *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, env=clean_env(env), timeout=60)
+    return subprocess.run(command, input=text, capture_output=True, text=True, env=clean_env(env), timeout=240)
 
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ def test_a_pipe_that_is_closed_is_the_end_and_no_error() -> None:
     command = f"{tool('otel-obs')} check - --json | head -c 10"
 
     done = subprocess.run(
-        ["bash", "-c", command], input=page, capture_output=True, text=True, env=clean_env(), timeout=60
+        ["bash", "-c", command], input=page, capture_output=True, text=True, env=clean_env(), timeout=240
     )
 
     assert done.stderr == ""

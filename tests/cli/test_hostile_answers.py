@@ -161,7 +161,7 @@ def test_no_answer_takes_more_than_a_bounded_memory(answer: Sending, command: st
             capture_output=True,
             text=True,
             env=clean_env({"COLUMNS": "200"}),
-            timeout=110,
+            timeout=240,
         )
 
     assert done.returncode == (1 if command == "check" else 2), done.stderr

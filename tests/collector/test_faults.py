@@ -61,7 +61,7 @@ class Running(NamedTuple):
             answered = len(self.tap.scrapes)
             return len([sample for sample in self.cloud.samples("up") if sample.value]) >= answered
 
-        until(has_all, "every scrape in the cloud", 60)
+        until(has_all, "every scrape in the cloud", 150)
         assert self.cloud.problems == []
 
 

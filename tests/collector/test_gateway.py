@@ -59,7 +59,7 @@ class Road(NamedTuple):
     def assert_all_arrived(self) -> None:
         """Every scrape that the service answered is in the cloud, once, in its order."""
         answered = len(self.tap.scrapes)
-        until(lambda: len([s for s in self.cloud.samples("up") if s.value]) >= answered, "every scrape", 60)
+        until(lambda: len([s for s in self.cloud.samples("up") if s.value]) >= answered, "every scrape", 150)
         assert self.cloud.problems == []
 
 

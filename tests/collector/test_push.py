@@ -74,7 +74,7 @@ def run(script: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]
         env=clean_env(env),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
 
 

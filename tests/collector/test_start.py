@@ -41,7 +41,7 @@ def start(directory: Path, config: str, env: Mapping[str, str]) -> tuple[int, li
         env={"PATH": str(tools), **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     return done.returncode, done.stderr.splitlines()
 

@@ -16,7 +16,7 @@ from tests.support.waiting import until
 from tests.support.web import request
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_the_demonstration_serves_a_live_page_of_two_workers_and_leaves_nothing(tmp_path: Path) -> None:
     output = tmp_path / "out"
     with output.open("wb") as file:
@@ -24,9 +24,9 @@ def test_the_demonstration_serves_a_live_page_of_two_workers_and_leaves_nothing(
             [tool("otel-obs"), "demo", "--json"], stdout=file, env=clean_env(), cwd=tmp_path
         )
     try:
-        until(lambda: output.read_text().endswith("}\n"), "the addresses", 90)
+        until(lambda: output.read_text().endswith("}\n"), "the addresses", 150)
         told = json.loads(output.read_text())
-        until(lambda: _bought(told["metrics"]) >= 20, "requests that are counted", 60)
+        until(lambda: _bought(told["metrics"]) >= 20, "requests that are counted", 150)
 
         assert told["workers"] == 2
         assert "<html" in request(told["address"]).text
@@ -53,7 +53,7 @@ def test_without_what_it_needs_it_says_what_to_install(module: str, package: str
         capture_output=True,
         text=True,
         env=clean_env({"PYTHONPATH": str(tmp_path)}),
-        timeout=60,
+        timeout=240,
     )
 
     said = f"otel-obs: otel-obs demo needs {package}; install it with: pip install 'otel-obs[demo]'\n"

@@ -37,7 +37,7 @@ DOCUMENTS = [
 STUB_TOOLS = ROOT / "tests" / "docs" / "bin"
 PORT = "8000"
 ANYTHING = "…"
-COMMAND_S = 60.0
+COMMAND_S = 200.0
 
 FENCE = re.compile(
     r"(?:^ *<!-- (?P<directive>[^\n]*?) -->\n)?"

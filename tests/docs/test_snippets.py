@@ -16,7 +16,7 @@ def name_of(document: Path) -> str:
     return str(document.relative_to(ROOT))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_snippets_do_what_the_text_says(document: Path, tmp_path: Path) -> None:
     directory = tmp_path / "story"

@@ -262,7 +262,7 @@ def test_a_wrong_image_is_refused_with_a_reason(service: Service, body: object, 
     assert (answer.status, answer.json()) == (400, {"error": error})
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_the_demonstration_finds_every_request_again_with_a_worker_killed() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "demo", "--once", "--seconds", "4"],

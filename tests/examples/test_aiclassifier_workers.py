@@ -80,7 +80,7 @@ def test_full_caches_show_the_capacity_of_one_and_a_dead_worker_leaves_its_hits_
                 answered[worker] = answered.get(worker, 0) + 1
             return len(answered) == 4 and min(answered.values()) > 2 * CAPACITY
 
-        until(fill, "more images for each worker than its cache holds", timeout_s=60)
+        until(fill, "more images for each worker than its cache holds", timeout_s=240)
         full = when(service, "http_requests_total", sum(answered.values()))
         service.kill(workers[0])
         service.wait_for_workers(4)

@@ -78,7 +78,7 @@ def everything(now_s: float) -> Snapshot:
 def promtool(text: bytes) -> tuple[int, str]:
     """The exit code (1: cannot be read; 3: bad style) and the complaints of `promtool check metrics`."""
     command = [PROMTOOL or "promtool", "check", "metrics"]
-    done = subprocess.run(command, input=text, capture_output=True, timeout=60)
+    done = subprocess.run(command, input=text, capture_output=True, timeout=240)
     return done.returncode, (done.stdout + done.stderr).decode()
 
 

@@ -36,4 +36,4 @@ def base(tmp_path: Path) -> Iterator[Path]:
 def clean_base(base: Path) -> Iterator[Path]:
     """The same, and nothing may be left in it when the test is through."""
     yield base
-    until(lambda: not list(base.iterdir()), f"{base} left empty", 10.0)
+    until(lambda: not list(base.iterdir()), f"{base} left empty", 60.0)

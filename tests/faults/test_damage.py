@@ -48,7 +48,7 @@ def scrape():
 
 def faulty(code: str, base: Path, *arguments: str) -> list[object]:
     ending = "\nos.kill(pid, signal.SIGKILL)\nos.waitpid(pid, 0)\n"
-    done = run(PREPARED + code + ending, *arguments, env={"OTEL_OBS_RUN_DIR": str(base)}, timeout_s=110)
+    done = run(PREPARED + code + ending, *arguments, env={"OTEL_OBS_RUN_DIR": str(base)}, timeout_s=240)
     return done.results
 
 

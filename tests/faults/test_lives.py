@@ -145,7 +145,7 @@ def test_workers_of_another_user(
         service.wait_for_workers(workers)
         # One that was forked just now has yet to become the other user.
         nobody = {pwd.getpwnam(NOBODY).pw_uid}
-        until(lambda: owners(service.workers()) == nobody, f"workers of {NOBODY} alone", 100)
+        until(lambda: owners(service.workers()) == nobody, f"workers of {NOBODY} alone", 150)
         assert assert_exact(service.scrape(), ledger) == 80
         service.kill(service.workers()[0])
         send(service, 40)

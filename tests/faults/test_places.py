@@ -29,7 +29,7 @@ def is_refused():
 
 
 def faulty(code: str, base: Path | str, env: dict[str, str] | None = None) -> Finished:
-    return run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(base), **(env or {})}, timeout_s=110)
+    return run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(base), **(env or {})}, timeout_s=240)
 
 
 @pytest.fixture
@@ -374,7 +374,7 @@ def one(_):
 with ThreadPoolExecutor(6) as pool:
     say(sorted(set(pool.map(one, range(18)))))
 """
-    done = run(code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    done = run(code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=240)
     assert done.results == [["1.0"]]
 
 

@@ -196,10 +196,10 @@ def test_celery_with_forked_workers(base: Path, tmp_path: Path, monkeypatch: pyt
     with service:
         from tests.faults.apps.tasks import hit, overrun, tell
 
-        lives = {task.get(timeout=60, interval=0.02) for task in [hit.delay() for _ in range(20)]}
+        lives = {task.get(timeout=240, interval=0.02) for task in [hit.delay() for _ in range(20)]}
         assert len(lives) >= 20 / 4
-        assert assert_exact(parse_samples(tell.delay().get(timeout=60, interval=0.02)), ledger) == 20
+        assert assert_exact(parse_samples(tell.delay().get(timeout=240, interval=0.02)), ledger) == 20
         # The soft limit is an exception out of a signal handler, in the middle of a record most likely.
         overruns = [overrun.delay() for _ in range(4)]
-        assert [task.get(timeout=60, interval=0.02) for task in overruns] == ["in time"] * 4
+        assert [task.get(timeout=240, interval=0.02) for task in overruns] == ["in time"] * 4
     assert list(base.iterdir()) == []

@@ -51,7 +51,7 @@ while code == CRASHED:
         wrong.append([step, total(), expected])
 say([code, wrong, step > 60])
 """
-    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=240)
     assert done.results == [[0, [], True]]
     assert done.log == ""
 
@@ -71,7 +71,7 @@ while step <= steps[0]:
         wrong.append([step, total(), expected])
 say([wrong, step > 5])
 """
-    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=240)
     assert done.results == [[[], True]]
 
 
@@ -90,7 +90,7 @@ while code == CRASHED:
     counted = now
 say([code, wrong, step > 10, family("otel_obs_worker_files_skipped_total")])
 """
-    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=240)
     assert done.results == [[0, [], True, 0]]
 
 
@@ -125,7 +125,7 @@ while last not in (0, 1):
         wrong.append([step, last, total(kind="first")])
 say([wrong, step > 3, refusals > 3])
 """
-    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=240)
     assert done.results == [[[], True, True]]
 
 
@@ -152,7 +152,7 @@ while last not in (0, 1):
         wrong.append([step, last, gained])
 say([wrong, last, step > 3])
 """
-    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    done = run(PREPARED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=240)
     assert done.results == [[[], 0, True]]
 
 
@@ -223,7 +223,7 @@ while code == CRASHED:
     in_flight += len(before_or_after[0]) if before_or_after else 0
 say([code, wrong, step > 20, in_flight < 4, round(sum(acknowledged) - held().sum, 6) in (0, AT)])
 """
-    done = run(RESCALED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    done = run(RESCALED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=240)
     assert done.results == [[0, [], True, True, True]]
 
 
@@ -255,5 +255,5 @@ for step in range(1, steps - 2):
         wrong.append([step, after])
 say([wrong, steps > 20, pipeline.provider.dropped])
 """
-    done = run(RESCALED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=110)
+    done = run(RESCALED + code, env={"OTEL_OBS_RUN_DIR": str(clean_base)}, timeout_s=240)
     assert done.results == [[[], True, {}]]

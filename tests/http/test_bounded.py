@@ -99,7 +99,7 @@ def noisy_fastapi(recorded: Recorded) -> None:
     measured_fastapi.uninstall()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("naming", [None, SemconvProfile()], ids=["classic", "semconv"])
 @pytest.mark.parametrize("served", [noisy_flask, noisy_fastapi], ids=["flask", "fastapi"])
 def test_noise_adds_at_most_20_series(served: Callable[[Recorded], None], naming: Profile | None) -> None:

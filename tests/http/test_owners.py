@@ -40,7 +40,7 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS)
 def test_what_the_application_counts_by_hand_is_not_counted_again(way: str) -> None:
     command = [sys.executable, "-c", BY_HAND.replace("HOW", way)]
-    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=240)
     lines = [line for line in done.stdout.splitlines() if line.startswith("http_requests_total{")]
     assert sum(float(line.rsplit(" ", 1)[1]) for line in lines) == 24, done.stderr
     assert done.stderr.count("is counted by the application itself") == 1
@@ -71,7 +71,7 @@ print(otel_obs.get_metrics()[0].decode())
 
 def test_an_exception_is_counted_once() -> None:
     command = [sys.executable, "-c", TRACKED]
-    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=240)
     lines = [line for line in done.stdout.splitlines() if line.startswith("errors_total{")]
     assert sorted(lines) == [
         'errors_total{component="http",error_type="KeyError"} 5.0',

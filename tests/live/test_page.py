@@ -29,7 +29,7 @@ NONE = "\u2013"
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
 ]
 
 
@@ -153,7 +153,7 @@ def test_requests_are_shown_by_endpoint_and_over_time(browser: Browser) -> None:
         expect(page.locator(".tile dd").first).not_to_have_text(re.compile("^[\u20130]$"))
         tab(page, "endpoints")
         expect(page.locator("main tbody tr")).to_have_count(2)
-        until(lambda: cells(page)["/a"][1] == "0%" and cells(page)["/b"][1] == "100%", "shares of errors", 30)
+        until(lambda: cells(page)["/a"][1] == "0%" and cells(page)["/b"][1] == "100%", "shares of errors", 90)
         assert float(cells(page)["/a"][0]) > 5 * float(cells(page)["/b"][0]) > 0
         page.check("input[aria-label='Compare: /a']")
         expect(page.locator("main figure canvas").first).to_be_visible()
@@ -166,7 +166,7 @@ def test_a_counter_that_begins_anew_is_never_a_negative_rate(browser: Browser) -
         return Reply(http_page(1000 + 5 * before if before < 6 else 5 * (before - 5)).encode())
 
     with Endpoint(reply) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
-        until(lambda: len(endpoint.asked) > 12, "scrapes", 60)
+        until(lambda: len(endpoint.asked) > 12, "scrapes", 150)
         page.click("figure button:has-text('Show as a table')")
         shown = page.locator(".values td").all_inner_texts()
 
@@ -240,7 +240,7 @@ def test_a_metric_is_found_filtered_and_pinned(browser: Browser) -> None:
 
 def test_the_keyboard_alone_reads_a_chart(browser: Browser) -> None:
     with Endpoint(growing) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
-        until(lambda: len(endpoint.asked) > 8, "scrapes", 60)
+        until(lambda: len(endpoint.asked) > 8, "scrapes", 150)
         figure = page.locator("main figure").first
         figure.focus()
         page.keyboard.press("End")
@@ -258,7 +258,7 @@ def test_the_keyboard_alone_reads_a_chart(browser: Browser) -> None:
 
 def test_the_keyboard_alone_reads_a_heatmap(browser: Browser) -> None:
     with Endpoint(growing) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
-        until(lambda: len(endpoint.asked) > 8, "scrapes", 60)
+        until(lambda: len(endpoint.asked) > 8, "scrapes", 150)
         page.click("#pause")
         page.locator("main figure", has_text="by bucket").focus()
         page.keyboard.press("End")
@@ -282,7 +282,7 @@ def test_the_keyboard_alone_reads_a_heatmap(browser: Browser) -> None:
 
 def test_the_mouse_reads_a_cell_of_the_heatmap_and_marks_an_interval(browser: Browser) -> None:
     with Endpoint(growing) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
-        until(lambda: len(endpoint.asked) > 12, "scrapes", 60)
+        until(lambda: len(endpoint.asked) > 12, "scrapes", 150)
         page.click("#pause")
         figure = page.locator("main figure", has_text="by bucket")
         canvas = figure.locator("canvas")
@@ -303,7 +303,7 @@ def test_the_mouse_reads_a_cell_of_the_heatmap_and_marks_an_interval(browser: Br
 @pytest.mark.parametrize("name", ["Requests a second", "by bucket"])
 def test_the_table_behind_a_chart_has_its_cursor_and_its_interval(name: str, browser: Browser) -> None:
     with Endpoint(growing) as endpoint, live(endpoint.url) as address, opened(browser, address) as page:
-        until(lambda: len(endpoint.asked) > 8, "scrapes", 60)
+        until(lambda: len(endpoint.asked) > 8, "scrapes", 150)
         page.click("#pause")
         chart = page.locator("main .chart", has=page.locator("figcaption", has_text=name)).first
         chart.get_by_role("button", name="Show as a table").click()
@@ -366,7 +366,7 @@ def test_an_exemplar_leads_to_its_trace(template: str, browser: Browser) -> None
 def test_what_was_seen_is_saved_and_loaded_again(browser: Browser, tmp_path: Path) -> None:
     with Endpoint(growing) as endpoint, live(endpoint.url) as address:
         with opened(browser, address) as page:
-            until(lambda: len(endpoint.asked) > 8, "scrapes", 60)
+            until(lambda: len(endpoint.asked) > 8, "scrapes", 150)
             with page.expect_download() as download:
                 page.click("#save")
             download.value.save_as(tmp_path / "saved.json")
@@ -471,7 +471,7 @@ def test_axe_finds_nothing(theme: str, width: int, browser: Browser) -> None:
 
 
 def show_tables_and_marks(page: Page, asked: Callable[[], int]) -> None:
-    until(lambda: asked() > 5, "scrapes", 60)
+    until(lambda: asked() > 5, "scrapes", 150)
     figures = page.locator("main figure:has(canvas)").all()
     for figure in figures:
         figure.get_by_role("button", name="Show as a table").click()

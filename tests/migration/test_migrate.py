@@ -29,7 +29,7 @@ ASGI = (
 
 def otel_obs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [tool("otel-obs"), "migrate", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=clean_env(), cwd=cwd, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, env=clean_env(), cwd=cwd, timeout=240)
 
 
 def migrated(directory: Path, source: str) -> Migration:

@@ -48,7 +48,7 @@ def test_a_log_line_is_found_by_its_trace_in_the_store(tmp_path: Path) -> None:
         with Service(
             str(COLLECTOR), *arguments, log_file=tmp_path / "collector.log", ready_path=None
         ) as collector:
-            until(lambda: "Everything is ready" in collector.log, "the collector", 60)
+            until(lambda: "Everything is ready" in collector.log, "the collector", 150)
             with Service(
                 tool("opentelemetry-instrument"),
                 tool("gunicorn"),
@@ -65,7 +65,7 @@ def test_a_log_line_is_found_by_its_trace_in_the_store(tmp_path: Path) -> None:
                 answer = request(f"{store.url}/select/logsql/query?query={query}")
                 return [json.loads(line) for line in answer.text.splitlines()]
 
-            until(lambda: len(stored()) == 10, "ten lines in the store", 60)
+            until(lambda: len(stored()) == 10, "ten lines in the store", 150)
             until(
                 lambda: len([span for span in traces.spans() if "/sell" in span.name]) == 10, "ten spans", 60
             )

@@ -54,7 +54,7 @@ def theirs(percent: str, directory: Path) -> set[Pair]:
     file = directory / "slo.yml"
     file.write_text(spec(percent))
     done = subprocess.run(
-        [str(SLOTH), "generate", "-i", str(file)], capture_output=True, text=True, timeout=60, check=True
+        [str(SLOTH), "generate", "-i", str(file)], capture_output=True, text=True, timeout=240, check=True
     )
     (made,) = [each for each in yaml.safe_load_all(done.stdout) if each]
     pairs = set()

@@ -77,7 +77,7 @@ def test_a_line_of_a_log_is_found_in_the_store_of_the_stack(tmp_path: Path) -> N
                 answer = request(f"http://127.0.0.1:{ports['logs']}/select/logsql/query?query={query}")
                 return len([json.loads(line) for line in answer.text.splitlines()])
 
-            until(lambda: stored() >= 10, "ten lines in the store", 60)
+            until(lambda: stored() >= 10, "ten lines in the store", 150)
 
             def collector() -> str:
                 url = (
@@ -86,7 +86,7 @@ def test_a_line_of_a_log_is_found_in_the_store_of_the_stack(tmp_path: Path) -> N
                 result = request(url).json()["data"]["result"]
                 return str(result and result[0]["value"][1])
 
-            until(lambda: collector() == "1", "Prometheus scrapes the collector", 60)
+            until(lambda: collector() == "1", "Prometheus scrapes the collector", 150)
         finally:
             down = otel_obs("down", cwd=tmp_path)
     assert "ended collector" in down.stdout

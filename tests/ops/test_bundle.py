@@ -36,7 +36,7 @@ def test_deploy_is_fresh() -> None:
 
 
 def run(tool: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([tool, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60)
+    return subprocess.run([tool, *arguments], cwd=cwd, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.parametrize("promtool", promtools())

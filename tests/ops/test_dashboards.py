@@ -202,7 +202,7 @@ def scene(
         _configure(directory, prepared)
         request = running.prometheus
         assert request.post("/-/reload", {}).status == 200
-        until(lambda: all(request.target_health(job)[0] == "up" for job in prepared), "targets are up", 60)
+        until(lambda: all(request.target_health(job)[0] == "up" for job in prepared), "targets are up", 150)
         # A share of nothing is not a number: there is traffic as long as panels are asked.
         with traffic(running):
             time.sleep(SCENE_S)
@@ -298,7 +298,7 @@ def test_every_query_of_every_panel_has_data(
             def has_data(query: str = query) -> bool:
                 return any(not math.isnan(value) for _, value in systems.prometheus.query(query))
 
-            until(has_data, f"{board['title']}, {title}: {query}", 60)
+            until(has_data, f"{board['title']}, {title}: {query}", 150)
     if directory := os.environ.get("SCENE_DIR"):
         save(systems.prometheus, [*boards[job], *boards[f"{job}-ko"]], job, Path(directory))
 

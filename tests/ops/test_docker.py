@@ -32,7 +32,7 @@ needs_hadolint = pytest.mark.skipif(not HADOLINT.exists(), reason="hadolint is n
 def checked(file: Path) -> subprocess.CompletedProcess[str]:
     command = [str(COMPOSE), "--file", str(file), "config", "--format", "json"]
     env = {**os.environ, "HOME": str(file.parent)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, env=env)
 
 
 def config_of(file: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_compose_takes_the_project_of_any_service(job: str, tmp_path: Path) -> N
 
 
 def lint(file: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([HADOLINT, "--no-color", str(file)], capture_output=True, text=True, timeout=60)
+    return subprocess.run([HADOLINT, "--no-color", str(file)], capture_output=True, text=True, timeout=240)
 
 
 @needs_hadolint

@@ -34,7 +34,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def verify(file: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(SYSTEMD), "verify", str(file)], capture_output=True, text=True, timeout=60)
+    return subprocess.run([str(SYSTEMD), "verify", str(file)], capture_output=True, text=True, timeout=240)
 
 
 @needs_systemd
@@ -55,10 +55,10 @@ def test_the_unit_is_confined(tmp_path: Path) -> None:
     file = written(tmp_path, unit(HostedService("shop")))
     command = [str(SYSTEMD), "security", "--offline=true", f"--threshold={WORST}", "--no-pager", str(file)]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     file.write_text("\n".join(line for line in file.read_text().splitlines() if "Restrict" not in line))
-    assert subprocess.run(command, capture_output=True, timeout=60).returncode != 0
+    assert subprocess.run(command, capture_output=True, timeout=240).returncode != 0
 
 
 SERVICE = """
@@ -87,7 +87,7 @@ def certificate(directory: Path) -> None:
         "/CN=localhost",
     ]
     files = ["-keyout", str(place / "privkey.pem"), "-out", str(place / "fullchain.pem")]
-    subprocess.run([*command, *files], check=True, capture_output=True, timeout=60)
+    subprocess.run([*command, *files], check=True, capture_output=True, timeout=240)
 
 
 def configured(directory: Path, service: HostedService, http: int, https: int) -> Path:
@@ -152,7 +152,7 @@ def test_nginx_speaks_tls_and_keeps_the_metrics_inside_however_they_are_asked_fo
         arguments = ("-p", str(tmp_path), "-c", str(file))
         with Service(str(NGINX), *arguments, log_file=tmp_path / "nginx.log", ready_path=None):
             outside = f"https://127.0.0.1:{https}"
-            until(lambda: fetched(f"{outside}/health")[0] == 200, "nginx", 60)
+            until(lambda: fetched(f"{outside}/health")[0] == 200, "nginx", 150)
 
             assert fetched(f"{outside}/health") == (200, "https")
             assert fetched(f"http://127.0.0.1:{http}/health")[0] == 308
@@ -168,7 +168,7 @@ def test_logrotate_reads_its_configuration(tmp_path: Path) -> None:
     file.write_text(logrotate(HostedService("shop")))
     command = [str(LOGROTATE), "--debug", "--state", str(tmp_path / "state"), str(file)]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
 
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr.lower()
@@ -217,7 +217,7 @@ def test_traefik_speaks_tls_and_keeps_the_metrics_inside_however_they_are_asked_
         log = tmp_path / "traefik.log"
         with Service(str(TRAEFIK), f"--configFile={file}", log_file=log, ready_path=None):
             outside = f"https://{domain}:{https}"
-            until(lambda: fetched(f"{outside}/health")[0] == 200, "Traefik", 60)
+            until(lambda: fetched(f"{outside}/health")[0] == 200, "Traefik", 150)
 
             assert fetched(f"{outside}/health") == (200, "https")
             assert fetched(f"http://{domain}:{http}/health")[0] in (301, 308)
@@ -235,7 +235,7 @@ def test_traefik_refuses_a_misspelt_field(tmp_path: Path) -> None:
     dynamic.write_text(dynamic.read_text().replace("loadBalancer:", "loadBalancers:"))
     log = tmp_path / "traefik.log"
     with Service(str(TRAEFIK), f"--configFile={file}", log_file=log, ready_path=None):
-        until(lambda: "field not found" in log.read_text(), "the message", 60)
+        until(lambda: "field not found" in log.read_text(), "the message", 150)
 
 
 @pytest.mark.parametrize("way", ["/metrics", "//metrics", "/METRICS", "/metrics/live"])

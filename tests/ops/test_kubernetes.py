@@ -56,7 +56,7 @@ needs_collector = pytest.mark.skipif(COLLECTOR is None, reason="no collector was
 
 
 def build(directory: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*BUILDER, str(directory)], capture_output=True, text=True, timeout=60)
+    return subprocess.run([*BUILDER, str(directory)], capture_output=True, text=True, timeout=240)
 
 
 @cache
@@ -294,7 +294,7 @@ def validated(file: Path) -> subprocess.CompletedProcess[str]:
     text = file.read_text().replace("/var/lib/otelcol/queue", str(file.parent / "queue"))
     file.write_text(text)
     return subprocess.run(
-        [str(COLLECTOR), "validate", f"--config={file}"], capture_output=True, text=True, timeout=60, env=env
+        [str(COLLECTOR), "validate", f"--config={file}"], capture_output=True, text=True, timeout=240, env=env
     )
 
 

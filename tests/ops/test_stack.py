@@ -66,7 +66,7 @@ def test_a_stack_is_started_seen_and_ended(tmp_path: Path) -> None:
                 found = request(url).json()["data"]["result"]
                 return str(found and found[0]["value"][1])
 
-            until(lambda: target() == "1", "the target is up", 60)
+            until(lambda: target() == "1", "the target is up", 150)
             before = stack_state(tmp_path / "monitoring")
             again = otel_obs(*up, cwd=tmp_path)
             assert (again.returncode, again.stderr) == (0, "")
@@ -102,7 +102,7 @@ def test_a_stack_is_started_seen_and_ended(tmp_path: Path) -> None:
 
 
 @needs_programs
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) -> None:
     with classifier(tmp_path / "log", workers=1) as service:
         service.get("/health")

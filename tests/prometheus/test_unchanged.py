@@ -430,7 +430,7 @@ print([line for line in text.splitlines() if line.startswith("things") and "took
 @pytest.mark.parametrize("names", [("things_a",), ("things_a", "things_b")])
 def test_a_collector_that_records_is_registered_without_a_wait(names: tuple[str, ...]) -> None:
     command = [sys.executable, "-c", REGISTERING, *names]
-    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=240)
     assert sorted(ast.literal_eval(done.stdout)) == [f"{name} 3.0" for name in names], done.stderr
 
 

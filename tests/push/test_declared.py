@@ -52,7 +52,7 @@ tracer_provider:
 
 def program(path: Path, text: str, **env: str) -> Finished:
     path.write_text(text)
-    return run(PROGRAM, env={"OTEL_CONFIG_FILE": str(path), **env}, timeout_s=60)
+    return run(PROGRAM, env={"OTEL_CONFIG_FILE": str(path), **env}, timeout_s=240)
 
 
 def test_a_file_says_readers_views_exposition_and_resource(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_bad_file_is_one_line_with_its_key_and_the_service_runs(
 
 
 def test_a_file_that_is_not_there_and_a_disabled_one(tmp_path: Path) -> None:
-    done = run(PROGRAM, env={"OTEL_CONFIG_FILE": "/nowhere.yaml"}, timeout_s=60)
+    done = run(PROGRAM, env={"OTEL_CONFIG_FILE": "/nowhere.yaml"}, timeout_s=240)
     assert "OTEL_CONFIG_FILE='/nowhere.yaml' cannot be used: Configuration file not found" in done.log
     assert json.loads(done.lines[1])[0] is False
     done = program(tmp_path / "otel.yaml", 'file_format: "1.0"\ndisabled: true\n')

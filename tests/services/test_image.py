@@ -108,8 +108,8 @@ def test_the_server_is_process_1(server: str, image: BuiltImage, tmp_path: Path)
 def compare(url: str, total: int) -> None:
     """Send some requests more, and see all that were sent on every scrape."""
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: request(f"{url}/hit", timeout_s=60).status, range(SENT)))
+        answers = list(pool.map(lambda _: request(f"{url}/hit", timeout_s=240).status, range(SENT)))
     assert answers == [200] * SENT
     for _ in range(SCRAPES):
-        samples = parse_samples(request(f"{url}/metrics", timeout_s=60).text)
+        samples = parse_samples(request(f"{url}/metrics", timeout_s=240).text)
         assert samples.total("http_requests_total", endpoint="/hit") == total

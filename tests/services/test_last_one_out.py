@@ -53,10 +53,10 @@ def test_nothing_is_left_when_the_last_worker_is_killed_as_the_service_ends(
                 assert service.get("/").status == 200
                 return len(list(base.rglob("*.cells"))) == 2
 
-            until(are_both_in, "both workers' files", 60)
+            until(are_both_in, "both workers' files", 150)
             with socket.create_connection(("127.0.0.1", service.port)) as client:
                 client.sendall(b"GET /hang HTTP/1.1\r\nHost: test\r\n\r\n")
                 until(sign.exists, "a worker that hangs")
                 os.kill(service.pid, signal.SIGTERM)
-                until(lambda: service.process.poll() is not None, "the end of the server", 60)
-            until(lambda: not list(base.iterdir()), "nothing to be left", 30)
+                until(lambda: service.process.poll() is not None, "the end of the server", 150)
+            until(lambda: not list(base.iterdir()), "nothing to be left", 90)

@@ -61,7 +61,7 @@ def beside(base: Path, *arguments: str, **env: str) -> Iterator[subprocess.Popen
         yield process
     finally:
         if process.poll() is None:
-            process.communicate(timeout=60)
+            process.communicate(timeout=240)
 
 
 def counted(process: subprocess.Popen[str]) -> str:
@@ -75,7 +75,7 @@ def counted(process: subprocess.Popen[str]) -> str:
 
 def end(process: subprocess.Popen[str]) -> str:
     """Let a process end; gives its log."""
-    _, log = process.communicate(timeout=60)
+    _, log = process.communicate(timeout=240)
     assert process.returncode == 0, log
     return log
 

@@ -91,7 +91,7 @@ def test_a_path_that_is_taken_is_refused(tmp_path: Path) -> None:
         assert "OTEL_OBS_LIVE='/metrics' is taken; expected a path such as /metrics/live" in running.log
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
 def test_a_browser_shows_the_service_after_it_has_asked_for_the_password(tmp_path: Path) -> None:
     env = {"OTEL_OBS_LIVE": "/metrics/live", "OTEL_OBS_METRICS_TOKEN": TOKEN}

@@ -25,7 +25,7 @@ HEADERS = (
 
 
 def head_of(port: int) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=240) as client:
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + HEADERS + b"\r\n")
         answer = b""
         while b"\r\n\r\n" not in answer and (more := client.recv(65536)):

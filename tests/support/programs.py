@@ -47,7 +47,7 @@ def start(
     )
 
 
-def finish(program: subprocess.Popen[str], timeout_s: float = 110.0) -> Finished:
+def finish(program: subprocess.Popen[str], timeout_s: float = 240.0) -> Finished:
     """Wait for the end of a program.
 
     Raises:
@@ -74,7 +74,7 @@ def _kill_family(program: subprocess.Popen[str]) -> None:
 
 
 def run(
-    code: str, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 110.0
+    code: str, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 240.0
 ) -> Finished:
     """Run a program to its end."""
     return finish(start(code, *arguments, env=env), timeout_s)

@@ -105,7 +105,7 @@ def wait_for_scrapes(systems: Systems) -> None:
                 systems.prometheus.value(f'sum({name}{{job="{job}"}})') == service.scrape().total(name) > 0
             ),
             f"all requests of {job} in Prometheus",
-            timeout_s=40,
+            timeout_s=240,
         )
 
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 POLL_S = 0.02
 
 
-def until(check: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
+def until(check: Callable[[], T], what: str, timeout_s: float = 150.0) -> T:
     """Call *check* again and again until it returns something true, and return that.
 
     An `OSError` or an `AssertionError` of *check* counts as "not yet".

@@ -36,7 +36,7 @@ def request(
     body: bytes | None = None,
     json_body: object = None,
     headers: Mapping[str, str] | None = None,
-    timeout_s: float = 30.0,
+    timeout_s: float = 60.0,
 ) -> Response:
     """Send one request on a connection of its own; redirects are followed, error statuses returned."""
     headers = dict(headers or {})

@@ -12,7 +12,7 @@ from tests.support.processes import clean_env
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 APP = """
 import otel_obs

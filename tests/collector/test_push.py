@@ -193,12 +193,13 @@ def test_an_endpoint_that_does_not_answer_holds_up_an_end_for_five_seconds(
             "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
         }
-        span = "\nfrom otel_obs.tracing import traced\ntraced('work')(print)()"
-        started_s = time.monotonic()
+        span = "\nfrom otel_obs.tracing import traced\ntraced('work')(print)()\nprint(time.monotonic())"
         done = run(JOB + span, env)
+        ended_s = time.monotonic()
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
-    assert time.monotonic() - started_s < 5 + 5, "start-up and the last push together"
+    # Left to themselves, the exporters try for a minute and longer.
+    assert ended_s - float(done.stdout.split()[-1]) < 5 + 15, "the end, on a machine that may be slow"
 
 
 def test_an_exporter_that_is_not_installed_is_named(receiver: OtlpReceiver) -> None:

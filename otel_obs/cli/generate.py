@@ -20,6 +20,7 @@ from otel_obs.ops.hosts import SERVERS
 from otel_obs.ops.kubernetes.kustomize import RELEASE
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import PLACES, RemoteWrite, ScrapeJob
+from otel_obs.ops.refusals import refuse_doubles
 from otel_obs.ops.service_facts import DEFAULT_JOB, MonitoredService, named_by, read_page
 from otel_obs.reading.fetch import address, is_loopback
 from otel_obs.settings import Settings
@@ -79,7 +80,9 @@ def generate(
     and OTEL_OBS_PROFILE here as there. A file that was changed by hand is kept and named. Exit codes: 0
     written, 2 not possible.
     """
-    if bool(source) == bool(groups):
+    if source and groups:
+        raise OperationsError("generate", "got both --from and --groups", "give one of them")
+    if not (source or groups):
         raise OperationsError("generate", "needs to know what the service has", "give --from URL or --groups")
     named_by("--place", place, PLACES)
     named_by("--language", language, LANGUAGES)
@@ -103,11 +106,11 @@ def generate(
         service,
         (replace(scraped, targets=tuple(target or (usual,))),),
         objectives=tuple(map(parse_objective, slo or ())),
-        limits={key: _number(key, value) for key, value in map(_pair, limit or ())},
+        limits={key: _number(key, value) for key, value in _pairs("--limit", limit).items()},
         language=language,
         links=Links(runbooks, grafana),
         interval=interval,
-        external=dict(map(_pair, external_label or ())),
+        external=_pairs("--external-label", external_label),
         alertmanager=alertmanager,
         webhook=webhook,
         remote_write=(RemoteWrite(remote_write),) if remote_write else (),
@@ -126,14 +129,18 @@ def generate(
         done = "wrote" if (out / path).exists() else "removed"
         screen.print(output.plain(f"{done} {out / path}"))
     count = sum((out / path).exists() for path in written)
-    screen.print(output.plain(f"{service.job} has {', '.join(service.groups)}; {count} files written"))
+    files = "1 file" if count == 1 else f"{count} files"
+    screen.print(output.plain(f"{service.job} has {', '.join(service.groups)}; {files} written"))
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals and value):
-        raise OperationsError(repr(text), "is no pair", "write it as key=value")
-    return key, value
+def _pairs(option: str, given: Texts) -> dict[str, str]:
+    """What `key=value` says, given as often as there are keys."""
+    pairs = [text.partition("=") for text in given or ()]
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            raise OperationsError(f"{option} {key + equals + value!r}", "is no pair", "write it as key=value")
+    refuse_doubles(option, (key for key, _, _ in pairs), "give it once")
+    return {key: value for key, _, value in pairs}
 
 
 def _number(key: str, value: str) -> float:
@@ -141,7 +148,7 @@ def _number(key: str, value: str) -> float:
         number = float(value)
         if math.isfinite(number):
             return number
-    raise OperationsError(f"--limit {key}={value}", "is no number")
+    raise OperationsError(f"--limit {key}={value}", "is no number", f"write it as {key}=0.02")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -20,7 +20,8 @@ from otel_obs.ops.refusals import refuse_quantity
 from otel_obs.ops.service_facts import MonitoredService, named_by, read_page
 from otel_obs.ops.stack.download import RELEASES, RELEASES_FETCHED, fetch_release
 from otel_obs.ops.stack.programs import BY_NAME, all_ports, program_of
-from otel_obs.ops.stack.running import log_of, stack_state, start_stack, stop_stack
+from otel_obs.ops.stack.records import only_one
+from otel_obs.ops.stack.running import log_of, logs_of, stack_ports, stack_state, start_stack, stop_stack
 from otel_obs.ops.stack.stores import StackStores
 from otel_obs.reading.fetch import address
 from otel_obs.reading.last_lines import last_lines
@@ -67,7 +68,7 @@ def up(
     refuse_quantity("--size", size, ("MB", "GB", "TB"), "10GB")
     settings = Settings.from_env()
     naming = Naming.from_settings(settings)
-    at = all_ports(ports := _ports(port or []))
+    at = stack_ports(root.resolve(), ports := _ports(port or []))
     page = read_page(source, output.fetching(None, token_file, 10.0))
     # Without naming settings here, the naming is inferred from the page.
     service = MonitoredService.of_page(
@@ -96,9 +97,10 @@ def up(
     for path, text in stores.files().items():
         kind, _, name = path.partition("/")
         files[kind] = {name: text}
-    renewed = [kind for kind, texts in files.items() if write_files(root / "config" / kind, texts, force)]
     say = _saying(json)
-    states = start_stack(root.resolve(), ports, retention, size, say, renewed)
+    with only_one(root.resolve(), say):
+        renewed = [kind for kind, texts in files.items() if write_files(root / "config" / kind, texts, force)]
+        states = start_stack(root.resolve(), ports, retention, size, say, renewed)
     for told in (stores.hint(), _about_grafana(root, can_draw)):
         if told:
             say(told)
@@ -125,7 +127,7 @@ def _can_draw() -> bool:
 
 
 def _ports(given: list[str]) -> dict[str, int]:
-    ports = {}
+    ports: dict[str, int] = {}
     for text in given:
         part, _, number = text.partition("=")
         if part not in all_ports({}) or not _is_port(number):
@@ -134,7 +136,8 @@ def _ports(given: list[str]) -> dict[str, int]:
                 "is no port of a part",
                 f"write {', '.join(f'{name}=PORT' for name in all_ports({}))}",
             )
-        ports[part] = int(number)
+        if ports.setdefault(part, int(number)) != int(number):
+            raise OperationsError(f"--port {part}", "is given twice, with two numbers", "give it once")
     return ports
 
 
@@ -158,22 +161,28 @@ def status(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
 
 
 def logs(
-    part: Annotated[str, typer.Argument(help=f"One of: {', '.join(BY_NAME)}.")],
+    part: Annotated[
+        str, typer.Argument(help=f"One of: {', '.join(BY_NAME)}; every one that has a log by default.")
+    ] = "",
     root: RootOption = ROOT,
     lines: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="How many lines of its end, of 16 MiB at most.")
     ] = 50,
     json: output.JsonOption = False,
 ) -> None:
-    """Show the end of a part's log."""
-    path = log_of(root.resolve(), part)
-    found = last_lines(path, lines)
+    """Show the end of a part's log, or of each log."""
+    paths = [log_of(root.resolve(), part)] if part else logs_of(root.resolve())
+    found = {str(path): last_lines(path, lines) for path in paths}
     if json:
-        output.print_json({"log": str(path), "lines": found})
+        shown = [{"log": log, "lines": end} for log, end in found.items()]
+        output.print_json(shown[0] if part else shown)
         return
     screen = output.console()
-    for line in found:
-        screen.print(output.plain(line))
+    for log, end in found.items():
+        if len(found) > 1:
+            screen.print(output.plain(f"==> {log} <=="))
+        for line in end:
+            screen.print(output.plain(line))
 
 
 def down(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
@@ -212,7 +221,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "up --from localhost:8000 --port prometheus=9091 --slo availability=99.9 --json",
     ),
     status: ("status", "status --json"),
-    logs: ("logs prometheus", "logs alertmanager --lines 200"),
+    logs: ("logs", "logs prometheus", "logs alertmanager --lines 200"),
     down: ("down",),
     fetch: ("fetch", "fetch --dir /srv/monitoring"),
 }

@@ -22,7 +22,13 @@ from otel_obs.ops.hosts import HostedService, host_files
 from otel_obs.ops.kubernetes.kustomize import RELEASE, kubernetes_objects
 from otel_obs.ops.kubernetes.workload import Workload
 from otel_obs.ops.objectives import Objective, check_objective
-from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob, kubernetes_jobs, prometheus_config
+from otel_obs.ops.prometheus_config import (
+    RemoteWrite,
+    ScrapeJob,
+    kubernetes_jobs,
+    prometheus_config,
+    refuse_interval,
+)
 from otel_obs.ops.recording_rules import recording_rules
 from otel_obs.ops.refusals import (
     NAME_REMEDY,
@@ -110,6 +116,8 @@ class Wish:
         """
         refuse_address("--alertmanager", self.alertmanager, "localhost:9093")
         refuse_labels(self.external)
+        for interval in (self.interval, *(job.interval for job in self.jobs if job.interval)):
+            refuse_interval(interval)
         for what, url in (
             ("--runbooks", self.links.runbooks),
             ("--grafana", self.links.grafana),

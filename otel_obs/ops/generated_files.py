@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -41,14 +42,31 @@ def write_files(out: Path, files: Mapping[str, str], force: bool = False) -> lis
             "was changed by hand, or is not one that was generated",
             "move it away, or write over it with --force",
         )
-    for path in stale:
-        _write(out / path, files[path])
-    for path in left:
-        (out / path).unlink()
-    kept = {path: digest for path, digest in before.items() if path not in left}
-    digests = {path: _digest(text) for path, text in files.items()}
-    _write(manifest, json.dumps({**kept, **digests}, indent=1) + "\n")
+    digests = {**before, **{path: _digest(text) for path, text in files.items() if path not in stale}}
+    try:
+        for path in stale:
+            _write(out / path, files[path])
+            digests[path] = _digest(files[path])
+        for path in left:
+            _remove(out / path)
+            del digests[path]
+    except OperationsError:
+        # What was written before would look changed by hand at the next run, and so would a half of a file.
+        halves = {path: text for path in stale if (text := _half_of(out / path, files[path])) is not None}
+        with contextlib.suppress(OperationsError):
+            _write_manifest(manifest, digests | {path: _digest(text) for path, text in halves.items()})
+        raise
+    _write_manifest(manifest, digests)
     return [*stale, *left]
+
+
+def _half_of(path: Path, text: str) -> str | None:
+    """The beginning of a text, where a file has no more of it: the disk was full."""
+    with contextlib.suppress(OperationsError):
+        found = _read(path)
+        if found is not None and len(found) < len(text) and text.startswith(found):
+            return found
+    return None
 
 
 def _left_over(out: Path, files: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
@@ -100,6 +118,7 @@ def _read_manifest(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, text: str) -> None:
+    """Write into the file that is there: a container that has it mounted by itself would not see another."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -107,3 +126,22 @@ def _write(path: Path, text: str) -> None:
         raise OperationsError(
             str(path), f"cannot be written: {error.strerror}", "choose another directory"
         ) from None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise OperationsError(
+            str(path), f"cannot be removed: {error.strerror}", "remove it yourself"
+        ) from None
+
+
+def _write_manifest(path: Path, digests: Mapping[str, str]) -> None:
+    """Write the manifest whole, or leave the one before: without it every file looks changed by hand."""
+    partly = path.with_suffix(".part")
+    _write(partly, json.dumps(digests, indent=1) + "\n")
+    try:
+        partly.replace(path)
+    except OSError as error:
+        raise OperationsError(str(path), f"cannot be written: {error.strerror}", "move it away") from None

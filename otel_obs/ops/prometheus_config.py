@@ -9,11 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otel_obs.errors import OperationsError
-from otel_obs.ops.refusals import refuse_address, refuse_labels, refuse_url
+from otel_obs.ops.refusals import refuse_address, refuse_doubles, refuse_labels, refuse_url
 
 PLACES = ("local", "docker", "kubernetes", "agent")
 FEATURES = "exemplar-storage,native-histograms"
 """Before 3.8, Prometheus needs the flag for native histograms; later versions log that it does nothing."""
+
+LONGEST_INTERVAL_S = 120
+"""Two samples and one that was missed fit into the 5 minutes of the rules."""
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -33,6 +36,20 @@ def seconds(duration: str) -> float:
             f"duration {duration!r}", "is none that Prometheus knows", "write it as 15s or 1m"
         )
     return int(found[1]) * _UNITS_S[found[2]]
+
+
+def refuse_interval(interval: str) -> None:
+    """Refuse an interval at which rates over five minutes have no two samples, so that no alert fires.
+
+    Raises:
+        OperationsError: It is longer than that, or no duration.
+    """
+    if seconds(interval) > LONGEST_INTERVAL_S:
+        raise OperationsError(
+            f"interval {interval!r}",
+            "is too long: rates are over 5 minutes, and Prometheus forgets a sample after 5",
+            f"give one of at most {LONGEST_INTERVAL_S} s",
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,7 @@ class ScrapeJob:
         for target in self.targets:
             refuse_address("target", target, "localhost:8000")
         refuse_labels(self.labels)
+        refuse_doubles("target", self.targets, "give it once")
         if self.interval and self.timeout and seconds(self.timeout) > seconds(self.interval):
             raise OperationsError(
                 f"job {self.job!r}",

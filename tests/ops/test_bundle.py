@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import subprocess
 import sys
@@ -181,6 +182,38 @@ def test_a_file_of_somebody_else_is_kept(tmp_path: Path) -> None:
         write_files(tmp_path, FILES)
 
 
+def test_a_run_that_could_not_write_everything_leaves_nothing_that_looks_changed(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.yml": "1\n", "b/c.yml": "1\n"})
+    (tmp_path / "d").write_text("in the way\n")
+
+    with pytest.raises(OperationsError, match="d/e.yml"):
+        write_files(tmp_path, {"a.yml": "2\n", "b/c.yml": "2\n", "d/e.yml": "2\n"}, force=True)
+    (tmp_path / "d").unlink()
+
+    assert write_files(tmp_path, {"a.yml": "3\n", "b/c.yml": "3\n"}) == ["a.yml", "b/c.yml"]
+
+
+def test_a_file_that_was_cut_by_a_full_disk_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path, FILES)
+    whole = Path.write_text
+
+    def cut(path: Path, text: str, *arguments: Any, **more: Any) -> int:
+        if path.name != "c.yml":
+            return whole(path, text, *arguments, **more)
+        whole(path, text[:4], *arguments, **more)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", cut)
+        with pytest.raises(OperationsError, match="c.yml cannot be written: .*No space left"):
+            write_files(tmp_path, {**FILES, "b/c.yml": "twenty\n"})
+    assert (tmp_path / "b" / "c.yml").read_text() == "twen"
+
+    assert write_files(tmp_path, {**FILES, "b/c.yml": "thirty\n"}) == ["b/c.yml"]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -192,6 +225,7 @@ def test_a_file_of_somebody_else_is_kept(tmp_path: Path) -> None:
             lambda: ScrapeJob("a", ("h:99999",)),
             "target 'h:99999' is no host:port; write it as localhost:8000",
         ),
+        (lambda: ScrapeJob("a", ("h:1", "h:1")), "target 'h:1' is there twice; give it once"),
         (
             lambda: ScrapeJob("a", ("h:1",), "10s", "15s"),
             "job 'a' has a time-out of 15s and an interval of 10s; let it give up before the next scrape",
@@ -230,6 +264,13 @@ JOBS = (ScrapeJob("shop", ("h:1",)),)
         ),
         ({"external": {"__name__": "c"}}, "label '__name__' has no name that Prometheus takes"),
         ({"jobs": (*JOBS, *JOBS)}, "job 'shop' is there twice; give --job another name"),
+        (
+            {"interval": "5m"},
+            (
+                "interval '5m' is too long: rates are over 5 minutes, and Prometheus forgets a sample after 5; "
+                "give one of at most 120 s"
+            ),
+        ),
         (
             {"objectives": (parse_objective("availability=99.9"), parse_objective("availability=99.5"))},
             "objective 'availability' is there twice; give --slo once for each",

@@ -1,12 +1,8 @@
-"""Start the parts of a stack, show their states, and stop them.
-
-A file holds the pid and the start time of each part's process. Both together identify it: pids are reused.
-"""
+"""Start the parts of a stack, show their states, and stop them."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -29,11 +25,18 @@ from otel_obs.ops.stack.programs import (
     all_ports,
     program_of,
 )
+from otel_obs.ops.stack.records import (
+    PartRecord,
+    only_one,
+    read_record,
+    remove_record,
+    running_pid,
+    running_ports,
+    write_record,
+)
 from otel_obs.reading.last_lines import last_lines
 
 READY_S, END_S, POLL_S, RELOAD_S = 60.0, 15.0, 0.1, 30.0
-_MAX_CLOCK_S = 2.0
-_MAX_PID = 1 << 31
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -77,9 +80,9 @@ def start_stack(
         OperationsError: A program is missing, a port is taken, or a part ends or is not ready in time. Parts
             that this call started are stopped again.
     """
-    ports = all_ports(ports)
+    ports = stack_ports(root, ports)
     chosen = list(_chosen(root))
-    waiting = [(part, program) for part, program in chosen if _recorded(root, part) is None]
+    waiting = [(part, program) for part, program in chosen if running_pid(root, part.name) is None]
     for part in (part for part, program in chosen if (part, program) not in waiting):
         is_stale = part.name in renewed
         say(_renew(root, part) if is_stale else f"{part.name} runs already: {_address(root, part)}")
@@ -88,8 +91,8 @@ def start_stack(
     try:
         for part, program in waiting:
             at = Placement(root, ports[part.name], retention, size)
-            _start(root, part, program, at, ports[part.ready_port or part.name])
             started.append(part)
+            _start(root, part, program, at, {name: ports[name] for name in _names_of_ports(part)})
             say(f"started {part.name}")
         for part in started:
             _wait(root, part)
@@ -118,13 +121,33 @@ def stack_state(root: Path) -> list[PartState]:
     return list(_states(root))
 
 
+def stack_ports(root: Path, given: Mapping[str, int]) -> dict[str, int]:
+    """Every port of a stack by its name: *given* ones, those of parts that run, and the defaults.
+
+    Raises:
+        OperationsError: A part runs at another port than the one that is given.
+    """
+    taken = running_ports(root)
+    for name, port in given.items():
+        if taken.get(name, port) != port:
+            raise OperationsError(
+                f"--port {name}={port}",
+                f"cannot be: it runs already, at {taken[name]}",
+                f"leave the option out, or end the stack first: otel-obs stack down --dir {root}",
+            )
+    return all_ports({**taken, **given})
+
+
 def stop_stack(root: Path, say: Callable[[str], None] = lambda text: None) -> list[str]:
     """Stop every part: SIGTERM first, SIGKILL after 15 seconds. Return the names of those that ran."""
+    if not (root / "run").is_dir():
+        return []
     ended = []
-    for part in reversed(PARTS):
-        if _end(root, part):
-            ended.append(part.name)
-            say(f"ended {part.name}")
+    with only_one(root, say):
+        for part in reversed(PARTS):
+            if _end(root, part):
+                ended.append(part.name)
+                say(f"ended {part.name}")
     return ended
 
 
@@ -142,43 +165,26 @@ def log_of(root: Path, name: str) -> Path:
     return path
 
 
+def logs_of(root: Path) -> list[Path]:
+    """The logs of the parts that were ever started.
+
+    Raises:
+        OperationsError: There is none.
+    """
+    paths = [root / "log" / f"{part.name}.log" for part in PARTS]
+    found = [path for path in paths if path.is_file()]
+    if not found:
+        raise OperationsError(f"--dir {root}", "has no logs", "start a stack with: otel-obs stack up")
+    return found
+
+
 def _states(root: Path) -> Iterator[PartState]:
     for part in PARTS:
-        record = _read(root, part)
-        if record:
-            pid = _recorded(root, part)
-            port = int(record["port"])
-            ready = pid is not None and _answers(part, int(record["ready_port"]))
-            yield PartState(part.name, pid, port, ready, str(root / "log" / f"{part.name}.log"))
-
-
-def _file(root: Path, part: StackPart) -> Path:
-    return root / "run" / f"{part.name}.json"
-
-
-def _read(root: Path, part: StackPart) -> dict[str, float]:
-    try:
-        found = json.loads(_file(root, part).read_text())
-        record = {key: float(found[key]) for key in ("pid", "began_s", "port", "ready_port")}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
-    is_right = 0 < record["pid"] < _MAX_PID and all(0 < record[key] < 65536 for key in ("port", "ready_port"))
-    return record if is_right else {}
-
-
-def _recorded(root: Path, part: StackPart) -> int | None:
-    """The pid of a part, if that process is still the one that was started."""
-    import psutil
-
-    record = _read(root, part)
-    if not record:
-        return None
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(int(record["pid"]))
-        is_same = abs(process.create_time() - record["began_s"]) < _MAX_CLOCK_S
-        if is_same and process.status() != psutil.STATUS_ZOMBIE:
-            return process.pid
-    return None
+        record = read_record(root, part.name)
+        if record is not None:
+            pid = running_pid(root, part.name)
+            ready = pid is not None and _answers(part, record.ready_port)
+            yield PartState(part.name, pid, record.port, ready, str(root / "log" / f"{part.name}.log"))
 
 
 def _names_of_ports(part: StackPart) -> list[str]:
@@ -210,29 +216,46 @@ def _check_port(name: str, port: int) -> None:
             ) from None
 
 
-def _start(root: Path, part: StackPart, program: str, at: Placement, ready_port: int) -> None:
+def _start(root: Path, part: StackPart, program: str, at: Placement, ports: Mapping[str, int]) -> None:
+    log = root / "log" / f"{part.name}.log"
+    try:
+        for directory in ("log", "run", f"data/{part.data}"):
+            (root / directory).mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [program, *part.arguments(at)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise OperationsError(
+            f"{part.name}", f"cannot be started: {error.strerror}", f"look at {program} and at --dir {root}"
+        ) from None
+    ready_port = ports[part.ready_port or part.name]
+    try:
+        record = PartRecord(process.pid, _beginning(process.pid), at.port, ready_port, ports)
+        write_record(root, part.name, record)
+    except BaseException:  # nobody would know of it
+        process.kill()
+        process.wait()
+        raise
+
+
+def _beginning(pid: int) -> float:
+    """When a process began."""
     import psutil
 
-    for directory in ("log", "run", f"data/{part.data}"):
-        (root / directory).mkdir(parents=True, exist_ok=True)
-    with (root / "log" / f"{part.name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [program, *part.arguments(at)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
     try:
-        began_s = psutil.Process(process.pid).create_time()
+        return float(psutil.Process(pid).create_time())
     except psutil.Error:
-        began_s = time.time()  # it has ended already; `_wait` reports that
-    record = {"pid": process.pid, "began_s": began_s, "port": at.port, "ready_port": ready_port}
-    _file(root, part).write_text(json.dumps(record))
+        return time.time()  # it has ended already; `_wait` reports that
 
 
 def _address(root: Path, part: StackPart) -> str:
-    return f"http://{LOOPBACK}:{int(_read(root, part)['port'])}"
+    record = read_record(root, part.name)
+    return f"http://{LOOPBACK}:{record.port if record else part.port}"
 
 
 def _renew(root: Path, part: StackPart) -> str:
@@ -252,9 +275,11 @@ def _renew(root: Path, part: StackPart) -> str:
 
 def _wait(root: Path, part: StackPart) -> None:
     deadline_s = time.monotonic() + READY_S
-    record = _read(root, part)
-    while not _answers(part, int(record["ready_port"])):
-        has_ended = _recorded(root, part) is None
+    while True:
+        record = read_record(root, part.name)
+        has_ended = record is None or running_pid(root, part.name) is None
+        if record is not None and not has_ended and _answers(part, record.ready_port):
+            return
         if has_ended or time.monotonic() > deadline_s:
             problem = "ended at its start" if has_ended else f"is not ready after {READY_S:g} s"
             path = root / "log" / f"{part.name}.log"
@@ -274,17 +299,16 @@ def _answers(part: StackPart, port: int) -> bool:
 
 def _end(root: Path, part: StackPart) -> bool:
     """Stop a part; return whether it ran. If its pid is gone or was reused, only the file is removed."""
-    pid = _recorded(root, part)
+    pid = running_pid(root, part.name)
     if pid is not None:
         _signal(pid, signal.SIGTERM)
         deadline_s = time.monotonic() + END_S
-        while _recorded(root, part) is not None:
+        while running_pid(root, part.name) is not None:
             if time.monotonic() > deadline_s:
                 _signal(pid, signal.SIGKILL)
             time.sleep(POLL_S)
             _reap(pid)
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        _file(root, part).unlink()
+    remove_record(root, part.name)
     return pid is not None
 
 

@@ -87,7 +87,8 @@ def read(path: str) -> Declared:
         resource = None if config.resource is None else resources.create_resource(config.resource)
         options = {} if metrics is None else dict(_options(metrics))
     except Exception as error:  # the package is not stable yet, and documents no exceptions
-        raise SettingError(VARIABLE, path, f"cannot be used: {error}") from None
+        # A parser of YAML tells of a place in three lines.
+        raise SettingError(VARIABLE, path, f"cannot be used: {' '.join(str(error).split())}") from None
     finally:
         logger.removeHandler(heard)
         logger.propagate = was_passed_on
@@ -100,6 +101,7 @@ def read(path: str) -> Declared:
         views,
         resource,
         [
+            *(key_not_supported(path, key) for key in _unknown(config)),
             *(key_not_supported(path, key) for key in _unsupported(metrics, "meter_provider")),
             *(f"{VARIABLE}={path!r}: {line}" for line in heard.lines),
         ],
@@ -176,6 +178,20 @@ def _is_chosen(config: Any, each: Any) -> bool:
     return getattr(config.exporter, each.name) is not None
 
 
+def _unknown(config: Any) -> Iterator[str]:
+    """Yield the keys that the schema lets pass and nobody reads: of the file, and of pulled exporters."""
+    yield from _more_keys(config)
+    readers = config.meter_provider.readers if config.meter_provider is not None else ()
+    for at, reader in enumerate(readers):
+        if reader.pull is not None:
+            for name in _more_keys(reader.pull.exporter):
+                yield f"meter_provider.readers[{at}].pull.exporter.{name}"
+
+
+def _more_keys(config: Any) -> list[str]:
+    return [str(key) for key in getattr(config, "additional_properties", None) or ()]
+
+
 def _unsupported(value: Any, path: str) -> Iterator[str]:
     """Yield the paths of the keys that have no effect, except below an exporter."""
     if isinstance(value, list):
@@ -216,4 +232,7 @@ def applied(settings: Settings, declared: Declared) -> Settings:
     if declared.is_disabled:
         return settings.with_options(enabled=False)
     options: Any = declared.options
-    return settings.with_options(**options)
+    try:
+        return settings.with_options(**options)
+    except SettingError as error:
+        raise SettingError(VARIABLE, settings.config_file, f"cannot be used: {error}") from None

@@ -96,6 +96,21 @@ def test_a_file_that_is_silent_of_metrics_leaves_them_to_the_variables(tmp_path:
     ("text", "parts"),
     [
         ("a: [", ["Failed to parse YAML"]),
+        ('file_format: "1.0"\n\tresource: 3\n', ["Failed to parse YAML", "line 2, column 1"]),
+        (
+            "!!python/object/apply:os.getpid []\n",
+            ["Failed to parse YAML", "could not determine a constructor"],
+        ),
+        ("", ["Configuration file is empty"]),
+        ("[]\n", ["must be a mapping"]),
+        ("meter_provider: {readers: []}\n", ["'file_format' is a required property"]),
+        (
+            (
+                'file_format: "1.0"\n'
+                "meter_provider: {readers: [{pull: {exporter: {prometheus/development: {port: 99999}}}}]}\n"
+            ),
+            ["prometheus_port='99999' is not a port; expected a number from 0 to 65535"],
+        ),
         ('file_format: "9.0"\n', ["Unsupported file_format '9.0'"]),
         (
             (
@@ -121,8 +136,42 @@ def test_a_bad_file_is_one_line_with_its_key_and_the_service_runs(
     lines = [line for line in done.log.splitlines() if line.startswith(beginning)]
     assert len(lines) == 1
     assert done.log.rstrip().endswith("; this process runs without metrics")
-    assert all(part in done.log for part in parts), done.log
+    assert all(part in lines[0] for part in parts), done.log
     assert "Traceback" not in done.log
+
+
+STRANGE = """
+file_format: "1.0"
+metre_provider: {}
+meter_provider:
+  readers:
+    - pull: {exporter: {prometheus: {}}}
+"""
+
+
+def test_what_the_schema_lets_pass_and_nobody_reads_is_named(tmp_path: Path) -> None:
+    done = program(tmp_path / "otel.yaml", STRANGE)
+    assert [line for line in done.log.splitlines() if "not supported" in line] == [
+        f"OTEL_CONFIG_FILE='{tmp_path / 'otel.yaml'}': {key} is not supported, and has no effect"
+        for key in ("metre_provider", "meter_provider.readers[0].pull.exporter.prometheus")
+    ]
+
+
+DEFAULTS = """
+file_format: "1.0"
+resource:
+  attributes:
+    - {name: service.name, value: "${NAME:-a shop}"}
+    - {name: cost, value: "$${NAME}"}
+    - {name: zone, value: "${ZONE}"}
+"""
+
+
+def test_variables_in_a_file_are_replaced_with_their_defaults(tmp_path: Path) -> None:
+    done = program(tmp_path / "otel.yaml", DEFAULTS, ZONE="north")
+    assert 'service_name="a shop"' in done.lines[0].replace("\\", "")
+    assert 'cost="${NAME}"' in done.lines[0].replace("\\", "")
+    assert 'zone="north"' in done.lines[0].replace("\\", "")
 
 
 def test_a_file_that_is_not_there_and_a_disabled_one(tmp_path: Path) -> None:

@@ -24,6 +24,15 @@ PyYAML quotes what YAML 1.1 takes for one. `1e3` is a text in that, and a number
 YamlMapping = dict[str, Any]
 
 
+def _style(text: str) -> str | None:
+    """How a text is written; None where PyYAML may choose."""
+    if "\x85" in text:  # a line's end, which PyYAML writes as it is, and reads as a space
+        return '"'
+    if "\n" in text:
+        return "|"
+    return "'" if _NO_TEXT_ELSEWHERE.fullmatch(text) else None
+
+
 def yaml_text(*documents: Any) -> str:
     """The text of one or several documents, with a note that they are generated.
 
@@ -43,8 +52,7 @@ def yaml_text(*documents: Any) -> str:
             super().increase_indent(flow, False)
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        style = "|" if "\n" in value else "'" if _NO_TEXT_ELSEWHERE.fullmatch(value) else None
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=_style(value))
 
     Dumper.add_representer(str, text)
     dumped = yaml.dump_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_obs.ops.yaml_text import NOTE, yaml_text
@@ -53,5 +53,8 @@ def test_what_does_not_is_left_as_it_reads_best(text: str) -> None:
 
 
 @given(text=st.text())
+@example(text="\x85")
+@example(text="a\n\x85")
+@example(text="\u2028")
 def test_every_text_is_read_again(text: str) -> None:
     assert yaml.safe_load(yaml_text({"a": [text]})) == {"a": [text]}

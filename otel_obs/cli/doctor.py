@@ -60,6 +60,8 @@ def _print(found: Diagnosis, everything: bool) -> None:
             continue
         out.print(Text(section, "bold"))
         table = Table.grid(padding=(0, 2))
+        for _ in range(4):
+            table.add_column(overflow="fold")
         for fact in shown:
             table.add_row(
                 "",

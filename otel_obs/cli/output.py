@@ -44,14 +44,24 @@ def add_command(app: typer.Typer, name: str, command: Callable[..., object], *ex
     app.command(name, epilog=f"**Examples**\n\n{shown}")(command)
 
 
+WIDE = 100_000
+"""The columns of a pipe: nothing of a table is cut or wrapped for a program, or for a file."""
+
+
 def console() -> Console:
     """Standard output. Print foreign text as `Text`, which has no markup."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(sys.stdout.isatty())
 
 
 def error_console() -> Console:
     """Standard error, for messages that are not part of the output."""
-    return Console(highlight=False, soft_wrap=not sys.stderr.isatty(), stderr=True)
+    return _console(sys.stderr.isatty(), stderr=True)
+
+
+def _console(is_terminal: bool, stderr: bool = False) -> Console:
+    return Console(
+        highlight=False, soft_wrap=not is_terminal, stderr=stderr, width=None if is_terminal else WIDE
+    )
 
 
 def plain(text: object) -> Text:

@@ -84,7 +84,7 @@ class Screen:
 
     def table(self, console: Console) -> Group:
         """The table, cut to the height of the terminal."""
-        table = Table(box=None, pad_edge=False, expand=True)
+        table = Table(box=None, pad_edge=False, expand=console.is_terminal)
         for name, order in zip(COLUMNS, ORDERS, strict=True):
             mark = " ▴" if self.is_reversed else " ▾"
             title = name + (mark if order == self.order else "")

@@ -47,7 +47,7 @@ def examine(command: Sequence[str], environ: Mapping[str, str], directory: Path)
     settings = _examine_application(diagnosis, launch, model, directory)
     if settings is not None:
         ports = model.ports if model is not None else ()
-        whereabouts.examine_ports(diagnosis, settings, ports)
+        whereabouts.examine_ports(diagnosis, settings, ports, _serves_http(model))
         whereabouts.examine_directory(diagnosis, settings, launch.environ)
     return diagnosis
 
@@ -98,9 +98,13 @@ def examine_process(pid: int) -> Diagnosis:
     if settings is not None:
         listening = whereabouts.ports_of([pid, *workers])
         ports = tuple(port for port in listening if port != settings.prometheus_port)
-        whereabouts.examine_ports(diagnosis, settings, ports)
+        whereabouts.examine_ports(diagnosis, settings, ports, _serves_http(model))
         whereabouts.examine_directory(diagnosis, settings, environ)
     return diagnosis
+
+
+def _serves_http(model: ServerModel | None) -> bool:
+    return model is None or SERVER_KINDS[model.name].is_http
 
 
 def _launch_of(pid: int, command: list[str], environ: Mapping[str, str]) -> Launch:

@@ -63,7 +63,8 @@ def read_sources(launch: Launch, target: str, directory: Path) -> SourceTree:
             continue
         seen.add(path)
         for module in _read(path, directory, sources):
-            waiting += _files(module, [path.parent, *roots])
+            if module.partition(".")[0] != "otel_obs":  # where it is installed from its sources
+                waiting += _files(module, [path.parent, *roots])
     return sources
 
 

@@ -48,7 +48,9 @@ def examine_directory(diagnosis: Diagnosis, settings: Settings, environ: Mapping
             )
 
 
-def examine_ports(diagnosis: Diagnosis, settings: Settings, ports: tuple[int, ...]) -> None:
+def examine_ports(
+    diagnosis: Diagnosis, settings: Settings, ports: tuple[int, ...], is_http: bool = True
+) -> None:
     """Where /metrics will be served, and whether the ports are taken already."""
     path = settings.metrics_path
     own = settings.prometheus_port
@@ -57,7 +59,13 @@ def examine_ports(diagnosis: Diagnosis, settings: Settings, ports: tuple[int, ..
     elif own is not None:
         at = f"{'https' if settings.metrics_tls_certificate else 'http'}://{settings.prometheus_host}:{own}/metrics"
         diagnosis.say(PORTS, "metrics", at, "OTEL_EXPORTER_PROMETHEUS_PORT")
-    if "prometheus" in settings.metrics_exporters and settings.serves_on_app:
+    if "prometheus" in settings.metrics_exporters and not is_http and own is None:
+        diagnosis.warn(
+            "metrics",
+            "are not served: this serves no HTTP",
+            "set OTEL_EXPORTER_PROMETHEUS_PORT=9464, or OTEL_METRICS_EXPORTER=otlp",
+        )
+    elif "prometheus" in settings.metrics_exporters and settings.serves_on_app and is_http:
         where = ", ".join(map(str, ports)) or "its own"
         diagnosis.say(PORTS, "metrics", f"{path} on the application's port: {where}", "OTEL_OBS_METRICS_PATH")
     for port in ports:

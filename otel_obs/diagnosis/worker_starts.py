@@ -23,7 +23,8 @@ class ServerKind(NamedTuple):
         workers: Options and variables that give the number of workers.
         bind: Options and variables that give an address, as `host:port` or as a port.
         target: Options and variables that name the application, where it is not a positional argument.
-        model: How workers start: `FORKS`, `SPAWNS`, or "" for one process.
+        model: How workers start: `FORKS`, `PRELOADS`, `SPAWNS`, or "" for one process.
+        is_http: Whether it serves HTTP.
     """
 
     package: str
@@ -32,11 +33,13 @@ class ServerKind(NamedTuple):
     bind: tuple[str, ...] = ("--port", "-p")
     target: tuple[str, ...] = ()
     model: str = ""
+    is_http: bool = True
 
 
-FORKS, SPAWNS = "forks", "spawns"
+FORKS, PRELOADS, SPAWNS = "forks", "preloads", "spawns"
 MODELS = {
     FORKS: "a master forks its workers; each loads the application after the fork",
+    PRELOADS: "a master loads the application and then forks its workers",
     SPAWNS: "a parent starts its workers anew, through multiprocessing; each loads the application",
     "": "one process, with threads",
 }
@@ -60,7 +63,10 @@ SERVER_KINDS: Mapping[str, ServerKind] = {
         ("-p", "--processes", "--workers"),
         ("--http", "--http-socket", "-s", "--socket"),
         ("-w", "--module", "--wsgi-file"),
-        model=FORKS,
+        model=PRELOADS,
+    ),
+    "celery": ServerKind(
+        "celery", 0, ("-c", "--concurrency"), (), ("-A", "--app"), model=PRELOADS, is_http=False
     ),
 }
 
@@ -93,12 +99,36 @@ def server_of(launch: Launch, directory: Path) -> ServerModel | None:
         notes.append("--reload starts the application anew at each change; its numbers begin at 0 then")
     model = MODELS[kind.model]
     if name == "gunicorn" and "--preload" in words:
-        model = "a master loads the application and then forks its workers (--preload)"
+        model = f"{MODELS[PRELOADS]} (--preload)"
+    if name == "celery":
+        workers, model = _of_celery(words, workers, model)
+    if name == "uwsgi":
+        model = _of_uwsgi(words, notes, model)
+    if name in _FILES and not found and any(word.endswith(_FILES[name]) for word in words):
+        notes.append("its file of settings is not read: how many workers it starts is not known")
+        workers = None
     if name != "gunicorn" and workers == 1 and "--reload" not in words:
         model = MODELS[""]
     return ServerModel(
         name, _target(words, launch, kind), workers, _ports(words, launch, kind), model, tuple(notes)
     )
+
+
+_FILES = {"uwsgi": (".ini", ".yaml", ".yml", ".json", ".xml"), "hypercorn": (".toml", ".py")}
+"""The ends of files in which servers have settings that are not read here."""
+
+
+def _of_celery(words: Sequence[str], workers: int | None, model: str) -> tuple[int | None, str]:
+    pool = _last(words, {}, ("-P", "--pool")) or "prefork"
+    if pool != "prefork":
+        return 1, MODELS[""] if pool != "solo" else "one process, with one task at a time"
+    return (None if not _last(words, {}, ("-c", "--concurrency")) else workers), model
+
+
+def _of_uwsgi(words: Sequence[str], notes: list[str], model: str) -> str:
+    if not any(word.partition("=")[0] in ("--enable-threads", "-T", "--threads") for word in words):
+        notes.append("give it --enable-threads: without, no thread of Python's runs between requests")
+    return MODELS[FORKS] if {"--lazy-apps", "--lazy"} & set(words) else model
 
 
 def _last(words: Sequence[str], environ: Mapping[str, str], names: Sequence[str]) -> str:
@@ -139,7 +169,7 @@ def _target(words: Sequence[str], launch: Launch, kind: ServerKind) -> str:
     for word in words:
         if TARGET.match(word):
             return word
-    last = words[-1] if words else ""
+    last = words[-1] if words and not words[-1].endswith(_FILES.get(launch.program, ())) else ""
     if launch.program in ("fastapi", "flask"):
         scripts = [word for word in words if word.endswith(".py")]
         return scripts[0] if scripts else "app"

@@ -49,6 +49,25 @@ def test_a_command_that_is_right_has_nothing_to_change(tmp_path: Path) -> None:
     assert "/dev/shm" in facts(found, "run directory")
 
 
+def test_what_serves_no_http_needs_a_port_for_its_metrics(tmp_path: Path) -> None:
+    command, text = "celery -A app worker", "import celery\napp = celery.Celery()\n"
+
+    (problem,) = [each for each in doctor(text, tmp_path, command).problems if each.subject == "metrics"]
+    mended = doctor(text, tmp_path, command, OTEL_EXPORTER_PROMETHEUS_PORT=str(free_port()))
+
+    assert problem.remedy == "set OTEL_EXPORTER_PROMETHEUS_PORT=9464, or OTEL_METRICS_EXPORTER=otlp"
+    assert "metrics" not in [each.subject for each in mended.problems]
+    assert facts(mended, "ports").keys() == {"metrics"}
+
+
+def test_uwsgi_without_threads_is_told(tmp_path: Path) -> None:
+    without = doctor(FLASK, tmp_path, "uwsgi --http :{port} -p 2 --module app:app")
+    with_threads = doctor(FLASK, tmp_path, "uwsgi --http :{port} -p 2 --enable-threads --module app:app")
+
+    assert "--enable-threads" in facts(without, "command")["note"].value
+    assert "note" not in facts(with_threads, "command")
+
+
 @pytest.mark.parametrize(
     ("environ", "subject"),
     [

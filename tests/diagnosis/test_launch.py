@@ -96,6 +96,12 @@ def test_the_python_of_a_script_is_that_of_its_first_line(tmp_path: Path) -> Non
         ("fastapi run shop.py --workers 2", {}, "shop.py", 2, (8000,)),
         ("waitress-serve --listen=*:99 shop:app", {}, "shop:app", 1, (99,)),
         ("gunicorn -w $N shop:app", {}, "shop:app", None, (8000,)),
+        ("uwsgi --http :90 -p 4 --module shop:app", {}, "shop:app", 4, (90,)),
+        ("uwsgi --ini shop.ini", {}, "", None, ()),
+        ("hypercorn -c shop.toml shop:app", {}, "shop:app", None, (8000,)),
+        ("celery -A tasks worker --concurrency=3", {}, "tasks", 3, ()),
+        ("celery -A tasks worker", {}, "tasks", None, ()),
+        ("celery --app tasks worker -P solo", {}, "tasks", 1, ()),
     ],
 )
 def test_what_a_server_is_told(
@@ -136,4 +142,8 @@ def test_how_workers_begin_is_said(tmp_path: Path) -> None:
     assert "forks" in model("gunicorn a:b")
     assert "multiprocessing" in model("uvicorn a:b --workers 2")
     assert model("uvicorn a:b") == "one process, with threads"
+    assert "loads the application and then forks" in model("uwsgi -p 2 --module a:b")
+    assert "after the fork" in model("uwsgi -p 2 --lazy-apps --module a:b")
+    assert "loads the application and then forks" in model("celery -A a worker")
+    assert model("celery -A a worker -P threads") == "one process, with threads"
     assert model("python app.py") == "none"

@@ -54,7 +54,9 @@ def demo(
         if browser and sys.stdout.isatty():
             webbrowser.open(page.address)
         if seconds:
-            threading.Timer(seconds, page.shutdown).start()
+            end = threading.Timer(seconds, page.shutdown)
+            end.daemon = True  # who ends the command before does not wait for it
+            end.start()
         with Customers(HOST, shop.port, customers), contextlib.suppress(KeyboardInterrupt):
             page.serve_forever()
 

@@ -21,7 +21,10 @@ def test_the_demonstration_serves_a_live_page_of_two_workers_and_leaves_nothing(
     output = tmp_path / "out"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [tool("otel-obs"), "demo", "--json"], stdout=file, env=clean_env(), cwd=tmp_path
+            [tool("otel-obs"), "demo", "--json", "--seconds", "3600"],
+            stdout=file,
+            env=clean_env(),
+            cwd=tmp_path,
         )
     try:
         until(lambda: output.read_text().endswith("}\n"), "the addresses", 150)
@@ -35,7 +38,7 @@ def test_the_demonstration_serves_a_live_page_of_two_workers_and_leaves_nothing(
         assert len(family) >= 3
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        assert process.wait(60) == 0
     until(lambda: not any(each.is_running() for each in family), "the end of the service")
 
 

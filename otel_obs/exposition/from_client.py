@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple, Protocol, cast, get_args
 
 from otel_obs.cells.snapshot import Exemplar
-from otel_obs.exposition.lexical import Escaping, escape_name
+from otel_obs.exposition.lexical import Escaping, escape_name, number
 from otel_obs.exposition.names import TOTAL, Labels, Spelling, join_labels
 from otel_obs.exposition.plan import STEM_SUFFIXES, FamilyType, stem, warn_once
 from otel_obs.host.signals import raise_interruption
@@ -94,6 +96,14 @@ class OtherFamily(NamedTuple):
 
 
 _TYPES = frozenset(get_args(FamilyType))
+_BOUNDS: dict[tuple[FamilyType, str], str] = {
+    ("histogram", "_bucket"): "le",
+    ("gaugehistogram", "_bucket"): "le",
+    ("summary", ""): "quantile",
+}
+_NUMBER = re.compile(
+    r"[+-]?(?:inf(?:inity)?|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE | re.ASCII
+)
 _WITH_EXEMPLARS = (TOTAL, "_bucket")
 _MOST_UNIX_S = 2.0**62 / 1000
 
@@ -156,7 +166,7 @@ def _families(metric: ClientMetric, naming: Spelling) -> Iterator[OtherFamily]:
             name = _name(sample.name)
             suffix = name[len(base) :] if name.startswith(base) else None
             if suffix is not None and suffix in _SUFFIXES.get(family_type, ("",)):
-                samples.append(_sample(sample, suffix, naming))
+                samples.append(_with_bound(_sample(sample, suffix, naming), family_type))
             else:
                 strays.setdefault(name, []).append(_sample(sample, "", naming))
         except Exception as error:
@@ -188,6 +198,24 @@ def _sample(sample: ClientSample, suffix: str, naming: Spelling) -> OtherSample:
         None if sample.timestamp is None else _time(sample.timestamp),
         _exemplar(exemplar) if exemplar else None,
     )
+
+
+def _with_bound(sample: OtherSample, family_type: FamilyType) -> OtherSample:
+    """*sample*, its bucket's bound or its quantile spelt as readers written in Go take a number.
+
+    Raises:
+        ValueError: It is no number: for one, many refuse the whole page.
+    """
+    label = _BOUNDS.get((family_type, sample.suffix))
+    if label is None or all(_is_spelt(value) for name, value in sample.labels if name == label):
+        return sample
+    labels = [(name, number(float(value)) if name == label else value) for name, value in sample.labels]
+    return sample._replace(labels=tuple(labels))
+
+
+def _is_spelt(value: str) -> bool:
+    # Beyond the range of floats, Go has an error where Python has infinity.
+    return _NUMBER.fullmatch(value) is not None and (isfinite(float(value)) or "n" in value.lower())
 
 
 def _text(value: object) -> str:

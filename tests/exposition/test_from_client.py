@@ -365,6 +365,8 @@ def _odd_metrics() -> dict[str, Any]:
         "an exemplar of no time": sample(
             "odd_total", {}, 1, None, Exemplar({}, 1, float("inf")), kind="counter"
         ),
+        "an empty name": metric("", type="counter"),
+        "the same millisecond": metric(samples=[Sample("odd", {}, 1, 5.0), Sample("odd", {}, 2, 5.0000001)]),
         "an exemplar of a sum": metric(
             type="histogram",
             samples=[
@@ -399,3 +401,33 @@ def test_a_string_that_says_something_else_is_taken_for_what_it_is() -> None:
     metric = Metric("odd", "Odd", "gauge")
     metric.samples = [Sample("odd", {"a": _Spoken("what it is")}, 1)]
     assert b'odd{a="what it is"} 1.0' in rendered([], TEXT, others=[metric])
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("1", "1"),
+        ("0.5", "0.5"),
+        ("+Inf", "+Inf"),
+        ("inf", "inf"),
+        ("1e-3", "1e-3"),
+        ("1_0", "10.0"),
+        (" 1", "1.0"),
+        ("\u0663", "3.0"),
+        ("1e400", "+Inf"),
+        ("many", None),
+        ("\0", None),
+        ("0x", None),
+    ],
+)
+@pytest.mark.parametrize("family_type", ["histogram", "summary"])
+def test_a_bound_that_a_reader_in_go_cannot_read_costs_its_sample_alone(
+    family_type: str, given: str, shown: str | None
+) -> None:
+    label, suffix = ("le", "_bucket") if family_type == "histogram" else ("quantile", "")
+    metric = Metric("odd", "Odd", family_type)
+    metric.add_sample(f"odd{suffix}", {label: given, "a": "b"}, 1)
+    metric.add_sample("odd_count", {"a": "b"}, 1)
+    lines = rendered([], TEXT, others=[metric]).decode().splitlines()
+    expected = [f'odd{suffix}{{a="b",{label}="{shown}"}} 1.0'] if shown is not None else []
+    assert lines[2:] == [*expected, 'odd_count{a="b"} 1.0']

@@ -45,6 +45,8 @@ def _rank(family: Family | OtherFamily) -> tuple[bool, bool, str]:
 
 def _take(family: Family | OtherFamily, taken: set[str]) -> bool:
     wanted = sample_names(family.name, family.type, is_openmetrics=False)
+    if family.type == "gaugehistogram":  # the text format shows it as a histogram, to which these belong
+        wanted |= {f"{family.name}_count", f"{family.name}_sum"}
     clash = taken & wanted
     if clash:
         whose = "" if isinstance(family, Family) else " of prometheus_client"

@@ -431,3 +431,20 @@ def test_a_bound_that_a_reader_in_go_cannot_read_costs_its_sample_alone(
     lines = rendered([], TEXT, others=[metric]).decode().splitlines()
     expected = [f'odd{suffix}{{a="b",{label}="{shown}"}} 1.0'] if shown is not None else []
     assert lines[2:] == [*expected, 'odd_count{a="b"} 1.0']
+
+
+def test_a_sum_beside_a_histogram_of_gauges_is_no_family_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    metric = Metric("odd", "Odd", "gaugehistogram")
+    for name, labels in (
+        ("odd_bucket", {"le": "+Inf"}),
+        ("odd_gcount", {}),
+        ("odd_sum", {}),
+        ("odd_count", {}),
+    ):
+        metric.add_sample(name, cast("dict[str, str]", labels), 1)
+    text = rendered([], TEXT, others=[metric]).decode()
+    assert [line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE")] == [
+        ["odd", "histogram"],
+        ["odd_gcount", "gauge"],
+    ]
+    assert len(caplog.messages) == 2

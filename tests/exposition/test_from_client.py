@@ -441,7 +441,7 @@ def test_a_sum_beside_a_histogram_of_gauges_is_no_family_of_its_own(caplog: pyte
         ("odd_sum", {}),
         ("odd_count", {}),
     ):
-        metric.add_sample(name, cast("dict[str, str]", labels), 1)
+        metric.add_sample(name, labels, 1)
     text = rendered([], TEXT, others=[metric]).decode()
     assert [line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE")] == [
         ["odd", "histogram"],

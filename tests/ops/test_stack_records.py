@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_obs.errors import OperationsError
@@ -72,6 +72,7 @@ def test_a_file_that_says_nothing_is_no_part_and_ends_nobody(text: str, tmp_path
     assert not record_path(tmp_path, "prometheus").exists()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=st.text() | st.binary().map(lambda data: data.decode("latin-1")))
 def test_no_file_is_an_error(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("root")

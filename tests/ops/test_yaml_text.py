@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from otel_obs.ops.yaml_text import NOTE, yaml_text
@@ -52,6 +52,7 @@ def test_what_does_not_is_left_as_it_reads_best(text: str) -> None:
     assert yaml_text({"a": text}) == f"{NOTE}a: {text}\n"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=st.text())
 @example(text="\x85")
 @example(text="a\n\x85")

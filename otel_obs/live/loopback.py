@@ -5,11 +5,12 @@ The page cannot scrape other origins itself: a browser forbids it.
 
 from __future__ import annotations
 
+import sys
 import urllib.parse
 from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from otel_obs.errors import UnreadableError
 from otel_obs.live import served_files
@@ -59,6 +60,11 @@ class LiveServer(ThreadingHTTPServer):
     def address(self) -> str:
         """The address of the page."""
         return f"http://{HOST}:{self.server_port}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that has gone away; print the traceback of anything else."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def reply(self, path: str) -> _Reply:
         """The reply for a path: a file, the list of targets, or a scrape of one target."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,33 @@ def test_a_target_that_is_none_is_not_found(index: str) -> None:
     server = LiveServer(["http://127.0.0.1:9/metrics"], Fetching({}))
     assert server.reply(f"/scrape/{index}").status == 404
     server.server_close()
+
+
+@pytest.mark.parametrize(("error", "is_said"), [(ConnectionResetError(), False), (ValueError("x"), True)])
+def test_a_browser_that_goes_away_is_no_traceback(
+    error: Exception, is_said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = LiveServer([GONE], Fetching({}))
+    try:
+        raise error
+    except (ConnectionError, ValueError):
+        server.handle_error(None, ("127.0.0.1", 1))
+    server.server_close()
+
+    assert ("Traceback" in capsys.readouterr().err) is is_said
+
+
+def test_a_target_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret 1\n")
+    with Endpoint(always("secret 1\n")) as other:
+        for place in (secret.as_uri(), other.url, "ftp://127.0.0.1/", "//127.0.0.1:1/", "http://[::1"):
+            leading = partial(Reply, b"", status=302, headers={"Location": place})
+            with (
+                Endpoint(lambda *_: leading()) as endpoint,  # noqa: B023
+                served(LiveServer([endpoint.url], Fetching({}, 5.0))) as address,
+            ):
+                found = request(address + "scrape/0")
+            assert found.status == 502, place
+            assert "secret" not in found.text
+        assert other.asked == []

@@ -5,6 +5,8 @@ import { Figure, totalText } from "./figure.js";
 import { say } from "./i18n.js";
 
 const charts = new Set();
+// Steps of an axis in bytes: whole numbers of KiB, MiB and GiB, as its labels are.
+const BINARY = Array.from({ length: 51 }, (_, power) => 2 ** power);
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -69,12 +71,13 @@ export class Chart extends Figure {
         width: this.plain.clientWidth,
         height: this.height,
         legend: { show: false },
-        padding: [8, 8, 0, 0],
+        // The last label of the time stands half beyond the last point.
+        padding: [8, 28, 0, 0],
         cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
         scales: { y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 0) > 0 ? max * 1.08 : 1] } },
         axes: [
           { ...axis, values: (_, splits) => splits.map((s) => clock(s)), space: 80, size: 28 },
-          { ...axis, values: (_, splits) => splits.map((s) => number(s, this.unit)), size: 72, space: 34 },
+          { ...axis, ...(this.unit === "bytes" ? { incrs: BINARY } : {}), values: (_, splits) => splits.map((s) => number(s, this.unit)), size: 72, space: 34 },
         ],
         series: [
           {},

@@ -38,8 +38,8 @@ class Undoing:
 
     @property
     def is_through(self) -> bool:
-        """Whether all was undone: what is added from now on is undone at once."""
-        return self._is_over and not self._entries
+        """Whether all was undone, or is being undone by another thread; what is added now is undone at once."""
+        return self._is_over and self._last() is None
 
     def later(self, undo: Callable[[], object]) -> None:
         """Call *undo* when all is undone; at once where it was already."""

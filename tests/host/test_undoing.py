@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from functools import partial
 
 import pytest
@@ -107,3 +108,23 @@ def test_one_undoing_for_however_many() -> None:
     undoing.unwind()
 
     assert undone == ["all"]
+
+
+def test_it_is_through_while_another_thread_is_in_the_middle_of_one() -> None:
+    is_begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        is_begun.set()
+        may_end.wait(60)
+
+    undoing = Undoing()
+    undoing.later(slow)
+    other = threading.Thread(target=undoing.unwind)
+    other.start()
+    assert is_begun.wait(60)
+
+    undoing.unwind()
+
+    assert undoing.is_through
+    may_end.set()
+    other.join()

@@ -15,6 +15,7 @@ from otel_obs.cells.attributes import canonical, has_too_long, label_value
 from otel_obs.cells.layout import Scope
 from otel_obs.errors import SettingError
 from otel_obs.exposition import OPENMETRICS, TEXT, Options, negotiate
+from otel_obs.exposition.from_client import load
 from otel_obs.exposition.lexical import escape_help, escape_name, escape_value, to_utf8
 from otel_obs.exposition.names import (
     Spelling,
@@ -50,6 +51,7 @@ EVIL = {
     "letters": lambda n: "a" * n,
     "letters, then none": lambda n: "a" * n + "!",
     "digits": lambda n: "9" * n,
+    "digits, then none": lambda n: "9" * n + "!",
     "dashes and digits": lambda n: "a-1" * (n // 3) + "!",
     "blanks": lambda n: " " * n + "x",
     "brackets": lambda n: "(" * n,
@@ -92,7 +94,14 @@ def setting(row: Any) -> Callable[[str], object]:
     return read
 
 
+def bound(text: str) -> None:
+    metric = Metric("waits", "Help", "histogram")
+    metric.add_sample("waits_bucket", {"le": text}, 1.0)
+    load([metric], "underscores")
+
+
 TEXTS: dict[str, Callable[[str], object]] = {
+    "a bucket's bound of a collector": bound,
     "an Accept header": negotiate,
     "an Accept header's parts": lambda text: _split(text, ","),
     "an Accept-Encoding header": accepts_gzip,

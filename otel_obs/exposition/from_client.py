@@ -102,7 +102,7 @@ _BOUNDS: dict[tuple[FamilyType, str], str] = {
     ("summary", ""): "quantile",
 }
 _NUMBER = re.compile(
-    r"[+-]?(?:inf(?:inity)?|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE | re.ASCII
+    r"[+-]?(?:inf(?:inity)?|nan|(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE | re.ASCII
 )
 _WITH_EXEMPLARS = (TOTAL, "_bucket")
 _MOST_UNIX_S = 2.0**62 / 1000

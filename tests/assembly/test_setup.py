@@ -175,15 +175,15 @@ from otel_obs.assembly import build
 from otel_obs.catalog.kit import metric
 before = list(gc.callbacks), threading.active_count()
 class Stop(BaseException): pass
-right = build._enter_registry
+right = build.enter_registry
 def fail(*arguments):
     raise Stop
-build._enter_registry = fail
+build.enter_registry = fail
 try:
     otel_obs.configure()
 except Stop:
     say([metric._installation is None, before == (list(gc.callbacks), threading.active_count())])
-build._enter_registry = right
+build.enter_registry = right
 otel_obs.configure()
 otel_obs.record_prediction()
 say(value("predictions_total"))

@@ -300,7 +300,7 @@ def hooks():
     return [
         sum(map(len, imports._waiting.values())),
         len(forks._before.present()) + len(forks._in_parent.present()) + len(forks._in_child.present()),
-        len(otel_obs.assembly.setup.Running.undoing._undoings),
+        len(otel_obs.assembly.setup.Running.undoing._entries),
     ]
 apps = []
 def one():

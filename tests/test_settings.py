@@ -75,6 +75,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("OTEL_OBS_LABEL_ORDER", "declared", "label_order", "declared"),
         ("OTEL_OBS_SCOPE_LABELS", "on", "scope_labels", "on"),
         ("OTEL_OBS_TRANSLATION", "NoUTF8EscapingWithSuffixes", "translation", "NoUTF8EscapingWithSuffixes"),
+        ("OTEL_OBS_OPENMETRICS2", "on", "openmetrics2", True),
         ("OTEL_OBS_TRANSLATION", "notranslation", "translation", "NoTranslation"),
         (
             "OTEL_OBS_RESOURCE_LABELS",

@@ -83,7 +83,7 @@ class Pipeline:
         Returns:
             The content type, and the body in parts of about a millisecond's work each.
         """
-        syntax = negotiate(accept or None)
+        syntax = negotiate(accept or None, self.settings.openmetrics2)
         return syntax.media_type, self._timed(self._chunks(syntax, names))
 
     def _chunks(self, syntax: Any, names: Sequence[str]) -> Iterator[bytes]:

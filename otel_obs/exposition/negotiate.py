@@ -12,11 +12,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
-from otel_obs.exposition import openmetrics, protobuf, text
+from otel_obs.exposition import openmetrics, openmetrics2, protobuf, text
 from otel_obs.exposition.lexical import Escaping
 from otel_obs.exposition.wire_format import WireFormat
 
-WIRE_FORMATS = {row.name: row for row in (text.WIRE, openmetrics.WIRE, protobuf.WIRE)}
+WIRE_FORMATS = {row.name: row for row in (text.WIRE, openmetrics.WIRE, openmetrics2.WIRE, protobuf.WIRE)}
 """Every format that can be written; of equally wanted ones the earlier is chosen."""
 
 
@@ -73,7 +73,7 @@ class _AcceptRange(NamedTuple):
     quality: float
 
 
-def negotiate(accept: str | None) -> Format:
+def negotiate(accept: str | None, has_experimental: bool = False) -> Format:
     """Choose a format by an `Accept` header.
 
     The one with the highest q-value that otel_obs can write, the earlier of equals. Text 0.0.4 with
@@ -81,17 +81,19 @@ def negotiate(accept: str | None) -> Format:
 
     Args:
         accept: The header's value; several headers are joined by commas. None and "" are no header.
+        has_experimental: Whether formats whose specification is no standard yet may be chosen.
     """
-    return _negotiate((accept or "")[:MAX_CHARACTERS])
+    return _negotiate((accept or "")[:MAX_CHARACTERS], has_experimental)
 
 
 @lru_cache(maxsize=64)
-def _negotiate(accept: str) -> Format:
+def _negotiate(accept: str, has_experimental: bool) -> Format:
     accepted = sorted(islice(_accepted(accept), MAX_RANGES), key=lambda one: -one.quality)
     for one in accepted:
         if one.quality > 0:
             for candidate in _candidates(one, accepted):
-                return candidate
+                if has_experimental or not candidate.wire.is_experimental:
+                    return candidate
     return TEXT
 
 
@@ -112,7 +114,7 @@ def _covered(accepted: _AcceptRange) -> Iterator[Format]:
             version = wire.version_of(accepted.parameters)
             if version is not None:
                 yield Format(wire.name, version, escaping)
-        elif subtype == "*" and kind in ("*", wire.media.partition("/")[0]):
+        elif subtype == "*" and not wire.is_experimental and kind in ("*", wire.media.partition("/")[0]):
             yield _default(wire)
 
 

@@ -69,7 +69,7 @@ def classic(part: Part[T], unit: str) -> Part[T]:
         kind=Kind.HISTOGRAM,
         bounds=bounds,
         values=[classic_row(value, exponents) for value in part.values],
-        exemplars={at: _moved(some, bounds) for at, some in part.exemplars.items()},
+        exemplars={at: moved(some, bounds) for at, some in part.exemplars.items()},
     )
 
 
@@ -113,7 +113,7 @@ def _united(labels: T, ones: Sequence[_One[T]], unit: str) -> Part[T]:
     kind, bounds, value = _value(ones, unit)
     exemplars = [exemplar for one in ones for exemplar in one.exemplars]
     if kind is Kind.HISTOGRAM:
-        exemplars = _moved(exemplars, bounds)
+        exemplars = moved(exemplars, bounds)
     created_s = min((one.created_s for one in ones if one.created_s > 0), default=0.0)
     return Part(kind, bounds, [labels], [value], [created_s], {0: exemplars} if exemplars else {})
 
@@ -153,5 +153,6 @@ def _histogram(ones: Sequence[_One[T]], unit: str) -> tuple[tuple[float, ...], l
     return bounds, [*buckets, add(row[-1] for _, row in rows)]
 
 
-def _moved(exemplars: Sequence[Exemplar], bounds: Sequence[float]) -> list[Exemplar]:
+def moved(exemplars: Sequence[Exemplar], bounds: Sequence[float]) -> list[Exemplar]:
+    """*exemplars*, each in the bucket of its value."""
     return [exemplar._replace(bucket=bisect_left(bounds, exemplar.value)) for exemplar in exemplars]

@@ -17,9 +17,16 @@ from otel_obs.exposition.names import Labels
 from otel_obs.exposition.plan import warn_once
 
 
-def readable(family: OtherFamily) -> OtherFamily:
-    """*family* as a strict parser reads it."""
+def readable(family: OtherFamily, has_any_sum: bool = False) -> OtherFamily:
+    """*family* as a strict parser reads it.
+
+    Args:
+        family: What a collector yielded.
+        has_any_sum: Whether the sum of a histogram may be any number, as in OpenMetrics 2.0.
+    """
     repair = _REPAIRS.get(family.type, _plain)
+    if has_any_sum and repair is _histogram:
+        repair = _histogram_with_any_sum
     own = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile", "stateset": family.name}.get(
         family.type, ""
     )
@@ -90,7 +97,15 @@ def _summary(family: OtherFamily, labels: Labels, samples: list[OtherSample]) ->
     yield from _created(found)
 
 
-def _histogram(family: OtherFamily, labels: Labels, samples: list[OtherSample]) -> Iterator[OtherSample]:
+def _histogram_with_any_sum(
+    family: OtherFamily, labels: Labels, samples: list[OtherSample]
+) -> Iterator[OtherSample]:
+    return _histogram(family, labels, samples, has_any_sum=True)
+
+
+def _histogram(
+    family: OtherFamily, labels: Labels, samples: list[OtherSample], has_any_sum: bool = False
+) -> Iterator[OtherSample]:
     is_gauge = family.type == "gaugehistogram"
     count_suffix, sum_suffix = ("_gcount", "_gsum") if is_gauge else ("_count", "_sum")
     found = {sample.suffix: sample for sample in _once(samples) if sample.suffix != "_bucket"}
@@ -100,8 +115,11 @@ def _histogram(family: OtherFamily, labels: Labels, samples: list[OtherSample]) 
     for bound, sample in buckets.items():
         yield _spelt(sample, "le", bound)
     amount = found.get(sum_suffix)
-    if amount is not None and _may_be_sum(amount.value, min(buckets) < 0, is_gauge):
+    if amount is not None and not has_any_sum and not _may_be_sum(amount.value, min(buckets) < 0, is_gauge):
+        amount = None
+    if amount is not None or (has_any_sum and count_suffix in found):
         yield OtherSample(count_suffix, labels, buckets[inf].value, buckets[inf].unix_s, None)
+    if amount is not None:
         yield amount
     yield from _created(found)
 

@@ -24,6 +24,7 @@ class WireFormat:
         escaped_versions: Those that always announce how names are escaped.
         parameters: What a media range must say besides, and `Content-Type` repeats.
         charset: What a text is encoded in; "" where the format is no text.
+        is_experimental: Whether it is written only where the service allows it, for who names its version.
     """
 
     name: str
@@ -33,6 +34,7 @@ class WireFormat:
     escaped_versions: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     charset: str = ""
+    is_experimental: bool = False
 
     def version_of(self, parameters: Mapping[str, str]) -> str | None:
         """The version to write for a media range with these parameters; None where it cannot be written."""
@@ -40,7 +42,7 @@ class WireFormat:
             return None
         if not self.versions:
             return ""
-        version = parameters.get("version") or self.versions[0]
+        version = parameters.get("version") or ("" if self.is_experimental else self.versions[0])
         return version if version in self.versions else None
 
     def content_type(self, version: str, charset: str, escaping: str) -> str:

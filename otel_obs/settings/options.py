@@ -60,6 +60,7 @@ class SettingOptions(TypedDict, total=False):
     metrics_on_both: bool | str | None
     metrics_inside: bool | str | None
     metrics_slash: bool | str | None
+    openmetrics2: bool | str | None
     translation: str | None
     scope_labels: str | None
     label_order: str | None

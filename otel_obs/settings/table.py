@@ -290,6 +290,13 @@ class SettingsTable:
         False,
         "`true` answers the path with a slash at its end too, which passes a proxy's rule for the path.",
     )
+    openmetrics2: SettingRow[bool] = SettingRow(
+        "OTEL_OBS_OPENMETRICS2",
+        parse.BOOL,
+        False,
+        "`true` writes [OpenMetrics 2.0](reference/formats.md#openmetrics-20), a release candidate, for a "
+        "scraper that asks for it.",
+    )
     translation: SettingRow[str] = SettingRow(
         "OTEL_OBS_TRANSLATION",
         parse.TRANSLATION,

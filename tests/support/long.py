@@ -19,6 +19,7 @@ LONG = (
     "docs",
     "examples",
     "exposition/test_lag.py",
+    "exposition/test_openmetrics2_scraped.py",
     "faults/test_kills.py",
     "faults/test_lives.py",
     "faults/test_places.py",

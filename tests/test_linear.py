@@ -14,7 +14,7 @@ from otel_obs.catalog.kit.redaction import looks_secret
 from otel_obs.cells.attributes import canonical, has_too_long, label_value
 from otel_obs.cells.layout import Scope
 from otel_obs.errors import SettingError
-from otel_obs.exposition import OPENMETRICS, TEXT, Options, negotiate
+from otel_obs.exposition import OPENMETRICS, TEXT, Format, Options, negotiate
 from otel_obs.exposition.from_client import load
 from otel_obs.exposition.lexical import escape_help, escape_name, escape_value, to_utf8
 from otel_obs.exposition.names import (
@@ -137,6 +137,18 @@ def metrics(number: int, name: Callable[[int], str]) -> Iterator[Metric]:
         yield metric
 
 
+OPENMETRICS_2 = Format("openmetrics2", "2.0.0")
+
+
+def buckets(number: int, labels: Callable[[int], dict[str, str]]) -> Metric:
+    metric = Metric("family", "Help", "histogram")
+    for at in range(number):
+        own = {"le": "+Inf", **labels(at)}
+        metric.add_sample("family_bucket", own, float(at))
+        metric.add_sample("family_sum", {key: own[key] for key in own if key != "le"}, 1.0)
+    return metric
+
+
 SIZES: dict[str, Callable[[int], object]] = {
     "families that come many times": lambda n: rendered([], others=metrics(n, lambda at: "family")),
     "samples of other names": lambda n: rendered([], others=metrics(n, lambda at: f"family_{at}")),
@@ -161,6 +173,12 @@ SIZES: dict[str, Callable[[int], object]] = {
             for at in range(n // 8)
         ],
         OPENMETRICS,
+    ),
+    "histograms of another collector in OpenMetrics 2.0": lambda n: rendered(
+        [], OPENMETRICS_2, others=[buckets(n, lambda at: {"a": str(at)})]
+    ),
+    "buckets of a histogram in OpenMetrics 2.0": lambda n: rendered(
+        [], OPENMETRICS_2, others=[buckets(n, lambda at: {"le": str(at)})]
     ),
     "names that are asked for": lambda n: rendered(
         gauge("g", [({}, 1.0)]), TEXT, names=[str(at) for at in range(n)]

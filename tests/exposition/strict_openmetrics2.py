@@ -91,6 +91,13 @@ def parse(text: str) -> Page:
     return page
 
 
+def read_sample(line: str) -> tuple[Key, float]:
+    """The key and the number of a sample's line, as all text formats have it."""
+    found = _SAMPLE.fullmatch(line)
+    assert found, line
+    return (found[1] or _unquoted(found[3]), _labels(found[2] or found[4] or "")), float(found[5])
+
+
 def _metadata(page: Page, name: str, what: str, text: str, series: set[Key]) -> None:
     texts = {"TYPE": page.types, "UNIT": page.units, "HELP": page.helps}[what]
     assert name not in texts, f"two {what} of {name!r}"

@@ -12,10 +12,10 @@ from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable, Snapshot
 from otel_obs.cells.view import MergedView
-from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, render
+from otel_obs.exposition import OPENMETRICS, PROTOBUF, TEXT, Format, render
 from otel_obs.sdk import MeterProvider
 
-FORMATS = (TEXT, OPENMETRICS, PROTOBUF)
+FORMATS = (TEXT, OPENMETRICS, Format("openmetrics2", "2.0.0"), PROTOBUF)
 KEYS = ("a", "a.b", "a_b", "le")
 ATTRIBUTES = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["1", 1, "2"]), max_size=3)
 CHANGES = st.lists(st.tuples(st.sampled_from(["add", "add", "remove"]), ATTRIBUTES), max_size=6)

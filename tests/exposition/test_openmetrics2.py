@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from math import inf, isnan, nan
@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Metric, Summary
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_1
-from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Exemplar as ClientExemplar
 
 from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Column, Exemplar, ExponentialValue
 from otel_obs.exposition import OPENMETRICS, TEXT, Format, Options, negotiate, render
+from otel_obs.exposition.lexical import number
 from tests.exposition.build import (
     CREATED_S,
     SPAN_ID,
@@ -34,7 +34,7 @@ from tests.exposition.build import (
     rendered,
     snapshot,
 )
-from tests.exposition.strict_openmetrics2 import Page, parse
+from tests.exposition.strict_openmetrics2 import Page, parse, read_sample
 from tests.exposition.test_roundtrip import TRANSLATIONS, columns, fuzz, options
 
 OPENMETRICS_2 = Format("openmetrics2", "2.0.0")
@@ -256,7 +256,7 @@ def test_an_exemplar_without_a_time_is_left_out() -> None:
 
 
 def test_the_series_that_holds_the_overflow_is_one_of_all() -> None:
-    rows = [({"a": "b"}, [1.0, 0.0, 1.0]), ({"otel_metric_overflow": True}, [0.0, 2.0, 9.0])]
+    rows: list[Any] = [({"a": "b"}, [1.0, 0.0, 1.0]), ({"otel_metric_overflow": True}, [0.0, 2.0, 9.0])]
     assert lines(histogram("h", (1,), rows, created_s=0.0))[1] == (
         'h{otel_metric_overflow="true"} {count:2,sum:9.0,bucket:[1.0:0,+Inf:2]}'
     )
@@ -377,17 +377,18 @@ def test_a_family_without_sums_says_so_once(caplog: pytest.LogCaptureFixture) ->
     ]
 
 
-def normal(name: str, labels: dict[str, str]) -> tuple[str, frozenset[tuple[str, str]]]:
-    """A key of a page: the strict parser spells every bound as Python does."""
-    if name.endswith("_bucket") and labels.get("le", "+Inf") != "+Inf":
-        with contextlib.suppress(ValueError):
-            labels = {**labels, "le": repr(float(labels["le"]))}
-    return name, frozenset(labels.items())
+def normal(name: str, labels: Iterable[tuple[str, str]]) -> tuple[str, frozenset[tuple[str, str]]]:
+    """A key with the spelling of bounds that every parser has in the end."""
+    found = dict(labels)
+    for own in ("le", "quantile"):
+        with contextlib.suppress(ValueError, KeyError):
+            found[own] = number(float(found[own]))
+    return name, frozenset(found.items())
 
 
-def samples_of(families: Iterator[Any]) -> dict[Any, tuple[float, Any]]:
+def samples_of(families: Iterable[Any]) -> dict[Any, tuple[float, Any]]:
     return {
-        normal(sample.name, sample.labels): (sample.value, sample.exemplar)
+        normal(sample.name, sample.labels.items()): (sample.value, sample.exemplar)
         for family in families
         for sample in family.samples
     }
@@ -400,19 +401,21 @@ def same(left: float, right: float) -> bool:
 def check_same(page: Page, text_1: str, text: str) -> None:
     """What 1.0 says stands in 2.0 with the same numbers, and what stands in 2.0 is in the text format."""
     starts = set(page.starts.values())
+    values = {normal(*key): value for key, value in page.values.items()}
     shown = {one[:2] for some in page.exemplars.values() for one in some}
     for key, (value, one) in samples_of(parse_1(text_1)).items():  # type: ignore[no-untyped-call]
-        if key in page.values:
-            assert same(page.values[key], value), key
+        if key in values:
+            assert same(values[key], value), key
         elif value >= 0:  # 1.0 shows what is below as of unknown type, where its counter has no `_total`
             assert key[0].endswith("_created"), key
             assert value in starts, key
         if one is not None and one.timestamp is not None and not isnan(one.value):
             assert (frozenset(one.labels.items()), one.value) in shown, key
-    everything = samples_of(parse_text(text))
-    for key, value in page.values.items():
+    samples = (read_sample(line) for line in text.split("\n") if line and not line.startswith("#"))
+    everything = {normal(*key): value for key, value in samples}
+    for key, value in values.items():
         if value % 1 == 0 or not key[0].endswith("_bucket"):  # no recording makes half a count
-            assert same(everything[key][0], value), key
+            assert same(everything[key], value), key
 
 
 @fuzz
@@ -464,9 +467,10 @@ def test_no_collector_makes_a_page_unparseable(kind: str, samples: list[Any], un
     for sample in samples:
         metric.add_sample(*sample)
     page = parse(rendered([], OPENMETRICS_2, others=[metric]).decode())
+    values = {normal(*key): value for key, value in page.values.items()}
     oracle = samples_of(parse_1(rendered([], OPENMETRICS, others=[metric]).decode()))  # type: ignore[no-untyped-call]
     for key, (value, _) in oracle.items():
-        assert key[0].endswith("_created") or same(page.values[key], value), key
+        assert key[0].endswith("_created") or same(values[key], value), key
 
 
 MANY = 3000

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ def service(port: str, log: Path, **env: str) -> Service:
     )
 
 
+def _is_known(server: PrometheusServer, name: str) -> bool:
+    return server.target_health(name)[0] != "unknown"
+
+
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
     """A server that scrapes one service in both versions, and another at its socket."""
@@ -106,7 +111,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusS
             with server:
                 for one in jobs:
                     name = str(one["job_name"])
-                    until(lambda name=name: server.target_health(name)[0] != "unknown", name, 120.0)
+                    until(partial(_is_known, server, name), name, 120.0)
                     assert server.target_health(name) == ("up", "")
                 until(lambda: len(server.query("orders_total")) == len(jobs), "samples of every job", 120.0)
                 yield server
@@ -187,7 +192,7 @@ def test_exemplars_arrive(prometheus: PrometheusServer) -> None:
         return {one["labels"]["trace_id"] for series in found for one in series["exemplars"]}
 
     for name in ("client_total", "client_wait_bucket"):
-        until(lambda name=name: traces(name), f"exemplars of {name}", 120.0)
+        until(partial(traces, name), f"exemplars of {name}", 120.0)
         assert traces(name) == {TRACE_ID}
 
 

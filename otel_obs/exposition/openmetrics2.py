@@ -12,7 +12,7 @@ Source: OpenMetrics 2.0, a release candidate of March 2026.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from math import isfinite
 
@@ -29,7 +29,7 @@ from otel_obs.exposition.composites import (
 )
 from otel_obs.exposition.from_client import OtherFamily, OtherSample
 from otel_obs.exposition.lexical import escape_help_openmetrics, number, quoted_name, to_utf8
-from otel_obs.exposition.line_templates import LINES_A_CHUNK, label_block, sample_start
+from otel_obs.exposition.line_templates import LINES_A_CHUNK, label_block, sample_start, scalar_lines
 from otel_obs.exposition.names import Labels, Spelling
 from otel_obs.exposition.native import to_native
 from otel_obs.exposition.openmetrics import END, exemplar_text
@@ -43,7 +43,8 @@ from otel_obs.exposition.wire_format import WireFormat
 _UNIT = re.compile(r"[a-zA-Z0-9_:]+\Z")
 _WITHOUT_UNIT = ("info", "stateset")
 _EXEMPLAR_LINES = 8  # an exemplar costs as much as so many lines
-_NATIVE_LINES = 120  # and so do native buckets
+_COUNTER_LINES = 5  # and so do a counter and its start
+_NATIVE_LINES = 250  # and so do native buckets
 
 
 def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Spelling) -> Iterator[bytes]:
@@ -84,8 +85,10 @@ def _encode_part(family: Family, part: Part[bytes], naming: Spelling) -> Iterato
         lines, lines_each = _exponentials(family, part, naming), _NATIVE_LINES
     elif part.kind is Kind.HISTOGRAM:
         lines, lines_each = _histograms(family, part, naming), len(part.bounds) + 4
+    elif family.type == "counter":
+        lines, lines_each = _counters(family, part, naming), _COUNTER_LINES
     else:
-        lines, lines_each = _scalars(family, part, naming), 2
+        lines, lines_each = scalar_lines(family.name, part.labels, part.values), 1
     if part.exemplars:
         lines_each *= _EXEMPLAR_LINES
     yield from _chunks(lines, lines_each)
@@ -97,15 +100,13 @@ def _chunks(lines: Iterator[bytes], lines_each: int) -> Iterator[bytes]:
         yield b"".join(chunk)
 
 
-def _scalars(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[bytes]:
-    is_counter = family.type == "counter"
+def _counters(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[bytes]:
     for at, (block, value) in enumerate(zip(part.labels, part.values, strict=True)):
-        line = sample_start(family.name, block) + number(value).encode()
-        if not is_counter:
-            yield line + b"\n"
-        elif value >= 0:
-            timed = _timed(part.exemplars.get(at, ()))
+        if value >= 0:
+            exemplars = part.exemplars.get(at)
+            timed = _timed(exemplars) if exemplars else []
             shown = [latest(timed)] if timed else []
+            line = sample_start(family.name, block) + number(value).encode()
             yield line + _end(part.created_s[at], shown, naming)
 
 
@@ -138,9 +139,11 @@ def _by_bucket(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
     return [shown[bucket] for bucket in sorted(shown)]
 
 
-def _end(created_s: float, exemplars: Iterable[Exemplar], naming: Spelling) -> bytes:
+def _end(created_s: float, exemplars: Sequence[Exemplar], naming: Spelling) -> bytes:
     """What follows a value, or its time: ` st@1700000000.5 # {trace_id="…"} 0.5 1700000001.0`."""
     start = f" st@{created_s!r}".encode() if created_s > 0 and isfinite(created_s) else b""
+    if not exemplars:
+        return start + b"\n"
     return b"%b%b\n" % (start, b"".join([exemplar_text(exemplar, naming) for exemplar in exemplars]))
 
 

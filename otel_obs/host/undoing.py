@@ -38,7 +38,7 @@ class Undoing:
 
     @property
     def is_through(self) -> bool:
-        """Whether all was undone, or is being undone by another thread; what is added now is undone at once."""
+        """Whether all was undone, or another thread undoes it; what is added now is undone at once."""
         return self._is_over and self._last() is None
 
     def later(self, undo: Callable[[], object]) -> None:

@@ -93,7 +93,7 @@ def build(
     undo_later(metric.uninstall)
     metric.install(provider, naming)
     compiled.choose(settings.compiled)
-    role = Role(worker, service.run_dir)
+    role = Role(worker, service)
     if settings.runtime_metrics:
         from otel_obs.catalog import runtime, workers
 

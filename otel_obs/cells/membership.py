@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from _thread import RLock
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from otel_obs.cells.sharing import Sharing
@@ -74,7 +74,8 @@ class Service(Sharing):
         self._run_dir: RunDir | None = None
         self._inherited: list[RunDir] = []
         self._has_said_unknown = False
-        self._forget_end = self._forget_signal = _nothing
+        self._forget_end: Callable[[], object] = lambda: None
+        self._forget_signal: Callable[[], object] = lambda: None
         self._lock = RLock()
         self._has_left = self._is_leaving = False
         self._identity = identity or decide(this_candidate({}, sys.orig_argv))
@@ -93,6 +94,10 @@ class Service(Sharing):
         """The service's root processes (`Identity.heads`) other than this one."""
         own = proc.this_process()
         return [each for each in self._identity.heads if own is None or each.pid != own.pid]
+
+    def is_root(self) -> bool:
+        """Whether this process is the service's root: a server's master, or a process without others."""
+        return not self._others()
 
     def run_dir(self) -> RunDir | None:
         """The service's directory; None where this process is alone."""
@@ -343,7 +348,3 @@ class Service(Sharing):
         roots = recorded_roots(run_dir.names(), ROOT)
         is_told = self._listening and not any(ends_without_handlers(each.pid) for each in roots)
         return not is_told or any(map(self._is_over, roots))
-
-
-def _nothing() -> None:
-    """Nothing is to be undone."""

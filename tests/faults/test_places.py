@@ -261,6 +261,9 @@ child = os.fork()
 base = os.environ["OTEL_OBS_RUN_DIR"]
 (user,) = os.listdir(base)
 if child == 0:
+    # Neither before nor between the two: in between, what it finds is no file but nothing.
+    while not os.path.isfile(os.path.join(base, user)):
+        time.sleep(0.01)
     hit(5)
     time.sleep(30)
 shutil.rmtree(os.path.join(base, user))

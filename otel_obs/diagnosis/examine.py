@@ -24,7 +24,8 @@ from otel_obs.settings import SETTINGS, Settings
 COMMAND, MEASURED, INSTRUMENTORS, SETTINGS_IN_FORCE = "command", "measured", "instrumentors", "settings"
 PROCESS = "process"
 _SECRETS = frozenset({"OTEL_OBS_METRICS_TOKEN"})
-_TITLE = re.compile(r"(gunicorn): \w+ \[(.+)\]")
+_TITLE = re.compile(r"(gunicorn): \w+ \[(.+)\]|(granian) (?:asginl|asgi|rsgi|wsgi) \S+ (\S+)")
+"""Titles that servers give themselves where setproctitle is installed: the server, and the application."""
 _IN_PATH = "opentelemetry/instrumentation/auto_instrumentation"
 """Part of the directory that the wrapper puts into PYTHONPATH; its presence shows that it runs."""
 
@@ -87,13 +88,15 @@ def examine_process(pid: int) -> Diagnosis:
         )
     launch = _launch_of(pid, command, environ)
     model = server_of(launch, directory) if launch.program else None
-    if model is not None and _TITLE.match(" ".join(command)):
+    if model is not None and _TITLE.fullmatch(_title(command)):
         note = (
             "it has given itself a title, which hides its options: how many workers it starts is not to see"
         )
         model = model._replace(workers=None, model=MODELS[SERVER_KINDS[model.name].model], notes=(note,))
     if launch.program:
         _examine_program(diagnosis, launch, model)
+    elif command:
+        diagnosis.say(COMMAND, "title", _title(command), "it hides what was executed")
     settings = _examine_application(diagnosis, launch, model, directory)
     if settings is not None:
         listening = whereabouts.ports_of([pid, *workers])
@@ -107,16 +110,24 @@ def _serves_http(model: ServerModel | None) -> bool:
     return model is None or SERVER_KINDS[model.name].is_http
 
 
+def _title(command: list[str]) -> str:
+    """The command line as one text; a title is followed by what is left of the room for it."""
+    return " ".join(command).strip()
+
+
 def _launch_of(pid: int, command: list[str], environ: Mapping[str, str]) -> Launch:
-    """What a process runs, by its command line, or by the title that gunicorn replaced it with."""
+    """What a process runs, by its command line, or by the title that its server has replaced it with."""
     wrapper = "opentelemetry-instrument" if _IN_PATH in environ.get("PYTHONPATH", "") else ""
-    titled = _TITLE.match(" ".join(command))
+    titled = _TITLE.fullmatch(_title(command))
     if titled is not None:
+        name, application = filter(None, titled.groups())
         try:
             program = os.readlink(f"/proc/{pid}/exe")
         except OSError:
             program = "not to see"
-        return Launch(titled[1], (titled[2],), path=program, environ=environ, wrapper=wrapper)
+        return Launch(name, (application,), path=program, environ=environ, wrapper=wrapper)
+    if " " in command[0] and not any(command[1:]) and not os.path.exists(command[0]):
+        return Launch(environ=environ, wrapper=wrapper)  # a title that says nothing of the command
     try:
         launch = take_apart(command, environ)
     except UnreadableError:

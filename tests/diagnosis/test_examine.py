@@ -185,6 +185,41 @@ def test_a_running_service_of_two_workers_is_explained(tmp_path: Path) -> None:
         )
 
 
+SERVERS = {
+    "uvicorn": ("--workers", "2", "--port", "{port}"),
+    "hypercorn": ("-w", "2", "-b", "127.0.0.1:{port}"),
+    "granian": ("--interface", "asgi", "--workers", "2", "--port", "{port}"),
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_running_service_of_another_server_is_explained(server: str, tmp_path: Path) -> None:
+    command = [tool(server), *SERVERS[server], "tests.apps.plain_fastapi:app"]
+    wrapped = [tool("opentelemetry-instrument"), *command]
+    with Service(*wrapped, cwd=ROOT, log_file=tmp_path / "log", ready_path="/metrics") as service:
+        until(lambda: examine_process(service.pid).problems == [], "both workers to be members")
+        found = examine_process(service.pid)
+        assert facts(found, "command")["program"].value == server
+        assert facts(found, "command")["wrapper"].value == "opentelemetry-instrument"
+        assert facts(found, "command")["workers"].value in ("2", "not known")
+        assert facts(found, "measured")["fastapi"].source.startswith("tests/apps/plain_fastapi.py:")
+        assert facts(found, "ports")["application"].value == f"{service.port}, taken now"
+
+
+def test_a_title_that_hides_the_command_is_no_missing_program() -> None:
+    title = "the shop, at noon"
+    with subprocess.Popen(
+        [title], executable=sys.executable, stdin=subprocess.PIPE, env=clean_env()
+    ) as process:
+        titled = Path(f"/proc/{process.pid}/cmdline")
+        until(lambda: titled.read_bytes().startswith(title.encode()), "the title")
+        found = examine_process(process.pid)
+        process.communicate(b"")
+
+    assert facts(found, "command")["title"].value == title
+    assert ["has not joined a service" in problem.what for problem in found.problems] == [True]
+
+
 def test_a_process_that_measures_nothing_is_told_so(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=clean_env()) as process:

@@ -23,7 +23,7 @@ def test_no_scrape_makes_the_loop_late(has_own_port: bool) -> None:
             first.append(server.longest_lag_ms(server.scrape))
             later.append(statistics.median(server.longest_lag_ms(server.scrape) for _ in range(3)))
             grown.append(statistics.median(_lag_of_one_more(server, new) for new in range(3)))
-    # The best of three processes: other work on the machine makes one slower, never faster. What it does to a
+    # The best of five processes: other work on the machine makes one slower, never faster. What it does to a
     # loop that nobody asks for anything is no scrape's.
     assert max(min(first), min(later), min(grown)) < LIMIT_MS + max(idle), (idle, first, later, grown)
 

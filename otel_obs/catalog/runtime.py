@@ -6,7 +6,7 @@ import gc
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -24,7 +24,6 @@ from otel_obs.catalog.kit.kinds import (
     HistogramMetric,
     Measurements,
     ObservableGaugeMetric,
-    ObservableMetric,
     ObserveCallback,
 )
 from otel_obs.catalog.kit.naming import ANY
@@ -98,21 +97,13 @@ class _PartInService:
     has_recorded: ClassVar[Callable[[], bool]]
 
 
-class _WorkerCallback:
-    """A callback that returns nothing in a process that is no worker."""
+def _in_workers(callback: ObserveCallback) -> ObserveCallback:
+    """*callback*, returning nothing in a process that is no worker."""
 
-    def __init__(self, callback: ObserveCallback) -> None:
-        self.callback = callback
+    def observe() -> Measurements:
+        return callback() if _PartInService.is_worker() else ()
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _WorkerCallback) and self.callback == other.callback
-
-    def __hash__(self) -> int:
-        return hash(self.callback)
-
-    def __call__(self) -> Measurements:
-        """What the callback returns, or nothing."""
-        return self.callback() if _PartInService.is_worker() else ()
+    return observe
 
 
 _cpu_before: tuple[float, float] = (0.0, 0.0)
@@ -131,7 +122,7 @@ def start(
     """
     _PartInService.is_worker = staticmethod(is_worker)
     _PartInService.has_recorded = staticmethod(has_recorded)
-    for metric, callback in _observed():
+    for metric, callback in _OBSERVED:
         metric.observe(callback)
     if _Collections.note not in gc.callbacks:
         _Collections.note = compiled.pauses(_pauses.append) or _note_collection
@@ -142,7 +133,7 @@ def start(
 def stop() -> None:
     """Observe no longer."""
     global _era
-    for metric, callback in _observed():
+    for metric, callback in _OBSERVED:
         metric.unobserve(callback)
     if _Collections.note in gc.callbacks:
         gc.callbacks.remove(_Collections.note)
@@ -241,18 +232,18 @@ def watch_event_loop(loop: Any, interval_s: float = 0.5) -> Callable[[], None]:
     return lambda: handle.cancel()
 
 
-_OBSERVED = (
-    (system_memory_percent, _system_memory),
-    (system_cpu_percent, _system_cpu),
-    (process_memory_bytes, _process_memory),
-    (python_threads, _threads),
-)
-
-
-def _observed() -> Iterator[tuple[ObservableMetric[Any], ObserveCallback]]:
-    for metric, callback in (*_OBSERVED, *process.OBSERVED, *workers.OBSERVED, *asgi.OBSERVED):
-        yield metric, _WorkerCallback(callback)
-
+_OBSERVED = [
+    (metric, _in_workers(callback))
+    for metric, callback in (
+        (system_memory_percent, _system_memory),
+        (system_cpu_percent, _system_cpu),
+        (process_memory_bytes, _process_memory),
+        (python_threads, _threads),
+        *process.OBSERVED,
+        *workers.OBSERVED,
+        *asgi.OBSERVED,
+    )
+]
 
 # The parent records its own pauses.
 forks.after_in_child(_pauses.clear)

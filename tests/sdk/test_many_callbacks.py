@@ -82,10 +82,15 @@ def test_who_has_read_earlier_does_not_publish_over_who_has_read_later(
     assert column.values == [1]
 
 
-def test_a_scrape_waits_for_what_another_thread_is_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_of_two_callbacks() -> tuple[MeterProvider, Any]:
+    """A gauge, each of whose two callbacks has a series of its own, and its provider."""
     provider = MeterProvider(shutdown_on_exit=False)
     callbacks = [lambda options, by=by: [Observation(1, {"by": by})] for by in "ab"]
-    gauge: Any = provider.get_meter("m").create_observable_gauge("g", callbacks)
+    return provider, provider.get_meter("m").create_observable_gauge("g", callbacks)
+
+
+def test_a_scrape_waits_for_what_another_thread_is_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider, gauge = one_of_two_callbacks()
     known = ObservableGauge._known
     is_publishing, may_go_on = Event(), Event()
 
@@ -114,9 +119,7 @@ def test_a_scrape_waits_for_what_another_thread_is_publishing(monkeypatch: pytes
 def test_what_an_exception_kept_from_being_published_is_published_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    provider = MeterProvider(shutdown_on_exit=False)
-    callbacks = [lambda options, by=by: [Observation(1, {"by": by})] for by in "ab"]
-    gauge: Any = provider.get_meter("m").create_observable_gauge("g", callbacks)
+    provider, gauge = one_of_two_callbacks()
     known = ObservableGauge._known
 
     def interrupted(self: Any) -> Any:
@@ -134,9 +137,7 @@ def test_what_an_exception_kept_from_being_published_is_published_next(
 def test_a_publication_within_a_publication_of_its_thread_does_not_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    provider = MeterProvider(shutdown_on_exit=False)
-    callbacks = [lambda options, by=by: [Observation(1, {"by": by})] for by in "ab"]
-    gauge: Any = provider.get_meter("m").create_observable_gauge("g", callbacks)
+    provider, gauge = one_of_two_callbacks()
     known = ObservableGauge._known
     inner = [gauge.publish]
 
@@ -149,3 +150,5 @@ def test_a_publication_within_a_publication_of_its_thread_does_not_wait(
     monkeypatch.setattr(observables, "PATIENCE_S", 3600.0)  # for itself, it would wait for that long
     gauge.refresh()
     assert not inner
+    (column,) = MergedView(provider.worker).snapshot().columns
+    assert column.values == [1, 1]

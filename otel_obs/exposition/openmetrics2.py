@@ -1,4 +1,4 @@
-"""OpenMetrics 2.0.0-rc0, where a service allows it. Few do, so its encoder is loaded when it is first used."""
+"""OpenMetrics 2.0.0-rc0. Few services allow it, so that its encoder is loaded when it is first used."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from otel_obs.errors import SettingError
 from otel_obs.host import proc
 from otel_obs.rundir import FILES_VERSION
 from otel_obs.rundir.directory import MEMBERS, PREFIX, default_bases, user_path_of
-from otel_obs.rundir.finding import is_there
 from otel_obs.rundir.identity import Candidate, Identity, decide, siblings_alike, this_candidate
 from otel_obs.rundir.lineage import Step, is_tracker
+from otel_obs.rundir.search import is_there
 from otel_obs.settings import Settings, process_environment
 
 __all__ = ["Explanation", "explain"]

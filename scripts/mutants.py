@@ -1,16 +1,24 @@
 """Change the core in small ways, one at a time, and see whether a test notices each change.
 
-Usage: python scripts/mutants.py [--sample N] [--seed N] [MODULE ...]
+Usage: python scripts/mutants.py [--sample N] [--seed N] [--again] [PACKAGE | MODULE ...]
 
-Without modules a sample is taken over all of `cells`, `exposition`, `http` and `settings`; with modules, such
-as `otel_obs/cells/summation.py`, over these. Cosmic Ray makes the changes, in a copy of the tree below
-`build/mutants/`. What no test noticed is printed with its difference, and the score.
+Without names a sample is taken over all of `cells`, `exposition`, `http` and `settings`; with names, such as
+`cells` or `otel_obs/cells/summation.py`, over these. Cosmic Ray makes the changes, in a copy of the tree
+below `build/mutants/`, and each is tried with the tests of its package, up to the first that fails. What no
+test noticed is printed with its difference, and the score of each package. `--again` tries only what the
+last run left unnoticed.
+
+A sample has at most one change of each kind at each place, so that a comparison, which can be changed in
+nine ways, counts as often as anything else. What cannot change a result is not tried: annotations, what only
+a type checker reads, the arguments of log calls, and `is` for `==`.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
+import os
 import random
 import shlex
 import shutil
@@ -31,7 +39,10 @@ SAMPLE = 60
 
 QUICK_TESTS = {
     "cells": "tests/cells --ignore tests/cells/test_mutations.py",
-    "exposition": "tests/exposition --ignore tests/exposition/test_lag.py",
+    "exposition": (
+        "tests/exposition --ignore tests/exposition/test_lag.py --ignore tests/exposition/test_prometheus.py "
+        "--ignore tests/exposition/test_openmetrics2_scraped.py"
+    ),
     "http": (
         "tests/http --ignore tests/http/test_servers.py --ignore tests/http/test_oracles.py "
         "--ignore tests/http/test_oracles_beyond.py"
@@ -40,8 +51,20 @@ QUICK_TESTS = {
 }
 """The tests of each package that need no server and take seconds."""
 
-NOT_TRIED = ("core/ReplaceBinaryOperator_BitOr_%",)
-"""Changes that change nothing: most `|` stand in annotations, which nobody evaluates."""
+SURVIVORS = BUILD / "survivors.json"
+"""What the last run left unnoticed, by module: what Cosmic Ray needs to make it again."""
+
+EQUAL = (
+    "core/ReplaceBinaryOperator_BitOr_%",  # most `|` stand in annotations, which nobody evaluates
+    "core/ReplaceComparisonOperator_Is_Eq",
+    "core/ReplaceComparisonOperator_IsNot_NotEq",
+    "core/ReplaceComparisonOperator_Eq_Is",
+    "core/ReplaceComparisonOperator_NotEq_IsNot",
+)
+"""Kinds of changes that change nothing."""
+
+UNREAD_DECORATORS = {"abstractmethod", "overload", "override", "runtime_checkable"}
+LOGGERS = {"_logger", "_once"}
 
 
 class Mutant(NamedTuple):
@@ -50,14 +73,50 @@ class Mutant(NamedTuple):
     module: str
     line: int
     operator: str
+    occurrence: int
     outcome: str
     diff: str
+
+    @property
+    def package(self) -> str:
+        """The package of the changed module."""
+        return Path(self.module).parent.name
+
+
+class Job(NamedTuple):
+    """One change that can be made."""
+
+    id: str
+    line: int
+    column: int
+    operator: str
+    occurrence: int
+
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """Where it is, and of what kind, without the variant: `core/ReplaceComparisonOperator`."""
+        return self.line, self.column, self.operator.partition("_")[0]
 
 
 def modules() -> list[Path]:
     """The modules of the core, relative to the root."""
     found = (path for package in QUICK_TESTS for path in (ROOT / "otel_obs" / package).glob("*.py"))
     return sorted(path.relative_to(ROOT) for path in found)
+
+
+def chosen_modules(names: Sequence[Path]) -> list[Path]:
+    """The modules that *names* name, a package by all of its modules; all where there are no names.
+
+    Raises:
+        SystemExit: A name is neither a package of the core nor one of its modules.
+    """
+    known, chosen = modules(), []
+    for name in names:
+        found = [path for path in known if name in (path, Path(path.parent.name))]
+        if not found:
+            raise SystemExit(f"{name} is none of {', '.join(QUICK_TESTS)}, and no module of these")
+        chosen += found
+    return chosen or known
 
 
 def test_command(module: Path) -> str:
@@ -68,6 +127,29 @@ def test_command(module: Path) -> str:
     options = "-m pytest -x -q -p no:cacheprovider --hypothesis-seed=0"
     commands = [f"{sys.executable} {options} {tests}" for tests in (*runs, QUICK_TESTS[package])]
     return shlex.join(["sh", "-c", " && ".join(commands)])
+
+
+def without_effect(module: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """The spans of the source of *module* in which no change can change a result."""
+    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+        for each in _unread(node):
+            yield (each.lineno, each.col_offset), (each.end_lineno or 0, each.end_col_offset or 0)
+
+
+def _unread(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
+    """The parts of *node* that only a type checker or a reader of logs reads."""
+    if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
+        yield node.annotation
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield from filter(None, (node.returns,))
+        yield from (each for each in node.decorator_list if ast.unparse(each) in UNREAD_DECORATORS)
+    elif isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases):
+        yield node
+    elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        yield node.test
+        yield from node.body if ast.unparse(node.test) == "TYPE_CHECKING" else ()
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).partition(".")[0] in LOGGERS:
+        yield from node.args
 
 
 def copy_tree() -> None:
@@ -104,8 +186,8 @@ class Session:
         name = ".".join(module.with_suffix("").parts)
         self._config, self.file = BUILD / f"{name}.toml", BUILD / f"{name}.sqlite"
 
-    def begin(self) -> list[str]:
-        """Find the changes that there are, and give their ids."""
+    def begin(self) -> list[Job]:
+        """Find the changes that are worth a try."""
         settings = {
             "module-path": [str(self.module)],
             "timeout": TIMEOUT_S,
@@ -117,10 +199,16 @@ class Session:
         self._config.write_text("\n".join(["[cosmic-ray]", *lines, *distributor, ""]))
         self.file.unlink(missing_ok=True)
         self._cosmic_ray("init")
+        spans = list(without_effect(self.module))
         with closing(sqlite3.connect(self.file)) as session, session:
-            for pattern in NOT_TRIED:
+            for pattern in EQUAL:
                 session.execute("DELETE FROM mutation_specs WHERE operator_name LIKE ?", [pattern])
-            return [job for (job,) in session.execute("SELECT job_id FROM mutation_specs ORDER BY job_id")]
+            found = session.execute(
+                "SELECT job_id, start_pos_row, start_pos_col, operator_name, occurrence FROM mutation_specs "
+                "ORDER BY operator_name, occurrence"
+            )
+            jobs = [Job(*row) for row in found]
+        return [job for job in jobs if not any(a <= (job.line, job.column) < b for a, b in spans)]
 
     def check(self) -> None:
         """See that the tests pass without any change.
@@ -145,38 +233,58 @@ class Session:
     def mutants(self) -> Iterator[Mutant]:
         """What came of each change."""
         with closing(sqlite3.connect(self.file)) as session:
-            for line, operator, outcome, test_outcome, diff in session.execute(
-                "SELECT start_pos_row, operator_name, worker_outcome, test_outcome, diff "
+            for line, operator, occurrence, outcome, test_outcome, diff in session.execute(
+                "SELECT start_pos_row, operator_name, occurrence, worker_outcome, test_outcome, diff "
                 "FROM mutation_specs JOIN work_results USING (job_id) ORDER BY start_pos_row"
             ):
                 done = test_outcome if outcome == "NORMAL" else outcome
-                yield Mutant(str(self.module), line, operator, done, diff or "")
+                yield Mutant(str(self.module), line, operator, occurrence, done, diff or "")
 
     def _cosmic_ray(self, verb: str, has_session: bool = True) -> int:
         command = [str(Path(sys.executable).parent / "cosmic-ray"), verb, str(self._config)]
         files = [str(self.file)] if has_session else []
-        done = subprocess.run([*command, *files], cwd=TREE, capture_output=True, text=True)
+        # For the processes that tests start in other directories: what is installed is the unchanged tree.
+        environment = {**os.environ, "PYTHONPATH": str(TREE)}
+        done = subprocess.run([*command, *files], cwd=TREE, capture_output=True, text=True, env=environment)
         if done.returncode and verb != "baseline":
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
         return done.returncode
 
 
-def sampled(found: dict[Path, list[str]], size: int, seed: int) -> dict[Path, set[str]]:
-    """As many changes of *found* as *size*, each as likely as any other."""
-    every = [(module, job) for module, jobs in sorted(found.items()) for job in jobs]
+def sampled(found: dict[Path, list[Job]], size: int, seed: int) -> dict[Path, set[str]]:
+    """As many changes of *found* as *size*, at most one of each kind at a place; all places are alike."""
+    chance = random.Random(seed)
+    places: dict[tuple[Path, tuple[int, int, str]], list[Job]] = {}
+    for module, jobs in sorted(found.items()):
+        for job in jobs:
+            places.setdefault((module, job.place), []).append(job)
     chosen: dict[Path, set[str]] = {}
-    for module, job in random.Random(seed).sample(every, min(size, len(every))):
-        chosen.setdefault(module, set()).add(job)
+    for module, place in chance.sample(list(places), min(size, len(places))):
+        chosen.setdefault(module, set()).add(chance.choice(places[module, place]).id)
+    return chosen
+
+
+def left_over(found: dict[Path, list[Job]]) -> dict[Path, set[str]]:
+    """The changes that the last run left unnoticed."""
+    left = {(module, operator, at) for module, operator, at in json.loads(SURVIVORS.read_text())}
+    chosen: dict[Path, set[str]] = {}
+    for module, jobs in found.items():
+        for job in jobs:
+            if (str(module), job.operator, job.occurrence) in left:
+                chosen.setdefault(module, set()).add(job.id)
     return chosen
 
 
 def tell(mutants: Sequence[Mutant]) -> None:
-    """Print what nobody noticed, and the score."""
-    for mutant in mutants:
-        if mutant.outcome == "SURVIVED":
-            print(f"\n{mutant.module}:{mutant.line} {mutant.operator}\n{mutant.diff}")
-    noticed = sum(mutant.outcome != "SURVIVED" for mutant in mutants)
-    print(f"{noticed} of {len(mutants)} changes were noticed")
+    """Print what nobody noticed, and the score of each package; keep the former for `--again`."""
+    survivors = [mutant for mutant in mutants if mutant.outcome == "SURVIVED"]
+    for mutant in survivors:
+        print(f"\n{mutant.module}:{mutant.line} {mutant.operator}\n{mutant.diff}")
+    SURVIVORS.write_text(json.dumps([(each.module, each.operator, each.occurrence) for each in survivors]))
+    for package in sorted({mutant.package for mutant in mutants}):
+        tried = sum(mutant.package == package for mutant in mutants)
+        left = sum(mutant.package == package for mutant in survivors)
+        print(f"{package}: {tried - left} of {tried} changes were noticed")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -184,22 +292,16 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sample", type=int, default=SAMPLE, help=f"how many changes; {SAMPLE} by default")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="which ones")
-    parser.add_argument("modules", nargs="*", type=Path)
+    parser.add_argument("--again", action="store_true", help="what the last run left unnoticed")
+    parser.add_argument("names", nargs="*", type=Path)
     given = parser.parse_args(arguments)
-    known = modules()
-    strange = [str(module) for module in given.modules if module not in known]
-    if strange:
-        parser.error(f"{', '.join(strange)}: no module of {', '.join(QUICK_TESTS)}, such as {known[0]}")
 
     copy_tree()
-    sessions = {module: Session(module) for module in given.modules or known}
+    sessions = {module: Session(module) for module in chosen_modules(given.names)}
     found = {module: session.begin() for module, session in sessions.items()}
-    chosen = sampled(found, given.sample, given.seed)
-    total = sum(map(len, found.values()))
-    print(
-        f"{min(given.sample, total)} of {total} changes in {len(found)} modules, --seed {given.seed}",
-        flush=True,
-    )
+    chosen = left_over(found) if given.again else sampled(found, given.sample, given.seed)
+    tried, total = sum(map(len, chosen.values())), sum(map(len, found.values()))
+    print(f"{tried} of {total} changes in {len(found)} modules, --seed {given.seed}", flush=True)
     mutants: list[Mutant] = []
     for module in {module.parent: module for module in chosen}.values():
         sessions[module].check()  # one of each package: what they run is the same

@@ -34,6 +34,27 @@ MIRRORED = {
 # modules, and the formats, which `exposition` writes and `reading` reads.
 NAMED_BY_OTHERS = {"catalog", "cli", "ops/alerts", "ops/panels", "prometheus", "reading"}
 
+# Modules about the thing that a class of another folder is.
+ABOUT_A_TYPE = {"exemplar", "labels", "series", "service", "standing_in"}
+
+# Functions that several modules offer under one name, since they do the same for each of them.
+OFFERED_ALIKE = {
+    "answer_to",
+    "comments",
+    "declares",
+    "encode",
+    "install",
+    "instrument_app",
+    "main",
+    "restore",
+    "start",
+    "stop",
+    "template_of",
+    "uninstall",
+    "uninstrument_app",
+    "watch",
+}
+
 
 class Name(NamedTuple):
     """A class, a type alias or a public function, and where it stands."""
@@ -53,6 +74,15 @@ class Name(NamedTuple):
 def modules() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
+
+
+def named_as(module: Path) -> str:
+    """The name under which a module or a folder is imported."""
+    return module.parent.name if module.stem == "__init__" else module.stem
+
+
+def is_named_by_others(module: Path) -> bool:
+    return not NAMED_BY_OTHERS.isdisjoint(folder.as_posix() for folder in module.parents)
 
 
 def is_alias(name: str) -> bool:
@@ -110,6 +140,52 @@ def test_a_function_that_is_named_like_a_type_gives_it() -> None:
     assert unlike == []
 
 
+def test_a_module_that_is_named_like_a_type_holds_it() -> None:
+    """Or is about it: a word means the same in an import and in a class's name."""
+    types: defaultdict[str, set[str]] = defaultdict(set)
+    for name in all_names():
+        if name.kind == "type" and name.name not in MIRRORED:
+            types[name.name.strip("_").lower()].add(name.module)
+    unlike = {
+        module: sorted(holders)
+        for module, _ in modules()
+        if (holders := types[named_as(Path(module)).replace("_", "")])
+        and not is_named_by_others(Path(module))
+        and Path(module).stem not in ABOUT_A_TYPE
+        and not any(Path(each).parent.is_relative_to(Path(module).parent) for each in holders)
+    }
+    assert unlike == {}
+
+
+def test_a_name_that_is_imported_under_another_stands_for_one_thing() -> None:
+    sources: defaultdict[str, set[str]] = defaultdict(set)
+    for _, tree in modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                for each in node.names:
+                    if each.asname is not None and each.asname != each.name:
+                        sources[each.asname].add(f"{node.module}.{each.name}")
+    assert {name: found for name, found in sources.items() if len(found) > 1} == {}
+
+
+def test_no_public_function_has_the_name_of_another() -> None:
+    """But for what several modules offer alike: every framework's file, every format, every command."""
+    where: defaultdict[str, set[str]] = defaultdict(set)
+    for name in all_names():
+        if name.kind == "function" and name.name not in OFFERED_ALIKE and "cli/" not in name.module:
+            where[name.name].add(name.module)
+    assert {name: found for name, found in where.items() if len(found) > 1} == {}
+
+
+def test_type_checkers_do_not_see_what_gives_any_name() -> None:
+    """A module with a `__getattr__` that they see has every name, also a misspelt one."""
+    assert [
+        module
+        for module, tree in modules()
+        if any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
+    ] == []
+
+
 def test_there_is_one_logger() -> None:
     loggers = {
         (ast.unparse(node.targets[0]), ast.unparse(node.value))
@@ -124,7 +200,7 @@ def test_no_module_has_the_name_of_another() -> None:
     where: defaultdict[str, list[str]] = defaultdict(list)
     for module, _ in modules():
         path = Path(module)
-        if path.stem != "__init__" and not {folder.as_posix() for folder in path.parents} & NAMED_BY_OTHERS:
+        if path.stem != "__init__" and not is_named_by_others(path):
             where[path.stem].append(module)
     assert {name: found for name, found in where.items() if len(found) > 1} == {}
 

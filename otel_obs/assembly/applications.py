@@ -26,7 +26,7 @@ from otel_obs.frameworks.servers import SERVERS
 from otel_obs.frameworks.servers import restore as restore_servers
 from otel_obs.host.imports import ImportAction, when_imported
 from otel_obs.host.weak import Notes, WeakObjects
-from otel_obs.http.callables import Either, Protocol, protocol_of
+from otel_obs.http.callables import Either, ServerProtocol, protocol_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from otel_obs.assembly.observers import Exclude
     from otel_obs.http.exclusion import Exclusion
     from otel_obs.http.observe import ExtraLabels, Observer
-    from otel_obs.settings.options import SetupOptions
+    from otel_obs.settings.setup_options import SetupOptions
 
 _logger = logging.getLogger("otel_obs")
 
@@ -117,13 +117,15 @@ def _file_of(framework: Framework) -> Any:
     return file
 
 
-def _wrap(app: Any, protocol: Protocol | None, observer: Observer, exclude: Exclude | None = None) -> Any:
+def _wrap(
+    app: Any, protocol: ServerProtocol | None, observer: Observer, exclude: Exclude | None = None
+) -> Any:
     """Put a middleware around a callable; a framework application may be inside other middleware."""
     within = framework_within(app)
     excluded = exclusion_for("" if within is None else within.name, exclude)
-    if protocol is Protocol.ASGI:
+    if protocol is ServerProtocol.ASGI:
         return _asgi_layer(app, observer, excluded)
-    if protocol is Protocol.WSGI:
+    if protocol is ServerProtocol.WSGI:
         return _wsgi_layer(app, observer, excluded)
     return Either(_wsgi_layer(app, observer, excluded), _asgi_layer(app, observer, excluded))
 
@@ -246,7 +248,7 @@ class PrometheusMiddleware:
         if configure(**options) is not None:
             _watch_websockets()
             _watch_frameworks()
-            self._measured = _wrap(wsgi_app, Protocol.WSGI, shared_observer())
+            self._measured = _wrap(wsgi_app, ServerProtocol.WSGI, shared_observer())
 
     def __call__(self, environ: Any, start_response: Callable[..., Any]) -> Any:
         """Answer a request as PEP 3333 has it."""

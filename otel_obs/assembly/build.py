@@ -72,7 +72,7 @@ def build(
     """
     # Validate first: a wrong setting must raise before anything is opened or installed.
     naming = Naming.from_settings(settings)
-    metric.check(naming)
+    metric.check_naming(naming)
     wanted = _with_declared(wanted, service)
     token, tls = _token(settings), settings.tls_files
     worker = Worker(service.open_store, service)

@@ -27,7 +27,7 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Any]]:
         return snapshot, []
     from otel_obs.prometheus import _exposition
 
-    return _exposition.divide(snapshot)
+    return _exposition.split_off(snapshot)
 
 
 def stated_facts() -> dict[str, str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Exclude = Callable[[Carrier], bool]
 
 
-class _Measuring:
+class _ProcessObservers:
     """The observers of this process, and which families they leave to the application."""
 
     observer: Observer | None = None
@@ -45,9 +45,9 @@ class _Own(NamedTuple):
 
 def shared_observer() -> Observer:
     """Return the observer of all applications without options, made at its first use."""
-    if _Measuring.observer is None:
-        _Measuring.observer = make_observer(None, None)
-    return _Measuring.observer
+    if _ProcessObservers.observer is None:
+        _ProcessObservers.observer = make_observer(None, None)
+    return _ProcessObservers.observer
 
 
 def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observer:
@@ -64,7 +64,7 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
     if extra is not None:
         for metric in recorded.values():
             metric.extend(*extra.names)
-    _Measuring.metrics.update(recorded)
+    _ProcessObservers.metrics.update(recorded)
     for field, metric in recorded.items():
         if field != "errors":  # an application counts its own errors with that one, beside ours
             metric.by_hand = _note_hand
@@ -78,15 +78,15 @@ def make_observer(exclude: Exclude | None, extra: ExtraLabels | None) -> Observe
         extra=extra,
         meets_loop=_watch_loop if settings.runtime_metrics else _watch_none,
     )
-    observer.has_wsgi = _Measuring.has_wsgi
+    observer.has_wsgi = _ProcessObservers.has_wsgi
     _give_way(observer)
     return observer
 
 
 def note_wsgi() -> None:
     """Note a WSGI framework: its applications have to look for an ASGI middleware around a bridge."""
-    _Measuring.has_wsgi = True
-    for observer in _Measuring.observers.living():
+    _ProcessObservers.has_wsgi = True
+    for observer in _ProcessObservers.observers.living():
         observer.has_wsgi = True
 
 
@@ -106,11 +106,11 @@ def _give_way(observer: Observer) -> None:
     A scrape could leave ours out; a push would send both.
     """
     # Added before `taken` is read: a family that is defined in between is disowned at least once.
-    _Measuring.observers.add(observer)
-    if not _Measuring.is_listening:
-        _Measuring.is_listening = True
+    _ProcessObservers.observers.add(observer)
+    if not _ProcessObservers.is_listening:
+        _ProcessObservers.is_listening = True
         Running.undoing.later(when_imported("otel_obs.prometheus", _listen))
-    for family in list(_Measuring.taken):
+    for family in list(_ProcessObservers.taken):
         observer.disown(family)
 
 
@@ -119,8 +119,8 @@ def _listen(module: Any) -> None:
 
 
 def _note_owner(family: str) -> None:
-    _Measuring.taken.add(family)
-    if [observer for observer in _Measuring.observers.living() if observer.disown(family)]:
+    _ProcessObservers.taken.add(family)
+    if [observer for observer in _ProcessObservers.observers.living() if observer.disown(family)]:
         from otel_obs.exposition.plan import warn_of_owner
 
         warn_of_owner(family)
@@ -128,8 +128,8 @@ def _note_owner(family: str) -> None:
 
 def _note_hand(family: str) -> None:
     """Leave a family to the application, which counts it by hand: no request is to count twice."""
-    _Measuring.taken.add(family)
-    if [observer for observer in _Measuring.observers.living() if observer.disown(family)]:
+    _ProcessObservers.taken.add(family)
+    if [observer for observer in _ProcessObservers.observers.living() if observer.disown(family)]:
         from otel_obs.exposition.plan import once
 
         once.warning_of_service(
@@ -142,14 +142,14 @@ def _note_hand(family: str) -> None:
 
 def _end() -> None:
     """Forget all observers at `shutdown`, and reset the metrics of the catalog that they changed."""
-    _Measuring.observer = None
-    _Measuring.is_listening = _Measuring.has_wsgi = False
-    _Measuring.observers.clear()
-    for metric in _Measuring.metrics.values():
+    _ProcessObservers.observer = None
+    _ProcessObservers.is_listening = _ProcessObservers.has_wsgi = False
+    _ProcessObservers.observers.clear()
+    for metric in _ProcessObservers.metrics.values():
         metric.by_hand = None
         metric.give_up_extensions()
-    _Measuring.metrics.clear()
-    _Measuring.taken.clear()
+    _ProcessObservers.metrics.clear()
+    _ProcessObservers.taken.clear()
 
 
 def exclusion_for(framework: str, matches: Exclude | None = None) -> Exclusion:

@@ -15,7 +15,7 @@ from otel_obs.cells.membership import Service
 from otel_obs.errors import SettingError
 from otel_obs.host import forks
 from otel_obs.host.imports import when_imported
-from otel_obs.host.once import LogOnce, share
+from otel_obs.host.once import LogOnce, share_lines
 from otel_obs.host.undoing import Undoing
 from otel_obs.rundir import FILES_VERSION
 from otel_obs.rundir.directory import default_bases
@@ -23,6 +23,10 @@ from otel_obs.rundir.identity import Identity, identify
 from otel_obs.settings import Settings, process_environment
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import ExemplarFilter
+    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.metrics.view import View
+    from opentelemetry.sdk.resources import Resource
     from typing_extensions import Unpack
 
     from otel_obs.assembly.build import Wanted
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from otel_obs.push.sending import Sending
     from otel_obs.serving.scrape import Scrape
     from otel_obs.serving.server import MetricsServer
-    from otel_obs.settings.options import SettingOptions
+    from otel_obs.settings.setup_options import SettingOptions
 
 # The wrapper loads this module in every Python process that the application starts. What only a
 # measuring process needs is imported when it begins to measure.
@@ -110,10 +114,10 @@ def prepare() -> bool:
 
 def configure(
     *,
-    readers: Sequence[Any] = (),
-    views: Sequence[Any] = (),
-    resource: Any = None,
-    exemplar_filter: Any = None,
+    readers: Sequence[MetricReader] = (),
+    views: Sequence[View] = (),
+    resource: Resource | None = None,
+    exemplar_filter: ExemplarFilter | None = None,
     **options: Unpack[SettingOptions],
 ) -> Pipeline | None:
     """Set up metrics for this process, once; a second call changes nothing.
@@ -208,8 +212,8 @@ def _set_up(settings: Settings, wanted: Wanted) -> None:
         deferred.move_to(built.pipeline.provider)
         joined[1].begin(built.pipeline.provider.worker)
         enter_registry(pipeline, life.later)
-        share(joined[1].claim)
-        life.later(partial(share, None))
+        share_lines(joined[1].claim)
+        life.later(partial(share_lines, None))
     except SettingError as error:
         life.unwind()
         _refuse(error)
@@ -260,7 +264,7 @@ def _with_file(settings: Settings) -> Settings:
     from otel_obs.push import declared
 
     if Running.declared is None:
-        Running.declared = declared.read(settings.config_file)
+        Running.declared = declared.read_declared(settings.config_file)
     return declared.applied(settings, Running.declared)
 
 

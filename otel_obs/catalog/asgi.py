@@ -131,7 +131,7 @@ def stop() -> None:
 
 def _timed(call: Callable[..., Any]) -> Callable[..., Any]:
     async def timed(self: Any) -> None:
-        task = name_of(self.func)
+        task = task_name(self.func)
         background_tasks_in_progress.add(1, {"task": task})
         started_s, status = perf_counter(), "error"
         try:
@@ -145,7 +145,7 @@ def _timed(call: Callable[..., Any]) -> Callable[..., Any]:
     return timed
 
 
-def name_of(function: Any) -> str:
+def task_name(function: Any) -> str:
     """The label of a task: the name of its function, so that the number of series is bounded."""
     while isinstance(function, functools.partial):
         function = function.func

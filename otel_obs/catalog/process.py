@@ -93,7 +93,7 @@ _collected_by_parent: list[dict[str, int]] = []
 """`gc.get_stats()` at the fork: a child inherits the parent's counts, which the parent exposes itself."""
 
 
-def this_process() -> Any:
+def psutil_process() -> Any:
     """This process. Made anew each time: a kept object would have the parent's pid after a fork."""
     import psutil
 
@@ -107,14 +107,14 @@ def _cpu() -> Measurements:
 
 def open_fds() -> Measurements:
     """How many files this process has open; nothing where the platform does not report it."""
-    process = this_process()
+    process = psutil_process()
     count = getattr(process, "num_fds", None) or getattr(process, "num_handles", None)
     if count is not None:
         yield count(), {}
 
 
 def _max_fds() -> Measurements:
-    process = this_process()
+    process = psutil_process()
     if hasattr(process, "rlimit"):
         import psutil
 
@@ -144,9 +144,9 @@ def _collections(what: str) -> Measurements:
 
 OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[[], Measurements]], ...] = (
     (process_cpu_seconds_total, _cpu),
-    (process_resident_memory_bytes, lambda: [(this_process().memory_info().rss, {})]),
-    (process_virtual_memory_bytes, lambda: [(this_process().memory_info().vms, {})]),
-    (process_start_time_seconds, lambda: [(this_process().create_time(), {})]),
+    (process_resident_memory_bytes, lambda: [(psutil_process().memory_info().rss, {})]),
+    (process_virtual_memory_bytes, lambda: [(psutil_process().memory_info().vms, {})]),
+    (process_start_time_seconds, lambda: [(psutil_process().create_time(), {})]),
     (process_open_fds, open_fds),
     (process_max_fds, _max_fds),
     (python_info, _python),

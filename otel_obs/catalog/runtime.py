@@ -165,7 +165,7 @@ def _system_cpu() -> Measurements:
 
 
 def _process_memory() -> Measurements:
-    memory = process.this_process().memory_info()
+    memory = process.psutil_process().memory_info()
     yield memory.rss, {"type": "rss"}
     yield memory.vms, {"type": "vms"}
 

@@ -57,7 +57,7 @@ def _cpu_percent() -> Measurements:
     if _used_before:
         used_before_s, before_s = _used_before[0]
     else:
-        used_before_s, before_s = 0.0, now_s - (time.time() - process.this_process().create_time())
+        used_before_s, before_s = 0.0, now_s - (time.time() - process.psutil_process().create_time())
     _used_before[:] = [(used_s, now_s)]
     if now_s > before_s:
         yield max(100 * (used_s - used_before_s) / (now_s - before_s), 0.0), {}
@@ -65,11 +65,11 @@ def _cpu_percent() -> Measurements:
 
 OBSERVED: tuple[tuple[ObservableGaugeMetric | ObservableCounterMetric, Callable[[], Measurements]], ...] = (
     (otel_obs_workers_started_total, lambda: [(1, {})]),
-    (otel_obs_worker_memory_bytes, lambda: [(process.this_process().memory_info().rss, {})]),
+    (otel_obs_worker_memory_bytes, lambda: [(process.psutil_process().memory_info().rss, {})]),
     (otel_obs_worker_cpu_percent, _cpu_percent),
     (otel_obs_worker_threads, lambda: [(threading.active_count(), {})]),
     (otel_obs_worker_open_fds, process.open_fds),
-    (otel_obs_worker_start_time_seconds, lambda: [(process.this_process().create_time(), {})]),
+    (otel_obs_worker_start_time_seconds, lambda: [(process.psutil_process().create_time(), {})]),
 )
 """Each metric, with the callback that returns its values."""
 

@@ -166,7 +166,7 @@ def decode(cells: Sequence[float], max_size: int) -> ExponentialValue:
     )
 
 
-def encode(value: ExponentialValue, max_size: int) -> list[float]:
+def encode_cells(value: ExponentialValue, max_size: int) -> list[float]:
     """The cells of a series that holds *value*; the extremes are empty."""
     cells = list(initial_cells(max_size, value.scale))
     cells[ZERO_COUNT], cells[SUM] = float(value.zero_count), value.sum

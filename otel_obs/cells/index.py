@@ -82,7 +82,7 @@ class Source(ABC):
         """How many series each stream may have in the whole service."""
         self.folded: dict[bytes, float] = {}
         self.ends: list[Removal] = []
-        """The ends read so far; `Reading` clears the list when it has taken them over."""
+        """The ends read so far; `ServiceReader` clears the list when it has taken them over."""
         self.damage = Damage()
         """Why the index was not read to its end."""
         self.flaw = ""

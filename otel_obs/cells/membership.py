@@ -30,7 +30,9 @@ from otel_obs.rundir.directory import (
     is_supported,
     open_run_dir,
 )
-from otel_obs.rundir.finding import (
+from otel_obs.rundir.identity import Identity, decide, siblings_alike, this_candidate
+from otel_obs.rundir.roots import ROOT, STARTER, RecordedRoot, file_name, is_dead, recorded_roots
+from otel_obs.rundir.search import (
     find_noted,
     find_signed,
     has_other_users,
@@ -38,8 +40,6 @@ from otel_obs.rundir.finding import (
     other_users_of,
     other_versions,
 )
-from otel_obs.rundir.identity import Identity, decide, siblings_alike, this_candidate
-from otel_obs.rundir.roots import ROOT, STARTER, RecordedRoot, file_name, is_dead, recorded_roots
 from otel_obs.rundir.tidying import DOUBT, Left, forget_leaving, leave, sweep, sweep_other_users
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from otel_obs.host import proc
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.apart import Apart, registered, slot_of, workers_apart
 from otel_obs.rundir.directory import RunDir, UnusableDirectoryError, open_run_dir, user_path_of
-from otel_obs.rundir.finding import is_there
+from otel_obs.rundir.search import is_there
 
 if TYPE_CHECKING:
     from otel_obs.cells.store import Store

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from otel_obs.cells.attributes import OVERFLOW
 from otel_obs.cells.exemplar import SLOT_CELLS, labels_of, latest, pack
-from otel_obs.cells.exponential import combine, decode, encode
+from otel_obs.cells.exponential import combine, decode, encode_cells
 from otel_obs.cells.foreign_file import NEW, RETIRED, open_regular, remove
 from otel_obs.cells.layout import CELL_BYTES, MAX_CELLS_BYTES, MAX_INDEX_BYTES, RETIRED_WORKER
 from otel_obs.cells.mapped import file_store
@@ -311,7 +311,7 @@ def _add(stream: Stream, left: _RetiredTotal, right: _RetiredTotal) -> _RetiredT
     if stream.kind is Kind.EXPONENTIAL:
         max_size = int(stream.bounds[0])
         value = combine(decode(left.cells, max_size), decode(right.cells, max_size), max_size)
-        cells = encode(value, max_size)
+        cells = encode_cells(value, max_size)
     else:
         cells = list(map(operator.add, left.cells, right.cells))
     return _RetiredTotal(

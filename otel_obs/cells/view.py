@@ -7,7 +7,7 @@ import operator
 from _thread import RLock
 from collections.abc import Callable, Sequence
 
-from otel_obs.cells.reading import Reading
+from otel_obs.cells.service_reader import ServiceReader
 from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import NotSharedError
@@ -19,10 +19,10 @@ _logger = logging.getLogger("otel_obs")
 class MergedView:
     """Reads a snapshot over all workers of the service, from within any of them.
 
-    A scrape takes the cached `Reading` out, and puts it back when it is complete. So an exception in the
-    middle (a signal handler's, or `MemoryError`) discards the reading, and the next scrape reads all files
-    again. A nested scrape on the same thread, from a finalizer or a signal handler, finds no cached reading
-    and makes its own.
+    A scrape takes the cached `ServiceReader` out, and puts it back when it is complete. So an exception in
+    the middle (a signal handler's, or `MemoryError`) discards the reading, and the next scrape reads all
+    files again. A nested scrape on the same thread, from a finalizer or a signal handler, finds no cached
+    reading and makes its own.
 
     Args:
         worker: This process.
@@ -32,8 +32,8 @@ class MergedView:
     def __init__(self, worker: Worker, run_dir: Callable[[], RunDir | None] = lambda: None) -> None:
         self._worker = worker
         self._run_dir = run_dir
-        self._reading: Reading | None = None
-        self._in_use: set[Reading] = set()
+        self._reading: ServiceReader | None = None
+        self._in_use: set[ServiceReader] = set()
         self._reset()
         worker.on_fork.append(self._start_over)
 
@@ -75,7 +75,7 @@ class MergedView:
             if reading is None or not _are_same(reading.run_dirs, run_dirs):
                 if reading is not None:
                     reading.close()
-                reading = Reading(self._worker, run_dirs)
+                reading = ServiceReader(self._worker, run_dirs)
             in_use = self._in_use
             try:
                 # Noted for `_start_over`: in a child no thread is left that would close it.
@@ -93,7 +93,7 @@ class MergedView:
             _logger.warning("skipped what cannot be read of worker file %s: %s", name, reason)
         return snapshot
 
-    def _keep(self, reading: Reading) -> None:
+    def _keep(self, reading: ServiceReader) -> None:
         other, self._reading = self._reading, reading
         if other is not None:  # left by a nested scrape
             other.close()

@@ -46,12 +46,14 @@ def _print(found: Analysis) -> None:
     out = output.console()
     for unused in found.unused:
         out.print(
-            Text.assemble(("unused  ", "yellow"), output.plain(f"{unused.family}, {unused.series} series"))
+            Text.assemble(
+                ("unused  ", "yellow"), output.foreign_text(f"{unused.family}, {unused.series} series")
+            )
         )
     for each in found.missing:
-        out.print(Text.assemble(("missing ", "bold red"), output.plain(f"{each.where}: {each.why}")))
+        out.print(Text.assemble(("missing ", "bold red"), output.foreign_text(f"{each.where}: {each.why}")))
     for user in found.unread:
-        out.print(output.plain(f"unread  {user.user.where}: is no PromQL: {user.problem}"))
+        out.print(output.foreign_text(f"unread  {user.user.where}: is no PromQL: {user.problem}"))
     series = sum(unused.series for unused in found.unused)
     out.print(
         f"{len(found.unused)} metrics with {series} series are unused; {len(found.missing)} uses find nothing"

@@ -63,11 +63,15 @@ def budget(
     by_family = _table("metric", "its largest labels", paid)
     for share in everything[:top]:
         largest = ", ".join(f"{label} {count}" for label, count in list(share.labels.items())[:MOST_LABELS])
-        by_family.add_row(output.plain(share.family), output.plain(largest), *_cells(row(share.series)))
+        by_family.add_row(
+            output.foreign_text(share.family), output.foreign_text(largest), *_cells(row(share.series))
+        )
     out.print(by_family)
     by_saving = _table("metric", "what would save", paid)
     for saving in possible[:top]:
-        by_saving.add_row(output.plain(saving.family), output.plain(saving.what), *_cells(row(saving.series)))
+        by_saving.add_row(
+            output.foreign_text(saving.family), output.foreign_text(saving.what), *_cells(row(saving.series))
+        )
     out.print(by_saving)
     out.print(
         "all: "

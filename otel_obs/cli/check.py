@@ -90,7 +90,11 @@ def _print(source: str, findings: list[Finding]) -> None:
         out.print(Text.assemble((code, COLOURS[row.level]), f" {row.title}"))
         alike = [finding for finding in findings if finding.code == code]
         for finding in alike[:SHOWN]:
-            out.print(Text.assemble("  ", output.plain(finding.subject), ": ", output.plain(finding.what)))
+            out.print(
+                Text.assemble(
+                    "  ", output.foreign_text(finding.subject), ": ", output.foreign_text(finding.what)
+                )
+            )
         if len(alike) > SHOWN:
             out.print(f"  and {len(alike) - SHOWN} more, which --json lists")
         out.print(Text.assemble(("  why: ", "dim"), row.why))
@@ -100,7 +104,7 @@ def _print(source: str, findings: list[Finding]) -> None:
         warnings = len(findings) - errors
         out.print(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
     else:
-        out.print(Text.assemble(output.plain(source), ": nothing found"))
+        out.print(Text.assemble(output.foreign_text(source), ": nothing found"))
 
 
 def _count(number: int, what: str) -> str:

@@ -51,11 +51,13 @@ def diff(
     out = output.console()
     for change in changed:
         what = f" {change.kind} {change.what}" if change.kind != "family" else ""
-        out.print(Text.assemble(MARKS[change.how], output.plain(change.family), output.plain(what)))
+        out.print(
+            Text.assemble(MARKS[change.how], output.foreign_text(change.family), output.foreign_text(what))
+        )
     for each in broken:
-        out.print(Text.assemble(("! ", "bold red"), output.plain(f"{each.where}: {each.why}")))
+        out.print(Text.assemble(("! ", "bold red"), output.foreign_text(f"{each.where}: {each.why}")))
     for user in unread:
-        out.print(output.plain(f"? {user.user.where}: is no PromQL: {user.problem}"))
+        out.print(output.foreign_text(f"? {user.user.where}: is no PromQL: {user.problem}"))
     out.print(
         f"{len(changed)} changes, {len(broken)} rules and panels break" if changed else "nothing changed"
     )

@@ -65,16 +65,21 @@ def _print(found: Diagnosis, everything: bool) -> None:
         for fact in shown:
             table.add_row(
                 "",
-                output.plain(fact.name),
-                output.plain(fact.value),
-                Text.assemble((str(output.plain(fact.source)), "dim")),
+                output.foreign_text(fact.name),
+                output.foreign_text(fact.value),
+                Text.assemble((str(output.foreign_text(fact.source)), "dim")),
             )
         out.print(table)
     for problem in found.problems:
         out.print(
-            Text.assemble(("! ", "bold red"), output.plain(problem.subject), " ", output.plain(problem.what))
+            Text.assemble(
+                ("! ", "bold red"),
+                output.foreign_text(problem.subject),
+                " ",
+                output.foreign_text(problem.what),
+            )
         )
-        out.print(Text.assemble(("  fix: ", "dim"), output.plain(problem.remedy)))
+        out.print(Text.assemble(("  fix: ", "dim"), output.foreign_text(problem.remedy)))
     count = len(found.problems)
     out.print(f"{count} {'thing' if count == 1 else 'things'} to change" if count else "nothing to change")
 

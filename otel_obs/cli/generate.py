@@ -14,19 +14,19 @@ from otel_obs.catalog.kit.naming import Naming
 from otel_obs.cli import output
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerts.alert import LANGUAGES, Links
-from otel_obs.ops.bundle import ALL, KINDS, Wish, files_of
+from otel_obs.ops.bundle import ALL, KINDS, Wish, bundle_files
 from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.hosts import SERVERS
 from otel_obs.ops.kubernetes.kustomize import RELEASE
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import PLACES, RemoteWrite, ScrapeJob
 from otel_obs.ops.refusals import refuse_doubles
-from otel_obs.ops.service_facts import DEFAULT_JOB, MonitoredService, named_by, read_page
+from otel_obs.ops.service_facts import DEFAULT_JOB, MonitoredService, fetch_page, named_by
 from otel_obs.reading.fetch import address, is_loopback
 from otel_obs.settings import Settings
 
 WhatArgument = Annotated[str, typer.Argument(metavar="WHAT", help=f"One of: {', '.join([*KINDS, ALL])}.")]
-Texts = list[str] | None
+TextOptions = list[str] | None
 
 
 def generate(
@@ -42,16 +42,22 @@ def generate(
         str, typer.Option(help="The service's name; OTEL_SERVICE_NAME, or what it calls itself, by default.")
     ] = "",
     target: Annotated[
-        Texts, typer.Option(help="`host:port` to scrape, in the place of that of --from; again for more.")
+        TextOptions,
+        typer.Option(help="`host:port` to scrape, in the place of that of --from; again for more."),
     ] = None,
     place: Annotated[str, typer.Option(help=f"Where Prometheus runs: {', '.join(PLACES)}.")] = "local",
     slo: Annotated[
-        Texts, typer.Option(help="An objective: `availability=99.9` or `latency=95%<500ms`; again for more.")
+        TextOptions,
+        typer.Option(help="An objective: `availability=99.9` or `latency=95%<500ms`; again for more."),
     ] = None,
-    limit: Annotated[Texts, typer.Option(help="A threshold: `HighErrorRate=0.02`; again for more.")] = None,
+    limit: Annotated[
+        TextOptions, typer.Option(help="A threshold: `HighErrorRate=0.02`; again for more.")
+    ] = None,
     language: Annotated[str, typer.Option(help=f"Of the alerts: {', '.join(LANGUAGES)}.")] = "en",
     interval: Annotated[str, typer.Option(help="Between two scrapes.")] = "15s",
-    external_label: Annotated[Texts, typer.Option(help="`key=value` on all that leaves Prometheus.")] = None,
+    external_label: Annotated[
+        TextOptions, typer.Option(help="`key=value` on all that leaves Prometheus.")
+    ] = None,
     alertmanager: Annotated[str, typer.Option(help="Its address.")] = "localhost:9093",
     webhook: Annotated[str, typer.Option(help="Where alerts go, in the place of Slack and e-mail.")] = "",
     remote_write: Annotated[str, typer.Option(help="The address of a store that samples are sent to.")] = "",
@@ -93,7 +99,7 @@ def generate(
     # From a container, `localhost` is the container.
     usual = "host.docker.internal:8000" if is_inside else "localhost:8000"
     if source:
-        page = read_page(source, output.fetching(header, token_file, timeout))
+        page = fetch_page(source, output.fetching(header, token_file, timeout))
         # Without naming settings here, the naming is inferred from the page.
         service = MonitoredService.of_page(name, page, naming if naming != Naming() else None, source)
         scraped = ScrapeJob.of_address(service.job, address(source))
@@ -120,20 +126,20 @@ def generate(
         domain=domain,
         server=server,
     )
-    written = write_files(out, files_of(what, wish), force)
+    written = write_files(out, bundle_files(what, wish), force)
     if json:
         output.print_json({"groups": service.groups, "written": written})
         return
     screen = output.console()
     for path in written:
         done = "wrote" if (out / path).exists() else "removed"
-        screen.print(output.plain(f"{done} {out / path}"))
+        screen.print(output.foreign_text(f"{done} {out / path}"))
     count = sum((out / path).exists() for path in written)
     files = "1 file" if count == 1 else f"{count} files"
-    screen.print(output.plain(f"{service.job} has {', '.join(service.groups)}; {files} written"))
+    screen.print(output.foreign_text(f"{service.job} has {', '.join(service.groups)}; {files} written"))
 
 
-def _pairs(option: str, given: Texts) -> dict[str, str]:
+def _pairs(option: str, given: TextOptions) -> dict[str, str]:
     """What `key=value` says, given as often as there are keys."""
     pairs = [text.partition("=") for text in given or ()]
     for key, equals, value in pairs:

@@ -46,9 +46,9 @@ def migrate(
     for each in migration.found:
         for place in each.places:
             mark = "" if place.is_changed else "! "
-            errors.print(output.plain(f"{mark}{each.path}:{place.line}: {place.what}: {place.remedy}"))
+            errors.print(output.foreign_text(f"{mark}{each.path}:{place.line}: {place.what}: {place.remedy}"))
     for name, problem in [*migration.unread, *failed]:
-        errors.print(output.plain(f"? {name} {problem}"))
+        errors.print(output.foreign_text(f"? {name} {problem}"))
     errors.print(_summary(migration.found, write, len(failed)))
     output.found_something(is_found)
 

@@ -64,7 +64,7 @@ def _console(is_terminal: bool, stderr: bool = False) -> Console:
     )
 
 
-def plain(text: object) -> Text:
+def foreign_text(text: object) -> Text:
     """Foreign text with control characters escaped."""
     return Text(printable(text))
 
@@ -110,7 +110,7 @@ def progress(what: str) -> Iterator[None]:
     if not errors.is_terminal:
         yield
         return
-    with errors.status(plain(what), spinner="line"):  # of ASCII, which every terminal has
+    with errors.status(foreign_text(what), spinner="line"):  # of ASCII, which every terminal has
         yield
 
 

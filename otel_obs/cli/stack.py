@@ -12,16 +12,16 @@ from otel_obs.catalog.kit.naming import Naming
 from otel_obs.cli import output
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerts.alert import LANGUAGES
-from otel_obs.ops.bundle import Wish, files_of
+from otel_obs.ops.bundle import Wish, bundle_files
 from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import ScrapeJob
 from otel_obs.ops.refusals import refuse_quantity
-from otel_obs.ops.service_facts import MonitoredService, named_by, read_page
+from otel_obs.ops.service_facts import MonitoredService, fetch_page, named_by
 from otel_obs.ops.stack.download import RELEASES, RELEASES_FETCHED, fetch_release
-from otel_obs.ops.stack.programs import BY_NAME, all_ports, program_of
+from otel_obs.ops.stack.processes import log_of, logs_of, stack_ports, stack_state, start_stack, stop_stack
+from otel_obs.ops.stack.programs import BY_NAME, all_ports, part_program
 from otel_obs.ops.stack.records import only_one
-from otel_obs.ops.stack.running import log_of, logs_of, stack_ports, stack_state, start_stack, stop_stack
 from otel_obs.ops.stack.stores import StackStores
 from otel_obs.reading.fetch import address
 from otel_obs.reading.last_lines import last_lines
@@ -69,7 +69,7 @@ def up(
     settings = Settings.from_env()
     naming = Naming.from_settings(settings)
     at = stack_ports(root.resolve(), ports := _ports(port or []))
-    page = read_page(source, output.fetching(None, token_file, 10.0))
+    page = fetch_page(source, output.fetching(None, token_file, 10.0))
     # Without naming settings here, the naming is inferred from the page.
     service = MonitoredService.of_page(
         job or settings.service_name, page, naming if naming != Naming() else None, source
@@ -93,7 +93,9 @@ def up(
         sources=tuple(stores.sources()),
     )
     can_draw = _can_draw()
-    files = {kind: files_of(kind, wish) for kind in ("prometheus", "alertmanager", *(["grafana"] * can_draw))}
+    files = {
+        kind: bundle_files(kind, wish) for kind in ("prometheus", "alertmanager", *(["grafana"] * can_draw))
+    }
     for path, text in stores.files().items():
         kind, _, name = path.partition("/")
         files[kind] = {name: text}
@@ -110,7 +112,7 @@ def up(
 
 def _about_grafana(root: Path, can_draw: bool) -> str:
     """Why there are no dashboards, and how to get them; "" where Grafana runs."""
-    if program_of(BY_NAME["grafana"], root) and can_draw:
+    if part_program(BY_NAME["grafana"], root) and can_draw:
         return ""
     where = root / "config" / "grafana" / "dashboards"
     if not can_draw:
@@ -154,9 +156,11 @@ def status(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
         screen = output.console()
         for state in states:
             how = "ready" if state.is_ready else "running, not ready" if state.pid else "not running"
-            screen.print(output.plain(f"{state.name}: {how}; http://127.0.0.1:{state.port}; {state.log}"))
+            screen.print(
+                output.foreign_text(f"{state.name}: {how}; http://127.0.0.1:{state.port}; {state.log}")
+            )
         if not states:
-            screen.print(output.plain(f"no stack was started in {root}"))
+            screen.print(output.foreign_text(f"no stack was started in {root}"))
     output.found_something(not states or not all(state.is_ready for state in states))
 
 
@@ -180,9 +184,9 @@ def logs(
     screen = output.console()
     for log, end in found.items():
         if len(found) > 1:
-            screen.print(output.plain(f"==> {log} <=="))
+            screen.print(output.foreign_text(f"==> {log} <=="))
         for line in end:
-            screen.print(output.plain(line))
+            screen.print(output.foreign_text(line))
 
 
 def down(root: RootOption = ROOT, json: output.JsonOption = False) -> None:
@@ -212,7 +216,7 @@ def fetch(
 def _saying(is_json: bool) -> Callable[[str], None]:
     """Tells what is being done: on standard error where standard output is for a program."""
     screen = output.error_console() if is_json else output.console()
-    return lambda text: screen.print(output.plain(text))
+    return lambda text: screen.print(output.foreign_text(text))
 
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {

@@ -99,9 +99,11 @@ class Screen:
             table.add_row(*_cells(row))
         left = f", {len(rows) - room} more do not fit" if len(rows) > room else ""
         total = sum(row.rates[0] for row in rows)
-        head = Text.assemble((str(output.plain(self.url)), "bold"), f"  {total:.1f} requests a second{left}")
+        head = Text.assemble(
+            (str(output.foreign_text(self.url)), "bold"), f"  {total:.1f} requests a second{left}"
+        )
         foot = Text("s sort  1-6 by column  r reverse  q quit", "dim") if console.is_terminal else Text()
-        said = Text(str(output.plain(self.problem)), "bold red") if self.problem else foot
+        said = Text(str(output.foreign_text(self.problem)), "bold red") if self.problem else foot
         return Group(head, said, table)
 
 
@@ -110,7 +112,13 @@ def _cells(row: RateRow) -> list[Text | str]:
     p95 = "" if math.isnan(row.p95_s) else f"{1000 * row.p95_s:.0f} ms"
     style = "red" if row.errors > 0 else ""
     rates = [f"{rate:.1f}" for rate in row.rates]
-    return [*rates, Text(errors, style), p95, output.plain(row.endpoint), Text(sparkline(row.points), "cyan")]
+    return [
+        *rates,
+        Text(errors, style),
+        p95,
+        output.foreign_text(row.endpoint),
+        Text(sparkline(row.points), "cyan"),
+    ]
 
 
 def top(

@@ -67,7 +67,7 @@ def is_composite(family: OtherFamily) -> bool:
     return family.type in _OWN_LABELS
 
 
-def is_whole(family: OtherFamily, samples: Iterable[OtherSample]) -> bool:
+def has_count_and_sum(family: OtherFamily, samples: Iterable[OtherSample]) -> bool:
     """Whether a series has the count and the sum that such a value must have."""
     return {f"_{field}" for field in _head(family)} <= {sample.suffix for sample in samples}
 

@@ -23,8 +23,8 @@ from otel_obs.exposition.names import TOTAL, Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
 from otel_obs.exposition.readable import readable
-from otel_obs.exposition.series import parts, prepare
-from otel_obs.exposition.shown_exemplars import exemplar_labels, latest, latest_by_bucket
+from otel_obs.exposition.series import encode_labels, parts
+from otel_obs.exposition.shown_exemplars import exemplar_labels, exemplar_to_show, latest_by_bucket
 from otel_obs.exposition.wire_format import WireFormat
 
 END = b"# EOF\n"
@@ -36,7 +36,7 @@ _EXEMPLAR_LINES = 8  # an exemplar costs as much as so many lines
 def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Spelling) -> Iterator[bytes]:
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty."""
     for family in families:
-        yield from prepare(family, naming, label_block)
+        yield from encode_labels(family, naming, label_block)
         shown = parts(family, naming, label_block)
         if family.type == "unknown" and shown and shown[0].kind in _HISTOGRAMS:
             yield from _encode_apart(family, shown)
@@ -116,7 +116,7 @@ def _scalars(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[by
             continue
         exemplars = part.exemplars.get(at)
         if exemplars:
-            line += exemplar_text(latest(exemplars), naming)
+            line += exemplar_text(exemplar_to_show(exemplars), naming)
         yield line + b"\n" + _created(family.stem, block, part.created_s[at])
 
 

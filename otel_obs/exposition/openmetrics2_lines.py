@@ -20,9 +20,9 @@ from otel_obs.cells.layout import Kind
 from otel_obs.cells.snapshot import Exemplar
 from otel_obs.exposition.classic import boundaries, classic_row
 from otel_obs.exposition.composites import (
+    has_count_and_sum,
     histogram_value,
     is_composite,
-    is_whole,
     native_fields,
     other_value,
     series_of,
@@ -36,8 +36,8 @@ from otel_obs.exposition.openmetrics import END, exemplar_text
 from otel_obs.exposition.parts import Part, moved
 from otel_obs.exposition.plan import STEM_SUFFIXES, Family, FamilyType, warn_once
 from otel_obs.exposition.readable import readable
-from otel_obs.exposition.series import parts, prepare
-from otel_obs.exposition.shown_exemplars import latest, latest_by_bucket
+from otel_obs.exposition.series import encode_labels, parts
+from otel_obs.exposition.shown_exemplars import exemplar_to_show, latest_by_bucket
 
 _UNIT = re.compile(r"[a-zA-Z0-9_:]+\Z")
 _WITHOUT_UNIT = ("info", "stateset")
@@ -49,7 +49,7 @@ _NATIVE_LINES = 250  # and so do native buckets
 def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Spelling) -> Iterator[bytes]:
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty."""
     for family in families:
-        yield from prepare(family, naming, label_block)
+        yield from encode_labels(family, naming, label_block)
         yield comments(family)
         for part in parts(family, naming, label_block):
             yield from _encode_part(family, part, naming)
@@ -104,7 +104,7 @@ def _counters(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[b
         if value >= 0:
             exemplars = part.exemplars.get(at)
             timed = _timed(exemplars) if exemplars else []
-            shown = [latest(timed)] if timed else []
+            shown = [exemplar_to_show(timed)] if timed else []
             line = sample_start(family.name, block) + number(value).encode()
             yield line + _end(part.created_s[at], shown, naming)
 
@@ -150,7 +150,7 @@ def _whole(family: OtherFamily) -> list[OtherFamily]:
     """*family*, or what its samples are without a type where one of its series has no count or no sum."""
     if not is_composite(family):
         return [family]
-    if all(is_whole(family, samples) for samples in series_of(family).values()):
+    if all(has_count_and_sum(family, samples) for samples in series_of(family).values()):
         return [family]
     warn_once(
         f"the {family.type} {family.name!r} of prometheus_client is of unknown type in OpenMetrics 2.0: "

@@ -19,8 +19,8 @@ from otel_obs.exposition.native import ZERO_THRESHOLD, Side, to_native
 from otel_obs.exposition.parts import Part
 from otel_obs.exposition.plan import Family, FamilyType, warn_once
 from otel_obs.exposition.readable import readable
-from otel_obs.exposition.series import parts, prepare
-from otel_obs.exposition.shown_exemplars import exemplar_labels, latest, latest_by_bucket
+from otel_obs.exposition.series import encode_labels, parts
+from otel_obs.exposition.shown_exemplars import exemplar_labels, exemplar_to_show, latest_by_bucket
 from otel_obs.exposition.wire_format import WireFormat
 
 _COUNTER, _GAUGE, _SUMMARY, _UNTYPED, _HISTOGRAM, _GAUGE_HISTOGRAM = range(6)
@@ -96,7 +96,7 @@ def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Sp
     between let an event loop run other tasks.
     """
     for family in families:
-        yield from prepare(family, naming, encode_pairs)
+        yield from encode_labels(family, naming, encode_pairs)
         metrics: list[bytes] = []
         for part in parts(family, naming, encode_pairs):
             for metric in _metrics(family, part, naming):
@@ -139,7 +139,7 @@ def _metrics(family: Family, part: Part[bytes], naming: Spelling) -> Iterator[by
     elif part.kind is Kind.COUNTER:
         for at, (labels, value, created_s) in enumerate(rows):
             exemplars = part.exemplars.get(at, ())
-            exemplar = nested(2, _exemplar(latest(exemplars), naming)) if exemplars else b""
+            exemplar = nested(2, _exemplar(exemplar_to_show(exemplars), naming)) if exemplars else b""
             yield labels + nested(3, double(1, value) + exemplar + timestamp(3, created_s))
     else:
         for labels, value, _ in rows:

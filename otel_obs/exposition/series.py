@@ -32,7 +32,7 @@ class _Coded(Generic[T]):
     is_distinct: bool
 
 
-def prepare(family: Family, naming: Spelling, coder: LabelCoder[T]) -> Iterator[bytes]:
+def encode_labels(family: Family, naming: Spelling, coder: LabelCoder[T]) -> Iterator[bytes]:
     """Encode the labels of *family* that are not cached; yields empty chunks to let an event loop run."""
     for member in family.members:
         table, key = member.column.table, _key(member, family, naming, coder)

@@ -11,7 +11,7 @@ MAX_RUNES = 128
 """How long the names and values of an exemplar's labels may be together, by OpenMetrics 1.0."""
 
 
-def latest(exemplars: Iterable[Exemplar]) -> Exemplar:
+def exemplar_to_show(exemplars: Iterable[Exemplar]) -> Exemplar:
     """The exemplar to show for a series that can have only one."""
     return max(exemplars, key=_unix_s)
 

@@ -21,7 +21,7 @@ from otel_obs.exposition.line_templates import (
 from otel_obs.exposition.names import Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import Family, FamilyType
-from otel_obs.exposition.series import parts, prepare
+from otel_obs.exposition.series import encode_labels, parts
 from otel_obs.exposition.wire_format import WireFormat
 
 _TYPES: dict[FamilyType, str] = {
@@ -37,7 +37,7 @@ def encode(families: Iterable[Family], others: Iterable[OtherFamily], naming: Sp
     """Encode *families*, then *others*; the chunks are meant to be joined or streamed, some are empty."""
     for family in families:
         yield comments(family.name, family.type, family.help)
-        yield from prepare(family, naming, label_block)
+        yield from encode_labels(family, naming, label_block)
         for part in parts(family, naming, label_block):
             yield from _encode_part(family, part)
     for other in others:

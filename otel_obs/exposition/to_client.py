@@ -15,8 +15,8 @@ from otel_obs.exposition.lexical import number
 from otel_obs.exposition.names import TOTAL, Labels, Spelling
 from otel_obs.exposition.parts import Part, classic
 from otel_obs.exposition.plan import DEFAULT_OPTIONS, Family, Options, plan
-from otel_obs.exposition.series import parts, prepare
-from otel_obs.exposition.shown_exemplars import exemplar_labels, latest, latest_by_bucket
+from otel_obs.exposition.series import encode_labels, parts
+from otel_obs.exposition.shown_exemplars import exemplar_labels, exemplar_to_show, latest_by_bucket
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -69,7 +69,7 @@ def _metric(family: Family, naming: Spelling, has_created: bool) -> Metric:
     unit = family.unit if stem.endswith(f"_{family.unit}") else ""
     kind = "unknown" if family.type == "counter" and not is_counter else family.type
     metric = _named(stem, family.help, kind, unit)
-    for _ in prepare(family, naming, _same):
+    for _ in encode_labels(family, naming, _same):
         pass
     for part in parts(family, naming, _same):
         if part.kind is Kind.EXPONENTIAL:
@@ -90,7 +90,14 @@ def _add_scalars(
 ) -> None:
     for at, (labels, value) in enumerate(zip(part.labels, part.values, strict=True)):
         exemplars = part.exemplars.get(at) if metric.type == "counter" else None
-        _add(metric, family.name, dict(labels), value, latest(exemplars) if exemplars else None, naming)
+        _add(
+            metric,
+            family.name,
+            dict(labels),
+            value,
+            exemplar_to_show(exemplars) if exemplars else None,
+            naming,
+        )
         if has_created:
             _add_created(metric, labels, part.created_s[at])
 

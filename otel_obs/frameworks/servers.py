@@ -17,7 +17,7 @@ WrapApplication = Callable[[Any], Any]
 _changes = Replacements()
 
 
-class Server(NamedTuple):
+class KnownServer(NamedTuple):
     """One server.
 
     Args:
@@ -88,18 +88,18 @@ def _uvicorn(original: Callable[..., Any], wrap: WrapApplication) -> Callable[..
     return measured
 
 
-GUNICORN = Server("gunicorn.app.base", "BaseApplication", "wsgi", _gunicorn)
+GUNICORN = KnownServer("gunicorn.app.base", "BaseApplication", "wsgi", _gunicorn)
 SERVERS = (
     GUNICORN,
-    Server("uvicorn.config", "Config", "load", _uvicorn),
-    Server("hypercorn.utils", "", "wrap_app", _argument(0, "app")),
-    Server("granian._internal", "", "load_target", _result),
-    Server("werkzeug.serving", "BaseWSGIServer", "__init__", _argument(3, "app")),
-    Server("wsgiref.simple_server", "WSGIServer", "set_app", _argument(1, "application")),
-    Server("gevent.pywsgi", "WSGIServer", "__init__", _argument(2, "application")),
-    Server("waitress.server", "", "create_server", _argument(0, "application")),
-    Server("cheroot.wsgi", "Server", "__init__", _argument(2, "wsgi_app")),
-    Server("daphne.server", "Server", "__init__", _argument(1, "application")),
+    KnownServer("uvicorn.config", "Config", "load", _uvicorn),
+    KnownServer("hypercorn.utils", "", "wrap_app", _argument(0, "app")),
+    KnownServer("granian._internal", "", "load_target", _result),
+    KnownServer("werkzeug.serving", "BaseWSGIServer", "__init__", _argument(3, "app")),
+    KnownServer("wsgiref.simple_server", "WSGIServer", "set_app", _argument(1, "application")),
+    KnownServer("gevent.pywsgi", "WSGIServer", "__init__", _argument(2, "application")),
+    KnownServer("waitress.server", "", "create_server", _argument(0, "application")),
+    KnownServer("cheroot.wsgi", "Server", "__init__", _argument(2, "wsgi_app")),
+    KnownServer("daphne.server", "Server", "__init__", _argument(1, "application")),
 )
 
 PACKAGES = {

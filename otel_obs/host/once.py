@@ -21,7 +21,7 @@ class _OfService:
     claim: Callable[[str], bool] | None = None
 
 
-def share(claim: Callable[[str], bool] | None) -> None:
+def share_lines(claim: Callable[[str], bool] | None) -> None:
     """Have lines that concern a whole service logged by one of its processes.
 
     Args:

@@ -17,7 +17,7 @@ from otel_obs.http.websocket import WebSocket
 from otel_obs.serving.aside import answer_aside
 from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest
 
-App = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
+AsgiApplication = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 SEND_BYTES = 256 * 1024
 """The largest piece of an exposition in one message."""
@@ -38,7 +38,7 @@ class AsgiMiddleware:
 
     def __init__(
         self,
-        app: App,
+        app: AsgiApplication,
         observer: Observer,
         scrape: Scrape | None = None,
         *,

@@ -11,7 +11,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, set_span_in_context
 
 from otel_obs.http.asgi_types import AsgiMessage, AsgiReceive, AsgiScope, AsgiSend
-from otel_obs.http.bound_instruments import Handles
+from otel_obs.http.bound_instruments import OutcomeHandles
 from otel_obs.http.departure import comes_of_leaving, failed_in, was_cancelled
 from otel_obs.http.nesting import CURRENT, MARK
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, REDIRECTION, SERVER_ERROR, Observer, type_name
@@ -291,7 +291,7 @@ class AsgiExchange:
             route = route and prefix.mount + route
         return route, self._observer.root(prefix.root) if self._observer.has_root else ""
 
-    def _finish(self, root: str, template: str | None, elapsed_s: float) -> Handles:
+    def _finish(self, root: str, template: str | None, elapsed_s: float) -> OutcomeHandles:
         observer, scope = self._observer, self._routed
         included = scope.get("fastapi")
         route = (included.get("effective_route_context") if included else None) or scope.get("route")
@@ -313,7 +313,7 @@ class AsgiExchange:
 
     def _end_as(
         self, status: int, error_type: str, root: str, route: str | None, elapsed_s: float
-    ) -> Handles:
+    ) -> OutcomeHandles:
         observer, entry = self._observer, self._entry
         came_to, sent = status or self._status, self._status or None
         if status == CLIENT_CLOSED_REQUEST:
@@ -327,7 +327,7 @@ class AsgiExchange:
         outcome = Outcome(entry.method, entry.scheme, entry.version, root, route, came_to, sent, error_type)
         return observer.finish_as(entry, outcome, elapsed_s, extra)
 
-    def _record_sizes(self, handles: Handles) -> None:
+    def _record_sizes(self, handles: OutcomeHandles) -> None:
         handles.response_size(0 if self._entry.method == "HEAD" else self._sent_bytes)
         declared = declared_bytes_raw(self._scope.get("headers", ()))
         if declared is not None:

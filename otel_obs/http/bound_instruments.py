@@ -55,7 +55,7 @@ class HttpInstruments(NamedTuple):
     websocket_messages: Addable | None = None
 
 
-class Handles:
+class OutcomeHandles:
     """The bound instruments of one outcome.
 
     `end` records all of a usual request in one call: one less in progress, one more request, its duration. It

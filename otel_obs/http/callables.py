@@ -10,7 +10,7 @@ from typing import Any
 WSGI_ARGUMENTS, ASGI_ARGUMENTS = 2, 3
 
 
-class Protocol(Enum):
+class ServerProtocol(Enum):
     """How a server calls an application."""
 
     WSGI = "wsgi"
@@ -19,7 +19,7 @@ class Protocol(Enum):
     """The signature accepts both; the number of arguments in the server's call decides."""
 
 
-def protocol_of(app: Any) -> Protocol | None:
+def protocol_of(app: Any) -> ServerProtocol | None:
     """How servers call *app*; None where it is no application."""
     if not callable(app) or inspect.isclass(app):
         return None
@@ -27,19 +27,19 @@ def protocol_of(app: Any) -> Protocol | None:
     try:
         parameters = inspect.signature(app).parameters.values()
     except (TypeError, ValueError):
-        return Protocol.ASGI if is_coroutine else Protocol.EITHER
+        return ServerProtocol.ASGI if is_coroutine else ServerProtocol.EITHER
     if is_coroutine:
         # A coroutine function without parameters is a factory of an application, as of aiohttp.
-        return Protocol.ASGI if parameters else None
+        return ServerProtocol.ASGI if parameters else None
     positional = [each for each in parameters if each.kind in _POSITIONAL]
     needed = sum(each.default is each.empty for each in positional)
     if any(each.kind is each.VAR_POSITIONAL for each in parameters) and needed < WSGI_ARGUMENTS:
-        return Protocol.EITHER
+        return ServerProtocol.EITHER
     if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
         return None
     if needed == ASGI_ARGUMENTS:
-        return Protocol.ASGI
-    return Protocol.WSGI if needed == WSGI_ARGUMENTS else None
+        return ServerProtocol.ASGI
+    return ServerProtocol.WSGI if needed == WSGI_ARGUMENTS else None
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

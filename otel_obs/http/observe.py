@@ -9,8 +9,8 @@ from typing import Any
 from otel_obs.host.counted import was_counted
 from otel_obs.host.signals import raise_interruption
 from otel_obs.http.bound_instruments import (
-    Handles,
     HttpInstruments,
+    OutcomeHandles,
     bound_add,
     bound_method,
     nothing,
@@ -23,7 +23,7 @@ from otel_obs.sdk.fused import RecordAmount, beginning
 __all__ = ["Entry", "ExtraLabels", "HttpInstruments", "Observer", "type_name"]
 
 REMEMBERED = 10_000
-"""How many `Handles` are cached before the cache is emptied: routes and statuses have no fixed bound."""
+"""How many `OutcomeHandles` are cached until all are dropped: routes and statuses have no fixed bound."""
 MOST_ROOTS = 16
 """How many root paths become labels: a client can forge the header that sets one."""
 SCHEMES = frozenset({"http", "https", "ws", "wss"})
@@ -49,7 +49,7 @@ class Entry:
         self.served = False
         self.active: RecordAmount = nothing
         self.begin: RecordAmount = nothing
-        self.handles: dict[tuple[Any, ...], Handles] = {}
+        self.handles: dict[tuple[Any, ...], OutcomeHandles] = {}
 
 
 class Observer:
@@ -135,7 +135,7 @@ class Observer:
 
     def finish(
         self, entry: Entry, key: tuple[Any, ...], root: str, route: str | None, status: int, elapsed_s: float
-    ) -> Handles:
+    ) -> OutcomeHandles:
         """Record a request whose response was sent completely.
 
         Args:
@@ -156,7 +156,7 @@ class Observer:
 
     def finish_as(
         self, entry: Entry, outcome: Outcome, elapsed_s: float, extra: tuple[str, ...] = ()
-    ) -> Handles:
+    ) -> OutcomeHandles:
         """Record a request that ended in another way, or has attributes of the application's own.
 
         Args:
@@ -237,7 +237,7 @@ class Observer:
 
     def _handles(
         self, entry: Entry, outcome: Outcome, key: tuple[Any, ...], extra: tuple[str, ...] = ()
-    ) -> Handles:
+    ) -> OutcomeHandles:
         total, measured = self.naming.total(outcome), self.naming.measured(outcome)
         if self.extra is not None:
             own = dict(zip(self.extra.names, extra, strict=True))
@@ -249,7 +249,7 @@ class Observer:
         if self._remembered >= REMEMBERED:
             self._forget()
         self._remembered += 1
-        handles = entry.handles[key] = Handles(self.instruments, entry.active, total, measured)
+        handles = entry.handles[key] = OutcomeHandles(self.instruments, entry.active, total, measured)
         return handles
 
     def _forget(self) -> None:

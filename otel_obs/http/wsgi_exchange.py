@@ -11,7 +11,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, set_span_in_context
 
 from otel_obs.http import wsgi_body as body
-from otel_obs.http.bound_instruments import Handles
+from otel_obs.http.bound_instruments import OutcomeHandles
 from otel_obs.http.departure import comes_of_leaving
 from otel_obs.http.nesting import MARK
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, REDIRECTION, SERVER_ERROR, Observer, type_name
@@ -20,7 +20,7 @@ from otel_obs.http.prefixes import wsgi_prefix
 from otel_obs.http.profiles import Connection, Outcome
 from otel_obs.http.routes import wsgi_sources
 from otel_obs.http.sizes import CountingInput, declared_bytes
-from otel_obs.http.wsgi_websocket import UNSEEN, Ending, WsgiTalk
+from otel_obs.http.wsgi_websocket import UNSEEN, ConnectionEnd, WsgiTalk
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -37,7 +37,7 @@ class WsgiExchange:
     # Class attributes are the defaults of fields that few requests set: `begin` is on the hot path.
     is_done = is_special = False
     _is_silent = _is_whole = False
-    upgraded: Ending | None = None
+    upgraded: ConnectionEnd | None = None
     """The ending of a websocket that the server has accepted before it called the application."""
     talk: WsgiTalk | None = None
     """The websocket that the request has become, if any."""
@@ -97,7 +97,7 @@ class WsgiExchange:
 
         return counting
 
-    def accept(self, ending: Ending) -> WsgiTalk | None:
+    def accept(self, ending: ConnectionEnd) -> WsgiTalk | None:
         """Turn the request into a websocket; it is not counted as an HTTP request.
 
         Returns:
@@ -321,7 +321,7 @@ class WsgiExchange:
             if token is not None:
                 detach(token)
 
-    def _end_as(self, status: int, error_type: str, route: str | None, elapsed_s: float) -> Handles:
+    def _end_as(self, status: int, error_type: str, route: str | None, elapsed_s: float) -> OutcomeHandles:
         observer, entry = self._observer, self._entry
         if status == CLIENT_CLOSED_REQUEST and not error_type:
             error_type = "ConnectionError"
@@ -334,7 +334,7 @@ class WsgiExchange:
         )
         return observer.finish_as(entry, outcome, elapsed_s, extra)
 
-    def _record_sizes(self, handles: Handles) -> None:
+    def _record_sizes(self, handles: OutcomeHandles) -> None:
         handles.response_size(self._sent_bytes)
         size = body.declared_request_bytes(self.environ) if self._input is None else self._input.bytes or None
         if size is not None:

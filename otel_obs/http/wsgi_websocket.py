@@ -12,7 +12,7 @@ from otel_obs.http.profiles import Connection
 from otel_obs.http.websocket import ABNORMAL, INTERNAL_ERROR, Talk
 
 
-class Ending(Protocol):
+class ConnectionEnd(Protocol):
     """Finds out how a connection ends; one class for each package."""
 
     def close_code(self) -> str:
@@ -34,7 +34,7 @@ class _Unseen:
         return True
 
 
-UNSEEN: Ending = _Unseen()
+UNSEEN: ConnectionEnd = _Unseen()
 
 
 class WsgiTalk(Talk):
@@ -48,7 +48,9 @@ class WsgiTalk(Talk):
 
     __slots__ = ("_ending", "connection")
 
-    def __init__(self, observer: Observer, ending: Ending, connection: Callable[..., Connection]) -> None:
+    def __init__(
+        self, observer: Observer, ending: ConnectionEnd, connection: Callable[..., Connection]
+    ) -> None:
         super().__init__(observer, ending.close_code)
         self._ending, self.connection = ending, connection
 

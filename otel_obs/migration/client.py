@@ -51,19 +51,19 @@ def find_client(module: PythonModule) -> Iterator[FoundCode]:
                 yield _server(module, call, name)
 
 
-def is_directory(node: ast.AST) -> bool:
+def names_directory(node: ast.AST) -> bool:
     """Whether a node is the name of the directory's variable."""
     return isinstance(node, ast.Constant) and node.value in VARIABLES
 
 
 def _directory(module: PythonModule) -> Iterator[FoundCode]:
     gone: set[ast.AST] = set()
-    for node in [node for node in module.nodes if is_directory(node)]:
+    for node in [node for node in module.nodes if names_directory(node)]:
         if node in gone:
             continue
         statement = _outermost(module, module.statement(node))
         if _is_set_up(module, statement):
-            gone.update(each for each in ast.walk(statement) if is_directory(each))
+            gone.update(each for each in ast.walk(statement) if names_directory(each))
             remedy = (
                 f"nothing is written to it: it goes, and {VARIABLES[0]} from where the service is started"
             )
@@ -93,14 +93,14 @@ def _sets_up(module: PythonModule, statement: ast.stmt) -> bool:
     if isinstance(statement, ast.If):
         calls = [node for node in ast.walk(statement.test) if isinstance(node, ast.Call)]
         return (
-            any(is_directory(node) for node in ast.walk(statement.test))
+            any(names_directory(node) for node in ast.walk(statement.test))
             and all(module.name_of(call.func) in _ASKING_CALLS for call in calls)
             and not statement.orelse
             and all(_is_set_up(module, each) for each in statement.body)
         )
     if not isinstance(statement, ast.Assign | ast.Delete | ast.Expr):
         return False
-    if not any(is_directory(node) for node in ast.walk(statement)):
+    if not any(names_directory(node) for node in ast.walk(statement)):
         return False
     if isinstance(statement, ast.Assign | ast.Delete):
         return all(_is_variable(module, target) for target in statement.targets)
@@ -110,7 +110,7 @@ def _sets_up(module: PythonModule, statement: ast.stmt) -> bool:
 
 def _is_variable(module: PythonModule, target: ast.expr) -> bool:
     is_environment = isinstance(target, ast.Subscript) and module.name_of(target.value) == "os.environ"
-    return is_environment and is_directory(target.slice)  # type: ignore[attr-defined]
+    return is_environment and names_directory(target.slice)  # type: ignore[attr-defined]
 
 
 def _collector(module: PythonModule, call: ast.Call) -> FoundCode:

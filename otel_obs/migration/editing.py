@@ -134,7 +134,7 @@ def _rest(lines: Sequence[bytes], edit: Edit) -> bytes:
     return lines[edit.end[0]][edit.end[1] :] if edit.end[1] else b""
 
 
-def applied(lines: Sequence[bytes], changes: Iterable[Hunk]) -> bytes:
+def with_hunks(lines: Sequence[bytes], changes: Iterable[Hunk]) -> bytes:
     """The text of the file with its changes."""
     parts, at = [], 0
     for hunk in changes:

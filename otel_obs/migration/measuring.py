@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from otel_obs.migration.module import PythonModule, keywords
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 _RECORDS = frozenset({"inc", "dec", "observe", "set"})
 _AROUND = frozenset({"time", "track_inprogress", "count_exceptions"})
@@ -70,12 +70,12 @@ class MeasuringCode:
         self, module: PythonModule, metrics: Collection[str], following: Iterable[str] = ("call_next",)
     ) -> None:
         self._module, self._metrics, self._following = module, metrics, frozenset(following)
-        self._within: Mapping[str, Function] = {}
+        self._within: Mapping[str, FunctionNode] = {}
         self._parameters: frozenset[str] = frozenset()
 
-    def is_pure(self, function: Function) -> bool:
+    def is_pure(self, function: FunctionNode) -> bool:
         """Whether a function, with those in it, only measures."""
-        within = [node for node in ast.walk(function) if isinstance(node, Function)]
+        within = [node for node in ast.walk(function) if isinstance(node, FunctionNode)]
         self._within = {node.name: node for node in within[1:]}
         self._parameters = frozenset(name for node in within for name in parameters(node))
         return self._are_measuring(function.body)
@@ -159,7 +159,7 @@ class MeasuringCode:
         return True
 
 
-def parameters(function: Function) -> list[str]:
+def parameters(function: FunctionNode) -> list[str]:
     """The names of all parameters."""
     given = function.args
     both = (given.vararg, given.kwarg)

@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from otel_obs.migration.measuring import MEMORIES, Function, MeasuringCode, names_recorded, root
+from otel_obs.migration.measuring import MEMORIES, FunctionNode, MeasuringCode, names_recorded, root
 from otel_obs.migration.middleware_classes import WHAT, find_middleware_classes
 from otel_obs.migration.module import PythonModule, argument, keywords, literal
 from otel_obs.migration.places import FoundCode
 from otel_obs.migration.request_counters import IMPORT, instrumented
-from otel_obs.migration.request_metrics import KINDS, DeclaredMetric, declared
+from otel_obs.migration.request_metrics import KINDS, DeclaredMetric, declared_in_code
 
 FLASK_HOOKS = ("before_request", "after_request", "teardown_request")
 
@@ -24,14 +24,14 @@ FLASK_HOOKS = ("before_request", "after_request", "teardown_request")
 class RequestHook(NamedTuple):
     """A function that runs around each request; `added` is the statement that says so, where no sign does."""
 
-    function: Function
+    function: FunctionNode
     app: ast.expr
     added: ast.stmt | None = None
 
 
 def find_middleware(module: PythonModule, foreign: Collection[str]) -> Iterator[FoundCode]:
     """Every hook and class that records; *foreign* are names that other files take from this one."""
-    metrics = dict(declared(module))
+    metrics = dict(declared_in_code(module))
     memories = _memories(module)
     yield from find_middleware_classes(module, metrics, memories, foreign)
     hooks = [*_hooks(module), *_added_hooks(module)]
@@ -107,7 +107,7 @@ def _is_used(module: PythonModule, hook: RequestHook) -> bool:
 
 def _hooks(module: PythonModule) -> Iterator[RequestHook]:
     for node in module.nodes:
-        if not isinstance(node, Function) or len(node.decorator_list) != 1:
+        if not isinstance(node, FunctionNode) or len(node.decorator_list) != 1:
             continue
         sign = node.decorator_list[0]
         called = sign.func if isinstance(sign, ast.Call) else sign
@@ -125,7 +125,7 @@ def _is_http(sign: ast.Call) -> bool:
 def _added_hooks(module: PythonModule) -> Iterator[RequestHook]:
     """Functions that a call gives to an application: `app.before_request(start)`."""
     functions = {
-        node.name: node for node in module.nodes if isinstance(node, Function) and not node.decorator_list
+        node.name: node for node in module.nodes if isinstance(node, FunctionNode) and not node.decorator_list
     }
     for call in module.calls:
         alone, given = module.alone(call), _given(call)

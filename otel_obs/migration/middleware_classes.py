@@ -9,7 +9,7 @@ import ast
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from otel_obs.migration.measuring import Function, MeasuringCode, names_recorded, parameters, root
+from otel_obs.migration.measuring import FunctionNode, MeasuringCode, names_recorded, parameters, root
 from otel_obs.migration.module import PythonModule, argument
 from otel_obs.migration.places import FoundCode
 from otel_obs.migration.request_counters import IMPORT, instrumented
@@ -33,7 +33,7 @@ class MiddlewareClass(NamedTuple):
     """A class whose objects stand around an application."""
 
     node: ast.ClassDef
-    handler: Function
+    handler: FunctionNode
     following: frozenset[str]
     """How it calls what is next: `call_next`, `self.app`."""
 
@@ -60,7 +60,7 @@ def find_middleware_classes(
 
 
 def _middleware(node: ast.ClassDef) -> MiddlewareClass | None:
-    methods = {each.name: each for each in node.body if isinstance(each, Function)}
+    methods = {each.name: each for each in node.body if isinstance(each, FunctionNode)}
     handler = methods.get("dispatch") or methods.get("__call__")
     if handler is None or not handler.args.args or handler.args.args[0].arg != "self":
         return None
@@ -71,7 +71,7 @@ def _middleware(node: ast.ClassDef) -> MiddlewareClass | None:
     return MiddlewareClass(node, handler, following) if is_around else None
 
 
-def _kept_applications(methods: Mapping[str, Function]) -> set[str]:
+def _kept_applications(methods: Mapping[str, FunctionNode]) -> set[str]:
     """The attributes that an object keeps its first argument in: `self.app`."""
     init = methods.get("__init__")
     given = parameters(init)[1:2] if init is not None else []
@@ -135,7 +135,7 @@ def _is_pure(module: PythonModule, found: MiddlewareClass, metrics: Collection[s
         if each is found.handler:
             if not MeasuringCode(module, metrics, found.following).is_pure(found.handler):
                 return False
-        elif isinstance(each, Function):
+        elif isinstance(each, FunctionNode):
             if each.name != "__init__" or not all(_only_keeps(module, line) for line in each.body):
                 return False
         elif not _only_keeps(module, each):

@@ -106,7 +106,7 @@ def _migrated(
     places = tuple(Place(_line(module, each.node), each.what, each.remedy, each.is_changed) for each in found)
     edits = _edits(module, found, foreign)
     changes = editing.without_gaps(module.lines, editing.hunks(module.lines, edits))
-    text = module.bom + editing.applied(module.lines, changes)
+    text = module.bom + editing.with_hunks(module.lines, changes)
     try:
         PythonModule(text)
     except NotPythonError:

@@ -43,7 +43,7 @@ class DeclaredMetric(NamedTuple):
         return "the name stays" if is_same else f"to keep the name, set OTEL_OBS_NAMES={name}={self.family}"
 
 
-def declared(module: PythonModule) -> Iterator[tuple[str, DeclaredMetric]]:
+def declared_in_code(module: PythonModule) -> Iterator[tuple[str, DeclaredMetric]]:
     """Every metric that has a name of its own in the module, or is `self.name` of a class."""
     for call in module.calls:
         package, kind = module.peer(call.func)

@@ -289,7 +289,7 @@ KINDS: Mapping[str, Callable[[Wish], dict[str, str]]] = {
 ALL = "all"
 
 
-def files_of(kind: str, wish: Wish) -> dict[str, str]:
+def bundle_files(kind: str, wish: Wish) -> dict[str, str]:
     """The files of one kind; for `all`, the files of several kinds, each below a directory of its name.
 
     Raises:

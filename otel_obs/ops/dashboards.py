@@ -174,7 +174,7 @@ def dashboard(
         with warnings.catch_warnings():
             # Files and ConfigMaps need classic dashboards, which the builder has deprecated.
             warnings.simplefilter("ignore", DeprecationWarning)
-            from otel_obs.ops.grafana import build
+            from otel_obs.ops.grafana import dashboard_json
     except ImportError:
         if sys.version_info < OLDEST_PYTHON:
             raise OperationsError(
@@ -183,7 +183,7 @@ def dashboard(
                 "write the rest with: otel-obs generate prometheus, and alertmanager",
             ) from None
         raise MissingPackageError("otel-obs", "grafana-foundation-sdk for dashboards", "dashboards") from None
-    built = build(
+    built = dashboard_json(
         uid or board_uid(service.job, board.slug),
         f"{service.job}: {getattr(board, language)}",
         service.job,

@@ -37,7 +37,9 @@ _KINDS: dict[str, Any] = {
 _LAST = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
 
 
-def build(uid: str, title: str, job: str, placed: Sequence[Placed], language: str, naming: Naming) -> str:
+def dashboard_json(
+    uid: str, title: str, job: str, placed: Sequence[Placed], language: str, naming: Naming
+) -> str:
     """The JSON of a dashboard."""
     board = (
         boards.Dashboard(title)

@@ -13,7 +13,7 @@ from otel_obs.errors import OperationsError, UnreadableError
 from otel_obs.ops.naming_on_page import recognise, service_name_on
 from otel_obs.ops.promql import Dialect, families_in, row_of
 from otel_obs.reading.fetch import Fetching, address
-from otel_obs.reading.text import read_page as read_scraped
+from otel_obs.reading.text import read_page
 
 OPTIONAL: Mapping[str, str] = {
     "http_request_size_bytes": "OTEL_OBS_HTTP_SIZES",
@@ -112,7 +112,7 @@ class MonitoredService:
         Raises:
             OperationsError: The page has no HTTP family of the catalog under that naming.
         """
-        scraped = read_scraped(page.encode())
+        scraped = read_page(page.encode())
         chosen, seen = recognise(scraped, naming)
         if not seen & {row.family for group, row in _catalog() if group == "http"}:
             raise OperationsError(
@@ -155,7 +155,7 @@ def _unknown_group(name: str, families: Collection[str]) -> OperationsError:
     )
 
 
-def read_page(url: str, fetching: Fetching | None = None) -> str:
+def fetch_page(url: str, fetching: Fetching | None = None) -> str:
     """The text of a service's `/metrics`.
 
     Raises:

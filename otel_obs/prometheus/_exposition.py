@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from prometheus_client import metrics as theirs
+from prometheus_client import metrics as their_metrics
 from prometheus_client.metrics_core import Metric
 
 from otel_obs.cells.layout import Stream
@@ -14,18 +14,18 @@ from otel_obs.exposition.names import Spelling, family_name
 from otel_obs.prometheus import _families
 from otel_obs.prometheus._binding import REGISTRY_KEY
 from otel_obs.prometheus._inventory import known_streams
-from otel_obs.prometheus._metric import Recorded
+from otel_obs.prometheus._metric import RecordedMetric
 from otel_obs.prometheus.registry import REGISTRY, reads_only
 
 _SUFFIXES = {"counter": "_total", "gauge": "", "histogram": ""}
 
 
 def is_metric(collector: object) -> bool:
-    """Whether `divide` returns what *collector* shows, so that it need not be collected."""
-    return isinstance(collector, Recorded) and reads_only(collector)
+    """Whether `split_off` returns what *collector* shows, so that it need not be collected."""
+    return isinstance(collector, RecordedMetric) and reads_only(collector)
 
 
-def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
+def split_off(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
     """Select the metrics of this package that the default registry shows.
 
     Args:
@@ -56,7 +56,9 @@ def divide(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
         elif not is_metric(metric):  # a class with its own `collect`: the registry has collected it already
             registered.pop(stream)
     families = [
-        family for column in left.values() for family in _families.families_of(column, theirs._use_created)
+        family
+        for column in left.values()
+        for family in _families.families_of(column, their_metrics._use_created)
     ]
     with _families.reading_columns({column.table.stream: column for column in snapshot.columns}):
         for metric in dict.fromkeys(registered.values()):
@@ -70,7 +72,7 @@ def _registered() -> dict[Stream, Any]:
     return {
         stream: metric
         for metric in list(REGISTRY._collector_to_names)
-        if isinstance(metric, Recorded)
+        if isinstance(metric, RecordedMetric)
         for stream in metric.streams()
     }
 

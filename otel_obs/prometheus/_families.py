@@ -23,7 +23,7 @@ from otel_obs.exposition.plan import Options
 from otel_obs.exposition.to_client import to_prometheus_client
 from otel_obs.prometheus import _service
 from otel_obs.prometheus._binding import PER_WORKER, PID, SCOPE, TYPE_KEY
-from otel_obs.prometheus._inventory import ask_now, sweep
+from otel_obs.prometheus._inventory import ask_now, remove_collected
 
 
 class SeriesNumbers:
@@ -67,7 +67,7 @@ def read() -> FamilyColumns:
     under_way = _reading.get()
     if under_way is not None:
         return under_way
-    sweep()
+    remove_collected()
     service = _service.current()
     ask_now(service)
     return {column.table.stream: column for column in service.snapshot().columns}

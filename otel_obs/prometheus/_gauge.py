@@ -18,16 +18,16 @@ from prometheus_client.metrics_core import Metric
 from otel_obs.host.signals import raise_interruption
 from otel_obs.prometheus._asked_gauge import AskedGauge
 from otel_obs.prometheus._binding import LATEST_OR_SUM, PER_WORKER, PID, ClientDeclaration
+from otel_obs.prometheus._borrowed_names import named_as
 from otel_obs.prometheus._fast_paths import quicken
-from otel_obs.prometheus._metric import Recorded
-from otel_obs.prometheus._naming import named_as
+from otel_obs.prometheus._metric import RecordedMetric
 from otel_obs.prometheus._numbers import added
 from otel_obs.prometheus._value import number_at
 from otel_obs.prometheus.context_managers import InprogressTracker, Timer
-from otel_obs.sdk import instruments as sdk
+from otel_obs.sdk import instruments
 
 
-class RecordedGauge(Recorded, prometheus_client.Gauge):
+class RecordedGauge(RecordedMetric, prometheus_client.Gauge):
     """A value that goes up and down."""
 
     _asked: AskedGauge | None = None
@@ -206,7 +206,7 @@ class RecordedGauge(Recorded, prometheus_client.Gauge):
         rule = self._merge_rule()
         self._is_timed = rule.startswith("latest")
         self._adds_up_unless_set = rule == LATEST_OR_SUM
-        return self._declaration(sdk.Gauge, self._name, merge=rule)
+        return self._declaration(instruments.Gauge, self._name, merge=rule)
 
     def _merge_rule(self) -> str:
         rule = _MERGE_RULES[self._multiprocess_mode.removeprefix("live")]

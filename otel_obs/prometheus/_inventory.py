@@ -33,9 +33,12 @@ class _All:
     watched: ClassVar[dict[int, _MetricReference]] = {}
     """References to the living metrics, by their own ids: one that nobody holds notices nothing."""
     dropped: ClassVar[deque[_MetricReference]] = deque()
-    """References to metrics that were garbage-collected, until `sweep`. That may happen at any point of any
-    thread, also where a lock is held. So it only appends here, in one atomic step, by no Python code: the
-    interpreter swallows what is raised there, a signal handler's exception too."""
+    """References to metrics that were garbage-collected, until `remove_collected`.
+
+    A metric may be collected at any point of any thread, also where a lock is held. So its callback only
+    appends here, in one atomic step, by no Python code: the interpreter swallows what is raised there, a
+    signal handler's exception too.
+    """
     providers: ClassVar[WeakObjects[MeterProvider]] = WeakObjects()
     listeners: ClassVar[list[Callable[[str], None]]] = []
 
@@ -54,7 +57,7 @@ def define(definition: Definition, owner: ClientOwner) -> None:
     A registry holds no two metrics of one name, so a metric that is entered there already has left the
     registry; it is displaced, and records to its own cells from now on.
     """
-    sweep()
+    remove_collected()
     with _All.lock:
         displaced = _All.definitions.get(_place(definition))
         _All.definitions[_place(definition)] = definition
@@ -71,7 +74,7 @@ def define(definition: Definition, owner: ClientOwner) -> None:
         definition.make_series()
 
 
-def sweep() -> None:
+def remove_collected() -> None:
     """Remove the series of metrics that were garbage-collected."""
     while _All.dropped:
         try:
@@ -94,14 +97,14 @@ def known_streams() -> dict[Stream, Definition]:
     return {stream: each for each in _every() for stream in each.streams()}
 
 
-def asked() -> list[AskedGauge]:
+def asked_gauges() -> list[AskedGauge]:
     """Every function that `set_function` was called with."""
     return [each for definition in _every() for each in definition.asked.living()]
 
 
 def ask_now(service: _service.ClientService) -> None:
     """Call every function before a reading by the client; one that hangs is waited for briefly."""
-    functions = asked()
+    functions = asked_gauges()
     if functions:
         service.provider.refresh_beside(functions)
 
@@ -118,7 +121,7 @@ def _join(service: _service.ClientService) -> None:
     if provider in _All.providers.living():
         return
     _All.providers.add(provider)
-    provider.functions.append(asked)
+    provider.functions.append(asked_gauges)
     provider.worker.on_open.append(_make_every_series)
 
 

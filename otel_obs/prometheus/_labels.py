@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from prometheus_client import metrics as theirs
+from prometheus_client import metrics as their_metrics
 
 T = TypeVar("T", bound="LabelledMetric")
 
@@ -73,7 +73,7 @@ class SeriesByLabels(dict[tuple[str, ...], Any]):
             metric._remove(every)
 
 
-class LabelledMetric(theirs.MetricWrapperBase):
+class LabelledMetric(their_metrics.MetricWrapperBase):
     """A metric with labels, or one of its series; the errors are those of `prometheus_client`.
 
     A metric of `prometheus_client` becomes one by assignment to its `__class__`, for which Python requires

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
-from prometheus_client import metrics as theirs
+from prometheus_client import metrics as their_metrics
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
@@ -18,18 +18,18 @@ from otel_obs.exposition.names import UNITS, unit_word
 from otel_obs.prometheus import _families
 from otel_obs.prometheus._arriving import Arriving
 from otel_obs.prometheus._binding import ClientDeclaration, Definition, SdkInstrument
+from otel_obs.prometheus._borrowed_names import named_as
 from otel_obs.prometheus._inventory import define
 from otel_obs.prometheus._labels import LabelledMetric
-from otel_obs.prometheus._naming import named_as
 from otel_obs.prometheus._value import merged
 
-T = TypeVar("T", bound="Recorded")
+T = TypeVar("T", bound="RecordedMetric")
 
 OVERFLOW = "otel.metric.overflow"
 _UCUM = {word: unit for unit, word in reversed(UNITS.items()) if word}
 
 
-class Recorded(Arriving):
+class RecordedMetric(Arriving):
     """A metric whose series lie in cells; its classes also derive from those of `prometheus_client`.
 
     It is a series itself, or has one for each set of labels, of the same class. A series exists, at 0, as
@@ -260,7 +260,7 @@ class Recorded(Arriving):
     def _families(self) -> Iterable[Metric]:
         """The family, merged over workers, with all series."""
         columns = {} if self._is_displaced else _families.read()
-        has_created = theirs._use_created
+        has_created = their_metrics._use_created
         family: Metric = self._get_metric()  # type: ignore[no-untyped-call]
         others: list[Metric] = []
         for stream in self._collected_streams():
@@ -289,7 +289,7 @@ class Recorded(Arriving):
                     self.labels(**attributes)
         token = merged.set(over_workers.number)
         try:
-            return list(theirs.MetricWrapperBase.collect(self))
+            return list(their_metrics.MetricWrapperBase.collect(self))
         finally:
             merged.reset(token)
 
@@ -326,8 +326,8 @@ class Recorded(Arriving):
         return Column(table, [_value_of(handle, stream) for handle, _ in found], {})
 
 
-for _kind in (LabelledMetric, Recorded):
-    named_as(_kind, theirs.MetricWrapperBase)
+for _kind in (LabelledMetric, RecordedMetric):
+    named_as(_kind, their_metrics.MetricWrapperBase)
 
 
 def _value_of(handle: Any, stream: Stream) -> Any:

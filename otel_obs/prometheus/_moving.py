@@ -14,12 +14,12 @@ from functools import wraps
 from typing import Any
 
 import prometheus_client
-from prometheus_client import metrics as theirs
+from prometheus_client import metrics as their_metrics
 
 from otel_obs.prometheus._gauge import RecordedGauge
-from otel_obs.prometheus._metric import Recorded
+from otel_obs.prometheus._metric import RecordedMetric
 from otel_obs.prometheus._numbers import RecordedCounter, RecordedHistogram, RecordedSummary
-from otel_obs.prometheus._sharing import shared_name
+from otel_obs.prometheus._registry_names import shared_name
 from otel_obs.prometheus._states import RecordedEnum, RecordedInfo
 
 _logger = logging.getLogger("otel_obs")
@@ -27,7 +27,7 @@ _logger = logging.getLogger("otel_obs")
 _REGISTRY_AT, _LABELVALUES_AT, _MODE_AT = 6, 7, 8
 """The positions of these arguments in every constructor of `prometheus_client`, from version 0.19 on."""
 
-RECORDED: dict[type[theirs.MetricWrapperBase], type[Recorded]] = {
+RECORDED: dict[type[their_metrics.MetricWrapperBase], type[RecordedMetric]] = {
     prometheus_client.Counter: RecordedCounter,
     prometheus_client.Gauge: RecordedGauge,
     prometheus_client.Summary: RecordedSummary,
@@ -54,7 +54,7 @@ ALWAYS = "_records_to_cells"
 """The attribute of the classes in `otel_obs.prometheus.metrics`, whose metrics always may."""
 
 
-def constructing(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
+def constructing(kind: type[their_metrics.MetricWrapperBase]) -> Callable[..., None]:
     """Wrap the constructor of a class of `prometheus_client`, so that metrics may record to cells.
 
     Those do whose registry the service shows; those of `prometheus_client`'s own classes only while
@@ -66,7 +66,7 @@ def constructing(kind: type[theirs.MetricWrapperBase]) -> Callable[..., None]:
 
     @wraps(constructor)
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
-        if isinstance(self, Recorded) and not self.__dict__:
+        if isinstance(self, RecordedMetric) and not self.__dict__:
             self.__class__ = self._made_of  # `type(metric)(…)`: its registry decides anew, as for any metric
         registry = _registry_of(self, args, kwargs) if _may_record(self) else None
         recorded = recorded_class(type(self)) if registry is not None else None
@@ -89,14 +89,14 @@ for _kind, _recorded in RECORDED.items():
 
 
 def _may_record(metric: Any) -> bool:
-    return not isinstance(metric, Recorded) and (StandingIn.is_on or hasattr(metric, ALWAYS))
+    return not isinstance(metric, RecordedMetric) and (StandingIn.is_on or hasattr(metric, ALWAYS))
 
 
 def may_move(metric: Any) -> bool:
     """Whether *metric* does not record to shared cells yet, and may once its registry is shown."""
-    if isinstance(metric, Recorded):
+    if isinstance(metric, RecordedMetric):
         return metric._is_displaced
-    return isinstance(metric, theirs.MetricWrapperBase) and _may_record(metric)
+    return isinstance(metric, their_metrics.MetricWrapperBase) and _may_record(metric)
 
 
 def _registry_of(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
@@ -109,15 +109,15 @@ def _registry_of(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> st
     return shared_name(registry)
 
 
-def recorded_class(kind: type) -> type[Recorded] | None:
+def recorded_class(kind: type) -> type[RecordedMetric] | None:
     """The class for metrics of *kind* that record to cells, made once for each; None if there can be none."""
     if _MADE not in vars(kind):
         setattr(kind, _MADE, _make_class(kind))
-    recorded: type[Recorded] | None = vars(kind)[_MADE]
+    recorded: type[RecordedMetric] | None = vars(kind)[_MADE]
     return recorded
 
 
-def _make_class(kind: type) -> type[Recorded] | None:
+def _make_class(kind: type) -> type[RecordedMetric] | None:
     base = next((each for each in kind.__mro__ if each in RECORDED), None)
     if base is None:
         return None
@@ -130,7 +130,7 @@ def _make_class(kind: type) -> type[Recorded] | None:
     }
     bases = (RECORDED[base],) if kind is base else (kind, RECORDED[base])
     try:
-        made: type[Recorded] = type(kind)(kind.__name__, bases, namespace)
+        made: type[RecordedMetric] = type(kind)(kind.__name__, bases, namespace)
     except TypeError as error:
         _logger.warning("%r of prometheus_client is of this process alone: %s", kind, error)
         return None
@@ -149,10 +149,10 @@ def move_in(metric: Any, registry: str) -> None:
     """Make a metric record to cells, beginning with what it has counted so far.
 
     Args:
-        metric: Of `prometheus_client`, or a `Recorded` one that was displaced by another of its name.
+        metric: Of `prometheus_client`, or a `RecordedMetric` that was displaced by another of its name.
         registry: The name by which every worker knows its registry.
     """
-    if isinstance(metric, Recorded):
+    if isinstance(metric, RecordedMetric):
         if metric._is_displaced:
             metric.begin_again(registry)
         return

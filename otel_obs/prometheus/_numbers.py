@@ -8,22 +8,22 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
-from prometheus_client import metrics as theirs
+from prometheus_client import metrics as their_metrics
 
 from otel_obs.host.signals import raise_interruption
 from otel_obs.prometheus._binding import ClientDeclaration
+from otel_obs.prometheus._borrowed_names import named_as
 from otel_obs.prometheus._fast_paths import quicken
-from otel_obs.prometheus._metric import Recorded
-from otel_obs.prometheus._naming import named_as
+from otel_obs.prometheus._metric import RecordedMetric
 from otel_obs.prometheus._value import Value, be_a_series, number_at
 from otel_obs.prometheus.context_managers import ExceptionCounter, Timer
-from otel_obs.sdk import instruments as sdk
+from otel_obs.sdk import instruments
 from otel_obs.sdk.aggregate import note_extremes
-from otel_obs.sdk.context import current_context
+from otel_obs.sdk.current_context import current_context
 
 _INF = inf
 GivenExemplar = Mapping[str, str]
-_check_exemplar: Callable[[GivenExemplar], None] = theirs._validate_exemplar  # type: ignore[attr-defined]
+_check_exemplar: Callable[[GivenExemplar], None] = their_metrics._validate_exemplar  # type: ignore[attr-defined]
 """Raises a `ValueError` for exemplar labels that `prometheus_client` refuses."""
 
 
@@ -34,7 +34,7 @@ def added(amount: Any) -> float:
     return float(total)
 
 
-class RecordedCounter(Recorded, prometheus_client.Counter):
+class RecordedCounter(RecordedMetric, prometheus_client.Counter):
     """A total that only grows."""
 
     def inc(self, amount: float = 1, exemplar: GivenExemplar | None = None) -> None:
@@ -77,10 +77,10 @@ class RecordedCounter(Recorded, prometheus_client.Counter):
         return [(self.__dict__.pop("_value"), 0)]
 
     def _declare(self) -> ClientDeclaration:
-        return self._declaration(sdk.Counter, self._name)
+        return self._declaration(instruments.Counter, self._name)
 
 
-class RecordedSummary(Recorded, prometheus_client.Summary):
+class RecordedSummary(RecordedMetric, prometheus_client.Summary):
     """The count and the sum of what is observed."""
 
     def observe(self, amount: float) -> None:
@@ -115,10 +115,10 @@ class RecordedSummary(Recorded, prometheus_client.Summary):
         return [(self.__dict__.pop("_count"), 0), (self.__dict__.pop("_sum"), 1)]
 
     def _declare(self) -> ClientDeclaration:
-        return self._declaration(sdk.Histogram, self._name, bounds=())
+        return self._declaration(instruments.Histogram, self._name, bounds=())
 
 
-class RecordedHistogram(Recorded, prometheus_client.Histogram):
+class RecordedHistogram(RecordedMetric, prometheus_client.Histogram):
     """How many observations fell below each of some bounds."""
 
     def observe(self, amount: float, exemplar: GivenExemplar | None = None) -> None:
@@ -173,7 +173,7 @@ class RecordedHistogram(Recorded, prometheus_client.Histogram):
         return tuple(dict.fromkeys(bound for bound in self._upper_bounds if -_INF < bound < _INF))
 
     def _declare(self) -> ClientDeclaration:
-        return self._declaration(sdk.Histogram, self._name, bounds=self._finite_bounds())
+        return self._declaration(instruments.Histogram, self._name, bounds=self._finite_bounds())
 
 
 for _ours, _theirs, _verb, _path in (

@@ -9,7 +9,7 @@ from typing import Any
 
 import prometheus_client
 from prometheus_client import asgi, exposition
-from prometheus_client import registry as theirs
+from prometheus_client import registry as their_registry
 from wrapt import register_post_import_hook
 
 from otel_obs.prometheus.registry import share
@@ -29,7 +29,7 @@ def serving_all_workers(serve: Callable[..., Any]) -> Callable[..., Any]:
             registry = signature.bind(*args, **kwargs).arguments.get("registry")
         except TypeError:  # wrong arguments: *serve* itself raises the better error below
             registry = None
-        if isinstance(registry, theirs.CollectorRegistry):
+        if isinstance(registry, their_registry.CollectorRegistry):
             share(registry)
         return serve(*args, **kwargs)
 

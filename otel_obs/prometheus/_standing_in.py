@@ -11,7 +11,7 @@ from functools import partial, wraps
 from typing import Any
 
 from prometheus_client import multiprocess
-from prometheus_client import registry as theirs
+from prometheus_client import registry as their_registry
 
 from otel_obs.prometheus._moving import RECORDED, StandingIn, constructing
 from otel_obs.prometheus.multiprocess import with_cells
@@ -27,7 +27,7 @@ def stand_in() -> None:
     """Make metrics of `prometheus_client`'s own classes record to cells, those made before included."""
     for kind in RECORDED:
         _replace(kind, "__init__", partial(_constructing, kind))
-    _replace(theirs.CollectorRegistry, "__init__", _noting)
+    _replace(their_registry.CollectorRegistry, "__init__", _noting)
     _replace(multiprocess.MultiProcessCollector, "collect", with_cells)
     StandingIn.is_on = True
     move_all_in()

@@ -13,8 +13,8 @@ from prometheus_client.samples import Sample
 
 from otel_obs.host import forks
 from otel_obs.prometheus._binding import ClientDeclaration
-from otel_obs.prometheus._metric import Recorded
-from otel_obs.prometheus._naming import named_as
+from otel_obs.prometheus._borrowed_names import named_as
+from otel_obs.prometheus._metric import RecordedMetric
 from otel_obs.sdk.instruments import Gauge
 
 
@@ -36,7 +36,7 @@ class _State:
         self._cells = None
 
 
-class _Stated(Recorded):
+class _StatedMetric(RecordedMetric):
     """A metric whose value is stated, not counted."""
 
     def _is_seen(self) -> bool:
@@ -65,7 +65,7 @@ def _after_fork_in_child() -> None:
 forks.after_in_child(_after_fork_in_child)
 
 
-class RecordedInfo(_Stated, prometheus_client.Info):
+class RecordedInfo(_StatedMetric, prometheus_client.Info):
     """Facts, as labels of a series that is always 1.
 
     Over several workers there is a series for each set of facts that one of them states. Before any worker
@@ -156,7 +156,7 @@ class RecordedInfo(_Stated, prometheus_client.Info):
         return self._declaration(Gauge, f"{self._name}_info", merge="max")
 
 
-class RecordedEnum(_Stated, prometheus_client.Enum):
+class RecordedEnum(_StatedMetric, prometheus_client.Enum):
     """Which of several states holds; over several workers, each state that any of them is in."""
 
     _states: Any

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from prometheus_client.values import MutexValue
 
-from otel_obs.prometheus._naming import known_as
+from otel_obs.prometheus._borrowed_names import known_as
 
 _OPEN_ANEW = "_MmapedValue__reset"
 _EFFECTLESS = {"sum": 0.0, "min": inf, "max": -inf}

@@ -8,32 +8,32 @@ from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import Any
 
-from prometheus_client import asgi as theirs
-from prometheus_client import registry as registries
+from prometheus_client import asgi as their_asgi
+from prometheus_client import registry as their_registry
 
 from otel_obs.http.asgi_types import AsgiMessage, AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.prometheus.registry import REGISTRY, Collector, share
 
 __all__ = ["make_asgi_app"]
 
-Application = Callable[[AsgiScope, AsgiReceive, AsgiSend], Coroutine[Any, Any, None]]
+ClientApplication = Callable[[AsgiScope, AsgiReceive, AsgiSend], Coroutine[Any, Any, None]]
 
-THEIRS: Callable[..., Application] = theirs.make_asgi_app
+THEIRS: Callable[..., ClientApplication] = their_asgi.make_asgi_app
 
 LONG_S = 0.005
 """If the last collection took longer, the next one gets a thread; shorter ones cost less than a thread."""
 
 
-def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = False) -> Application:
+def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = False) -> ClientApplication:
     """Create an ASGI application that serves the metrics of *registry*.
 
     Args:
         registry: What to collect.
         disable_compression: Whether no answer is compressed.
     """
-    if isinstance(registry, registries.CollectorRegistry):
+    if isinstance(registry, their_registry.CollectorRegistry):
         share(registry)
-    application: Application = THEIRS(registry, disable_compression)
+    application: ClientApplication = THEIRS(registry, disable_compression)
 
     last_s = 0.0
 
@@ -58,7 +58,7 @@ def make_asgi_app(registry: Collector = REGISTRY, disable_compression: bool = Fa
     return prometheus_app
 
 
-def _answer(application: Application, scope: AsgiScope) -> list[AsgiMessage]:
+def _answer(application: ClientApplication, scope: AsgiScope) -> list[AsgiMessage]:
     """Run *application* to its end without an event loop, and return the messages that it sends.
 
     It awaits only `receive` and `send`, which return at once here: one step of the coroutine is all of it.

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from prometheus_client import context_managers as theirs
+from prometheus_client import context_managers as their_context_managers
 
 from otel_obs.sdk.context_managers import wrap
 
@@ -26,7 +26,7 @@ def _lasts(function: Callable[..., Any]) -> bool:
     return any(is_such(function) for is_such in _LASTING)
 
 
-class Timer(theirs.Timer):
+class Timer(their_context_managers.Timer):
     """Records the seconds of a block or a call to a metric."""
 
     def __call__(self, f: F) -> F:
@@ -36,7 +36,7 @@ class Timer(theirs.Timer):
         return super().__call__(f)
 
 
-class ExceptionCounter(theirs.ExceptionCounter):
+class ExceptionCounter(their_context_managers.ExceptionCounter):
     """Counts what a block or a call raises."""
 
     def __call__(self, f: F) -> F:
@@ -44,7 +44,7 @@ class ExceptionCounter(theirs.ExceptionCounter):
         return wrap(f, lambda args, kwargs: self) if _lasts(f) else super().__call__(f)  # type: ignore[return-value]
 
 
-class InprogressTracker(theirs.InprogressTracker):
+class InprogressTracker(their_context_managers.InprogressTracker):
     """Raises a gauge by one while a block or a call runs."""
 
     def __call__(self, f: F) -> F:

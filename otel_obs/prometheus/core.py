@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import core as theirs
+from prometheus_client import core as their_core
 from prometheus_client.core import (
     CounterMetricFamily,
     Exemplar,
@@ -54,6 +54,6 @@ if not TYPE_CHECKING:  # a type checker that saw `__getattr__` would accept ever
 
     def __getattr__(name: str) -> Any:
         """Look up names that only newer versions of `prometheus_client` have, such as `NativeHistogram`."""
-        if name in theirs.__all__:
-            return getattr(theirs, name)
+        if name in their_core.__all__:
+            return getattr(their_core, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

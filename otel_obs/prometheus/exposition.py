@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import exposition as theirs
+from prometheus_client import exposition as their_exposition
 from prometheus_client.exposition import (
     CONTENT_TYPE_LATEST,
     MetricsHandler,
@@ -57,4 +57,4 @@ if not TYPE_CHECKING:  # a type checker that saw `__getattr__` would accept ever
         """Look up names that only newer versions of `prometheus_client` have: `CONTENT_TYPE_PLAIN_0_0_4`."""
         if name.startswith("__"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(theirs, name)
+        return getattr(their_exposition, name)

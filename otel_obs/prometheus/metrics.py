@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import prometheus_client
-from prometheus_client import metrics as theirs
+from prometheus_client import metrics as their_metrics
 from prometheus_client.metrics import (
     MetricWrapperBase,
     _get_use_created,
@@ -110,16 +110,16 @@ class Enum(_Ours, prometheus_client.Enum):
         __init__ = constructing(prometheus_client.Enum)
 
 
-class _Module(ModuleType):
+class _MetricsModule(ModuleType):
     """This module's class: `_use_created` is a property here, so that the client's switch is the only one."""
 
     @property
     def _use_created(self) -> bool:
-        return theirs._use_created
+        return their_metrics._use_created
 
     @_use_created.setter
     def _use_created(self, value: bool) -> None:
-        theirs._use_created = value
+        their_metrics._use_created = value
 
 
-sys.modules[__name__].__class__ = _Module
+sys.modules[__name__].__class__ = _MetricsModule

@@ -12,7 +12,7 @@ from functools import wraps
 from glob import glob
 from typing import Any
 
-from prometheus_client import multiprocess as theirs
+from prometheus_client import multiprocess as their_multiprocess
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
@@ -46,7 +46,7 @@ class MultiProcessCollector:
         if registry and registry is not REGISTRY:
             registry.register(self)
 
-    merge = staticmethod(theirs.MultiProcessCollector.merge)
+    merge = staticmethod(their_multiprocess.MultiProcessCollector.merge)
 
     def describe(self) -> list[Metric]:
         """Return no names, so that registering this collector clashes with none."""
@@ -105,4 +105,4 @@ def _merge(family: Metric, other: Metric) -> None:
 def mark_process_dead(pid: Any, path: str | None = None) -> None:
     """Delete the gauge files of a dead worker. Its cells need no call: readers notice that it is dead."""
     if path or any(name in process_environment() for name in _VARIABLES):
-        theirs.mark_process_dead(pid, path)  # type: ignore[no-untyped-call]
+        their_multiprocess.mark_process_dead(pid, path)  # type: ignore[no-untyped-call]

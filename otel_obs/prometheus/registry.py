@@ -5,11 +5,11 @@ from __future__ import annotations
 from _thread import RLock
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import prometheus_client
 from prometheus_client import metrics
-from prometheus_client import registry as theirs
+from prometheus_client import registry as their_registry
 from prometheus_client.metrics_core import Metric
 
 from otel_obs.cells.snapshot import Column
@@ -18,26 +18,26 @@ from otel_obs.host import forks
 from otel_obs.host.weak import WeakObjects
 from otel_obs.prometheus import _families, _service
 from otel_obs.prometheus._binding import REGISTRY_KEY
+from otel_obs.prometheus._borrowed_names import known_as, named_as
 from otel_obs.prometheus._families import one_reading
 from otel_obs.prometheus._inventory import known_streams
-from otel_obs.prometheus._metric import Recorded
+from otel_obs.prometheus._metric import RecordedMetric
 from otel_obs.prometheus._moving import may_move, move_in
-from otel_obs.prometheus._naming import known_as, named_as
-from otel_obs.prometheus._sharing import NAME, SITE, find_site, name_of, shared_name
+from otel_obs.prometheus._registry_names import NAME, SITE, find_site, name_of, shared_name
 
 __all__ = ["REGISTRY", "Collector", "CollectorRegistry", "DuplicateTimeseries", "RestrictedRegistry", "share"]
 
-Collector = theirs.Collector
-DuplicateTimeseries: type[ValueError] = getattr(theirs, "DuplicateTimeseries", ValueError)
+Collector = their_registry.Collector
+DuplicateTimeseries: type[ValueError] = getattr(their_registry, "DuplicateTimeseries", ValueError)
 """Raised for a metric whose name the registry has already; a plain `ValueError` before version 0.26."""
 
-RegistryT = TypeVar("RegistryT", bound=theirs.CollectorRegistry)
+RegistryT = TypeVar("RegistryT", bound=their_registry.CollectorRegistry)
 
-_registries: WeakObjects[theirs.CollectorRegistry] = WeakObjects()
+_registries: WeakObjects[their_registry.CollectorRegistry] = WeakObjects()
 _names: ContextVar[dict[int, list[str]] | None] = ContextVar("otel_obs.prometheus.names", default=None)
 
 
-class SharedRegistry(theirs.CollectorRegistry):
+class SharedRegistry(their_registry.CollectorRegistry):
     """A registry that is merged over workers; its metrics are all read from one snapshot."""
 
     def register(self, collector: Collector) -> None:
@@ -56,7 +56,7 @@ class SharedRegistry(theirs.CollectorRegistry):
 
     def take_in(self, collector: Any) -> None:
         """Make a member of this registry shared: a metric records to cells, a registry is merged too."""
-        if isinstance(collector, theirs.CollectorRegistry):
+        if isinstance(collector, their_registry.CollectorRegistry):
             share(collector)
         elif may_move(collector):
             move_in(collector, shared_name(self) or "")
@@ -78,17 +78,19 @@ class SharedRegistry(theirs.CollectorRegistry):
         return RestrictedRegistry(set(names), self)
 
 
-class CollectorRegistry(theirs.CollectorRegistry):
+class CollectorRegistry(their_registry.CollectorRegistry):
     """See `prometheus_client.CollectorRegistry`; `share` tells which registries are merged over workers."""
 
-    __doc__ = theirs.CollectorRegistry.__doc__
+    __doc__ = their_registry.CollectorRegistry.__doc__
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        note_maker(self)
+    if not TYPE_CHECKING:  # the arguments are those of the installed version of the client
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            note_maker(self)
 
 
-def note_maker(registry: theirs.CollectorRegistry) -> None:
+def note_maker(registry: their_registry.CollectorRegistry) -> None:
     """Store where *registry* was made; merge it over workers if that was during the import of a module."""
     site = find_site()
     setattr(registry, SITE, site)
@@ -118,7 +120,7 @@ def share(registry: RegistryT, name: str = "") -> RegistryT:
     return registry
 
 
-named_as(SharedRegistry, theirs.CollectorRegistry)
+named_as(SharedRegistry, their_registry.CollectorRegistry)
 _classes: dict[type, type] = {}
 
 
@@ -159,12 +161,14 @@ def _in_order(registry: Any) -> Order:
 
 def _is_read(collector: Any) -> bool:
     """Whether *collector* only reads cells, and runs no code of the application that may change them."""
-    return getattr(collector, IS_OURS, False) or (isinstance(collector, Recorded) and reads_only(collector))
+    return getattr(collector, IS_OURS, False) or (
+        isinstance(collector, RecordedMetric) and reads_only(collector)
+    )
 
 
-def reads_only(metric: Recorded) -> bool:
+def reads_only(metric: RecordedMetric) -> bool:
     """Whether *metric* has the `collect` of this package: that of an application's subclass may do more."""
-    return type(metric).collect is Recorded.collect
+    return type(metric).collect is RecordedMetric.collect
 
 
 def _collect(registry: Any, order: Order) -> list[Metric]:
@@ -218,7 +222,7 @@ def _made_elsewhere(columns: Iterable[Column]) -> ByRegistry:
     return others
 
 
-class RestrictedRegistry(theirs.RestrictedRegistry):
+class RestrictedRegistry(their_registry.RestrictedRegistry):
     """See `prometheus_client.registry.RestrictedRegistry`."""
 
     def collect(self) -> Iterator[Metric]:
@@ -236,17 +240,17 @@ class RestrictedRegistry(theirs.RestrictedRegistry):
                 yield restricted
 
 
-known_as(RestrictedRegistry, theirs.RestrictedRegistry)
+known_as(RestrictedRegistry, their_registry.RestrictedRegistry)
 
 
-def _take_over(registry: Any) -> theirs.CollectorRegistry:
+def _take_over(registry: Any) -> their_registry.CollectorRegistry:
     """Make the client's default registry a `SharedRegistry`; a second default one would split the metrics."""
     setattr(registry, NAME, "")
     _turn(registry)
     return registry  # type: ignore[no-any-return]
 
 
-REGISTRY: theirs.CollectorRegistry = _take_over(prometheus_client.REGISTRY)
+REGISTRY: their_registry.CollectorRegistry = _take_over(prometheus_client.REGISTRY)
 
 
 def _after_fork_in_child() -> None:

@@ -64,7 +64,7 @@ class Declared(NamedTuple):
     hand_over: Callable[[], None]
 
 
-def read(path: str) -> Declared:
+def read_declared(path: str) -> Declared:
     """Read a file.
 
     Raises:
@@ -77,7 +77,7 @@ def read(path: str) -> Declared:
         remedy = "needs a package that is not installed; install it with: pip install 'otel-obs[config]'"
         raise SettingError(VARIABLE, path, remedy) from None
     # Collect the package's log messages in place of emitting them: only one worker is to log them (`claims`).
-    heard, logger = _Heard(), logging.getLogger(_PACKAGE)
+    heard, logger = _Warnings(), logging.getLogger(_PACKAGE)
     was_passed_on, logger.propagate = logger.propagate, False
     logger.addHandler(heard)
     try:
@@ -110,7 +110,7 @@ def read(path: str) -> Declared:
     )
 
 
-class _Heard(logging.Handler):
+class _Warnings(logging.Handler):
     """Keeps the package's warnings. Its errors are raised as well, and unsupported keys we list ourselves."""
 
     def __init__(self) -> None:

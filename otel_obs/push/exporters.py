@@ -40,14 +40,14 @@ _DELTAS: dict[str, tuple[type, ...]] = {
 }
 _SUMS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
-Claims = Callable[[str], bool]
+MayLog = Callable[[str], bool]
 """Called with a name; true in the one worker that is to log a message which all workers would log."""
 
 Make = Callable[[], Any]
 """Makes an exporter."""
 
 
-def readers_named(settings: Settings, claims: Claims) -> list[Any]:
+def readers_named(settings: Settings, claims: MayLog) -> list[Any]:
     """Make the readers for the named exporters of metrics, except `prometheus`, which is `/metrics`."""
     names = [name for name in settings.metrics_exporters if name != "prometheus"]
     return _installed(names, lambda name: _reader(name, settings), "metrics are not pushed there", claims)
@@ -71,7 +71,7 @@ def _reader(name: str, settings: Settings) -> Any:
     )
 
 
-def span_exporters(settings: Settings, claims: Claims) -> list[Any]:
+def span_exporters(settings: Settings, claims: MayLog) -> list[Any]:
     """Make the named exporters of spans."""
     protocol = settings.otlp_traces_protocol or settings.otlp_protocol
     return _installed(
@@ -82,7 +82,7 @@ def span_exporters(settings: Settings, claims: Claims) -> list[Any]:
     )
 
 
-def log_exporters(settings: Settings, claims: Claims) -> list[Any]:
+def log_exporters(settings: Settings, claims: MayLog) -> list[Any]:
     """Make the named exporters of log records."""
     protocol = settings.otlp_logs_protocol or settings.otlp_protocol
     return _installed(
@@ -93,7 +93,7 @@ def log_exporters(settings: Settings, claims: Claims) -> list[Any]:
     )
 
 
-def _installed(names: Iterable[str], make: Callable[[str], Any], otherwise: str, claims: Claims) -> list[Any]:
+def _installed(names: Iterable[str], make: Callable[[str], Any], otherwise: str, claims: MayLog) -> list[Any]:
     """Make each named exporter; one that is not installed is logged once a service, and left out."""
     made = []
     for name in names:

@@ -16,7 +16,7 @@ from otel_obs.frameworks.known import FRAMEWORKS, Tracer, framework_of
 from otel_obs.host import forks
 from otel_obs.host.endings import hand_on, is_free
 from otel_obs.host.imports import when_imported
-from otel_obs.push.exporters import Claims, log_exporters, span_exporters
+from otel_obs.push.exporters import MayLog, log_exporters, span_exporters
 from otel_obs.push.reader import EXIT_MS, begin_last_pushes
 from otel_obs.sdk import MeterProvider
 from otel_obs.settings import Settings
@@ -41,7 +41,7 @@ class Sending:
         settings: Settings,
         provider: MeterProvider,
         undo_later: Callable[[UndoLater], object],
-        claims: Claims,
+        claims: MayLog,
     ) -> None:
         self._provider, self._undo_later = provider, undo_later
         self._tracing: Any = None
@@ -59,7 +59,7 @@ class Sending:
         self._is_loading = False
         undo_later(self._shut_down)
         atexit.register(self._end)
-        undo_later(at_sigterm(self._end))
+        undo_later(flush_at_sigterm(self._end))
 
     def trace_frameworks(self) -> None:
         """Trace all applications of this process, from the import of their frameworks on."""
@@ -141,7 +141,7 @@ class Sending:
             self._provider.shutdown(max(1e3 * (deadline_s - time.monotonic()), 100))
 
 
-def _log_sending(settings: Settings, provider: MeterProvider, claims: Claims) -> Any:
+def _log_sending(settings: Settings, provider: MeterProvider, claims: MayLog) -> Any:
     from otel_obs.push.log_records import LogSending
 
     exporters = log_exporters(settings, claims)
@@ -153,14 +153,14 @@ def _log_sending(settings: Settings, provider: MeterProvider, claims: Claims) ->
     return sending
 
 
-def _tracing(settings: Settings, resource: Any, claims: Claims) -> Any:
-    from otel_obs.push.spans import Tracing
+def _tracing(settings: Settings, resource: Any, claims: MayLog) -> Any:
+    from otel_obs.push.spans import SpanSending
 
     exporters = span_exporters(settings, claims)
-    return Tracing(exporters, resource) if exporters else None
+    return SpanSending(exporters, resource) if exporters else None
 
 
-def at_sigterm(flush: Callable[[], None]) -> Callable[[], None]:
+def flush_at_sigterm(flush: Callable[[], None]) -> Callable[[], None]:
     """Call *flush* when SIGTERM ends the process, since the default action runs no exit handlers.
 
     Servers replace this handler by their own. Uvicorn restores it when it has stopped, and raises the signal

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_obs")
 
 
-class Tracing:
+class SpanSending:
     """The tracer provider of this process, and the sending of its spans.
 
     Args:

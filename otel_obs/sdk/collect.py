@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions
-from opentelemetry.sdk.metrics import MetricsTimeoutError
-from opentelemetry.sdk.metrics import export as sdk
+from opentelemetry.sdk.metrics import MetricsTimeoutError, export
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -26,7 +25,7 @@ from otel_obs.sdk.previous import WITH_EXTREMES, PreviousCollection
 
 AskCallback = Callable[[Sequence[tuple[AskedCallback, Callable[[], object]]], float], None]
 
-_DELTA = sdk.AggregationTemporality.DELTA
+_DELTA = export.AggregationTemporality.DELTA
 _CALLBACK_MS = 10_000
 _claimed: WeakObjects[Any] = WeakObjects()
 _NO_EXTREMES = (math.inf, -math.inf)
@@ -123,10 +122,10 @@ class StreamCollector:
         if not by_scope:
             return None
         scopes = [
-            sdk.ScopeMetrics(described, metrics, described.schema_url or "")
+            export.ScopeMetrics(described, metrics, described.schema_url or "")
             for described, metrics in ((_sdk_scope(scope), metrics) for scope, metrics in by_scope.items())
         ]
-        return sdk.MetricsData([sdk.ResourceMetrics(resource, scopes, resource.schema_url)])
+        return export.MetricsData([export.ResourceMetrics(resource, scopes, resource.schema_url)])
 
     def _metrics(
         self,
@@ -152,7 +151,7 @@ class StreamCollector:
             ]
         temporality = self.temporality[type(instrument).__name__]
         return [
-            sdk.Metric(
+            export.Metric(
                 aggregator.stream.name,
                 aggregator.stream.description,
                 aggregator.stream.unit,
@@ -261,7 +260,7 @@ def _point(
     if stream.kind is Kind.HISTOGRAM:
         counts = tuple(map(int, values[:-3]))
         total_sum, low, high = values[-3:]
-        return sdk.HistogramDataPoint(
+        return export.HistogramDataPoint(
             attributes,
             started_ns,
             now_ns,
@@ -276,7 +275,7 @@ def _point(
     if stream.kind is Kind.EXPONENTIAL:
         return _exponential_point(stream, attributes, (started_ns, now_ns), values, exemplars)
     start = None if stream.kind is Kind.GAUGE else started_ns
-    return sdk.NumberDataPoint(attributes, start, now_ns, values[0], exemplars)  # type: ignore[arg-type]
+    return export.NumberDataPoint(attributes, start, now_ns, values[0], exemplars)  # type: ignore[arg-type]
 
 
 def _exponential_point(
@@ -288,15 +287,15 @@ def _exponential_point(
 ) -> Any:
     value = exponential.decode(values, int(stream.bounds[0]))
     has_buckets = bool(value.positive or value.negative)
-    return sdk.ExponentialHistogramDataPoint(
+    return export.ExponentialHistogramDataPoint(
         attributes,
         *times_ns,
         count=value.zero_count + sum(value.positive) + sum(value.negative),
         sum=value.sum,
         scale=value.scale if has_buckets else 0,
         zero_count=value.zero_count,
-        positive=sdk.Buckets(value.positive_offset, value.positive or [0]),
-        negative=sdk.Buckets(value.negative_offset, value.negative or [0]),
+        positive=export.Buckets(value.positive_offset, value.positive or [0]),
+        negative=export.Buckets(value.negative_offset, value.negative or [0]),
         flags=0,
         min=values[-2],
         max=values[-1],
@@ -306,12 +305,12 @@ def _exponential_point(
 
 def _data(kind: Kind, points: list[Any], temporality: Any) -> Any:
     if kind is Kind.GAUGE:
-        return sdk.Gauge(points)
+        return export.Gauge(points)
     if kind is Kind.HISTOGRAM:
-        return sdk.Histogram(points, temporality)
+        return export.Histogram(points, temporality)
     if kind is Kind.EXPONENTIAL:
-        return sdk.ExponentialHistogram(points, temporality)
-    return sdk.Sum(points, temporality, kind is Kind.COUNTER)
+        return export.ExponentialHistogram(points, temporality)
+    return export.Sum(points, temporality, kind is Kind.COUNTER)
 
 
 def _sdk_scope(scope: Scope) -> InstrumentationScope:

@@ -6,7 +6,7 @@ from opentelemetry.context import Context
 
 from otel_obs import compiled
 from otel_obs.sdk.bound import Bound
-from otel_obs.sdk.context import context_variable
+from otel_obs.sdk.current_context import context_variable
 from otel_obs.sdk.instruments import (
     BoundCounter,
     BoundGauge,

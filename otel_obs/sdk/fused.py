@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, get_current_span, set_span_in_context
 from otel_obs import compiled
 from otel_obs.host import gil
 from otel_obs.sdk.aggregate import note_extremes
-from otel_obs.sdk.context import current_context
+from otel_obs.sdk.current_context import current_context
 from otel_obs.sdk.exemplars import ReplacementPace
 from otel_obs.sdk.instruments import BoundCounter, BoundHistogram, BoundUpDownCounter
 

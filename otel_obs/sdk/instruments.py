@@ -19,8 +19,8 @@ from otel_obs.cells.layout import Kind
 from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk.aggregate import Aggregator, note_extremes
 from otel_obs.sdk.bound import Bound
-from otel_obs.sdk.context import current_context
 from otel_obs.sdk.context_managers import ExceptionCounting, InProgress, Timing
+from otel_obs.sdk.current_context import current_context
 from otel_obs.sdk.instrument import Instrument
 from otel_obs.sdk.recording import INF
 

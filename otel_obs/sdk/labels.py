@@ -11,7 +11,7 @@ from otel_obs.errors import DeclarationError, undeclared_attributes
 from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import Aggregator
 from otel_obs.sdk.bound import Bound, BoundT
-from otel_obs.sdk.context import current_context
+from otel_obs.sdk.current_context import current_context
 from otel_obs.sdk.owner import Owner
 
 

@@ -47,7 +47,7 @@ class PreviousCollection:
             since = exponential.combine(
                 exponential.decode(values, size), exponential.decode(before, size), size, -1
             )
-            return [*exponential.encode(exponential.trim(since), size)[:-2], *values[-2:]]
+            return [*exponential.encode_cells(exponential.trim(since), size)[:-2], *values[-2:]]
         if stream.kind is Kind.HISTOGRAM:
             return [*map(operator.sub, values[:-2], before[:-2]), *values[-2:]]
         return list(map(operator.sub, values, before))

@@ -20,7 +20,7 @@ from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import WeakByKey
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
 from otel_obs.sdk.bound import Bound, BoundT
-from otel_obs.sdk.context import current_context
+from otel_obs.sdk.current_context import current_context
 from otel_obs.sdk.owner import Held, Owner
 
 INF = math.inf

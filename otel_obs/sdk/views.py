@@ -49,9 +49,9 @@ def _matches(view: Any, instrument: Any) -> bool:
 def _sdk_twin(instrument: Any) -> Any:
     """The SDK's own instrument of the same kind: views may ask for its class."""
     from opentelemetry.metrics._internal.instrument import _MetricsHistogramAdvisory
-    from opentelemetry.sdk.metrics._internal import instrument as sdk
+    from opentelemetry.sdk.metrics._internal import instrument as stock_instruments
 
-    twin_class = getattr(sdk, "_" + type(instrument).__name__)
+    twin_class = getattr(stock_instruments, "_" + type(instrument).__name__)
     twin = twin_class(
         name=instrument.name,
         instrumentation_scope=instrument.instrumentation_scope,

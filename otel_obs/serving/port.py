@@ -37,7 +37,7 @@ _LINGER_S = 0.5
 _LINGER_BYTES = 64 * 1024
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-Context = Callable[[], ssl.SSLContext]
+TlsContext = Callable[[], ssl.SSLContext]
 
 
 class PortServer(ThreadingHTTPServer):
@@ -56,7 +56,7 @@ class PortServer(ThreadingHTTPServer):
     timeout = 0  # `handle_request` is called for a readable socket, and must not wait for another client
 
     def __init__(
-        self, address: tuple[str, int] | SocketFile, scrape: Scrape, context: Context | None
+        self, address: tuple[str, int] | SocketFile, scrape: Scrape, context: TlsContext | None
     ) -> None:
         self.scrape, self._context = scrape, context
         self.held = (address if isinstance(address, SocketFile) else PortAddress(*address)).bound()

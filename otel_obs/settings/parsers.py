@@ -238,13 +238,13 @@ TRANSLATION = _one_of(
 )
 
 
-def as_text(value: object) -> str:
+def variable_text(value: object) -> str:
     """The text that a variable would have for a Python value."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
         separator = "," if all(isinstance(item, str) for item in value.values()) else ";"
-        return separator.join(f"{key}={as_text(item)}" for key, item in value.items())
+        return separator.join(f"{key}={variable_text(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple, set, frozenset)):
         return ",".join(map(str, value))
     return str(value)

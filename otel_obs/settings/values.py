@@ -92,7 +92,9 @@ class Settings(SettingsTable):
             row = BY_FIELD.get(name)
             if row is None:
                 raise unknown_option(name, parse.nearest(name, BY_FIELD))
-            found[name] = row.default if value is None else _parse(row, name, parse.as_text(value).strip())
+            found[name] = (
+                row.default if value is None else _parse(row, name, parse.variable_text(value).strip())
+            )
         return Settings(**{**vars(self), **found})
 
     @property

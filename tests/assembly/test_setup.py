@@ -422,15 +422,15 @@ def test_a_scrape_within_a_scrape_on_one_thread_is_answered() -> None:
 import otel_obs
 pipeline = otel_obs.configure(runtime_metrics=False)
 metrics.get_meter("m").create_counter("jobs").add(3)
-from otel_obs.cells.view import Reading
-within, before = [], Reading.snapshot
+from otel_obs.cells.view import ServiceReader
+within, before = [], ServiceReader.snapshot
 def snapshot(reading):
-    Reading.snapshot = before
+    ServiceReader.snapshot = before
     for _ in range(2):
         within.append(value("jobs_total"))  # as a signal handler would, in the middle of a reading
     return before(reading)
 hooks = len(pipeline.provider.worker.on_fork)
-Reading.snapshot = snapshot
+ServiceReader.snapshot = snapshot
 say([value("jobs_total"), within, value("jobs_total")])
 say(len(pipeline.provider.worker.on_fork) == hooks)
 """

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 import otel_obs
 from otel_obs.catalog import asgi, runtime
-from otel_obs.catalog.asgi import name_of
+from otel_obs.catalog.asgi import task_name
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 
@@ -48,7 +48,7 @@ def test_background_tasks(function: Any) -> None:
     client = TestClient(otel_obs.instrument(app), raise_server_exceptions=False)
     for how in ("do", "do", "fail"):
         client.get(f"/{how}")
-    samples, task = scrape(), name_of(function)
+    samples, task = scrape(), task_name(function)
     assert samples.value("background_tasks_total", task=task, status="success") == 2
     assert samples.value("background_tasks_total", task=task, status="error") == 1
     assert samples.value("background_task_duration_seconds_count", task=task) == 3

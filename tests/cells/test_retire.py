@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from otel_obs.cells.attributes import canonical, encode_attributes
-from otel_obs.cells.exponential import encode
+from otel_obs.cells.exponential import encode_cells
 from otel_obs.cells.foreign_file import RETIRED
 from otel_obs.cells.layout import RETIRED_WORKER, Kind, Stream
 from otel_obs.cells.retire import KEEP_IDS_S, fold
@@ -164,7 +164,7 @@ def test_what_is_beyond_the_limit_is_in_the_overflow_series_and_nowhere_else(
                 store.add_series(COUNTER, key, 1.0, [1.0], limit)
                 store.add_series(HISTOGRAM, key, 1.0, [1.0, 0.0, 0.5], limit)
                 store.add_series(
-                    EXPONENTIAL, key, 1.0, encode(ExponentialValue(0, 0, 2.0, 0, [1], 0, []), 4), limit
+                    EXPONENTIAL, key, 1.0, encode_cells(ExponentialValue(0, 0, 2.0, 0, [1], 0, []), 4), limit
                 )
             fleet.die(store)
         fleet.values()  # this folds them

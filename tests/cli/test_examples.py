@@ -11,7 +11,7 @@ import pytest
 
 from otel_obs.demonstration import serving_shop
 from otel_obs.live.loopback import LiveServer
-from otel_obs.ops.stack.running import PartState
+from otel_obs.ops.stack.processes import PartState
 from tests.cli.test_arguments import COMMANDS, told
 from tests.support.endpoints import Endpoint, Reply
 

@@ -35,15 +35,15 @@ say([child, total()])
 
 def test_a_fork_in_the_middle_of_a_scrape(clean_base: Path) -> None:
     code = """
-from otel_obs.cells.reading import Reading
+from otel_obs.cells.service_reader import ServiceReader
 hit(2)
 inside, leave = threading.Event(), threading.Event()
-before = Reading._read_own
-Reading._read_own = lambda reading: (inside.set(), leave.wait(), before(reading))[2]
+before = ServiceReader._read_own
+ServiceReader._read_own = lambda reading: (inside.set(), leave.wait(), before(reading))[2]
 thread = threading.Thread(target=total)
 thread.start()
 inside.wait()
-Reading._read_own = before
+ServiceReader._read_own = before
 child = forked(lambda: (hit(3), total() == 5 or sys.exit(1)))
 leave.set()
 thread.join()

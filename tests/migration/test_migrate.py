@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_obs.errors import UnreadableError
-from otel_obs.migration.editing import Edit, applied, hunks, unified_diff
+from otel_obs.migration.editing import Edit, hunks, unified_diff, with_hunks
 from otel_obs.migration.migrate import Migration, migrate
 from tests.migration import samples
 from tests.support.processes import Service, clean_env, tool
@@ -350,6 +350,6 @@ def test_changes_of_whole_lines_are_applied_as_a_list_of_lines_would_be(
         at = last
     changes = hunks(lines, edits)
 
-    assert applied(lines, changes) == b"".join([*expected, *lines[at:]])
+    assert with_hunks(lines, changes) == b"".join([*expected, *lines[at:]])
     removed = [line for line in unified_diff("x.py", lines, changes).split("\n")[2:] if line.startswith("-")]
     assert len(removed) == sum(edit.end[0] - edit.start[0] for edit in edits)

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from otel_obs.ops.stack.programs import MORE_PORTS, PARTS, program_of
-from otel_obs.ops.stack.running import stack_state
+from otel_obs.ops.stack.processes import stack_state
+from otel_obs.ops.stack.programs import MORE_PORTS, PARTS, part_program
 from tests.ops.promtools import found
 from tests.support.processes import Service, clean_env, free_port, tool
 from tests.support.waiting import until
@@ -21,7 +21,7 @@ from tests.support.web import request
 from tests.test_logs import FLASK
 
 STORE, COLLECTOR = found("go-program", "victoria-logs"), found("collector")
-MISSING = [part.name for part in PARTS if part.is_needed and not program_of(part, Path("/nowhere"))]
+MISSING = [part.name for part in PARTS if part.is_needed and not part_program(part, Path("/nowhere"))]
 needs_programs = pytest.mark.skipif(
     STORE is None or COLLECTOR is None or bool(MISSING), reason="make operations builds them"
 )

@@ -17,7 +17,7 @@ from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError
 from otel_obs.ops.alerts.alert import Links
 from otel_obs.ops.board_uid import board_uid
-from otel_obs.ops.bundle import Wish, alertmanager_files, files_of, prometheus_files
+from otel_obs.ops.bundle import Wish, alertmanager_files, bundle_files, prometheus_files
 from otel_obs.ops.generated_files import write_files
 from otel_obs.ops.objectives import parse_objective
 from otel_obs.ops.prometheus_config import RemoteWrite, ScrapeJob
@@ -317,7 +317,7 @@ def test_files_that_could_not_be_used_are_not_made(kind: str, given: dict[str, A
     service = MonitoredService.of_groups(given.pop("service", "shop"), ["http", "process"])
 
     with pytest.raises(OperationsError) as raised:
-        files_of(kind, Wish(service, (ScrapeJob(service.job, ("h:1",)),), **given))
+        bundle_files(kind, Wish(service, (ScrapeJob(service.job, ("h:1",)),), **given))
 
     assert message in str(raised.value)
 
@@ -335,7 +335,7 @@ def test_a_dashboard_has_a_uid_that_grafana_takes_and_that_alerts_link_to(job: s
     assert len(uids) == 3
     assert all(re.fullmatch("[A-Za-z0-9_-]{1,40}", uid) for uid in uids)
     wish = Wish(MonitoredService.of_groups(job, ["http"]), (ScrapeJob(job, ("h:1",)),))
-    alerts = files_of("alerts", wish)["alerts/api_alerts.yml"]
+    alerts = bundle_files("alerts", wish)["alerts/api_alerts.yml"]
     assert f"/d/{board_uid(job, 'overview')}?var-job={quote(job)}" in alerts
     assert board_uid("shop", "slo") == "shop-slo"
 

@@ -9,7 +9,7 @@ import pytest
 from otel_obs.catalog import metrics
 from otel_obs.catalog.kit.naming import Naming
 from otel_obs.errors import OperationsError, UnreadableError
-from otel_obs.ops.service_facts import MonitoredService, read_page
+from otel_obs.ops.service_facts import MonitoredService, fetch_page
 from otel_obs.settings import Settings
 from tests.support.classifier import classifier, image, settings
 from tests.support.processes import free_port
@@ -104,7 +104,7 @@ def test_a_running_service_is_asked(tmp_path: Path) -> None:
     with classifier(tmp_path / "log", workers=1) as running:
         running.post("/predict", {"image": image(1)})
 
-        service = MonitoredService.of_page("classifier", read_page(f"127.0.0.1:{running.port}"))
+        service = MonitoredService.of_page("classifier", fetch_page(f"127.0.0.1:{running.port}"))
 
     assert service.groups == ["http", "app", "model", "cache", "runtime", "process", "workers"]
     # The names are those of settings that only the service has.
@@ -119,4 +119,4 @@ def test_who_does_not_answer_is_named() -> None:
     url = f"http://127.0.0.1:{free_port()}/metrics"
 
     with pytest.raises(UnreadableError, match=f"^{url} cannot be reached: "):
-        read_page(url)
+        fetch_page(url)

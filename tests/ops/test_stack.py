@@ -24,14 +24,14 @@ import pytest
 from otel_obs.cli.stack import up
 from otel_obs.errors import OperationsError
 from otel_obs.ops.stack.download import Release, fetch_release, this_system
-from otel_obs.ops.stack.programs import PARTS, program_of
-from otel_obs.ops.stack.running import stack_state
+from otel_obs.ops.stack.processes import stack_state
+from otel_obs.ops.stack.programs import PARTS, part_program
 from tests.support.classifier import classifier, image
 from tests.support.processes import clean_env, free_port
 from tests.support.waiting import until
 from tests.support.web import request
 
-PROGRAMS = [part for part in PARTS if part.is_needed and not program_of(part, Path("/nowhere"))]
+PROGRAMS = [part for part in PARTS if part.is_needed and not part_program(part, Path("/nowhere"))]
 needs_programs = pytest.mark.skipif(bool(PROGRAMS), reason="prometheus or alertmanager is not installed")
 
 

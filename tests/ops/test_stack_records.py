@@ -15,17 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_obs.errors import OperationsError
+from otel_obs.ops.stack.processes import logs_of, stack_ports, stack_state, stop_stack
 from otel_obs.ops.stack.programs import all_ports
 from otel_obs.ops.stack.records import (
     PartRecord,
     only_one,
-    read_record,
+    read_part,
     record_path,
     running_pid,
     running_ports,
     write_record,
 )
-from otel_obs.ops.stack.running import logs_of, stack_ports, stack_state, stop_stack
 from tests.support.waiting import until
 
 GOOD = PartRecord(4711, 5.0, 9090, 9090, {"prometheus": 9090})
@@ -35,7 +35,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     write_record(tmp_path, "prometheus", GOOD)
 
-    assert read_record(tmp_path, "prometheus") == GOOD
+    assert read_part(tmp_path, "prometheus") == GOOD
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["prometheus.json"]
 
 
@@ -79,7 +79,7 @@ def test_no_file_is_an_error(text: str, tmp_path_factory: pytest.TempPathFactory
     record_path(root, "prometheus").parent.mkdir()
     record_path(root, "prometheus").write_text(text, encoding="utf-8", newline="")
 
-    assert read_record(root, "prometheus") is None
+    assert read_part(root, "prometheus") is None
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from otel_obs.prometheus import (
     Summary,
     share,
 )
-from otel_obs.prometheus._inventory import _All, sweep
+from otel_obs.prometheus._inventory import _All, remove_collected
 from tests.prometheus.conftest import Alone
 from tests.support.calls import python_calls
 
@@ -195,11 +195,11 @@ def test_a_histogram_of_a_series_that_is_gone_begins_anew_as_a_whole(registry: C
 
 def test_what_a_signal_handler_raises_is_not_swallowed_where_a_metric_dies() -> None:
     metric = Counter("c", "", ["l"], registry=None)
-    sweep()
+    remove_collected()
     with python_calls() as called:
         del metric
     assert called == []
-    sweep()
+    remove_collected()
     assert _All.dropped == deque()
 
 

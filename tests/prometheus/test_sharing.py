@@ -9,7 +9,7 @@ import threading
 from prometheus_client import CollectorRegistry
 
 from otel_obs.prometheus import share
-from otel_obs.prometheus._sharing import shared_name
+from otel_obs.prometheus._registry_names import shared_name
 
 
 def test_registries_that_threads_share_at_once_have_names_of_their_own() -> None:

@@ -215,14 +215,14 @@ def test_exemplars_of_any_worker_are_shown() -> None:
 
 
 def test_metrics_that_only_another_worker_defines_are_of_their_type(shared: Shared) -> None:
-    from otel_obs.prometheus._exposition import divide
+    from otel_obs.prometheus._exposition import split_off
 
     def work() -> None:
         Summary("s", "", registry=REGISTRY).observe(1)
         Counter("hidden", "", registry=share(CollectorRegistry())).inc()
 
     with Fork(work):
-        columns, families = divide(shared.snapshot())
+        columns, families = split_off(shared.snapshot())
         assert [column.table.stream.name for column in columns.columns] == []
         assert [(family.name, family.type) for family in families] == [("s", "summary")]
 

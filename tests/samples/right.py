@@ -2,11 +2,27 @@
 """What an application writes: type checkers have nothing to say about it."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
+from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.resources import Resource
+
 import otel_obs
+import otel_obs.prometheus
 from otel_obs import catalog, errors
-from otel_obs.catalog import detection_objects, detection_total, llm, retrieval_duration_seconds, workflow
+from otel_obs.catalog import (
+    cache,
+    detection_objects,
+    detection_total,
+    llm,
+    model_state,
+    retrieval_duration_seconds,
+    workflow,
+    workflows_active,
+)
 
 
 def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -27,6 +43,17 @@ def ways_in() -> None:
     other: Callable[..., Any] = otel_obs.instrument(asgi, buckets={"a_seconds": [0.1, 1]}, readers=[])
     pipeline: otel_obs.Pipeline | None = otel_obs.configure(
         namespace="shop", labels={"status_code": "status"}, http_sizes=True
+    )
+    otel_obs.configure(
+        readers=[otel_obs.PrometheusReader(prefix="shop"), InMemoryMetricReader()],
+        views=[View(instrument_name="a")],
+        resource=Resource.create({"service.name": "shop"}),
+        exemplar_filter=AlwaysOnExemplarFilter(),
+    )
+    otel_obs.instrument(
+        wsgi,
+        exclude=lambda request: request["PATH_INFO"] == "/health",
+        extra_labels=otel_obs.ExtraLabels(("team",), lambda request, status, headers: {"team": "a"}),
     )
     body, content_type = otel_obs.get_metrics()
     print(app, other, pipeline, body.decode(), content_type.upper(), otel_obs.__version__.upper())
@@ -55,3 +82,25 @@ def records() -> None:
         found: int = search(["a"])
         text: str = plain(found)
     print(text, [name.upper() for name, _ in catalog.metrics()])
+
+
+def instruments() -> None:
+    detection_total.bind({"camera_id": "1"}).add(2)
+    detection_total.labels("1", "yolo").inc(0.5)
+    model_state.set_function(lambda: 1)
+    model_state.labels().set(2)
+    workflows_active.add(-1)
+    cache.observe(lru_cache(lambda: 1).cache_info)
+    with otel_obs.Timer(retrieval_duration_seconds, {"category": "toys"}), model_state.track_inprogress():
+        detection_objects.observe(3)
+    llm.set_prices({"gpt-4o": (2.5, 10)})
+
+
+def clients() -> None:
+    registry = otel_obs.prometheus.CollectorRegistry(auto_describe=True)
+    total = otel_obs.prometheus.Counter("a", "A", ["b"], registry=otel_obs.prometheus.share(registry))
+    total.labels("c").inc()
+    latency = otel_obs.prometheus.Histogram("d", "D", buckets=(0.1, 1))
+    latency.observe(0.5)
+    with otel_obs.Timer(latency), latency.time():
+        otel_obs.prometheus.Gauge("e", "E").set(1)

@@ -323,4 +323,4 @@ def test_an_exponential_histogram_holds_every_value_in_the_bucket_that_it_belong
         assert len(counts) <= max_size
     assert held.zero_count == values.count(0.0)
     assert exponential.is_whole(cells.tolist(), max_size)
-    assert exponential.decode(exponential.encode(held, max_size), max_size) == held
+    assert exponential.decode(exponential.encode_cells(held, max_size), max_size) == held

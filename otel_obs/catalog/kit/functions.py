@@ -73,7 +73,7 @@ def ask_no_longer(taking: TakesFunction) -> None:
     _asked.pop(id(taking), None)
 
 
-def join(provider: Any) -> None:
+def refresh_with(provider: Any) -> None:
     """Let *provider* refresh the registered functions; each is due at once."""
     functions = getattr(provider, "functions", None)
     if functions is not None:

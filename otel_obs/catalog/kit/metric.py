@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from otel_obs.catalog import metrics
 from otel_obs.catalog.kit.early import give_up, hold_early, pass_on
-from otel_obs.catalog.kit.functions import join
+from otel_obs.catalog.kit.functions import refresh_with
 from otel_obs.catalog.kit.keeping import HandleKeeper, HandleT
 from otel_obs.catalog.kit.naming import ANY, Declaration, Named, Naming, Semconv
 from otel_obs.cells.attributes import AttributeMapping
@@ -60,15 +60,15 @@ def install(provider: Any, naming: Naming) -> None:
         SettingError: *naming* gives a metric one label twice.
     """
     global _installation
-    check(naming)
+    check_naming(naming)
     _installation = _Installation(provider.get_meter(SCOPE), provider.get_meter(STANDARD_SCOPE), naming)
-    join(provider)
+    refresh_with(provider)
     # In this order: the held measurements have to find metrics that resolve to the new provider.
     _reset()
     pass_on()
 
 
-def check(naming: Naming) -> None:
+def check_naming(naming: Naming) -> None:
     """Check that *naming* gives every metric distinct labels.
 
     Raises:

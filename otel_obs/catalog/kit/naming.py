@@ -91,7 +91,7 @@ class Declaration:
             raise DeclarationError(self.family, f"has buckets {list(self.bounds)}", "give them ascending")
 
 
-class Exposed(NamedTuple):
+class ExposedAttribute(NamedTuple):
     """How an attribute that a caller passes is exposed; one with an empty name is left out."""
 
     name: str
@@ -126,7 +126,7 @@ class Named(NamedTuple):
     labels: tuple[str, ...]
     bounds: tuple[float, ...]
     merge: str
-    accepts: Mapping[str, Exposed]
+    accepts: Mapping[str, ExposedAttribute]
     declared: tuple[str, ...]
     is_recorded: bool = True
 
@@ -233,12 +233,12 @@ class Naming(NamedTuple):
         name, unit = _split(final, unit, kind)
         return name, unit, (*known, renamed or own, family_name(Stream(kind, name, unit)))
 
-    def _accepts(self, row: Declaration, semconv: Semconv | None) -> dict[str, Exposed]:
+    def _accepts(self, row: Declaration, semconv: Semconv | None) -> dict[str, ExposedAttribute]:
         renamed = {key: key for key in row.attributes}
         if semconv is not None:
             renamed.update(semconv.attributes)
-        accepts: dict[str, Exposed] = {}
-        aliases: dict[str, Exposed] = {}
+        accepts: dict[str, ExposedAttribute] = {}
+        aliases: dict[str, ExposedAttribute] = {}
         taken = set()
         for key in _known(row):
             own = renamed.get(key, "")
@@ -249,7 +249,7 @@ class Naming(NamedTuple):
             values = semconv.values.get(key, {}) if semconv is not None else {}
             allowed = row.attributes.get(key, ANY)
             allowed = allowed and (*allowed, *values.values())
-            accepts[key] = Exposed(name, allowed, values, key in row.ids)
+            accepts[key] = ExposedAttribute(name, allowed, values, key in row.ids)
             if name:
                 taken.add(name)
                 aliases[name] = aliases[own] = accepts[key]

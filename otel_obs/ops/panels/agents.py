@@ -12,7 +12,7 @@ from otel_obs.ops.panels.panel import (
     Panel,
     Section,
     heat,
-    quantile,
+    percentile,
     quantiles,
 )
 
@@ -55,7 +55,7 @@ AGENTS = Section(
             "s",
             Caption("P95 of an execution", "By agent."),
             Caption("실행 시간 P95", "에이전트별입니다."),
-            (Curve(quantile("0.95", "agent_duration_seconds", "agent"), "{{agent}}"),),
+            (Curve(percentile("0.95", "agent_duration_seconds", "agent"), "{{agent}}"),),
             width=8,
         ),
     ),
@@ -97,7 +97,7 @@ WORKFLOWS = Section(
             "s",
             Caption("P95 of a workflow", "By workflow."),
             Caption("워크플로 P95", "워크플로별입니다."),
-            (Curve(quantile("0.95", "workflow_duration_seconds", "workflow"), "{{workflow}}"),),
+            (Curve(percentile("0.95", "workflow_duration_seconds", "workflow"), "{{workflow}}"),),
             width=8,
         ),
         Panel(

@@ -11,7 +11,7 @@ from otel_obs.ops.panels.panel import (
     Curve,
     Panel,
     Section,
-    quantile,
+    percentile,
     quantiles,
 )
 
@@ -175,7 +175,7 @@ RUNTIME = Section(
             Caption("GC 일시 정지", "세대별 P99입니다."),
             (
                 Curve(
-                    quantile("0.99", "python_gc_pause_seconds", "generation"),
+                    percentile("0.99", "python_gc_pause_seconds", "generation"),
                     "generation {{generation}}",
                 ),
             ),

@@ -12,7 +12,7 @@ from otel_obs.ops.panels.panel import (
     Panel,
     Section,
     heat,
-    quantile,
+    percentile,
     quantiles,
 )
 
@@ -50,7 +50,7 @@ P95 = Panel(
     "s",
     Caption("P95 duration", "95% of the requests are quicker. SlowResponses fires at 2 s."),
     Caption("P95 응답 시간", "요청의 95%가 이 시간 안에 끝납니다. 2초에서 SlowResponses 알림이 발생합니다."),
-    (Curve(quantile("0.95", _DURATION)),),
+    (Curve(percentile("0.95", _DURATION)),),
     steps=_SECONDS,
     width=4,
 )
@@ -132,7 +132,7 @@ P95_BY_ENDPOINT = Panel(
     "s",
     Caption("P95 by endpoint", "95% of the requests of each endpoint are quicker than this."),
     Caption("엔드포인트별 P95", "엔드포인트마다 요청의 95%가 이 시간 안에 끝납니다."),
-    (Curve(quantile("0.95", _DURATION, "endpoint"), "{{endpoint}}"),),
+    (Curve(percentile("0.95", _DURATION, "endpoint"), "{{endpoint}}"),),
 )
 ERROR_SHARE = Panel(
     "http-error-share",

@@ -13,7 +13,7 @@ from otel_obs.ops.panels.panel import (
     Section,
     heat,
     mean,
-    quantile,
+    percentile,
 )
 
 _CALLS = "sum by (provider) (rate(llm_calls_total[$__rate_interval]))"
@@ -56,7 +56,7 @@ P95 = Panel(
     "s",
     Caption("P95 duration", "95% of the calls to each provider are quicker than this."),
     Caption("P95 호출 시간", "공급자별로 호출의 95%가 이 시간 안에 끝납니다."),
-    (Curve(quantile("0.95", "llm_duration_seconds", "provider"), "{{provider}}", True),),
+    (Curve(percentile("0.95", "llm_duration_seconds", "provider"), "{{provider}}", True),),
     width=8,
 )
 STATUS = Panel(
@@ -86,7 +86,7 @@ FIRST_TOKEN = Panel(
     "s",
     Caption("Time to the first token", "P95 of streamed calls, by provider."),
     Caption("첫 토큰까지의 시간", "스트리밍 호출의 공급자별 P95입니다."),
-    (Curve(quantile("0.95", "llm_time_to_first_token_seconds", "provider"), "{{provider}}"),),
+    (Curve(percentile("0.95", "llm_time_to_first_token_seconds", "provider"), "{{provider}}"),),
     width=8,
 )
 COST = Panel(
@@ -198,7 +198,7 @@ PIPELINE = Section(
             "s",
             Caption("P95 of the retrieval", "By category."),
             Caption("검색 P95", "카테고리별입니다."),
-            (Curve(quantile("0.95", "retrieval_duration_seconds", "category"), "{{category}}"),),
+            (Curve(percentile("0.95", "retrieval_duration_seconds", "category"), "{{category}}"),),
         ),
         Panel(
             "pipeline-scoring",
@@ -206,7 +206,7 @@ PIPELINE = Section(
             "s",
             Caption("P95 of the scoring", "By category."),
             Caption("채점 P95", "카테고리별입니다."),
-            (Curve(quantile("0.95", "scoring_duration_seconds", "category"), "{{category}}"),),
+            (Curve(percentile("0.95", "scoring_duration_seconds", "category"), "{{category}}"),),
         ),
         Panel(
             "pipeline-evidence",

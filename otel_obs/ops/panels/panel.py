@@ -102,7 +102,7 @@ def quantiles(family: str, *by: str, has_exemplars: bool = False) -> tuple[Curve
     )
 
 
-def quantile(share: str, family: str, *by: str) -> str:
+def percentile(share: str, family: str, *by: str) -> str:
     """One percentile, by labels."""
     grouping = ", ".join((*by, "le"))
     return f"histogram_quantile({share}, sum by ({grouping}) (rate({family}_bucket[$__rate_interval])))"

@@ -152,7 +152,7 @@ def all_ports(given: Mapping[str, int]) -> dict[str, int]:
     return {part.name: part.port for part in PARTS} | dict(MORE_PORTS) | dict(given)
 
 
-def program_of(part: StackPart, root: Path) -> str:
+def part_program(part: StackPart, root: Path) -> str:
     """The program of a part: a downloaded one, else one on the path; "" where there is none."""
     for command in part.commands:
         fetched = root / "bin" / command

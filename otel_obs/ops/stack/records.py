@@ -44,7 +44,7 @@ def record_path(root: Path, name: str) -> Path:
     return root / "run" / f"{name}.json"
 
 
-def read_record(root: Path, name: str) -> PartRecord | None:
+def read_part(root: Path, name: str) -> PartRecord | None:
     """What is kept of a part; None where there is nothing that can be read."""
     try:
         found = json.loads(record_path(root, name).read_text())
@@ -75,7 +75,7 @@ def running_pid(root: Path, name: str) -> int | None:
     """The pid of a part, if that process is still the one that was started."""
     import psutil
 
-    record = read_record(root, name)
+    record = read_part(root, name)
     if record is None:
         return None
     with contextlib.suppress(psutil.Error):
@@ -88,7 +88,7 @@ def running_pid(root: Path, name: str) -> int | None:
 
 def running_ports(root: Path) -> dict[str, int]:
     """The ports of the parts that run, by their names."""
-    records = [read_record(root, part.name) for part in PARTS if running_pid(root, part.name) is not None]
+    records = [read_part(root, part.name) for part in PARTS if running_pid(root, part.name) is not None]
     return {name: port for record in records if record is not None for name, port in record.ports.items()}
 
 

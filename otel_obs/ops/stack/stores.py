@@ -9,7 +9,7 @@ from typing import Any
 from otel_obs.ops.collector_config import CollectorPorts, stores_config
 from otel_obs.ops.compose import LOGS_PATH, store_sources, traces_config
 from otel_obs.ops.prometheus_config import ScrapeJob
-from otel_obs.ops.stack.programs import BY_NAME, COLLECTOR_FILE, LOOPBACK, TRACES_FILE, program_of
+from otel_obs.ops.stack.programs import BY_NAME, COLLECTOR_FILE, LOOPBACK, TRACES_FILE, part_program
 from otel_obs.ops.yaml_text import yaml_text
 
 
@@ -24,7 +24,7 @@ class StackStores:
         self.ports = ports
         self._root = root
         self._has_traces, self._has_logs, can_collect = (
-            bool(program_of(BY_NAME[name], root)) for name in ("traces", "logs", "collector")
+            bool(part_program(BY_NAME[name], root)) for name in ("traces", "logs", "collector")
         )
         self.has_collector = can_collect and (self._has_traces or self._has_logs)
 

@@ -23,12 +23,12 @@ from otel_obs.ops.stack.programs import (
     Placement,
     StackPart,
     all_ports,
-    program_of,
+    part_program,
 )
 from otel_obs.ops.stack.records import (
     PartRecord,
     only_one,
-    read_record,
+    read_part,
     remove_record,
     running_pid,
     running_ports,
@@ -107,7 +107,7 @@ def start_stack(
 def _chosen(root: Path) -> Iterator[tuple[StackPart, str]]:
     """The parts that can be started, each with its program."""
     for part in PARTS:
-        program = program_of(part, root)
+        program = part_program(part, root)
         if not program and part.is_needed:
             raise OperationsError(
                 " or ".join(part.commands), "is not on the path", "install it, or run: otel-obs stack fetch"
@@ -180,7 +180,7 @@ def logs_of(root: Path) -> list[Path]:
 
 def _states(root: Path) -> Iterator[PartState]:
     for part in PARTS:
-        record = read_record(root, part.name)
+        record = read_part(root, part.name)
         if record is not None:
             pid = running_pid(root, part.name)
             ready = pid is not None and _answers(part, record.ready_port)
@@ -254,7 +254,7 @@ def _beginning(pid: int) -> float:
 
 
 def _address(root: Path, part: StackPart) -> str:
-    record = read_record(root, part.name)
+    record = read_part(root, part.name)
     return f"http://{LOOPBACK}:{record.port if record else part.port}"
 
 
@@ -276,7 +276,7 @@ def _renew(root: Path, part: StackPart) -> str:
 def _wait(root: Path, part: StackPart) -> None:
     deadline_s = time.monotonic() + READY_S
     while True:
-        record = read_record(root, part.name)
+        record = read_part(root, part.name)
         has_ended = record is None or running_pid(root, part.name) is None
         if record is not None and not has_ended and _answers(part, record.ready_port):
             return

@@ -35,7 +35,7 @@ Holders = list[tuple[Source, Series]]
 """The sources that have a stream, each with its series."""
 
 
-class Reading:
+class ServiceReader:
     """The open files, their indexes, and the merged streams.
 
     It is not locked, and must not be used again after an exception: see `MergedView`.

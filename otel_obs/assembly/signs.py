@@ -35,7 +35,7 @@ class SignOfLife:
         self._waits = _WAITS
 
     def say_for_server(self, address: str) -> None:
-        """Log the address of the metrics' own server, now, or a moment later where nobody hears it yet."""
+        """Log the address of the metrics' own server: now, or later, where no logger shows the line yet."""
         self._of_server = [address]
         self._say(lambda: self._of_server)
 
@@ -46,8 +46,8 @@ class SignOfLife:
     def say_for_application(self) -> bool:
         """Log the addresses that this process listens on, as far as they can be known; whether it is over.
 
-        It is not while nobody would hear the line, since a server may make its loggers late, nor for a while
-        as a server does not listen yet: some workers import the application first.
+        It is not over while no logger shows the line, since a server may set up its loggers late, nor, for a
+        limited time, while the server does not listen: some workers import the application first.
         """
         self._waits -= 1
         if self._waits >= 0 and _has_server() and not _application_addresses():

@@ -312,7 +312,7 @@ class Service(Sharing):
         try:
             self._do_leave()
         except BaseException:
-            self._is_leaving = False  # an exception of a signal handler: whoever leaves next does the rest
+            self._is_leaving = False  # a signal handler has raised: the next call leaves
             raise
 
     def _do_leave(self) -> None:

@@ -40,7 +40,7 @@ def _flaws(scraped: Scraped) -> Iterator[Finding]:
     is_exposition = any(True for _ in scraped.page.samples())
     for flaw in scraped.page.flaws:
         if flaw.kind == "no_newline" and not is_exposition:
-            continue  # what is no page of metrics need not end as one does
+            continue  # a page without any sample is no exposition, and needs no newline at its end
         code = _CODES.get(flaw.kind, default)
         yield Finding(code, f"{scraped.page.format} line {flaw.line}", flaw.what)
     more = scraped.page.flaw_count - len(scraped.page.flaws)

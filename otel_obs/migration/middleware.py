@@ -22,7 +22,13 @@ FLASK_HOOKS = ("before_request", "after_request", "teardown_request")
 
 
 class RequestHook(NamedTuple):
-    """A function that runs around each request; `added` is the statement that says so, where no sign does."""
+    """A function that runs around each request.
+
+    Attributes:
+        function: The function.
+        app: The application that calls it.
+        added: The statement that registers it; None where a decorator does.
+    """
 
     function: FunctionNode
     app: ast.expr

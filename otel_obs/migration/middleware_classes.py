@@ -93,7 +93,7 @@ def _why_not(
     foreign: Collection[str],
     names: Collection[str],
 ) -> str:
-    """Why a class cannot go, whoever uses it."""
+    """Why a class cannot be removed, by what is in it; "" where it can."""
     inside = set(ast.walk(found.node))
     does_more = (
         not _is_pure(module, found, metrics)

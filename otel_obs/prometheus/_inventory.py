@@ -31,7 +31,7 @@ class _All:
     """Guards the replacement of a definition. No other lock is taken while it is held."""
     definitions: ClassVar[dict[tuple[str, str], Definition]] = {}
     watched: ClassVar[dict[int, _MetricReference]] = {}
-    """References to the living metrics, by their own ids: one that nobody holds notices nothing."""
+    """Weak references to the living metrics, by the references' ids: held, so that they call back."""
     dropped: ClassVar[deque[_MetricReference]] = deque()
     """References to metrics that were garbage-collected, until `remove_collected`.
 

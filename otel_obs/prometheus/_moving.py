@@ -84,7 +84,7 @@ def constructing(kind: type[their_metrics.MetricWrapperBase]) -> Callable[..., N
 
 
 for _kind, _recorded in RECORDED.items():
-    # `type(metric)(…)` finds it also where nobody stands in for the client's own.
+    # For `type(metric)(…)`, which also works where the client's own constructors were not replaced.
     _recorded.__init__ = constructing(_kind)  # type: ignore[method-assign]
 
 

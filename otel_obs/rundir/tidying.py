@@ -106,7 +106,7 @@ def _is_removed(run_dir: RunDir, is_over: IsOver) -> bool:
     try:
         return remove()
     except BaseException:
-        remove()  # an exception of a signal handler: nobody else does it, as no member is left
+        remove()  # again, where a signal handler has raised: no member is left that would do it
         raise
 
 

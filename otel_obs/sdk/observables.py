@@ -43,7 +43,7 @@ class Publication:
 
 
 class Observable:
-    """What the three have in common.
+    """The base of observable counters, up-down counters and gauges.
 
     Args:
         owner: The provider.

@@ -30,7 +30,7 @@ _ALIASES_PER_SERIES = 4
 def _is_itself(value: object) -> bool:
     """Whether every equal value of the same type has the same text.
 
-    Zeros of either sign are equal, as are tuples, decimals and objects that are written otherwise.
+    Not so for 0.0 and -0.0, nor for tuples, decimals and other objects: equal ones may have two texts.
     """
     kind = type(value)
     return kind is str or kind is int or kind is bool or (kind is float and value != 0.0)
@@ -133,7 +133,7 @@ class Recorder:
         self._typed.clear()
 
     def _slow(self, amount: Any, attributes: Any, context: Any) -> bool:
-        """Record what the fast path has not: a new series, an odd value, a context.
+        """Record what the fast path cannot: a new series, an odd value, or a measurement with a context.
 
         Returns:
             Whether it was recorded.
@@ -217,7 +217,7 @@ class Recorder:
     def _record_whole(self, value: float, attributes: Mapping[str, Any] | None, context: Any) -> None:
         """Find or make the series in every stream, record, and store the offset for the fast path."""
         aggregators = self.aggregators()
-        while not aggregators and not self._is_nobodys(value, attributes, context):
+        while not aggregators and not self._is_held_or_dropped(value, attributes, context):
             aggregators = self.aggregators()
         identities = [aggregator.identify(attributes) for aggregator in aggregators]
         found: list[tuple[Aggregator, AggregateSeries]] = []
@@ -236,8 +236,8 @@ class Recorder:
                 self._owner.note_overflow(aggregator.stream.name, aggregator.plan.limit)
             self._owner.offer_exemplar(aggregator, series, value, attributes, context)
 
-    def _is_nobodys(self, value: float, attributes: Mapping[str, Any] | None, context: Any) -> bool:
-        """Whether nothing is left to do for a measurement without a stream: it is held, or dropped."""
+    def _is_held_or_dropped(self, value: float, attributes: Mapping[str, Any] | None, context: Any) -> bool:
+        """Whether a measurement without a stream is held for a later provider, or dropped."""
         owner = self._owner
         copied = dict(attributes) if attributes else None
         return owner.hold(Held(self._slow, value, copied, context)) or owner is self._owner

@@ -237,7 +237,7 @@ def _start(root: Path, part: StackPart, program: str, at: Placement, ports: Mapp
     try:
         record = PartRecord(process.pid, _beginning(process.pid), at.port, ready_port, ports)
         write_record(root, part.name, record)
-    except BaseException:  # nobody would know of it
+    except BaseException:  # without its record nothing could stop it later
         process.kill()
         process.wait()
         raise

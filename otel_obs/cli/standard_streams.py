@@ -12,7 +12,7 @@ from typing import Any
 
 
 class OutletStream(io.RawIOBase):
-    """Writes to a descriptor. What a reader that has gone away misses is dropped: a command keeps its exit code.
+    """Writes to a descriptor; once the reader has gone away it drops the text: a command keeps its exit code.
 
     Attributes:
         problem: Why something was lost, as on a full disk; "" where nothing was, or the reader has gone away.

@@ -124,11 +124,12 @@ def check_page(name: str) -> str:
     return NOTE.format(source="otel_obs/checks/all_checks.py") + "\n" + check_pages()[name]
 
 
-def readme(text: str) -> str:
-    """README.md with the table of what was measured."""
+def readme(name: str, language: str = "") -> str:
+    """README.md, or a translation of it, with the table of what was measured."""
     begin, end = "<!-- benchmarks -->\n", "<!-- /benchmarks -->"
-    head, _, rest = text.partition(begin)
-    return head + begin + figures.readme_table() + end + rest.partition(end)[2]
+    head, _, rest = (DOCS / name).read_text().partition(begin)
+    table = figures.readme_table(figures.OTHER_LANGUAGES.get(language, {}))
+    return head + begin + table + end + rest.partition(end)[2]
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -138,7 +139,11 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "about/benchmarks.md": lambda: (
         NOTE.format(source="benchmarks/ and run `make bench`") + "\n" + figures.page()
     ),
-    "../README.md": lambda: readme((DOCS / "../README.md").read_text()),
+    "../README.md": partial(readme, "../README.md"),
+    **{
+        f"{language}/index.md": partial(readme, f"{language}/index.md", language)
+        for language in figures.OTHER_LANGUAGES
+    },
     "reference/api.md": lambda: NOTE.format(source="the docstrings") + "\n" + api_page(),
     "cli.md": lambda: NOTE.format(source="otel_obs/cli/") + "\n" + reference_page(),
     "migrate.md": client_names.page,

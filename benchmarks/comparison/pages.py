@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.comparison import (
@@ -19,17 +20,22 @@ from benchmarks.comparison import (
 )
 
 RESULTS = Path(__file__).resolve().parents[1] / "results.json"
+OTHER_LANGUAGES: Mapping[str, Mapping[str, str]] = json.loads(
+    Path(__file__).with_name("other_languages.json").read_text()
+)
+"""The words of README's table by language: the key is the English text, `note` the line below the table."""
+
 PEERS = (OURS, CLIENT, FLASK_EXPORTER, INSTRUMENTATOR, STARLETTE_EXPORTER, STOCK)
 
 # What README's table shows: the words, the measurement, and who stands in for whom in a column.
 ROWS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (
-        "200 requests to 4 gunicorn workers: one scrape shows",
+        "200 requests to 4 gunicorn workers, nothing set up: one scrape shows",
         "Flask under gunicorn, 4 workers, seen of 200 requests",
         {},
     ),
     (
-        "200 requests to 4 uvicorn workers: one scrape shows",
+        "200 requests to 4 uvicorn workers, nothing set up: one scrape shows",
         "FastAPI under uvicorn, 4 workers, seen of 200 requests",
         {},
     ),
@@ -46,6 +52,12 @@ ROWS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ),
     ("memory of a label set, counter and histogram", "memory of a label set, counter and histogram", {}),
 )
+NO_WORDS: Mapping[str, str] = MappingProxyType({})
+NOTE = (
+    "Medians of one run of `make bench`, {measured}, on {processors} processors ({processor}), {python}; a dash is what "
+    "that library does not do."
+)
+SETTING_UP = "to set up for several workers"
 SET_UP = {
     OURS: "nothing",
     CLIENT: "a directory, hooks",
@@ -97,19 +109,17 @@ def amount(row: Sequence[Any] | None) -> str:
     return digits if unit == "requests" else f"{digits} {unit}"
 
 
-def readme_table() -> str:
-    """What README shows."""
+def readme_table(words: Mapping[str, str] = NO_WORDS) -> str:
+    """What README shows; *words* are those of another language."""
     found = results()
     by = figures(found)
     lines = [f"| | {' | '.join(PEERS)} |", "|---" * (len(PEERS) + 1) + "|"]
-    lines.append(f"| to set up for several workers | {' | '.join(SET_UP[who] for who in PEERS)} |")
-    for words, what, instead in ROWS:
+    set_up = [words.get(SET_UP[who], SET_UP[who]) for who in PEERS]
+    lines.append(f"| {words.get(SETTING_UP, SETTING_UP)} | {' | '.join(set_up)} |")
+    for row, what, instead in ROWS:
         cells = [amount(by.get((what, instead.get(who, who)))) for who in PEERS]
-        lines.append(f"| {words} | {' | '.join(cells)} |")
-    note = (
-        f"Medians of one run of `make bench`, {found['measured']}, on {found['machine']['processors']} processors "
-        f"({found['machine']['processor']}), {found['machine']['python']}; a dash is what that library does not do."
-    )
+        lines.append(f"| {words.get(row, row)} | {' | '.join(cells)} |")
+    note = words.get("note", NOTE).format(measured=found["measured"], **found["machine"])
     return "\n".join(lines) + f"\n\n{note}\n"
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.release import ReleaseError, check_names, extras_of
 from tests.docs.story import ROOT
+from tests.release.promises import PROMISES
 
 BASE = "https://github.com/otel-obs/otel-obs/blob/v"
 RAW = "https://raw.githubusercontent.com/otel-obs/otel-obs/v"
@@ -68,8 +70,7 @@ def test_the_metadata_says_what_it_is(built: Path) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     urls = {line.split(",")[0] for line in metadata.get_all("Project-URL", [])}
     assert urls == {"Homepage", "Documentation", "Source", "Issues", "Changelog", "Security"}
-    extras = {"flask", "fastapi", "otlp", "tracing", "cli", "dashboards", "all"}
-    assert extras <= set(metadata.get_all("Provides-Extra", []))
+    assert set(metadata.get_all("Provides-Extra", [])) == set(PROMISES) - {""}
 
 
 def test_the_source_distribution_has_the_constraints(built: Path) -> None:
@@ -77,3 +78,33 @@ def test_the_source_distribution_has_the_constraints(built: Path) -> None:
         names = {name.split("/", 1)[1] for name in source.getnames() if "/" in name}
 
     assert {"constraints.txt", "SECURITY.md", "CHANGELOG.md", "README.md", "LICENSE"} <= names
+
+
+def test_every_extra_of_the_wheel_is_tried(built: Path) -> None:
+    assert set(extras_of(next(built.glob("*.whl")))) == set(PROMISES)
+
+
+PURE, SOURCE = "otel_obs-0.2.0-py3-none-any.whl", "otel_obs-0.2.0.tar.gz"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([PURE, SOURCE], ""),
+        ([PURE, SOURCE, "otel_obs-0.2.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"], ""),
+        ([PURE, SOURCE, "otel_obs-0.2.0-cp311-cp311-macosx_11_0_arm64.whl"], ""),
+        (
+            [PURE, SOURCE, "otel_obs-0.2.0-cp311-cp311-linux_x86_64.whl"],
+            "no index takes otel_obs-0.2.0-cp311-cp311-linux_x86_64.whl: they are for this machine alone",
+        ),
+        ([PURE], "dist/ has no file that ends with .tar.gz"),
+        ([SOURCE], "dist/ has no file that ends with -none-any.whl"),
+    ],
+)
+def test_only_what_an_index_takes_is_released(names: list[str], said: str) -> None:
+    files = [Path(name) for name in names]
+    if said:
+        with pytest.raises(ReleaseError, match=f"^{re.escape(said)}$"):
+            check_names(files)
+    else:
+        check_names(files)

@@ -37,7 +37,8 @@ assert "http_requests_total{" not in page, page
 def nothing() -> None:
     """The library by itself, and the code for prometheus_client."""
     python(
-        "import otel_obs.prometheus as p\np.Counter('a', 'b').inc()\nassert b'a_total 1' in p.generate_latest()"
+        "import otel_obs.prometheus as p\np.Counter('a', 'b').inc()\n"
+        "assert b'a_total 1' in p.generate_latest()"
     )
     python("import otel_obs; otel_obs.configure(); assert b'otel_obs_workers' in otel_obs.get_metrics()[0]")
     python("import otel_obs.cli; assert otel_obs.cli.main([]) in (0, 2)")

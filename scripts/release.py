@@ -28,7 +28,7 @@ DIST = ROOT / "dist"
 SMOKE = ROOT / "tests" / "release" / "smoke.py"
 PROMISES = ROOT / "tests" / "release" / "promises.py"
 # An index refuses wheels of one machine: `linux_x86_64` says nothing of the libraries that a wheel needs.
-PUBLISHED = re.compile(r"-(any|(?:manylinux|musllinux|macosx)\w+)\.whl$")
+PUBLISHED = re.compile(r"-(any|(?:manylinux|musllinux|macosx)[\w.]+)\.whl$")
 REST = """
 Left for a person, in this order:
   git tag --sign v{version} && git push origin v{version}

@@ -36,9 +36,8 @@ Left for a person, in this order:
   make a release of the tag with SHA256SUMS, constraints.txt and the SBOM from dist/
 """
 UNCOMPILED = """
-Neither Docker nor Podman is here, so dist/ has no wheels with the compiled paths, and recording is slower
-with the one that it has. On a machine with one of them this script builds them too; macOS's are built on
-macOS, by cibuildwheel.
+Neither Docker nor Podman answers here, so dist/ has no wheels with the compiled paths, which make recording
+faster. Where one of them is, this script builds them too; macOS's are built on macOS, by cibuildwheel.
 """
 
 
@@ -112,8 +111,11 @@ def build() -> list[Path]:
 
 
 def container_engine() -> str:
-    """What cibuildwheel can build in; "" where there is neither."""
-    return next((engine for engine in ("docker", "podman") if shutil.which(engine)), "")
+    """What cibuildwheel can build in; "" where neither is, or answers."""
+    for engine in ("docker", "podman"):
+        if shutil.which(engine) and subprocess.run([engine, "info"], capture_output=True).returncode == 0:
+            return engine
+    return ""
 
 
 def check_names(built: Sequence[Path]) -> None:

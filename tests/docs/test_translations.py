@@ -99,6 +99,18 @@ def test_a_section_that_has_changed_since_it_was_accepted_is_named(
     ]
 
 
+def test_no_line_breaks_within_chinese() -> None:
+    """A browser shows a space there, and Chinese has none."""
+    broken = [
+        block.text
+        for page in (DOCS / "zh").glob("*.md")
+        for block in translations.blocks(page.read_text())
+        if block.kind in {"", "-"} and "\n" in block.text
+    ]
+
+    assert broken == []
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_table_of_figures_is_in_the_language_of_its_page(language: str) -> None:
     rows = {pages.SETTING_UP, *(row for row, _, _ in pages.ROWS), *pages.SET_UP.values(), "note"}

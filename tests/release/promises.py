@@ -134,7 +134,7 @@ def cli() -> None:
 
 def dashboards() -> None:
     """The command writes dashboards, from Python 3.11 on."""
-    if sys.version_info < (3, 11):
+    if tuple(sys.version_info) < (3, 11):
         return
     with tempfile.TemporaryDirectory() as directory:
         command("generate", "grafana", "--groups", "http", "--out", directory)

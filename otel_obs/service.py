@@ -116,6 +116,7 @@ def _candidate(pid: int | None) -> Candidate:
         proc.command_of(pid),
         proc.environment_of(pid),
         lambda: proc.listening_sockets_of(pid),
+        proc.directory_of(pid),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_obs import compiled
@@ -94,6 +95,7 @@ def build(
     metric.install(provider, naming)
     compiled.choose(settings.compiled)
     role = Role(worker, service)
+    worker.on_open.append(partial(_fold_piled, service))
     if settings.runtime_metrics:
         from otel_obs.catalog import runtime, workers
 
@@ -119,6 +121,13 @@ def build(
         _server(settings, scrape, service, tls, signs, undo_later),
         _sending(settings, provider, service, undo_later),
     )
+
+
+def _fold_piled(service: Service) -> None:
+    from otel_obs.cells.piling import fold_piled
+
+    for run_dir in service.known_dirs():
+        fold_piled(run_dir)
 
 
 def _with_declared(wanted: Wanted, service: Service) -> Wanted:

@@ -1,4 +1,4 @@
-"""Workers that are forked after the set-up, as by `gunicorn --preload`, join when they begin to serve."""
+"""Workers join when their server begins to serve: also those that are forked after the set-up."""
 
 from __future__ import annotations
 
@@ -6,27 +6,56 @@ import logging
 from functools import partial
 from typing import Any
 
-from otel_obs.assembly.setup import Running
-from otel_obs.frameworks.servers import GUNICORN, restore
+from otel_obs.assembly.setup import Running, configure
+from otel_obs.frameworks.beginnings import BEGINNINGS, Beginning
 from otel_obs.host.imports import when_imported
 from otel_obs.host.signals import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
 
 
+class _Servers:
+    """Whether they are followed."""
+
+    are_followed = False
+
+    @classmethod
+    def end(cls) -> None:
+        cls.are_followed = False
+
+
 def watch() -> None:
-    """Have each worker join when its server asks there for the application."""
-    Running.undoing.once(restore)
-    Running.undoing.later(when_imported(GUNICORN.module, partial(GUNICORN.change, wrap=join)))
+    """Have each worker of a known server set up and join, when its server has loaded the application."""
+    if _Servers.are_followed:
+        return
+    Running.undoing.later(_Servers.end)
+    _Servers.are_followed = True
+    for server in BEGINNINGS:
+        Running.undoing.later(when_imported(server.module, partial(_follow, server)))
+
+
+def _follow(server: Beginning, module: Any) -> None:
+    Running.undoing.later(server.follow(module, begin))
+
+
+def begin() -> None:
+    """Set this process up, unless it is, and join: it serves, so it is a worker."""
+    if not Running.is_over:
+        _join(serves=True)
 
 
 def join(app: Any) -> Any:
     """Join the service where this process is set up, and return *app*."""
-    pipeline, joined = Running.pipeline, Running.service
-    if pipeline is not None and joined is not None:
-        try:
-            joined[1].join(pipeline.provider.worker)
-        except Exception as error:
-            raise_interruption(error)
-            _logger.warning("this worker joins its service at its first record only", exc_info=error)
+    if Running.pipeline is not None:
+        _join(serves=False)
     return app
+
+
+def _join(*, serves: bool) -> None:
+    try:
+        pipeline, joined = configure(), Running.service
+        if pipeline is not None and joined is not None:
+            joined[1].join(pipeline.provider.worker, serves=serves)
+    except Exception as error:
+        raise_interruption(error)
+        _logger.warning("this worker joins its service at its first record only", exc_info=error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from otel_obs.cells.foreign_file import SUFFIX
 from otel_obs.cells.membership import Service
 from otel_obs.cells.worker import Worker
+from otel_obs.host.masters import is_master
 
 
 class Role:
@@ -23,8 +24,13 @@ class Role:
         return self._worker.opened is not None
 
     def is_worker(self) -> bool:
-        """Whether this process has recorded anything, is no root, or is the service's only one so far."""
-        return self.has_recorded() or not self._service.is_root() or not self._has_workers()
+        """Whether this process has recorded anything, is no root, or is the service's only one so far.
+
+        A master is none, also where it has no workers yet, or takes over from another one.
+        """
+        if self.has_recorded():
+            return True
+        return not (self._service.is_root() and self._has_workers()) and not is_master()
 
     def _has_workers(self) -> bool:
         run_dir = self._service.run_dir()

@@ -20,6 +20,7 @@ from otel_obs.errors import (
 )
 from otel_obs.host import forks, proc
 from otel_obs.host.endings import at_end, at_sigterm, ends_without_handlers, runs_no_handlers
+from otel_obs.host.masters import is_master
 from otel_obs.host.signals import tolerate
 from otel_obs.host.weak import weakly
 from otel_obs.rundir.directory import (
@@ -265,16 +266,15 @@ class Service(Sharing):
 
     def begin(self, worker: Worker) -> None:
         """After set-up: handle SIGTERM, and join."""
-        if self._is_alone:
-            return
-        if not self._is_root_ours or not self._others():
-            self._forget_signal = at_sigterm(weakly(self._leave), weakly(self._prepare_to_leave))
-        self._see_who_tidies_up()
-        self.join(worker)
+        if not self._is_alone:
+            if not self._is_root_ours or not self._others():
+                self._forget_signal = at_sigterm(weakly(self._leave), weakly(self._prepare_to_leave))
+            self._see_who_tidies_up()
+            self.join(worker)
 
-    def join(self, worker: Worker) -> None:
-        """Open the store, except in a root, which may never record."""
-        if not self._is_alone and self._others():
+    def join(self, worker: Worker, *, serves: bool = False) -> None:
+        """Open the store; in a root or a master, which may never record, only where it *serves* requests."""
+        if not self._is_alone and (serves or (self._others() and not is_master())):
             worker.exclusively(worker.store)
 
     def _see_who_tidies_up(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 
 from otel_obs.cells.attributes import Attributes
 from otel_obs.cells.foreign_file import RETIRED, SUFFIX
@@ -178,7 +179,10 @@ class Shelf:
 
     def fold_dead(self) -> None:
         """Fold the files of dead workers into the retired store."""
-        dead = [name for name, source in self._files.items() if source.is_dead]
+        self.fold([name for name, source in self._files.items() if source.is_dead])
+
+    def fold(self, dead: Sequence[str]) -> None:
+        """Fold these files, whose workers are dead."""
         if dead:
             flaws: RecordFlaws = {}
             fold(self.run_dir, dead, flaws=flaws)

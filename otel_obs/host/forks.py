@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from otel_obs.host.masters import is_master_of_uwsgi
 from otel_obs.host.signals import interruption_of
 from otel_obs.host.weak import weakly
 
@@ -64,6 +65,7 @@ class _Hooks:
 
 
 _before, _in_parent, _in_child = _Hooks(), _Hooks(), _Hooks()
+_of_uwsgi = _Hooks()
 _taken: dict[int, tuple[object, int]] = {}
 """By the pid of a child: a token of the call that runs the hooks there, and its thread."""
 
@@ -130,27 +132,46 @@ def waits_for_fork() -> bool:
     A thread that was to begin here begins in a hook of `after_in_child`: this has uWSGI call `check` after a
     fork.
     """
-    uwsgi: Any = sys.modules.get("uwsgi")
-    if uwsgi is None or uwsgi.masterpid() != os.getpid():
+    if not is_master_of_uwsgi():
         return False
-    present: Any = getattr(uwsgi, "post_fork_hook", None)
-    decorators: Any = sys.modules.get("uwsgidecorators")
-    if decorators is not None:
-        if check not in decorators.postfork_chain:
-            decorators.postfork_chain.append(check)
-    elif not hasattr(present, "is_of_otel_obs"):
-        uwsgi.post_fork_hook = _followed_by_check(present)
+    follow_uwsgi()
     return True
 
 
-def _followed_by_check(present: Callable[[], object] | None) -> Callable[[], None]:
+def after_fork_of_uwsgi(hook: Hook) -> Undo:
+    """Have *hook* called in every process that uWSGI forks, after the hooks of `after_in_child`."""
+    undo = _of_uwsgi.add(hook)
+    follow_uwsgi()
+    return undo
+
+
+def follow_uwsgi() -> None:
+    """Have uWSGI call our hooks after a fork; `uwsgidecorators` replaces what is set before its import."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        return
+    present: Any = getattr(uwsgi, "post_fork_hook", None)
+    decorators: Any = sys.modules.get("uwsgidecorators")
+    if decorators is not None and hasattr(decorators, "postfork_chain"):
+        if _after_fork_of_uwsgi not in decorators.postfork_chain:
+            decorators.postfork_chain.append(_after_fork_of_uwsgi)
+    elif not hasattr(present, "is_of_otel_obs"):
+        uwsgi.post_fork_hook = _followed_by_ours(present)
+
+
+def _followed_by_ours(present: Callable[[], object] | None) -> Callable[[], None]:
     def hook() -> None:
         if present is not None:
             present()
-        check()
+        _after_fork_of_uwsgi()
 
     hook.is_of_otel_obs = True  # type: ignore[attr-defined]
     return hook
+
+
+def _after_fork_of_uwsgi() -> None:
+    check()
+    _of_uwsgi.run()
 
 
 def _catch_up() -> None:

@@ -128,6 +128,17 @@ def environment_of(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def directory_of(pid: int) -> str:
+    """The working directory of a process; empty where that is gone, or not to be seen."""
+    if pid != os.getpid():
+        return _read_link(f"/proc/{pid}/cwd")
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise_interruption(error)
+        return ""
+
+
 def user_of(pid: int) -> int:
     """The user of a process, as /proc has it; -1 where it does not say."""
     try:

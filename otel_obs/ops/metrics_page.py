@@ -43,7 +43,7 @@ What it says of itself, under these names whatever the namespace and the profile
 
 | family | |
 |---|---|
-| `otel_obs_workers` | live workers that have joined: each does when it is set up |
+| `otel_obs_workers` | live workers, each from when it has [joined](learn/workers.md) |
 | `otel_obs_series` | series that are exposed, over all workers |
 | `otel_obs_worker_files_skipped_total` | files of workers that could not be read, or not to their end |
 | `otel_obs_scrape_duration_seconds` | histogram of what collecting and encoding a scrape took |

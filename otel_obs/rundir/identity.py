@@ -63,6 +63,7 @@ class Candidate(NamedTuple):
         command: Its command line.
         environ: Its environment.
         sockets: Gives its listening sockets.
+        directory: Its working directory; empty where that cannot be known.
     """
 
     pid: int
@@ -71,13 +72,15 @@ class Candidate(NamedTuple):
     command: Sequence[str]
     environ: Mapping[str, str]
     sockets: Callable[[], Sockets]
+    directory: str = ""
 
 
 def this_candidate(environ: Mapping[str, str], command: Sequence[str]) -> Candidate:
     """This process."""
     process = proc.this_process()
     parent = os.getppid() if process is None else process.parent
-    return Candidate(os.getpid(), process, parent, command, environ, proc.listening_sockets)
+    directory = proc.directory_of(os.getpid())
+    return Candidate(os.getpid(), process, parent, command, environ, proc.listening_sockets, directory)
 
 
 def identify(
@@ -101,7 +104,8 @@ def identify(
     # Children of multiprocessing keep the note of their root, which `_by_environment` compares them with.
     if not is_multiprocessing_child(command):
         own = candidate.process or Process(os.getpid())
-        note = (identity.nonce, _digest(command), own.pid, own.image, version)
+        place = _digest(candidate.directory)
+        note = (identity.nonce, _digest(*command[1:]), own.pid, own.image, version, place)
         environ[RUN_VARIABLE] = ":".join(map(str, note))
     return identity
 
@@ -143,14 +147,16 @@ def _by_environment(candidate: Candidate, lineage: Lineage, version: int) -> Ide
     """Join what an earlier process of the service has named in the environment.
 
     Every program that is started inherits the variable, so it is not enough to have it: only a
-    re-execution of the same command joins, and children of multiprocessing whose own root has set it.
+    re-execution of the same command joins, and children of multiprocessing whose own root has set it. The
+    same words elsewhere are another command: `python main.py` in two directories.
     """
     noted = candidate.environ.get(RUN_VARIABLE, "").split(":")
-    nonce, command_digest, first_pid, first_image, noted_version = (*noted, *[""] * 5)[:5]
+    nonce, command_digest, first_pid, first_image, noted_version, place = (*noted, *[""] * 6)[:6]
     if not nonce or noted_version != str(version) or not _is_name(nonce):
         return None
     root, is_child = lineage.root, is_multiprocessing_child(candidate.command)
-    if command_digest == _digest(candidate.command):
+    is_there = place == _digest(candidate.directory) or first_pid == str(candidate.pid)
+    if command_digest == _digest(*candidate.command[1:]) and is_there:
         reason = f"process {first_pid} has named it, which ran the same command"
     elif is_child and first_pid == str(root.pid if root else candidate.parent):
         reason = f"process {first_pid} has named it, which is the root of this one"
@@ -233,8 +239,8 @@ def is_first(identity: Identity) -> bool:
     return identity.root is None or this is None or identity.root.pid == this.pid
 
 
-def _digest(command: Sequence[str]) -> str:
-    return f"{zlib.crc32(chr(0).join(command[1:]).encode(errors='surrogateescape')):08x}"
+def _digest(*words: str) -> str:
+    return f"{zlib.crc32(chr(0).join(words).encode(errors='surrogateescape')):08x}"
 
 
 def _is_name(text: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from otel_obs.rundir.directory import (
 )
 from otel_obs.rundir.identity import RUN_VARIABLE, decide, identify, this_candidate
 from otel_obs.rundir.tidying import leave, sweep
-from tests.support.programs import run
+from tests.support.processes import clean_env
+from tests.support.programs import ROOT, run
 
 NONCE = "0123456789abcdef"
 COMMAND = ["python", "-m", "gunicorn", "app:app"]
@@ -128,6 +131,48 @@ def test_who_joins_whom() -> None:
     assert other is not None
     assert not other.joined
     assert identify(dict(first), TRACKER) is None
+
+
+def test_the_same_words_in_another_directory_are_another_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: dict[str, str] = {}
+    root = identify(first, COMMAND)
+    assert root is not None
+    pid = os.fork()
+    if pid == 0:  # a process that executes itself keeps its number, wherever it goes
+        os.chdir(tmp_path)
+        found = identify(dict(first), COMMAND)
+        os._exit(found is None or found.joined)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    monkeypatch.chdir(tmp_path)
+    again = identify(dict(first), COMMAND)
+    assert again is not None
+    assert again.nonce == root.nonce
+
+
+STARTS_ANOTHER = """
+import os, subprocess, sys
+from otel_obs import prometheus
+prometheus.Counter("started", "Programs of this name").inc()
+if len(sys.argv) == 1 and "INNER" not in os.environ:
+    env = {**os.environ, "INNER": "1"}
+    other = sys.path[0] + "/other"
+    print(subprocess.check_output([sys.executable, "main.py"], cwd=other, env=env, text=True))
+page = prometheus.generate_latest().decode().splitlines()
+print([line for line in page if line.startswith("started_total")])
+"""
+
+
+def test_a_program_may_start_another_of_the_same_name(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    for directory in (tmp_path, tmp_path / "other"):
+        (directory / "main.py").write_text(STARTS_ANOTHER)
+    env = clean_env({"PYTHONPATH": str(ROOT), "OTEL_OBS_RUN_DIR": str(tmp_path)})
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split("\n") == ["['started_total 1.0']", "", "['started_total 1.0']", ""], done.stderr
 
 
 @pytest.mark.parametrize("variable", ["", ":", "../../etc:0", "0123456789abcdeX:0", "0" * 17 + ":0"])

@@ -33,8 +33,16 @@ class _Early:
 
 
 def arm() -> None:
-    """Let the next measurement set the process up, since this process is going to expose metrics."""
+    """Let the next measurement set the process up, since this process is going to expose metrics.
+
+    A known server sets it up as it begins to serve, if nothing has by then.
+    """
     _Early.is_armed = True
+    try:
+        import_module("otel_obs.assembly.joining").watch()
+    except Exception as error:
+        raise_interruption(error)
+        _logger.warning("this process joins its service at its first record only", exc_info=error)
 
 
 def hold_early(action: DeferredCall) -> None:

@@ -1,0 +1,124 @@
+"""When a worker begins to serve: the function that its server calls next, once the application is loaded.
+
+One row per server. An application that is imported by a server's function finds that function running, and
+can only follow one that is called after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from otel_obs.host import forks
+from otel_obs.host.changes import Replacements
+
+Begin = Callable[[], object]
+Undo = Callable[[], object]
+
+_changes = Replacements()
+
+
+class Beginning(NamedTuple):
+    """One server.
+
+    Args:
+        module: The module that is changed when it is imported.
+        follow: Called with it and with what is to be called in each worker; returns the undoing.
+    """
+
+    module: str
+    follow: Callable[[Any, Begin], Undo]
+
+
+def _before(original: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    def beginning(*args: Any, **options: Any) -> Any:
+        begin()
+        return original(*args, **options)
+
+    return beginning
+
+
+def _after(original: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    def beginning(*args: Any, **options: Any) -> Any:
+        result = original(*args, **options)
+        begin()
+        return result
+
+    return beginning
+
+
+def _after_start(original: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    """For a coroutine function that runs the application's own start, which may set up, or fail."""
+
+    async def beginning(*args: Any, **options: Any) -> Any:
+        try:
+            return await original(*args, **options)
+        finally:
+            begin()
+
+    return beginning
+
+
+def _gunicorn(module: Any, begin: Begin) -> Undo:
+    # The first for a worker whose class is loaded later, the second for one that is loading its application.
+    _changes.make(module.Worker, "load_wsgi", lambda original: _after(original, begin))
+    for kind in _descendants(module.Worker):
+        if "run" in vars(kind):
+            _changes.make(kind, "run", lambda original: _before(original, begin))
+    return _changes.undo
+
+
+def _descendants(kind: type[Any]) -> Iterator[type[Any]]:
+    kinds: list[type[Any]] = kind.__subclasses__()
+    for each in kinds:
+        yield each
+        yield from _descendants(each)
+
+
+def _method(owner: str, name: str) -> Callable[[Any, Begin], Undo]:
+    """Follow a coroutine method."""
+
+    def follow(module: Any, begin: Begin) -> Undo:
+        _changes.make(getattr(module, owner), name, lambda original: _after_start(original, begin))
+        return _changes.undo
+
+    return follow
+
+
+def _granian(module: Any, begin: Begin) -> Undo:
+    for name in ("ASGIWorker", "RSGIWorker", "WSGIWorker"):
+        _changes.make(module, name, lambda original: _before(original, begin))
+    return _changes.undo
+
+
+def _celery(module: Any, begin: Begin) -> Undo:
+    def begins(**_: object) -> None:
+        begin()
+
+    module.worker_process_init.connect(begins, weak=False)
+    return lambda: module.worker_process_init.disconnect(begins)
+
+
+def _uwsgi(module: Any, begin: Begin) -> Undo:
+    def begins() -> None:
+        if module.worker_id():  # neither a mule nor a spooler
+            begin()
+
+    return forks.after_fork_of_uwsgi(begins)
+
+
+def _uwsgi_again(module: Any, begin: Begin) -> Undo:
+    forks.follow_uwsgi()
+    return lambda: None
+
+
+BEGINNINGS = (
+    Beginning("gunicorn.workers.base", _gunicorn),
+    Beginning("uvicorn.server", _method("Server", "startup")),
+    Beginning("hypercorn.asyncio.lifespan", _method("Lifespan", "wait_for_startup")),
+    Beginning("hypercorn.trio.lifespan", _method("Lifespan", "wait_for_startup")),
+    Beginning("granian.server.mp", _granian),
+    Beginning("celery.signals", _celery),
+    Beginning("uwsgi", _uwsgi),
+    Beginning("uwsgidecorators", _uwsgi_again),
+)

@@ -14,7 +14,7 @@ from otel_obs.host.signals import raise_interruption
 _logger = logging.getLogger("otel_obs")
 
 
-class _Servers:
+class _FollowedServers:
     """Whether they are followed."""
 
     are_followed = False
@@ -26,10 +26,10 @@ class _Servers:
 
 def watch() -> None:
     """Have each worker of a known server set up and join, when its server has loaded the application."""
-    if _Servers.are_followed:
+    if _FollowedServers.are_followed:
         return
-    Running.undoing.later(_Servers.end)
-    _Servers.are_followed = True
+    Running.undoing.later(_FollowedServers.end)
+    _FollowedServers.are_followed = True
     for server in BEGINNINGS:
         Running.undoing.later(when_imported(server.module, partial(_follow, server)))
 

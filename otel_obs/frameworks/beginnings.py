@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from otel_obs.host import forks
 from otel_obs.host.changes import Replacements
 
-Begin = Callable[[], object]
-Undo = Callable[[], object]
+OnceServing = Callable[[], object]
+TakeBack = Callable[[], object]
 
 _changes = Replacements()
 
@@ -27,10 +27,10 @@ class Beginning(NamedTuple):
     """
 
     module: str
-    follow: Callable[[Any, Begin], Undo]
+    follow: Callable[[Any, OnceServing], TakeBack]
 
 
-def _before(original: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+def _before(original: Callable[..., Any], begin: OnceServing) -> Callable[..., Any]:
     def beginning(*args: Any, **options: Any) -> Any:
         begin()
         return original(*args, **options)
@@ -38,7 +38,7 @@ def _before(original: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
     return beginning
 
 
-def _after(original: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+def _after(original: Callable[..., Any], begin: OnceServing) -> Callable[..., Any]:
     def beginning(*args: Any, **options: Any) -> Any:
         result = original(*args, **options)
         begin()
@@ -47,7 +47,7 @@ def _after(original: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
     return beginning
 
 
-def _after_start(original: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+def _after_start(original: Callable[..., Any], begin: OnceServing) -> Callable[..., Any]:
     """For a coroutine function that runs the application's own start, which may set up, or fail."""
 
     async def beginning(*args: Any, **options: Any) -> Any:
@@ -59,7 +59,7 @@ def _after_start(original: Callable[..., Any], begin: Begin) -> Callable[..., An
     return beginning
 
 
-def _gunicorn(module: Any, begin: Begin) -> Undo:
+def _gunicorn(module: Any, begin: OnceServing) -> TakeBack:
     # The first for a worker whose class is loaded later, the second for one that is loading its application.
     _changes.make(module.Worker, "load_wsgi", lambda original: _after(original, begin))
     for kind in _descendants(module.Worker):
@@ -75,23 +75,23 @@ def _descendants(kind: type[Any]) -> Iterator[type[Any]]:
         yield from _descendants(each)
 
 
-def _method(owner: str, name: str) -> Callable[[Any, Begin], Undo]:
+def _method(owner: str, name: str) -> Callable[[Any, OnceServing], TakeBack]:
     """Follow a coroutine method."""
 
-    def follow(module: Any, begin: Begin) -> Undo:
+    def follow(module: Any, begin: OnceServing) -> TakeBack:
         _changes.make(getattr(module, owner), name, lambda original: _after_start(original, begin))
         return _changes.undo
 
     return follow
 
 
-def _granian(module: Any, begin: Begin) -> Undo:
+def _granian(module: Any, begin: OnceServing) -> TakeBack:
     for name in ("ASGIWorker", "RSGIWorker", "WSGIWorker"):
         _changes.make(module, name, lambda original: _before(original, begin))
     return _changes.undo
 
 
-def _celery(module: Any, begin: Begin) -> Undo:
+def _celery(module: Any, begin: OnceServing) -> TakeBack:
     def begins(**_: object) -> None:
         begin()
 
@@ -99,7 +99,7 @@ def _celery(module: Any, begin: Begin) -> Undo:
     return lambda: module.worker_process_init.disconnect(begins)
 
 
-def _uwsgi(module: Any, begin: Begin) -> Undo:
+def _uwsgi(module: Any, begin: OnceServing) -> TakeBack:
     def begins() -> None:
         if module.worker_id():  # neither a mule nor a spooler
             begin()
@@ -107,7 +107,7 @@ def _uwsgi(module: Any, begin: Begin) -> Undo:
     return forks.after_fork_of_uwsgi(begins)
 
 
-def _uwsgi_again(module: Any, begin: Begin) -> Undo:
+def _uwsgi_again(module: Any, begin: OnceServing) -> TakeBack:
     forks.follow_uwsgi()
     return lambda: None
 

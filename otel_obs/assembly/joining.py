@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from otel_obs.assembly.setup import Running, configure
-from otel_obs.frameworks.beginnings import BEGINNINGS, Beginning
+from otel_obs.frameworks.beginnings import BEGINNINGS, ServerBeginning
 from otel_obs.host.imports import when_imported
 from otel_obs.host.signals import raise_interruption
 
@@ -34,7 +34,7 @@ def watch() -> None:
         Running.undoing.later(when_imported(server.module, partial(_follow, server)))
 
 
-def _follow(server: Beginning, module: Any) -> None:
+def _follow(server: ServerBeginning, module: Any) -> None:
     Running.undoing.later(server.follow(module, begin))
 
 

@@ -18,7 +18,7 @@ TakeBack = Callable[[], object]
 _changes = Replacements()
 
 
-class Beginning(NamedTuple):
+class ServerBeginning(NamedTuple):
     """One server.
 
     Args:
@@ -113,12 +113,12 @@ def _uwsgi_again(module: Any, begin: OnceServing) -> TakeBack:
 
 
 BEGINNINGS = (
-    Beginning("gunicorn.workers.base", _gunicorn),
-    Beginning("uvicorn.server", _method("Server", "startup")),
-    Beginning("hypercorn.asyncio.lifespan", _method("Lifespan", "wait_for_startup")),
-    Beginning("hypercorn.trio.lifespan", _method("Lifespan", "wait_for_startup")),
-    Beginning("granian.server.mp", _granian),
-    Beginning("celery.signals", _celery),
-    Beginning("uwsgi", _uwsgi),
-    Beginning("uwsgidecorators", _uwsgi_again),
+    ServerBeginning("gunicorn.workers.base", _gunicorn),
+    ServerBeginning("uvicorn.server", _method("Server", "startup")),
+    ServerBeginning("hypercorn.asyncio.lifespan", _method("Lifespan", "wait_for_startup")),
+    ServerBeginning("hypercorn.trio.lifespan", _method("Lifespan", "wait_for_startup")),
+    ServerBeginning("granian.server.mp", _granian),
+    ServerBeginning("celery.signals", _celery),
+    ServerBeginning("uwsgi", _uwsgi),
+    ServerBeginning("uwsgidecorators", _uwsgi_again),
 )

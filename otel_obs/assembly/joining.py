@@ -35,10 +35,10 @@ def watch() -> None:
 
 
 def _follow(server: ServerBeginning, module: Any) -> None:
-    Running.undoing.later(server.follow(module, begin))
+    Running.undoing.later(server.follow(module, begin_to_serve))
 
 
-def begin() -> None:
+def begin_to_serve() -> None:
     """Set this process up, unless it is, and join: it serves, so it is a worker."""
     if not Running.is_over:
         _join(serves=True)

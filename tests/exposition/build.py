@@ -72,3 +72,23 @@ def rendered(
     """The whole exposition of *columns*."""
     columns = [columns] if isinstance(columns, Column) else columns
     return b"".join(render(snapshot(*columns), format, options, others, names))
+
+
+def one_of_each(attributes: dict[str, Any], timed: Sequence[Exemplar]) -> list[Column]:
+    """A counter and a gauge with exemplars, and a histogram of one series with the exemplars *timed*."""
+    return [
+        counter(
+            "http_requests",
+            [({"method": "GET"}, 5.0), ({"method": "PUT"}, 1.0)],
+            description='Total "HTTP" requests',
+            exemplars={0: [exemplar(0, 1.0, 1700000001.25), exemplar(0, 2.0, 1700000002.5, user="u")]},
+        ),
+        histogram(
+            "http_request_duration",
+            (0.5, 1),
+            [(attributes, [1.0, 2.0, 0.0, 2.5])],
+            unit="s",
+            exemplars={0: list(timed)},
+        ),
+        gauge("temperature", [({}, -3.5)], unit="Cel", exemplars={0: [exemplar(0, 1.0, 1.0)]}),
+    ]

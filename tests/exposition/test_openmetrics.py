@@ -18,6 +18,7 @@ from tests.exposition.build import (
     exponential,
     gauge,
     histogram,
+    one_of_each,
     rendered,
 )
 
@@ -33,22 +34,7 @@ def test_nothing_is_an_end() -> None:
 
 
 def test_a_whole_exposition() -> None:
-    columns = [
-        counter(
-            "http_requests",
-            [({"method": "GET"}, 5.0), ({"method": "PUT"}, 1.0)],
-            description='Total "HTTP" requests',
-            exemplars={0: [exemplar(0, 1.0, 1700000001.25), exemplar(0, 2.0, 1700000002.5, user="u")]},
-        ),
-        histogram(
-            "http_request_duration",
-            (0.5, 1),
-            [({}, [1.0, 2.0, 0.0, 2.5])],
-            unit="s",
-            exemplars={0: [exemplar(1, 0.75, 1700000003.0), exemplar(1, 0.7, 1700000002.0)]},
-        ),
-        gauge("temperature", [({}, -3.5)], unit="Cel", exemplars={0: [exemplar(0, 1.0, 1.0)]}),
-    ]
+    columns = one_of_each({}, [exemplar(1, 0.75, 1700000003.0), exemplar(1, 0.7, 1700000002.0)])
     resource = canonical({"service.name": "shop"})
     assert rendered(columns, OPENMETRICS, Options(resource)).decode() == (
         "# HELP target Target metadata\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import pytest
 
 from tests.support.processes import Service
 from tests.support.programs import ROOT
-from tests.support.prometheus import PrometheusServer, prometheus_3
+from tests.support.prometheus import PrometheusServer, configured_server, prometheus_3
 from tests.support.waiting import until
 
 VERSION_1, VERSION_2 = "OpenMetricsText1.0.0", "OpenMetricsText2.0.0"
@@ -97,17 +96,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusS
                 job("socket", VERSION_2, "shop", {"__unix_socket__": str(path)}),
             ]
             config = {"global": {"scrape_interval": "500ms"}, "scrape_configs": jobs}
-            (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
-            server = PrometheusServer(
-                binary,
-                "--config.file=prometheus.yml",
-                "--storage.tsdb.path=data",
-                "--web.listen-address=127.0.0.1:{port}",
-                "--enable-feature=exemplar-storage,openmetrics2",
-                cwd=directory,
-                log_file=directory / "log",
-                ready_path="/-/ready",
-            )
+            features = "--enable-feature=exemplar-storage,openmetrics2"
+            server = configured_server(binary, directory, config, features)
             with server:
                 for one in jobs:
                     name = str(one["job_name"])

@@ -37,14 +37,21 @@ def prometheus_server(
         ],
     }
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     (directory / "rules.yml").write_text(rules)
+    return configured_server(BINARY or "prometheus", directory, config, "--log.level=warn")
+
+
+def configured_server(
+    binary: str, directory: Path, config: Mapping[str, Any], *options: str
+) -> PrometheusServer:
+    """A Prometheus with a configuration of its own, which keeps its data in *directory*."""
+    (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     return PrometheusServer(
-        BINARY or "prometheus",
+        binary,
         "--config.file=prometheus.yml",
         "--storage.tsdb.path=data",
         "--web.listen-address=127.0.0.1:{port}",
-        "--log.level=warn",
+        *options,
         cwd=directory,
         log_file=directory / "prometheus.log",
         ready_path="/-/ready",

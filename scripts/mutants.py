@@ -1,6 +1,6 @@
 """Change the core in small ways, one at a time, and see whether a test notices each change.
 
-Usage: python scripts/mutants.py [--sample N] [--seed N] [--again] [PACKAGE | MODULE ...]
+Usage: python scripts/mutants.py [--sample N] [--seed N] [--minutes N] [--again] [PACKAGE | MODULE ...]
 
 Without names a sample is taken over all of `cells`, `exposition`, `http` and `settings`; with names, such as
 `cells` or `otel_obs/cells/summation.py`, over these. Cosmic Ray makes the changes, in a copy of the tree
@@ -22,23 +22,24 @@ import os
 import random
 import shlex
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "mutants"
 TREE = BUILD / "tree"
+SURVIVORS = BUILD / "survivors.json"
+"""What the last run left unnoticed."""
+
+SAMPLE = 60
 TIMEOUT_S = 1800.0
 HANGS_AFTER_S = 120
 """A test that takes longer than that hangs by the change, and so notices it."""
-
-SAMPLE = 60
 
 PACKAGES = ("cells", "exposition", "http", "settings")
 
@@ -53,51 +54,38 @@ LAST = {"http": ("bounded", "generated")}
 """Tests that take long for what they notice: tried where the others notice nothing."""
 
 
-SURVIVORS = BUILD / "survivors.json"
-"""What the last run left unnoticed, by module: what Cosmic Ray needs to make it again."""
-
 EQUAL = (
-    "core/ReplaceBinaryOperator_BitOr_%",  # most `|` stand in annotations, which nobody evaluates
+    "core/ReplaceBinaryOperator_BitOr_",  # most `|` stand in annotations, which nobody evaluates
     "core/ReplaceComparisonOperator_Is_Eq",
     "core/ReplaceComparisonOperator_IsNot_NotEq",
     "core/ReplaceComparisonOperator_Eq_Is",
     "core/ReplaceComparisonOperator_NotEq_IsNot",
 )
-"""Kinds of changes that change nothing."""
+"""How the names of the changes begin that change nothing."""
 
 UNREAD_DECORATORS = {"abstractmethod", "overload", "override", "runtime_checkable"}
 LOGGERS = {"_logger", "_once"}
 
 
-class Mutant(NamedTuple):
-    """One change, and whether a test noticed it."""
+class SmallChange(NamedTuple):
+    """One change, as Cosmic Ray counts it: by its operator, and how often that could be applied before."""
 
     module: str
-    line: int
     operator: str
     occurrence: int
-    outcome: str
-    diff: str
+    line: int
+    column: int
+    end: tuple[int, int]
+
+    @property
+    def place(self) -> tuple[str, int, int, str]:
+        """Where it is, and of what kind, without the variant: `core/ReplaceComparisonOperator`."""
+        return self.module, self.line, self.column, self.operator.partition("_")[0]
 
     @property
     def package(self) -> str:
-        """The package of the changed module."""
+        """The package of the module."""
         return Path(self.module).parent.name
-
-
-class Job(NamedTuple):
-    """One change that can be made."""
-
-    id: str
-    line: int
-    column: int
-    operator: str
-    occurrence: int
-
-    @property
-    def place(self) -> tuple[int, int, str]:
-        """Where it is, and of what kind, without the variant: `core/ReplaceComparisonOperator`."""
-        return self.line, self.column, self.operator.partition("_")[0]
 
 
 def modules() -> list[Path]:
@@ -187,118 +175,55 @@ def copy_tree() -> None:
             shutil.copy2(ROOT / name, TREE / name)
 
 
-class Session:
-    """All changes of one module."""
+def changes_of(module: Path) -> Iterator[SmallChange]:
+    """The changes of one module that may change a result."""
+    from cosmic_ray.ast import ast_nodes, get_ast_from_path
+    from cosmic_ray.plugins import get_operator, operator_names
 
-    def __init__(self, module: Path) -> None:
-        self.module = module
-        name = ".".join(module.with_suffix("").parts)
-        self._config, self.file = BUILD / f"{name}.toml", BUILD / f"{name}.sqlite"
-
-    def begin(self) -> list[Job]:
-        """Find the changes that are worth a try."""
-        settings = {
-            "module-path": [str(self.module)],
-            "timeout": TIMEOUT_S,
-            "excluded-modules": [],
-            "test-command": test_command(self.module),
-        }
-        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
-        distributor = ["[cosmic-ray.distributor]", 'name = "local"']
-        self._config.write_text("\n".join(["[cosmic-ray]", *lines, *distributor, ""]))
-        self.file.unlink(missing_ok=True)
-        self._cosmic_ray("init")
-        spans = list(without_effect(self.module))
-        with closing(sqlite3.connect(self.file)) as session, session:
-            for pattern in EQUAL:
-                session.execute("DELETE FROM mutation_specs WHERE operator_name LIKE ?", [pattern])
-            found = session.execute(
-                "SELECT job_id, start_pos_row, start_pos_col, operator_name, occurrence FROM mutation_specs "
-                "ORDER BY operator_name, occurrence"
-            )
-            jobs = [Job(*row) for row in found]
-        return [job for job in jobs if not any(a <= (job.line, job.column) < b for a, b in spans)]
-
-    def check(self) -> None:
-        """See that the tests pass without any change.
-
-        Raises:
-            SystemExit: They fail.
-        """
-        if self._cosmic_ray("baseline", has_session=False):
-            raise SystemExit(
-                f"without any change the tests of {self.module} fail: {test_command(self.module)}"
-            )
-
-    def try_only(self, jobs: set[str]) -> None:
-        """Make the changes *jobs*, one at a time, and run the tests with each."""
-        with closing(sqlite3.connect(self.file)) as session, session:
-            session.execute("CREATE TEMP TABLE wanted (job_id)")
-            session.executemany("INSERT INTO wanted VALUES (?)", [(job,) for job in jobs])
-            for table in ("mutation_specs", "work_items"):
-                session.execute(f"DELETE FROM {table} WHERE job_id NOT IN (SELECT job_id FROM wanted)")
-        self._cosmic_ray("exec")
-
-    def mutants(self) -> Iterator[Mutant]:
-        """What came of each change."""
-        with closing(sqlite3.connect(self.file)) as session:
-            for line, operator, occurrence, outcome, test_outcome, diff in session.execute(
-                "SELECT start_pos_row, operator_name, occurrence, worker_outcome, test_outcome, diff "
-                "FROM mutation_specs JOIN work_results USING (job_id) ORDER BY start_pos_row"
-            ):
-                done = test_outcome if outcome == "NORMAL" else outcome
-                yield Mutant(str(self.module), line, operator, occurrence, done, diff or "")
-
-    def _cosmic_ray(self, verb: str, has_session: bool = True) -> int:
-        command = [str(Path(sys.executable).parent / "cosmic-ray"), verb, str(self._config)]
-        files = [str(self.file)] if has_session else []
-        # For the processes that tests start in other directories: what is installed is the unchanged tree.
-        environment = {**os.environ, "PYTHONPATH": str(TREE)}
-        done = subprocess.run([*command, *files], cwd=TREE, capture_output=True, text=True, env=environment)
-        if done.returncode and verb != "baseline":
-            raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-        return done.returncode
+    spans = list(without_effect(module))
+    nodes = list(ast_nodes(get_ast_from_path(TREE / module)))
+    for name in sorted(operator_names()):
+        kind = get_operator(name)
+        if name.startswith(EQUAL) or kind.arguments():
+            continue
+        operator = kind()
+        places = (place for node in nodes for place in operator.mutation_positions(node))
+        for occurrence, (start, end) in enumerate(places):
+            if not any(first <= start < last for first, last in spans):
+                yield SmallChange(str(module), name, occurrence, *start, end)
 
 
-def sampled(found: dict[Path, list[Job]], size: int, seed: int) -> dict[Path, set[str]]:
-    """As many changes of *found* as *size*, at most one of each kind at a place; all places are alike."""
+def sampled(found: Iterable[SmallChange], size: int, seed: int) -> list[SmallChange]:
+    """As many of *found* as *size*, at most one of each kind at a place; all places are alike."""
     chance = random.Random(seed)
-    places: dict[tuple[Path, tuple[int, int, str]], list[Job]] = {}
-    for module, jobs in sorted(found.items()):
-        for job in jobs:
-            places.setdefault((module, job.place), []).append(job)
-    chosen: dict[Path, set[str]] = {}
-    for module, place in chance.sample(list(places), min(size, len(places))):
-        chosen.setdefault(module, set()).add(chance.choice(places[module, place]).id)
-    return chosen
+    places: dict[tuple[str, int, int, str], list[SmallChange]] = {}
+    for change in found:
+        places.setdefault(change.place, []).append(change)
+    return [chance.choice(places[place]) for place in chance.sample(list(places), min(size, len(places)))]
 
 
-def left_over(found: dict[Path, list[Job]]) -> dict[Path, set[str]]:
-    """The changes that the last run left unnoticed."""
-    left = {(module, operator, at) for module, operator, at in json.loads(SURVIVORS.read_text())}
-    chosen: dict[Path, set[str]] = {}
-    for module, jobs in found.items():
-        for job in jobs:
-            if (str(module), job.operator, job.occurrence) in left:
-                chosen.setdefault(module, set()).add(job.id)
-    return chosen
+def check(package: str, module: Path) -> None:
+    """See that the tests of *package* pass without any change.
+
+    Raises:
+        SystemExit: They fail.
+    """
+    done = subprocess.run(shlex.split(test_command(module)), cwd=TREE, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"without any change the tests of {package} fail:\n{done.stdout[-4000:]}")
 
 
-def tell_survivors(mutants: Iterable[Mutant]) -> None:
-    """Print what nobody noticed."""
-    for mutant in mutants:
-        if mutant.outcome == "SURVIVED":
-            print(f"\n{mutant.module}:{mutant.line} {mutant.operator}\n{mutant.diff}", flush=True)
+def is_noticed(change: SmallChange) -> bool:
+    """Make *change*, run the tests, and take it back; one that no test notices is printed."""
+    from cosmic_ray.mutating import mutate_and_test
+    from cosmic_ray.work_item import MutationSpec
 
-
-def tell_scores(mutants: Sequence[Mutant]) -> None:
-    """Print the score of each package, and keep what nobody noticed for `--again`."""
-    left = [mutant for mutant in mutants if mutant.outcome == "SURVIVED"]
-    SURVIVORS.write_text(json.dumps([(each.module, each.operator, each.occurrence) for each in left]))
-    for package in sorted({mutant.package for mutant in mutants}):
-        tried = sum(mutant.package == package for mutant in mutants)
-        noticed = tried - sum(mutant.package == package for mutant in left)
-        print(f"{package}: {noticed} of {tried} changes were noticed")
+    start = change.line, change.column
+    spec = MutationSpec(TREE / change.module, change.operator, change.occurrence, start, change.end)
+    result = mutate_and_test([spec], test_command(Path(change.module)), TIMEOUT_S)
+    if not result.is_killed:
+        print(f"\n{change.module}:{change.line} {change.operator}\n{result.diff}", flush=True)
+    return bool(result.is_killed)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -306,26 +231,37 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sample", type=int, default=SAMPLE, help=f"how many changes; {SAMPLE} by default")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="which ones")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no further change after that time")
     parser.add_argument("--again", action="store_true", help="what the last run left unnoticed")
     parser.add_argument("names", nargs="*", type=Path)
     given = parser.parse_args(arguments)
+    until_s = time.monotonic() + 60 * given.minutes
 
     copy_tree()
-    sessions = {module: Session(module) for module in chosen_modules(given.names)}
-    found = {module: session.begin() for module, session in sessions.items()}
-    chosen = left_over(found) if given.again else sampled(found, given.sample, given.seed)
-    total_tried, total = sum(map(len, chosen.values())), sum(map(len, found.values()))
-    print(f"{total_tried} of {total} changes in {len(found)} modules, --seed {given.seed}", flush=True)
-    mutants: list[Mutant] = []
-    for module in {module.parent: module for module in chosen}.values():
-        sessions[module].check()  # one of each package: what they run is the same
-    for module, jobs in sorted(chosen.items()):
-        sessions[module].try_only(jobs)
-        tried = list(sessions[module].mutants())
-        mutants += tried
-        print(f"{module}: {len(tried)} tried, {len(mutants)} of {total_tried} so far", flush=True)
-        tell_survivors(tried)
-    tell_scores(mutants)
+    os.chdir(TREE)
+    # For the processes that tests start in other directories: what is installed is the unchanged tree.
+    os.environ["PYTHONPATH"] = str(TREE)
+    found = [change for module in chosen_modules(given.names) for change in changes_of(module)]
+    if given.again:
+        left = {tuple(each) for each in json.loads(SURVIVORS.read_text())}
+        chosen = [change for change in found if change[:3] in left]
+    else:
+        chosen = sampled(found, given.sample, given.seed)
+    print(f"{len(chosen)} of {len(found)} changes, --seed {given.seed}", flush=True)
+    for package, module in {change.package: Path(change.module) for change in chosen}.items():
+        check(package, module)
+    tried: list[SmallChange] = []
+    survivors: list[SmallChange] = []
+    for change in chosen:
+        if time.monotonic() > until_s:
+            break
+        tried.append(change)
+        if not is_noticed(change):
+            survivors.append(change)
+    SURVIVORS.write_text(json.dumps([change[:3] for change in survivors]))
+    missed = Counter(change.package for change in survivors)
+    for package, count in sorted(Counter(change.package for change in tried).items()):
+        print(f"{package}: {count - missed[package]} of {count} changes were noticed")
 
 
 if __name__ == "__main__":

@@ -294,7 +294,19 @@ def test_a_pattern_that_cannot_be_compiled_is_an_error_of_its_variable(pattern: 
         (
             parsers.BUCKETS,
             ["a=1", "a=-1,0,1e9", "a=1,+Inf", "a=1;b=2"],
-            ["a", "a=", "a=+Inf", "a=1,1", "a=2,1", "a=1,nan", "a=-Inf,1", "1=1", "=1", "a=1,+Inf,+Inf"],
+            [
+                "a",
+                "a=",
+                "a=+Inf",
+                "a=1,1",
+                "a=2,1",
+                "a=1,nan",
+                "a=-Inf,1",
+                "1=1",
+                "=1",
+                "a=1,+Inf,+Inf",
+                "a=1;a=2",
+            ],
         ),
     ],
 )

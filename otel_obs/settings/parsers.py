@@ -129,7 +129,8 @@ def _buckets(text: str) -> BucketBounds:
         if bounds and bounds[-1] == inf:
             bounds.pop()
         is_ascending = all(low < high for low, high in pairwise(bounds))
-        if not (is_family_name(family) and bounds and is_ascending and all(map(isfinite, bounds))):
+        is_new = is_family_name(family) and family not in families
+        if not (is_new and bounds and is_ascending and all(map(isfinite, bounds))):
             raise ValueError(part)
         families[family] = tuple(bounds)
     return tuple(families.items())

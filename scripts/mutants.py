@@ -190,7 +190,7 @@ def changes_of(module: Path) -> Iterator[SmallChange]:
         places = (place for node in nodes for place in operator.mutation_positions(node))
         for occurrence, (start, end) in enumerate(places):
             if not any(first <= start < last for first, last in spans):
-                yield SmallChange(str(module), name, occurrence, *start, end)
+                yield SmallChange(str(module), name, occurrence, start[0], start[1], end)
 
 
 def sampled(found: Iterable[SmallChange], size: int, seed: int) -> list[SmallChange]:

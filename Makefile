@@ -10,6 +10,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 ARGS ?=
 JOBS ?= 2
 
+# Tests start hundreds of processes: without compiled modules on disk, each would compile every one again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -37,11 +40,15 @@ sanitize: $(STAMP) ## The tests of the compiled fast paths, and a fuzz of them, 
 
 .PHONY: test
 test: $(STAMP) $(COMPILED_STAMP) servers ## The tests that take at most 10 minutes together, in JOBS processes
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 .PHONY: test-long
 test-long: $(STAMP) $(COMPILED_STAMP) servers ## All other tests: every server, browsers, builds, whole examples
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "long" $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "long" $(ARGS)
+
+.PHONY: test-all
+test-all: $(STAMP) $(COMPILED_STAMP) servers ## `make test` and `make test-long` in one run, which is shorter than two
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Style, types, layers
@@ -60,7 +67,7 @@ mutants: $(STAMP) $(COMPILED_STAMP) ## Small changes of the core, a sample, and 
 	nice $(BIN)/python scripts/mutants.py $(ARGS)
 
 .PHONY: bench
-bench: $(STAMP) wrk ## Every published figure, all peers in one run: about 12 minutes, idle machine; ARGS=--quick takes 2
+bench: $(STAMP) wrk ## Every published figure, all peers in one run: a quarter of an hour, idle machine; ARGS=--quick takes 2
 	@$(BIN)/python -m benchmarks.comparison $(ARGS)
 	@$(BIN)/python scripts/docs.py
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.long import is_long
+from tests.support.long import is_long, place_in_order
 from tests.support.processes import SCRUBBED
 from tests.support.prometheus import BINARY, MISSING
 
@@ -53,6 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_long(item.path):
             item.add_marker(pytest.mark.long)
+    items.sort(key=lambda item: place_in_order(item.path))
     if BINARY is None:
         for item in items:
             if item.get_closest_marker("prometheus"):

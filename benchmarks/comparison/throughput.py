@@ -83,7 +83,7 @@ SERVERS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 
 def measure(quick: bool) -> list[Figure]:
     """Requests a second; and how many of 200 that four workers answered are seen, without any set-up."""
-    rounds, seconds = (2, 1) if quick else (5, 2)
+    rounds, seconds = (2, 1) if quick else (5, 1)
     figures = []
     for server in SERVERS:
         for workers in (2,) if quick else (1, 2, 4):

@@ -64,7 +64,7 @@ def _measure(cases: dict[str, tuple[Path, dict[str, str]]]) -> dict[str, list[fl
 
 
 def _added(taken: dict[str, list[float]], name: str) -> float:
-    """What *name* takes more than the bare wrapper, start by start: a machine's speed differs between rounds."""
+    """What *name* takes more than the bare wrapper, start by start, as a machine's speed changes."""
     return statistics.median(each - bare for each, bare in zip(taken[name], taken["bare"], strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what was measured, as SVG: bars by who, on a logarithmic scale."""
+"""Pictures of what was measured, as SVG: bars by who."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ COLOURS = {
     NOTHING: "#ced4da",
 }
 
+LINEAR = ("throughput",)
+"""Groups whose figures differ little: a logarithmic scale would not show by how much."""
+
 
 def draw(found: Mapping[str, Any], directory: Path) -> None:
     """One file for each group that is shown as a picture."""
@@ -44,10 +47,10 @@ def draw(found: Mapping[str, Any], directory: Path) -> None:
     for group in PICTURED:
         rows = [r for r in found["groups"].get(group, ()) if "seen of" not in r[0] and r[3] > 0]
         if rows:
-            _picture(TITLES[group], rows, directory / f"{group}.svg")
+            _picture(TITLES[group], rows, group in LINEAR, directory / f"{group}.svg")
 
 
-def _picture(title: str, rows: list[list[Any]], to: Path) -> None:
+def _picture(title: str, rows: list[list[Any]], is_linear: bool, to: Path) -> None:
     unit = rows[0][2]
     rows = [row for row in rows if row[2] == unit]
     whats = list(dict.fromkeys(row[0] for row in rows))
@@ -68,8 +71,8 @@ def _picture(title: str, rows: list[list[Any]], to: Path) -> None:
     axes.barh(places, values, color=colours, xerr=list(zip(*errors, strict=True)), error_kw={"lw": 0.8})
     axes.set_yticks([place for place, _ in ticks], [what for _, what in ticks])
     axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel(unit)
+    axes.set_xscale("linear" if is_linear else "log")
+    axes.set_xlabel(unit if is_linear else f"{unit}, on a logarithmic scale")
     axes.set_title(title, loc="left")
     axes.legend(
         [Patch(color=COLOURS[who]) for who in whos],

@@ -26,8 +26,8 @@ def build(root: Path, into: Path) -> Path | None:
     if wanted == "off":
         return None
     reason = ""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        reason = "it needs CPython with the GIL"
+    if sys.implementation.name != "cpython":
+        reason = "it needs CPython"
     else:
         try:
             _compile(root, into)

@@ -9,12 +9,13 @@ is the method itself.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from otel_obs.settings import SETTINGS, process_environment
 
-VERSION = 2
+VERSION = 3
 """The version of the C source. A compiled module with another one was built from an older source."""
 
 
@@ -28,7 +29,7 @@ class _Choice(NamedTuple):
 recording: Any = None
 """The compiled module; None where there is none."""
 is_used = False
-reason = "no instrument is imported yet, or this Python has no GIL"
+reason = "no instrument is imported yet"
 _choices: list[_Choice] = []
 _said: bool | None = None
 """The last explicit choice. It also applies to methods that modules offer later, when they are imported."""
@@ -47,14 +48,20 @@ def is_wanted_by_environment() -> bool:
 def _find() -> tuple[Any, str]:
     try:
         from otel_obs.compiled import _recording
-    except ImportError as error:
+    except (ImportError, SystemError) as error:
         return None, f"there is no compiled module for this Python: {error}"
-    if _recording.VERSION != VERSION:
-        return (
-            None,
-            f"the compiled module is of version {_recording.VERSION}, expected {VERSION}: build it anew",
-        )
+    version = getattr(_recording, "VERSION", None)
+    if version != VERSION:
+        return None, f"the compiled module is of version {version}, expected {VERSION}: build it anew"
+    if not getattr(sys, "_is_gil_enabled", lambda: True)() and not hasattr(_recording, "RecordingLock"):
+        return None, "the compiled module was built for a Python with the GIL"
     return _recording, ""
+
+
+def recording_lock() -> Any:
+    """The lock that keeps out compiled recordings where there is no GIL; None if there is none."""
+    kind = getattr(_find()[0], "RecordingLock", None)
+    return None if kind is None else kind()
 
 
 def begin(variable: Any, context: type, bound: type) -> None:
@@ -73,7 +80,7 @@ def begin(variable: Any, context: type, bound: type) -> None:
         try:
             recording.look_at(variable, context, bound)
         except TypeError as error:
-            recording, reason = None, f"the compiled module does not know OpenTelemetry's context: {error}"
+            recording, reason = None, f"the compiled module cannot be used: {error}"
 
 
 def offer(owner: type, compiled: str, *names: str) -> None:

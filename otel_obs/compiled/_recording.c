@@ -12,7 +12,7 @@
  *   runs before all changes of a call or after all of them.
  * - Hash collisions do no harm: keys are always compared as a whole.
  *
- * All of this needs the GIL; the compilation fails for builds without it.
+ * Without the GIL, other threads run all the time: see "Without the GIL" for what takes its place.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -27,12 +27,13 @@
 #include <time.h>
 
 #ifdef Py_GIL_DISABLED
-#error "what this relies on needs the GIL; builds without it record in Python"
+#include <pthread.h>
+#include <sched.h>
 #endif
 
 #define MOST_ATTRIBUTES 32
 #define NONE (-1)
-#define OTEL_OBS_VERSION 2
+#define OTEL_OBS_VERSION 3
 
 /* ---- The OpenTelemetry context ---- */
 
@@ -52,6 +53,221 @@ is_in_context(void)
     int is_empty = Py_IS_TYPE(context, context_type) && PyDict_GET_SIZE(context) == 0;
     Py_DECREF(context); /* not the last reference, since the variable holds one: this runs no finalizer */
     return !is_empty;
+}
+
+/* ---- Without the GIL ----
+ *
+ * Threads record at the same time, and every change of a cell is atomic. A thread that records says so in its lane. The
+ * lock is for Python code that changes cells, or that changes what leads to them: handles, tables, stores. Who takes it
+ * waits until all lanes are empty, and from then on, who wants to record waits for the lock.
+ *
+ * So what a thread in a lane reads does not change: borrowed references stay valid. In a lane, nothing blocks, runs
+ * Python code or lets the garbage collector run: every lane is empty soon.
+ */
+
+#ifdef Py_GIL_DISABLED
+
+#define LANES 32
+
+/* Each has a cache line of its own. More threads than lanes share them. */
+typedef struct {
+    _Alignas(64) uint32_t count;
+} Lane;
+
+static Lane lanes[LANES];
+static PyMutex lock_mutex;
+static uint64_t turns; /* how often the lock was taken and released: odd while Python code holds it */
+static unsigned long lock_holder; /* the identifier of the thread that holds it; 0 for none */
+static Py_ssize_t lock_depth;
+
+static inline Lane *
+own_lane(void)
+{
+    static uint32_t next;
+    static _Thread_local Lane *own;
+    if (own == NULL) {
+        own = &lanes[__atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % LANES];
+    }
+    return own;
+}
+
+/* Whether this thread holds the lock: its own identifier cannot be another thread's. */
+static inline int
+is_holder(void)
+{
+    return __atomic_load_n(&lock_holder, __ATOMIC_RELAXED) == PyThread_get_thread_ident();
+}
+
+typedef struct {
+    Lane *lane;
+    int is_locked;
+} Turn;
+
+/* Enter a lane if the lock is free. The count is raised before the lock is looked at, and who takes the lock looks at
+ * the counts afterwards: at least one of the two sees the other. */
+static inline int
+enter_at_once(Turn *turn)
+{
+    turn->lane = own_lane();
+    turn->is_locked = 0;
+    __atomic_fetch_add(&turn->lane->count, 1, __ATOMIC_SEQ_CST);
+    if (!(__atomic_load_n(&turns, __ATOMIC_SEQ_CST) & 1)) {
+        return 1;
+    }
+    __atomic_fetch_sub(&turn->lane->count, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+/* Enter a lane; 0 where this thread holds the lock itself, and records in the middle of a change. */
+static int
+enter(Turn *turn)
+{
+    if (enter_at_once(turn)) {
+        return 1;
+    }
+    if (is_holder()) {
+        return 0;
+    }
+    PyMutex_Lock(&lock_mutex); /* keeps out who would take the lock, not who records */
+    turn->is_locked = 1;
+    __atomic_fetch_add(&turn->lane->count, 1, __ATOMIC_SEQ_CST);
+    return 1;
+}
+
+static inline void
+leave(const Turn *turn)
+{
+    __atomic_fetch_sub(&turn->lane->count, 1, __ATOMIC_SEQ_CST);
+    if (turn->is_locked) {
+        PyMutex_Unlock(&lock_mutex);
+    }
+}
+
+static void
+take_lock(void)
+{
+    if (is_holder()) {
+        lock_depth++;
+        return;
+    }
+    PyMutex_Lock(&lock_mutex);
+    lock_depth = 1;
+    __atomic_store_n(&lock_holder, PyThread_get_thread_ident(), __ATOMIC_RELAXED);
+    __atomic_fetch_add(&turns, 1, __ATOMIC_SEQ_CST);
+    for (int at = 0; at < LANES; at++) {
+        while (__atomic_load_n(&lanes[at].count, __ATOMIC_SEQ_CST) != 0) {
+            sched_yield();
+        }
+    }
+}
+
+static int
+release_lock(void)
+{
+    if (!is_holder()) {
+        PyErr_SetString(PyExc_RuntimeError, "this thread does not hold the lock");
+        return 0;
+    }
+    if (--lock_depth == 0) {
+        __atomic_store_n(&lock_holder, 0, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&turns, 1, __ATOMIC_SEQ_CST);
+        PyMutex_Unlock(&lock_mutex);
+    }
+    return 1;
+}
+
+/* In a child, only the thread that forked is left: it holds the lock, or nobody does. */
+static void
+after_fork_in_child(void)
+{
+    memset(lanes, 0, sizeof(lanes));
+    memset(&lock_mutex, 0, sizeof(lock_mutex));
+    if (is_holder()) {
+        PyMutex_Lock(&lock_mutex);
+        return;
+    }
+    lock_holder = 0;
+    lock_depth = 0;
+    turns += turns & 1;
+}
+
+/* A cell, whose bits are compared and exchanged. */
+typedef uint64_t __attribute__((may_alias)) Bits;
+
+static inline double
+value_of(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+static inline uint64_t
+bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
+#define CHANGE_CELL(cell, is_wanted, changed) \
+    do { \
+        uint64_t seen = __atomic_load_n((Bits *)(cell), __ATOMIC_RELAXED); \
+        for (double present = value_of(seen); (is_wanted); present = value_of(seen)) { \
+            if (__atomic_compare_exchange_n((Bits *)(cell), &seen, bits_of(changed), 1, __ATOMIC_RELAXED, \
+                                            __ATOMIC_RELAXED)) { \
+                break; \
+            } \
+        } \
+    } while (0)
+
+static inline void
+put(double *cell, double value)
+{
+    __atomic_store_n((Bits *)cell, bits_of(value), __ATOMIC_RELAXED);
+}
+
+#else
+
+#define CHANGE_CELL(cell, is_wanted, changed) \
+    do { \
+        double present = *(cell); \
+        if (is_wanted) { \
+            *(cell) = (changed); \
+        } \
+    } while (0)
+
+/* With the GIL, nothing runs beside a call. */
+typedef int Turn;
+#define enter(turn) (*(turn) = 1)
+#define leave(turn) ((void)(turn))
+#define take_lock() ((void)0)
+#define release_lock() ((void)0)
+
+static inline void
+put(double *cell, double value)
+{
+    *cell = value;
+}
+
+#endif
+
+static inline void
+add(double *cell, double amount)
+{
+    CHANGE_CELL(cell, 1, present + amount);
+}
+
+static inline void
+lower_to(double *cell, double value)
+{
+    CHANGE_CELL(cell, value < present, value);
+}
+
+static inline void
+raise_to(double *cell, double value)
+{
+    CHANGE_CELL(cell, value > present, value);
 }
 
 /* ---- Amounts, clocks, cells ---- */
@@ -121,6 +337,18 @@ monotonic_s(double *now_s)
 #endif
     *now_s = now_ns % 1000000000 == 0 ? (double)(now_ns / 1000000000) : (double)now_ns / 1e9;
     return *now_s > 0.0;
+}
+
+/* Note when a gauge was set. Of two threads that set it at once, the later time counts: whichever value stays, it is not
+ * older than what another worker has set before. */
+static inline void
+put_time(double *cell, double now_s)
+{
+#ifdef Py_GIL_DISABLED
+    raise_to(cell, now_s);
+#else
+    *cell = now_s;
+#endif
 }
 
 typedef struct {
@@ -223,15 +451,11 @@ find_change(const Cells *cells, Py_ssize_t offset, PyObject *bounds, PyObject *e
 static inline void
 make_change(const Change *change, double value)
 {
-    *change->bucket += 1.0;
-    *change->sum += value;
+    add(change->bucket, 1.0);
+    add(change->sum, value);
     if (change->has_extremes) {
-        if (value < change->sum[1]) {
-            change->sum[1] = value;
-        }
-        if (value > change->sum[2]) {
-            change->sum[2] = value;
-        }
+        lower_to(change->sum + 1, value);
+        raise_to(change->sum + 2, value);
     }
 }
 
@@ -403,15 +627,22 @@ hash_key(PyObject *key, Py_uhash_t *hash)
     return 1;
 }
 
+/* The methods of a table take the lock: other threads read it in their lanes. */
 static Py_ssize_t
 look_up(const Offsets *self, PyObject *key)
 {
     Py_uhash_t hash;
-    if (self->mask < 0 || !hash_key(key, &hash)) {
+    Py_ssize_t offset = NONE;
+    if (!hash_key(key, &hash)) {
         return NONE;
     }
-    const Entry *entry = *place_of(self, ((PyTupleObject *)key)->ob_item, PyTuple_GET_SIZE(key), hash);
-    return entry == NULL ? NONE : entry->offset;
+    take_lock();
+    if (self->mask >= 0) {
+        const Entry *entry = *place_of(self, ((PyTupleObject *)key)->ob_item, PyTuple_GET_SIZE(key), hash);
+        offset = entry == NULL ? NONE : entry->offset;
+    }
+    release_lock();
+    return offset;
 }
 
 static void
@@ -433,8 +664,8 @@ offsets_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-static PyObject *
-offsets_clear(Offsets *self, PyObject *unused)
+static void
+empty(Offsets *self)
 {
     /* Detach the slots before anything is freed, so that the table is consistent at any time. */
     Entry **slots = self->slots;
@@ -448,13 +679,21 @@ offsets_clear(Offsets *self, PyObject *unused)
         }
     }
     PyMem_Free(slots);
+}
+
+static PyObject *
+offsets_clear(Offsets *self, PyObject *unused)
+{
+    take_lock();
+    empty(self);
+    release_lock();
     Py_RETURN_NONE;
 }
 
 static void
 offsets_dealloc(Offsets *self)
 {
-    Py_XDECREF(offsets_clear(self, NULL));
+    empty(self);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -509,6 +748,35 @@ take_out(Offsets *self, Entry **place)
     free_entry(taken);
 }
 
+static int
+note_offset(Offsets *self, PyObject *key, Py_uhash_t hash, Py_ssize_t offset)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(key);
+    if (!make_room(self)) {
+        return 0;
+    }
+    Entry **place = place_of(self, ((PyTupleObject *)key)->ob_item, size, hash);
+    if (*place != NULL) {
+        (*place)->offset = offset;
+        return 1;
+    }
+    Entry *entry = PyMem_Malloc(sizeof(Entry) + (size_t)size * sizeof(PyObject *));
+    if (entry == NULL) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    entry->hash = hash;
+    entry->offset = offset;
+    entry->size = size;
+    for (Py_ssize_t at = 0; at < size; at++) {
+        entry->items[at] = PyTuple_GET_ITEM(key, at);
+        Py_INCREF(entry->items[at]);
+    }
+    *place = entry;
+    self->used++;
+    return 1;
+}
+
 /* Note the offset of a key; False where `find_offset` could never look for that key. */
 static PyObject *
 offsets_learn(Offsets *self, PyObject *args)
@@ -522,29 +790,10 @@ offsets_learn(Offsets *self, PyObject *args)
     if (offset < 0 || !hash_key(key, &hash)) {
         Py_RETURN_FALSE;
     }
-    Py_ssize_t size = PyTuple_GET_SIZE(key);
-    if (!make_room(self)) {
-        return NULL;
-    }
-    Entry **place = place_of(self, ((PyTupleObject *)key)->ob_item, size, hash);
-    if (*place != NULL) {
-        (*place)->offset = offset;
-        Py_RETURN_TRUE;
-    }
-    Entry *entry = PyMem_Malloc(sizeof(Entry) + (size_t)size * sizeof(PyObject *));
-    if (entry == NULL) {
-        return PyErr_NoMemory();
-    }
-    entry->hash = hash;
-    entry->offset = offset;
-    entry->size = size;
-    for (Py_ssize_t at = 0; at < size; at++) {
-        entry->items[at] = PyTuple_GET_ITEM(key, at);
-        Py_INCREF(entry->items[at]);
-    }
-    *place = entry;
-    self->used++;
-    Py_RETURN_TRUE;
+    take_lock();
+    int is_noted = note_offset(self, key, hash, offset);
+    release_lock();
+    return is_noted ? Py_NewRef(Py_True) : NULL;
 }
 
 static Py_ssize_t
@@ -578,6 +827,7 @@ static PyObject *
 offsets_forget(Offsets *self, PyObject *value)
 {
     Py_ssize_t offset = offset_of(value);
+    take_lock();
     /* `take_out` moves entries up, around the end of the table also into passed slots: repeat until none is left. */
     for (int is_changed = offset != NONE; is_changed;) {
         is_changed = 0;
@@ -588,18 +838,21 @@ offsets_forget(Offsets *self, PyObject *value)
             }
         }
     }
+    release_lock();
     Py_RETURN_NONE;
 }
 
 static PyObject *
 offsets_sizeof(Offsets *self, PyObject *unused)
 {
+    take_lock();
     size_t size = sizeof(Offsets) + (size_t)(self->mask + 1) * sizeof(Entry *);
     for (Py_ssize_t at = 0; at <= self->mask; at++) {
         if (self->slots[at] != NULL) {
             size += sizeof(Entry) + (size_t)self->slots[at]->size * sizeof(PyObject *);
         }
     }
+    release_lock();
     return PyLong_FromSize_t(size);
 }
 
@@ -700,14 +953,14 @@ store(Verb verb, PyObject *self, const Layout *layout, Py_ssize_t offset, double
         if (!has_cells(&cells, offset, 1)) {
             return 0;
         }
-        cells.at[offset] += value;
+        add(cells.at + offset, value);
         return 1;
     case SET:
         if (!has_cells(&cells, offset, 2) || !monotonic_s(&now_s)) {
             return 0;
         }
-        cells.at[offset] = value + 0.0; /* turns -0.0 into 0.0 */
-        cells.at[offset + 1] = now_s;
+        put(cells.at + offset, value + 0.0); /* turns -0.0 into 0.0 */
+        put_time(cells.at + offset + 1, now_s);
         return 1;
     default:
         if (!find_change(&cells, offset, slot(self, layout->bounds), slot(self, layout->extremes), value, &change)) {
@@ -716,6 +969,47 @@ store(Verb verb, PyObject *self, const Layout *layout, Py_ssize_t offset, double
         make_change(&change, value + 0.0);
         return 1;
     }
+}
+
+/* As `store`, for a bound handle. */
+static inline int
+store_bound(Verb verb, PyObject *self, double value)
+{
+    Turn turn;
+    if (!enter(&turn)) {
+        return 0;
+    }
+    int is_stored = store(verb, self, &bound_layout, offset_of(slot(self, bound_layout.offset)), value);
+    leave(&turn);
+    return is_stored;
+}
+
+/* As `store`, for an instrument and attributes. The order of the two locks: who waits for the lock gives the dictionary
+ * free for that time, and in a lane nothing waits. */
+static inline int
+store_labelled(Verb verb, PyObject *self, PyObject *attributes, double value)
+{
+    Turn turn;
+    int is_stored = 0;
+#ifdef Py_GIL_DISABLED
+    PyCriticalSection section;
+    int is_dictionary = PyDict_CheckExact(attributes); /* None is shared by all threads */
+    if (is_dictionary) {
+        PyCriticalSection_Begin(&section, attributes);
+    }
+#endif
+    if (enter(&turn)) {
+        PyObject *offsets = slot(self, instrument_layout.offset);
+        is_stored = offsets != NULL && Py_IS_TYPE(offsets, &OffsetsType)
+                    && store(verb, self, &instrument_layout, find_offset((Offsets *)offsets, attributes), value);
+        leave(&turn);
+    }
+#ifdef Py_GIL_DISABLED
+    if (is_dictionary) {
+        PyCriticalSection_End(&section);
+    }
+#endif
+    return is_stored;
 }
 
 static inline int
@@ -730,7 +1024,7 @@ bound_call(const Method *method, Verb verb, SIGNATURE)
     double value = 1.0;
     if (kwnames == NULL && (nargs == 1 || (nargs == 0 && verb <= ADD)) && is_of(self, method->owner)
         && (nargs == 0 || amount_of(args[0], &value)) && is_allowed(verb, value) && !is_in_context()
-        && store(verb, self, &bound_layout, offset_of(slot(self, bound_layout.offset)), value)) {
+        && store_bound(verb, self, value)) {
         Py_RETURN_NONE;
     }
     return hand_over(method, self, args, nargs, kwnames);
@@ -743,13 +1037,9 @@ instrument_call(const Method *method, Verb verb, SIGNATURE)
     int is_named = kwnames != NULL && nargs == 1 && PyTuple_GET_SIZE(kwnames) == 1
                    && PyTuple_GET_ITEM(kwnames, 0) == name_attributes;
     if ((kwnames == NULL ? nargs == 1 || nargs == 2 : is_named) && is_of(self, method->owner)
-        && amount_of(args[0], &value) && is_allowed(verb, value) && !is_in_context()) {
-        PyObject *offsets = slot(self, instrument_layout.offset);
-        PyObject *attributes = nargs == 2 || is_named ? args[1] : Py_None;
-        if (offsets != NULL && Py_IS_TYPE(offsets, &OffsetsType)
-            && store(verb, self, &instrument_layout, find_offset((Offsets *)offsets, attributes), value)) {
-            Py_RETURN_NONE;
-        }
+        && amount_of(args[0], &value) && is_allowed(verb, value) && !is_in_context()
+        && store_labelled(verb, self, nargs == 2 || is_named ? args[1] : Py_None, value)) {
+        Py_RETURN_NONE;
     }
     return hand_over(method, self, args, nargs, kwnames);
 }
@@ -818,37 +1108,121 @@ change_series(Way way, PyObject *view, PyObject *number, PyObject *bounds, PyObj
         return 0;
     }
     double *at = cells.at + offset;
-    *at = way == LEVEL ? value : way == LEVEL_DOWN ? *at - value : *at + value;
-    if (is_timed && way == LEVEL) {
-        at[1] = now_s;
+    if (way == LEVEL) {
+        put(at, value);
     }
-    else if (is_timed && at[1] <= 0.0) {
-        at[1] = -now_s;
+    else {
+        add(at, way == LEVEL_DOWN ? -value : value);
+    }
+    if (is_timed && way == LEVEL) {
+        put_time(at + 1, now_s);
+    }
+    else if (is_timed) {
+        CHANGE_CELL(at + 1, present <= 0.0, -now_s);
     }
     return 1;
 }
 
+/* What has to hold still between the look at a series and the change of its cells; looking may run Python code, so it
+ * cannot be done in a lane. */
+#ifdef Py_GIL_DISABLED
+
+#define MOST_LOOKS 20
+
+typedef uint64_t Moment;
+
+/* Wait until the lock is free; 0 where this thread holds it. */
+static int
+begin_look(Moment *moment)
+{
+    while ((*moment = __atomic_load_n(&turns, __ATOMIC_SEQ_CST)) & 1) {
+        if (is_holder()) {
+            return 0;
+        }
+        PyMutex_Lock(&lock_mutex);
+        PyMutex_Unlock(&lock_mutex);
+    }
+    return 1;
+}
+
+/* Whether the series still has the cells that were found: then the offset, which was looked at after them, is theirs. */
+static int
+still_has(PyObject *self, PyObject *view)
+{
+    PyObject *present = attribute(self, name_cells);
+    Py_XDECREF(present); /* `view` is a reference to the same, or this is none of it */
+    return present == view;
+}
+
+/* Enter a lane if nobody has held the lock since the look began. */
 static inline int
-store_to_series(Way way, PyObject *self, double value)
+end_look(const Moment *moment, Turn *turn)
+{
+    if (!enter_at_once(turn)) {
+        return 0;
+    }
+    if (__atomic_load_n(&turns, __ATOMIC_SEQ_CST) == *moment) {
+        return 1;
+    }
+    leave(turn);
+    return 0;
+}
+
+#else
+
+#define MOST_LOOKS 1
+typedef int Moment;
+#define begin_look(moment) (*(moment) = 1)
+#define still_has(self, view) 1
+#define end_look(moment, turn) (*(moment) && enter(turn))
+
+#endif
+
+/* 1 where the cells are changed, 0 where the Python function has to do it, -1 to look again. */
+static inline int
+look_and_store(Way way, PyObject *self, double value)
 {
     PyObject *bounds = NULL, *extremes = NULL;
+    Moment moment;
+    Turn turn;
+    if (!begin_look(&moment)) {
+        return 0;
+    }
     int is_timed = way == INC || way == OBSERVE ? 0 : flag(self, name_is_timed);
     if (is_timed < 0) {
         return 0;
     }
     /* The cells before the offset: code that gives a series other cells takes away the old ones first. */
     PyObject *view = attribute(self, name_cells), *offset = view == NULL ? NULL : attribute(self, name_offset);
-    int is_found = offset != NULL;
+    int is_found = offset != NULL, is_stored = 0;
     if (is_found && way == OBSERVE) {
         is_found = (bounds = attribute(self, name_bounds)) != NULL
                    && (extremes = attribute(self, name_extremes)) != NULL;
     }
-    int is_stored = is_found && change_series(way, view, offset, bounds, extremes, is_timed, value);
+    if (is_found && still_has(self, view)) {
+        if (!end_look(&moment, &turn)) {
+            is_stored = -1;
+        }
+        else {
+            is_stored = change_series(way, view, offset, bounds, extremes, is_timed, value);
+            leave(&turn);
+        }
+    }
     Py_XDECREF(view);
     Py_XDECREF(offset);
     Py_XDECREF(bounds);
     Py_XDECREF(extremes);
     return is_stored;
+}
+
+static inline int
+store_to_series(Way way, PyObject *self, double value)
+{
+    int is_stored = -1;
+    for (int looks = 0; is_stored < 0 && looks < MOST_LOOKS; looks++) {
+        is_stored = look_and_store(way, self, value);
+    }
+    return is_stored > 0;
 }
 
 static inline PyObject *
@@ -879,6 +1253,8 @@ SERIES(series_histogram_observe, OBSERVE)
 /* ---- labels(): look up the series of known label texts ---- */
 
 #define MOST_KEYS 16
+
+#ifndef Py_GIL_DISABLED
 
 /* One spare tuple of each size as the key of look-ups: making a tuple for each call costs more than the look-up. It is
  * untracked, so that Python code cannot get it from the garbage collector. Its items are borrowed from the caller. */
@@ -912,8 +1288,53 @@ static void
 give_back(PyObject *key, Py_ssize_t size)
 {
     PyObject *other = spare_keys[size];
+    memset(((PyTupleObject *)key)->ob_item, 0, (size_t)size * sizeof(PyObject *));
     spare_keys[size] = key;
     Py_XDECREF(other);
+}
+
+static inline void
+put_into_key(PyObject *key, Py_ssize_t at, PyObject *item)
+{
+    ((PyTupleObject *)key)->ob_item[at] = item;
+}
+
+#else
+
+static PyObject *
+borrow_key(Py_ssize_t size)
+{
+    PyObject *key = size < MOST_KEYS ? PyTuple_New(size) : NULL;
+    PyErr_Clear();
+    return key;
+}
+
+static void
+give_back(PyObject *key, Py_ssize_t size)
+{
+    Py_DECREF(key);
+}
+
+static inline void
+put_into_key(PyObject *key, Py_ssize_t at, PyObject *item)
+{
+    PyTuple_SET_ITEM(key, at, Py_NewRef(item));
+}
+
+#endif
+
+/* The value of a key, a new reference; NULL where there is none. */
+static inline PyObject *
+value_for(PyObject *table, PyObject *key)
+{
+    PyObject *value;
+#if PY_VERSION_HEX >= 0x030D0000
+    PyDict_GetItemRef(table, key, &value);
+#else
+    value = PyDict_GetItemWithError(table, key);
+    Py_XINCREF(value);
+#endif
+    return value;
 }
 
 static PyObject *
@@ -936,15 +1357,13 @@ known_labels(PyObject *self, PyObject *table_name, PyObject *const *args, Py_ssi
     if (key == NULL) {
         return NULL;
     }
-    PyObject **items = ((PyTupleObject *)key)->ob_item;
     for (Py_ssize_t at = 0; at < size; at++) {
-        items[at] = at < named ? PyTuple_GET_ITEM(kwnames, at) : at < given + named ? args[at - named] : Py_None;
+        put_into_key(key, at,
+                     at < named ? PyTuple_GET_ITEM(kwnames, at) : at < given + named ? args[at - named] : Py_None);
     }
     if ((table = attribute(self, table_name)) != NULL && PyDict_CheckExact(table)) {
-        known = PyDict_GetItemWithError(table, key);
-        Py_XINCREF(known);
+        known = value_for(table, key);
     }
-    memset(items, 0, (size_t)size * sizeof(PyObject *));
     give_back(key, size);
     Py_XDECREF(table);
     if (known == Py_None) {
@@ -1003,7 +1422,7 @@ begin_call(Together *self, PyObject *const *args, size_t nargsf, PyObject *kwnam
 {
     double value;
     if (kwnames == NULL && PyVectorcall_NARGS(nargsf) == 1 && self->updown != NULL && amount_of(args[0], &value)
-        && store(ADD, self->updown, &bound_layout, offset_of(slot(self->updown, bound_layout.offset)), value)) {
+        && store_bound(ADD, self->updown, value)) {
         Py_RETURN_NONE;
     }
     return together_slow(self, args, nargsf, kwnames);
@@ -1031,8 +1450,8 @@ end_all(Together *self, double value)
                         slot(self->histogram, layout->extremes), value, &change)) {
         return 0;
     }
-    cells.at[active] -= 1.0;
-    cells.at[count] += 1.0;
+    add(cells.at + active, -1.0);
+    add(cells.at + count, 1.0);
     make_change(&change, value);
     return 1;
 }
@@ -1043,8 +1462,13 @@ end_call(Together *self, PyObject *const *args, size_t nargsf, PyObject *kwnames
     Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
     if (kwnames == NULL && (nargs == 1 || (nargs == 2 && args[1] == Py_None)) && PyFloat_CheckExact(args[0])) {
         double value = PyFloat_AS_DOUBLE(args[0]);
-        if (value >= 0.0 && isfinite(value) && !is_in_context() && end_all(self, value)) {
-            Py_RETURN_NONE;
+        Turn turn;
+        if (value >= 0.0 && isfinite(value) && !is_in_context() && enter(&turn)) {
+            int is_done = end_all(self, value);
+            leave(&turn);
+            if (is_done) {
+                Py_RETURN_NONE;
+            }
         }
     }
     return together_slow(self, args, nargsf, kwnames);
@@ -1204,6 +1628,79 @@ static PyTypeObject PausesType = {
     .tp_call = (ternaryfunc)pauses_call,
 };
 
+/* ---- The lock of recording, where there is no GIL: an RLock that waits until all lanes are empty ---- */
+
+#ifdef Py_GIL_DISABLED
+
+typedef struct {
+    PyObject_HEAD
+} RecordingLock;
+
+static PyObject *
+recording_lock_acquire(PyObject *self, PyObject *unused)
+{
+    take_lock();
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+recording_lock_release(PyObject *self, PyObject *unused)
+{
+    if (!release_lock()) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+recording_lock_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    return recording_lock_release(self, NULL);
+}
+
+static PyObject *
+recording_lock_depth(PyObject *self, PyObject *unused)
+{
+    return PyLong_FromSsize_t(is_holder() ? lock_depth : 0);
+}
+
+static PyMethodDef recording_lock_methods[] = {
+    {"__enter__", recording_lock_acquire, METH_NOARGS, "Take the lock, and wait for those who record."},
+    {"__exit__", (PyCFunction)(void (*)(void))recording_lock_exit, METH_FASTCALL, "Release the lock."},
+    {"acquire", recording_lock_acquire, METH_NOARGS, "Take the lock, and wait for those who record."},
+    {"release", recording_lock_release, METH_NOARGS, "Release the lock."},
+    {"_recursion_count", recording_lock_depth, METH_NOARGS, "How often this thread has taken the lock."},
+    {NULL},
+};
+
+static PyTypeObject RecordingLockType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "otel_obs.compiled._recording.RecordingLock",
+    .tp_doc = "The one lock of all recording in the process; every instance is the same lock.",
+    .tp_basicsize = sizeof(RecordingLock),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_methods = recording_lock_methods,
+};
+
+static int
+add_lock(PyObject *module)
+{
+    static int is_heard;
+    if (!is_heard && pthread_atfork(NULL, NULL, after_fork_in_child) != 0) {
+        PyErr_SetString(PyExc_ImportError, "forks cannot be heard of");
+        return -1;
+    }
+    is_heard = 1;
+    return PyType_Ready(&RecordingLockType) < 0
+           ? -1 : PyModule_AddObjectRef(module, "RecordingLock", (PyObject *)&RecordingLockType);
+}
+
+#else
+
+#define add_lock(module) 0
+
+#endif
+
 /* ---- The functions of the module ---- */
 
 #define METHOD(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS
@@ -1323,6 +1820,10 @@ look_at(PyObject *module, PyObject *args)
         PyErr_Format(PyExc_TypeError, "%R is no dictionary", type);
         return NULL;
     }
+    if (bound_type != NULL && bound_type != bound) {
+        PyErr_SetString(PyExc_TypeError, "another copy of otel_obs in this process has it");
+        return NULL;
+    }
     Layout fresh = {0, 0, 0, 0};
     if (!note_layout(bound, &fresh, "_offset")) {
         return NULL;
@@ -1352,12 +1853,21 @@ static PyMethodDef functions[] = {
 };
 
 static PyInterpreterState *owner_interpreter = NULL;
+static void *owner_module = NULL;
+static int is_let_go;
+
+/* The interpreter may have ended, and another one may begin at its address: the static variables are no longer valid. */
+static void
+let_go(void *module)
+{
+    is_let_go = is_let_go || module == owner_module;
+}
 
 static int
 fill(PyObject *module)
 {
     /* The static variables hold classes of one interpreter: any other one in the process records in Python. */
-    if (owner_interpreter != NULL && owner_interpreter != PyInterpreterState_Get()) {
+    if (is_let_go || (owner_interpreter != NULL && owner_interpreter != PyInterpreterState_Get())) {
         PyErr_SetString(PyExc_ImportError, "another interpreter of this process has it");
         return -1;
     }
@@ -1382,10 +1892,11 @@ fill(PyObject *module)
         || PyModule_AddObjectRef(module, "Offsets", (PyObject *)&OffsetsType) < 0
         || PyModule_AddObjectRef(module, "Begin", (PyObject *)&BeginType) < 0
         || PyModule_AddObjectRef(module, "End", (PyObject *)&EndType) < 0
-        || PyModule_AddIntConstant(module, "VERSION", OTEL_OBS_VERSION) < 0) {
+        || PyModule_AddIntConstant(module, "VERSION", OTEL_OBS_VERSION) < 0 || add_lock(module) < 0) {
         return -1;
     }
     owner_interpreter = PyInterpreterState_Get();
+    owner_module = module;
     return 0;
 }
 
@@ -1393,6 +1904,9 @@ static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, fill},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
     {0, NULL},
 };
@@ -1403,6 +1917,7 @@ static struct PyModuleDef definition = {
     .m_doc = "The fast paths of recording, on the memory of the cells.",
     .m_methods = functions,
     .m_slots = slots,
+    .m_free = let_go,
 };
 
 PyMODINIT_FUNC

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import sys
 from _thread import RLock
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from otel_obs.host import forks
 
-IS_ON = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+IS_ON = "t" not in getattr(sys, "abiflags", "") and bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+"""False for every build that can do without: while it imports a module, it may have a GIL for a moment."""
 
-lock = RLock()
-"""Every recording holds it where there is no GIL. There is one for the process, so that it is found fast."""
+
+def _compiled_lock() -> Any:
+    from otel_obs import compiled
+
+    return compiled.recording_lock()
+
+
+lock: Any = (None if IS_ON else _compiled_lock()) or RLock()
+"""Where there is no GIL, Python code that records holds it, and compiled code sees to it that nobody does.
+
+There is one for the process, so that it is found fast.
+"""
+
+_nothing = nullcontext()
+
+
+def alone() -> AbstractContextManager[object]:
+    """Make the lock's context where there is no GIL. With a GIL, a few steps without a call need none."""
+    return _nothing if IS_ON else lock
 
 
 def _forget_lock() -> None:
@@ -19,5 +39,5 @@ def _forget_lock() -> None:
     lock = RLock()
 
 
-if not IS_ON:
+if not IS_ON and isinstance(lock, type(RLock())):  # the compiled one sees to that itself
     forks.after_in_child(_forget_lock)

@@ -1,4 +1,4 @@
-"""Compiled versions of the methods that record to cells; without a GIL, the same methods under a lock."""
+"""Compiled versions of the methods that record to cells; without a GIL, the Python ones are under a lock."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from otel_obs.sdk.free_threading import under_lock
 
 
 def quicken(kind: type, **paths: str) -> None:
-    """Replace methods of *kind* by compiled ones, if available; without a GIL, put them under a lock.
+    """Put methods of *kind* under the lock if there is no GIL; replace them by compiled ones, if available.
 
     Args:
         kind: The class.
         paths: By the name of the method, its name in the compiled module.
     """
-    for verb, path in paths.items():
-        if gil.IS_ON:
-            compiled.offer(kind, path, verb)
-        else:
+    if not gil.IS_ON:
+        for verb in paths:
             setattr(kind, verb, under_lock(vars(kind)[verb]))
+    for verb, path in paths.items():
+        compiled.offer(kind, path, verb)
     compiled.choose()
 
 
-if gil.IS_ON:
-    quicken(LabelledMetric, labels="series_labels")
+compiled.offer(LabelledMetric, "series_labels", "labels")
+compiled.choose()

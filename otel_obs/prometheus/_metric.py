@@ -15,6 +15,7 @@ from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, SeriesTable
 from otel_obs.exposition.names import UNITS, unit_word
+from otel_obs.host import gil
 from otel_obs.prometheus import _families
 from otel_obs.prometheus._arriving import Arriving
 from otel_obs.prometheus._binding import ClientDeclaration, Definition, SdkInstrument
@@ -22,6 +23,7 @@ from otel_obs.prometheus._borrowed_names import named_as
 from otel_obs.prometheus._inventory import define
 from otel_obs.prometheus._labels import LabelledMetric
 from otel_obs.prometheus._value import merged
+from otel_obs.sdk.free_threading import step_out
 
 T = TypeVar("T", bound="RecordedMetric")
 
@@ -106,14 +108,16 @@ class RecordedMetric(Arriving):
 
     def set_number(self, at: int, value: float) -> None:
         """Change one of the numbers of this process."""
-        cells, offset = self.locate()
-        cells[offset + at] = value
+        with gil.alone():
+            cells, offset = self.locate()
+            cells[offset + at] = value
 
     def add_number(self, at: int, amount: float) -> None:
         """Add to one of the numbers of this process."""
         value = float(amount)
-        cells, offset = self.locate()
-        cells[offset + at] += value
+        with gil.alone():
+            cells, offset = self.locate()
+            cells[offset + at] += value
 
     def keep(self, exemplar: Any) -> None:
         """Keep an exemplar of `prometheus_client`'s."""
@@ -209,15 +213,17 @@ class RecordedMetric(Arriving):
         """Remove the series. Code that still holds it records to a copy of the cells, which is never read."""
         if self._is_removed:
             return
-        copy, known, offset = self._definition.blank(), self._cells, self._offset
-        if known is not None:
-            copy[:] = known[offset : offset + len(copy)]
-        # In this order: a thread that records meanwhile must not combine the old cells with the new offset.
-        # With `_cells` None, it takes the slow path.
-        self._cells = None
-        self._is_removed = True
-        self._offset = 0
-        self._cells = copy
+        copy = self._definition.blank()
+        with gil.alone():
+            known, offset = self._cells, self._offset
+            if known is not None:
+                copy[:] = known[offset : offset + len(copy)]
+            # In this order: a thread that records meanwhile must not combine the old cells with the new
+            # offset. With `_cells` None, it takes the slow path.
+            self._cells = None
+            self._is_removed = True
+            self._offset = 0
+            self._cells = copy
         for handle in self._own_handles():
             self._definition.unmake(handle)
 
@@ -328,6 +334,8 @@ class RecordedMetric(Arriving):
 
 for _kind in (LabelledMetric, RecordedMetric):
     named_as(_kind, their_metrics.MetricWrapperBase)
+if not gil.IS_ON:
+    step_out(RecordedMetric, "_record", "make_series")
 
 
 def _value_of(handle: Any, stream: Stream) -> Any:

@@ -1,6 +1,7 @@
 """The OpenTelemetry Metrics API over cells."""
 
 from otel_obs.host import gil
+from otel_obs.sdk.fast_paths import offer_compiled
 from otel_obs.sdk.instruments import Counter, Gauge, Histogram, UpDownCounter
 from otel_obs.sdk.meter import Meter
 from otel_obs.sdk.observables import ObservableCounter, ObservableGauge, ObservableUpDownCounter
@@ -22,7 +23,4 @@ if not gil.IS_ON:
     from otel_obs.sdk.free_threading import lock_recording
 
     lock_recording()
-else:
-    from otel_obs.sdk.fast_paths import offer_compiled
-
-    offer_compiled()
+offer_compiled()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from otel_obs.cells.store import Store
+from otel_obs.host import gil
 
 if TYPE_CHECKING:
     from otel_obs.sdk.recording import Recorder
@@ -28,7 +29,8 @@ class Bound:
 
     def detach(self) -> None:
         """Resolve again at the next use."""
-        self._cells = None
+        with gil.alone():
+            self._cells = None
 
     def pause(self) -> None:
         """Resolve again at the next use."""

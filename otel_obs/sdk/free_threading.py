@@ -1,7 +1,11 @@
 """Recording on Python builds without the GIL: the same code, under one lock for the process.
 
 With the GIL, `cells[offset] += amount` is one step. Without it, two threads may read the same value before
-either stores, and one amount is lost.
+either stores, and one amount is lost. The compiled paths add atomically, and take the lock only where a
+thread that runs Python code has it.
+
+What a recording method passes everything unusual to runs without the lock, as it does with a GIL: it calls
+code of others, such as a logging handler, which may wait for a thread that records.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from otel_obs.sdk.instruments import (
     Histogram,
     UpDownCounter,
 )
+from otel_obs.sdk.recording import Recorder
 
 _KINDS: tuple[type, ...] = (
     Counter,
@@ -42,6 +47,44 @@ def lock_recording() -> None:
         for name in _METHODS:
             if name in vars(kind):
                 setattr(kind, name, under_lock(vars(kind)[name]))
+    step_out(Recorder, "_slow", "_offer")
+    step_out(Gauge, "increase")
+    step_out(UpDownCounter, "put")
+    Recorder._record_known = _known(Recorder._record_known)  # type: ignore[method-assign]
+
+
+def step_out(kind: type, *names: str) -> None:
+    """Have methods of *kind*, when a method under the lock calls them, release it until they return."""
+    for name in names:
+        setattr(kind, name, _without_lock(vars(kind)[name]))
+
+
+def _without_lock(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def outside(self: Any, *arguments: Any) -> Any:
+        lock = gil.lock
+        # Taken once: by a recording method. More often: in the middle of a change, which must not be seen.
+        # Python 3.10 has no count, and always a GIL.
+        if not hasattr(lock, "_recursion_count") or lock._recursion_count() != 1:
+            return method(self, *arguments)
+        lock.release()
+        try:
+            return method(self, *arguments)
+        finally:
+            if gil.lock is not lock:  # a child's: a thread that is not here may hold the parent's
+                lock._at_fork_reinit()
+            lock.acquire()
+
+    return outside
+
+
+def _known(record: Callable[..., bool]) -> Callable[..., bool]:
+    @wraps(record)
+    def locked(self: Any, value: float, attributes: Any, context: Any) -> bool:
+        with gil.lock:
+            return record(self, value, attributes, context)
+
+    return locked
 
 
 def under_lock(record: Callable[..., None]) -> Callable[..., None]:

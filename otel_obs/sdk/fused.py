@@ -37,8 +37,10 @@ def beginning(active: RecordAmount) -> RecordAmount:
         needs no exemplar.
     """
     updown = _owner(active)
-    if type(updown) is not BoundUpDownCounter or not gil.IS_ON:
+    if type(updown) is not BoundUpDownCounter:
         return active
+    if not gil.IS_ON:
+        return compiled.recording.Begin(updown, active) if compiled.is_used else active
 
     def begin(amount: float) -> None:
         cells = updown._cells
@@ -75,8 +77,10 @@ def end_of(active: RecordAmount, count: RecordAmount, duration: RecordAmount) ->
 
     updown, counter, histogram = _owner(active), _owner(count), _owner(duration)
     kinds = type(updown), type(counter), type(histogram)
-    if kinds != (BoundUpDownCounter, BoundCounter, BoundHistogram) or not gil.IS_ON:
+    if kinds != (BoundUpDownCounter, BoundCounter, BoundHistogram):
         return each
+    if not gil.IS_ON:
+        return compiled.recording.End(updown, counter, histogram, each) if compiled.is_used else each
 
     pace = ReplacementPace()
 

@@ -8,6 +8,7 @@ from time import time
 from typing import Any, Generic
 
 from otel_obs.errors import DeclarationError, undeclared_attributes
+from otel_obs.host import gil
 from otel_obs.host.weak import weakly
 from otel_obs.sdk.aggregate import Aggregator
 from otel_obs.sdk.bound import Bound, BoundT
@@ -128,13 +129,15 @@ class Labelled(Generic[BoundT]):
 
     def store(self, child: Bound, value: float) -> None:
         """Record *value* unchecked (it may be infinite, negative or NaN), and set the cells of *child*."""
-        cells, offset = child._cells, child._offset
-        if cells is None:
+        aggregator = None if child._cells is None else self.aggregators()[0]
+        with gil.alone():
+            cells, offset = child._cells, child._offset
+            if aggregator is not None and cells is not None:
+                aggregator.store(cells, offset, value)
+        if aggregator is None or cells is None:
             self._record_whole(value, child.attributes, None)
             self._teach(child)
             return
-        aggregator = self.aggregators()[0]
-        aggregator.store(cells, offset, value)
         if current_context():
             self._owner.offer_exemplar(aggregator, offset, value, child.attributes, None)
 

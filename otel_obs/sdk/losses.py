@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from otel_obs.host import gil
 from otel_obs.host.once import LogOnce
 
 
@@ -41,7 +42,8 @@ class Losses:
 
     def drop(self, instrument: str, reason: str, detail: str) -> None:
         """Count a measurement that is not recorded, and log the first of its kind."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        with gil.alone():
+            self.dropped[reason] = self.dropped.get(reason, 0) + 1
         _count(self._drops, {"reason": reason})
         self._once.warning(
             (instrument, reason),
@@ -52,7 +54,8 @@ class Losses:
 
     def note_overflow(self, stream: str, limit: int) -> None:
         """Count a measurement that went to the overflow series, and log the first of its stream."""
-        self.overflowed[stream] = self.overflowed.get(stream, 0) + 1
+        with gil.alone():
+            self.overflowed[stream] = self.overflowed.get(stream, 0) + 1
         _count(self._overflows, {"instrument": stream})
         self._once.warning(
             (stream, "overflow"),

@@ -16,6 +16,7 @@ from otel_obs.cells.attributes import canonical, encode_attributes, has_too_long
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.errors import DeclarationError
+from otel_obs.host import gil
 from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import WeakByKey
 from otel_obs.sdk.aggregate import AggregateSeries, Aggregator
@@ -84,11 +85,12 @@ class Recorder:
             is_plain = len(plans) == 1 and plans[0].stream.kind is self._kind and not plans[0].is_watched
             # Another thread may have been faster, or the instrument has another owner by now; there is no
             # call in here, so none comes in between.
-            if self._aggregators is None and self._owner is owner:
-                if is_plain:
-                    self._bounds, self._has_extremes = plans[0].stream.bounds, plans[0].has_extremes
-                self._is_plain = is_plain
-                self._former, self._aggregators = [], aggregators
+            with gil.alone():
+                if self._aggregators is None and self._owner is owner:
+                    if is_plain:
+                        self._bounds, self._has_extremes = plans[0].stream.bounds, plans[0].has_extremes
+                    self._is_plain = is_plain
+                    self._former, self._aggregators = [], aggregators
         return known
 
     def move_to(self, owner: Owner) -> None:
@@ -128,9 +130,10 @@ class Recorder:
         return (*(self._aggregators or ()), *self._former)
 
     def _forget_offsets(self) -> None:
-        self._cells = None
-        self._offsets.clear()
-        self._typed.clear()
+        with gil.alone():
+            self._cells = None
+            self._offsets.clear()
+            self._typed.clear()
 
     def _slow(self, amount: Any, attributes: Any, context: Any) -> bool:
         """Record what the fast path cannot: a new series, an odd value, or a measurement with a context.

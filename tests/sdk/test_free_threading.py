@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
+from _thread import RLock
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,6 +81,12 @@ def test_a_signal_handler_that_records_loses_nothing() -> None:
     assert sum(store.cells[: store.used_cells]) == 2 * CALLS + 2 * handled
 
 
+def without_gil(code: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in Python alone, as where there is neither a GIL nor a compiled module."""
+    env = {**os.environ, "OTEL_OBS_COMPILED": "off"}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+
+
 def test_without_the_gil_the_same_code_runs_under_a_lock() -> None:
     code = """
 import sys
@@ -96,8 +104,46 @@ for _ in range(3):
 store = provider.worker.store()
 print(store.cells[: store.used_cells].tolist())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = without_gil(code)
     assert done.stdout == "[6.0]\n"
+
+
+@pytest.mark.skipif(not hasattr(RLock(), "_recursion_count"), reason="every Python of this version has a GIL")
+@pytest.mark.parametrize("record", ["counter.add('one')", "counter.bind({}).add('one')"])
+def test_without_the_gil_a_line_is_logged_without_the_lock(record: str) -> None:
+    code = f"""
+import logging, sys, threading
+sys._is_gil_enabled = lambda: False
+from otel_obs.sdk import MeterProvider
+counter = MeterProvider(shutdown_on_exit=False).get_meter("m").create_counter("c")
+counter.add(1)
+waits = threading.Event()
+
+class Handler(logging.Handler):
+    def handle(self, record):
+        if threading.current_thread() is recording:
+            waits.set()
+        super().handle(record)
+
+    def emit(self, record):
+        counter.add(1)
+
+handler = Handler()
+logging.getLogger("otel_obs").addHandler(handler)
+recording = threading.Thread(target=lambda: {record}, daemon=True)
+handler.acquire()
+recording.start()
+assert waits.wait(60)
+counting = threading.Thread(target=counter.add, args=(1,), daemon=True)  # as a handler does that counts lines
+counting.start()
+counting.join(60)
+print(counting.is_alive())
+handler.release()
+recording.join(60)
+print(recording.is_alive())
+"""
+    done = without_gil(code)
+    assert done.stdout == "False\nFalse\n"
 
 
 def test_without_the_gil_every_method_takes_what_it_takes_with_it() -> None:
@@ -125,5 +171,5 @@ for kind in kinds:
             print(kind.__name__, name, *ours, *theirs)
 print(found > 15)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = without_gil(code)
     assert done.stdout == "True\n"

@@ -91,6 +91,29 @@ own_lane(void)
     return own;
 }
 
+/* A ThreadSanitizer does not see what orders the holders of the mutex: that is the interpreter, which it knows nothing of. */
+#ifdef __SANITIZE_THREAD__
+extern void __tsan_acquire(void *);
+extern void __tsan_release(void *);
+#else
+#define __tsan_acquire(mutex) ((void)0)
+#define __tsan_release(mutex) ((void)0)
+#endif
+
+static void
+take_mutex(void)
+{
+    PyMutex_Lock(&lock_mutex);
+    __tsan_acquire(&lock_mutex);
+}
+
+static void
+release_mutex(void)
+{
+    __tsan_release(&lock_mutex);
+    PyMutex_Unlock(&lock_mutex);
+}
+
 /* Whether this thread holds the lock: its own identifier cannot be another thread's. */
 static inline int
 is_holder(void)
@@ -128,7 +151,7 @@ enter(Turn *turn)
     if (is_holder()) {
         return 0;
     }
-    PyMutex_Lock(&lock_mutex); /* keeps out who would take the lock, not who records */
+    take_mutex(); /* keeps out who would take the lock, not who records */
     turn->is_locked = 1;
     __atomic_fetch_add(&turn->lane->count, 1, __ATOMIC_SEQ_CST);
     return 1;
@@ -139,7 +162,7 @@ leave(const Turn *turn)
 {
     __atomic_fetch_sub(&turn->lane->count, 1, __ATOMIC_SEQ_CST);
     if (turn->is_locked) {
-        PyMutex_Unlock(&lock_mutex);
+        release_mutex();
     }
 }
 
@@ -150,7 +173,7 @@ take_lock(void)
         lock_depth++;
         return;
     }
-    PyMutex_Lock(&lock_mutex);
+    take_mutex();
     lock_depth = 1;
     __atomic_store_n(&lock_holder, PyThread_get_thread_ident(), __ATOMIC_RELAXED);
     __atomic_fetch_add(&turns, 1, __ATOMIC_SEQ_CST);
@@ -171,7 +194,7 @@ release_lock(void)
     if (--lock_depth == 0) {
         __atomic_store_n(&lock_holder, 0, __ATOMIC_RELAXED);
         __atomic_fetch_add(&turns, 1, __ATOMIC_SEQ_CST);
-        PyMutex_Unlock(&lock_mutex);
+        release_mutex();
     }
     return 1;
 }
@@ -183,7 +206,7 @@ after_fork_in_child(void)
     memset(lanes, 0, sizeof(lanes));
     memset(&lock_mutex, 0, sizeof(lock_mutex));
     if (is_holder()) {
-        PyMutex_Lock(&lock_mutex);
+        take_mutex();
         return;
     }
     lock_holder = 0;
@@ -1139,8 +1162,8 @@ begin_look(Moment *moment)
         if (is_holder()) {
             return 0;
         }
-        PyMutex_Lock(&lock_mutex);
-        PyMutex_Unlock(&lock_mutex);
+        take_mutex();
+        release_mutex();
     }
     return 1;
 }

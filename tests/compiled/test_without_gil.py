@@ -32,7 +32,7 @@ def in_threads(work: Callable[[], None], count: int = THREADS) -> None:
 
     def caught() -> None:
         try:
-            start.wait(60)
+            start.wait()
             work()
         except BaseException as error:
             errors.append(error)

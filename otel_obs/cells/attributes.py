@@ -148,3 +148,12 @@ def _untagged(value: Any) -> AttributeValue:
 
 OVERFLOW = encode_attributes((("otel.metric.overflow", True),))
 """The series for measurements beyond a stream's limit. Source: OpenTelemetry metrics SDK specification."""
+
+
+def is_itself(value: object) -> bool:
+    """Whether every equal value of the same type has the same text.
+
+    Not so for 0.0 and -0.0, nor for tuples, decimals and other objects: equal ones may have two texts.
+    """
+    kind = type(value)
+    return kind is str or kind is int or kind is bool or (kind is float and value != 0.0)

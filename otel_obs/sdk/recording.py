@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from otel_obs import compiled
-from otel_obs.cells.attributes import canonical, encode_attributes, has_too_long
+from otel_obs.cells.attributes import canonical, encode_attributes, has_too_long, is_itself
 from otel_obs.cells.layout import Kind
 from otel_obs.cells.store import Store, StoreFullError
 from otel_obs.errors import DeclarationError
@@ -26,15 +26,6 @@ from otel_obs.sdk.owner import Held, Owner
 
 INF = math.inf
 _ALIASES_PER_SERIES = 4
-
-
-def _is_itself(value: object) -> bool:
-    """Whether every equal value of the same type has the same text.
-
-    Not so for 0.0 and -0.0, nor for tuples, decimals and other objects: equal ones may have two texts.
-    """
-    kind = type(value)
-    return kind is str or kind is int or kind is bool or (kind is float and value != 0.0)
 
 
 def _hold_none(bound: Bound) -> None:
@@ -258,7 +249,7 @@ class Recorder:
                 return
         elif all(type(each) is str for each in key):
             self._offsets[key] = series.offset
-        elif all(type(each) is str for each in attributes or ()) and all(map(_is_itself, values)):
+        elif all(type(each) is str for each in attributes or ()) and all(map(is_itself, values)):
             self._typed[key, tuple(map(type, values))] = series.offset
             self._offsets[key] = None
         else:

@@ -13,53 +13,36 @@ from typing import Any
 
 from otel_obs.host.changes import Replacements
 from otel_obs.http.asgi_types import AsgiMessage, AsgiScope
-from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.faces import AsgiFace, MeasuredWith
-from otel_obs.http.observe import Observer
-from otel_obs.serving.scrape import Scrape
+from otel_obs.http.faces import AsgiFace, Faces
 
 _TALK = "otel_obs.talk"
 """The key under which a request keeps its `AiohttpTalk`."""
 
-_faces: list[AiohttpFace] = []
 _changes = Replacements()
-
-
-def instrument_app(
-    app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
-) -> bool:
-    """Measure one application from its next request on; false where it is measured already."""
-    watch()
-    return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
-
-
-def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every application."""
-    watch()
-    _faces[0].measure_all(MeasuredWith(observer, scrape, exclude))
 
 
 def uninstall() -> None:
     """Stop measuring, and put the original methods back."""
-    while _faces:
-        _faces.pop().restore()
+    _faces.restore()
     _changes.undo()
 
 
 def watch() -> None:
     """Replace methods of applications, of requests (the start of an answer) and of websockets."""
-    if not _faces:
-        from aiohttp.web_app import Application
-        from aiohttp.web_request import Request
-        from aiohttp.web_ws import WebSocketResponse
+    from aiohttp.web_app import Application
+    from aiohttp.web_request import Request
+    from aiohttp.web_ws import WebSocketResponse
 
-        _faces.append(AiohttpFace(Application, _declares))
-        _faces[0].change()
+    if _faces.add(AiohttpFace(Application, _declares)):
         _changes.make(Request, "_prepare_hook", _telling)
         _changes.make(WebSocketResponse, "close", _closing)
         _changes.make(WebSocketResponse, "receive", _receiving)
         for name in ("send_str", "send_bytes"):
             _changes.make(WebSocketResponse, name, _sending)
+
+
+_faces = Faces(watch)
+instrument_app, install = _faces.instrument_app, _faces.install
 
 
 class AiohttpFace(AsgiFace):

@@ -4,47 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.faces import MeasuredWith, WsgiFace
-from otel_obs.http.observe import Observer
+from otel_obs.http.faces import Faces, WsgiFace
 from otel_obs.http.routes import Served, wsgi_sources
-from otel_obs.serving.scrape import Scrape
 
 _SERVED = "otel_obs.bottle"
 _PLACE = ("SCRIPT_NAME", "PATH_INFO", "RAW_URI", "REQUEST_URI")
 
-_faces: list[WsgiFace] = []
-
-
-def instrument_app(
-    app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
-) -> bool:
-    """Measure one application from its next request on; false where it is measured already."""
-    watch()
-    return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
-
-
-def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every application."""
-    watch()
-    _faces[0].measure_all(MeasuredWith(observer, scrape, exclude))
-
 
 def uninstall() -> None:
     """Stop measuring, and put the original method back."""
-    while _faces:
-        _faces.pop().restore()
+    if _faces.restore():
         wsgi_sources.remove(_served)
 
 
 def watch() -> None:
     """Report the routes that Bottle matches to the request's middleware, of whichever framework."""
-    if not _faces:
-        from bottle import Bottle
+    from bottle import Bottle
 
-        _faces.append(WsgiFace(Bottle, _declares))
-        _faces[0].change()
+    if _faces.add(WsgiFace(Bottle, _declares)):
         wsgi_sources.append(_served)
+
+
+_faces = Faces(watch)
+instrument_app, install = _faces.instrument_app, _faces.install
 
 
 def _served(outer: Any) -> Served | None:

@@ -8,39 +8,17 @@ from functools import lru_cache
 from typing import Any
 
 from otel_obs.host.changes import Replacements
-from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.faces import AsgiFace, Face, MeasuredWith, WsgiFace
+from otel_obs.http.faces import AsgiFace, Faces, WsgiFace
 from otel_obs.http.nesting import MARK
-from otel_obs.http.observe import Observer
-from otel_obs.serving.scrape import Scrape
 
 MOST_TEMPLATES = 4096
 
-_faces: dict[str, Face] = {}
 _changes = Replacements()
-
-
-def instrument_app(
-    app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
-) -> bool:
-    """Measure one handler from its next request on; false where it is measured already."""
-    watch()
-    face = next(face for face in _faces.values() if face.serves(app))
-    return face.measure(app, MeasuredWith(observer, scrape, exclude))
-
-
-def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every handler; call it again when the handler of the other protocol is imported."""
-    watch()
-    for face in _faces.values():
-        face.measure_all(MeasuredWith(observer, scrape, exclude))
 
 
 def uninstall() -> None:
     """Stop measuring, and put the original methods back."""
-    for face in _faces.values():
-        face.restore()
-    _faces.clear()
+    _faces.restore()
     _changes.undo()
     signals = sys.modules.get("django.core.signals")
     if signals is not None:
@@ -50,18 +28,20 @@ def uninstall() -> None:
 def watch() -> None:
     """Report routes and exceptions of Django to the request's middleware, of whichever framework."""
     wsgi, asgi = (sys.modules.get(f"django.core.handlers.{name}") for name in ("wsgi", "asgi"))
-    if wsgi is not None and "wsgi" not in _faces:
-        _faces["wsgi"] = WsgiFace(wsgi.WSGIHandler, _declares)
-    if asgi is not None and "asgi" not in _faces:
-        _faces["asgi"] = AsgiFace(asgi.ASGIHandler, _declares)
-    for face in _faces.values():
-        face.change()
+    if wsgi is not None:
+        _faces.add(WsgiFace(wsgi.WSGIHandler, _declares))
+    if asgi is not None:
+        _faces.add(AsgiFace(asgi.ASGIHandler, _declares))
     if not _changes:
         from django.core.handlers.base import BaseHandler
         from django.core.signals import got_request_exception
 
         _changes.make(BaseHandler, "resolve_request", _telling)
         got_request_exception.connect(_note_exception)
+
+
+_faces = Faces(watch)
+instrument_app, install = _faces.instrument_app, _faces.install
 
 
 def _telling(resolve: Callable[..., Any]) -> Callable[..., Any]:

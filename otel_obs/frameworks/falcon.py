@@ -7,53 +7,30 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_obs.host.changes import Replacements
-from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.faces import AsgiFace, Face, MeasuredWith, WsgiFace
+from otel_obs.http.faces import AsgiFace, Faces, WsgiFace
 from otel_obs.http.nesting import MARK
-from otel_obs.http.observe import Observer
-from otel_obs.serving.scrape import Scrape
 
-_faces: dict[str, Face] = {}
 _changes = Replacements()
-
-
-def instrument_app(
-    app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
-) -> bool:
-    """Measure one application from its next request on; false where it is measured already."""
-    watch()
-    # `asgi` first: its class is a subclass of that for WSGI.
-    face = next(_faces[name] for name in ("asgi", "wsgi") if name in _faces and _faces[name].serves(app))
-    return face.measure(app, MeasuredWith(observer, scrape, exclude))
-
-
-def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every application; call it again when `falcon.asgi` is imported."""
-    watch()
-    for face in _faces.values():
-        face.measure_all(MeasuredWith(observer, scrape, exclude))
 
 
 def uninstall() -> None:
     """Stop measuring, and put the original methods back."""
-    for face in _faces.values():
-        face.restore()
-    _faces.clear()
+    _faces.restore()
     _changes.undo()
 
 
 def watch() -> None:
     """Report routes and exceptions of Falcon to the request's middleware, of whichever framework."""
     wsgi, asgi = sys.modules.get("falcon.app"), sys.modules.get("falcon.asgi.app")
-    if wsgi is not None and "wsgi" not in _faces:
-        _faces["wsgi"] = WsgiFace(wsgi.App, _declares)
+    if wsgi is not None and _faces.add(WsgiFace(wsgi.App, _declares)):
         _changes.make(wsgi.App, "_get_responder", _telling)
         _changes.make(wsgi.App, "_handle_exception", _noting)
-    if asgi is not None and "asgi" not in _faces:
-        _faces["asgi"] = AsgiFace(asgi.App, _declares)
+    if asgi is not None and _faces.add(AsgiFace(asgi.App, _declares)):
         _changes.make(asgi.App, "_handle_exception", _noting)
-    for face in _faces.values():
-        face.change()
+
+
+_faces = Faces(watch)
+instrument_app, install = _faces.instrument_app, _faces.install
 
 
 def _carrier(request: Any) -> Any:

@@ -4,42 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.faces import AsgiFace, MeasuredWith
+from otel_obs.http.faces import AsgiFace, Faces
 from otel_obs.http.nesting import MARK
-from otel_obs.http.observe import Observer
-from otel_obs.serving.scrape import Scrape
-
-_faces: list[AsgiFace] = []
-
-
-def instrument_app(
-    app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
-) -> bool:
-    """Measure one application from its next request on; false where it is measured already."""
-    watch()
-    return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
-
-
-def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every application."""
-    watch()
-    _faces[0].measure_all(MeasuredWith(observer, scrape, exclude))
 
 
 def uninstall() -> None:
     """Stop measuring, and put the original method back."""
-    while _faces:
-        _faces.pop().restore()
+    _faces.restore()
 
 
 def watch() -> None:
     """Report the scope in which Litestar matches to the request's middleware, of whichever framework."""
-    if not _faces:
-        from litestar.app import Litestar
+    from litestar.app import Litestar
 
-        _faces.append(AsgiFace(Litestar, _declares, _listen))
-        _faces[0].change()
+    _faces.add(AsgiFace(Litestar, _declares, _listen))
+
+
+_faces = Faces(watch)
+instrument_app, install = _faces.instrument_app, _faces.install
 
 
 def _listen(app: Any) -> None:

@@ -6,34 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_obs.host.changes import Replacements
-from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.faces import AsgiFace, MeasuredWith
+from otel_obs.http.faces import AsgiFace, Faces
 from otel_obs.http.nesting import MARK
-from otel_obs.http.observe import Observer
-from otel_obs.serving.scrape import Scrape
 
-_faces: list[AsgiFace] = []
 _changes = Replacements()
-
-
-def instrument_app(
-    app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
-) -> bool:
-    """Measure one application from its next request on; false where it is measured already."""
-    watch()
-    return _faces[0].measure(app, MeasuredWith(observer, scrape, exclude))
-
-
-def install(observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None) -> None:
-    """Measure every application."""
-    watch()
-    _faces[0].measure_all(MeasuredWith(observer, scrape, exclude))
 
 
 def uninstall() -> None:
     """Stop measuring, and put the original methods back."""
-    while _faces:
-        _faces.pop().restore()
+    if _faces.restore():
         from quart.signals import got_request_exception, got_websocket_exception
 
         got_request_exception.disconnect(_note_exception)
@@ -43,17 +24,18 @@ def uninstall() -> None:
 
 def watch() -> None:
     """Report routes and exceptions of Quart to the request's middleware, of whichever framework."""
-    if _faces:
-        return
     from quart.app import Quart
     from quart.ctx import _BaseRequestWebsocketContext
     from quart.signals import got_request_exception, got_websocket_exception
 
-    _faces.append(AsgiFace(Quart, _declares))
-    _faces[0].change()
-    _changes.make(_BaseRequestWebsocketContext, "match_request", _telling)
-    got_request_exception.connect(_note_exception)
-    got_websocket_exception.connect(_note_exception)
+    if _faces.add(AsgiFace(Quart, _declares)):
+        _changes.make(_BaseRequestWebsocketContext, "match_request", _telling)
+        got_request_exception.connect(_note_exception)
+        got_websocket_exception.connect(_note_exception)
+
+
+_faces = Faces(watch)
+instrument_app, install = _faces.instrument_app, _faces.install
 
 
 def _telling(match: Callable[..., Any]) -> Callable[..., Any]:

@@ -46,7 +46,7 @@ class Face(ABC):
     def __init__(
         self, kind: Any, owns: OwnsPath | None = None, prepare: Callable[[Any], None] = lambda app: None
     ) -> None:
-        self._kind, self._owns, self._prepare = kind, owns, prepare
+        self.kind, self._owns, self._prepare = kind, owns, prepare
         self._default: MeasuredWith | None = None
         self._original: Any = None
         # Strong references: applications live as long as their process, and one whose class has __slots__
@@ -55,7 +55,7 @@ class Face(ABC):
 
     def serves(self, app: object) -> bool:
         """Whether *app* is of the class."""
-        return isinstance(app, self._kind)
+        return isinstance(app, self.kind)
 
     def measure(self, app: Any, measured_with: MeasuredWith) -> bool:
         """Measure one application from its next request on; false where it is measured already."""
@@ -73,15 +73,15 @@ class Face(ABC):
     def change(self) -> None:
         """Replace the method, once. Unmeasured applications then report routes to an outer middleware."""
         if self._original is None:
-            self._original = getattr(self._kind, self.method)
-            setattr(self._kind, self.method, self._measured_call(self._original))
+            self._original = getattr(self.kind, self.method)
+            setattr(self.kind, self.method, self._measured_call(self._original))
 
     def restore(self) -> None:
         """Put the original method back, and forget all applications."""
         self._default = None
         self._measured.clear()
         if self._original is not None:
-            setattr(self._kind, self.method, self._original)
+            setattr(self.kind, self.method, self._original)
             self._original = None
 
     def of(self, app: Any) -> Any:
@@ -152,3 +152,47 @@ class WsgiFace(Face):
             return measured
 
         return measured_call
+
+
+class Faces:
+    """The faces of one framework, and what its file offers of them to the set-up.
+
+    Args:
+        watch: Adds the face of each class that is imported, and has the framework report routes.
+    """
+
+    def __init__(self, watch: Callable[[], None]) -> None:
+        self._watch = watch
+        self._faces: dict[Any, Face] = {}
+
+    def add(self, face: Face) -> bool:
+        """Replace the method of the face's class; false where it is replaced already."""
+        if face.kind in self._faces:
+            return False
+        self._faces[face.kind] = face
+        face.change()
+        return True
+
+    def instrument_app(
+        self, app: Any, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
+    ) -> bool:
+        """Measure one application from its next request on; false where it is measured already."""
+        self._watch()
+        # The last added first: Falcon's class for ASGI is a subclass of that for WSGI.
+        face = next(face for face in reversed(self._faces.values()) if face.serves(app))
+        return face.measure(app, MeasuredWith(observer, scrape, exclude))
+
+    def install(
+        self, observer: Observer, scrape: Scrape | None = None, *, exclude: Exclusion | None = None
+    ) -> None:
+        """Measure every application; call it again when another class of the framework is imported."""
+        self._watch()
+        for face in self._faces.values():
+            face.measure_all(MeasuredWith(observer, scrape, exclude))
+
+    def restore(self) -> bool:
+        """Put the original methods back; false where none was replaced."""
+        had_faces = bool(self._faces)
+        while self._faces:
+            self._faces.popitem()[1].restore()
+        return had_faces

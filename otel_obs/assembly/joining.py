@@ -6,8 +6,10 @@ import logging
 from functools import partial
 from typing import Any
 
-from otel_obs.assembly.setup import Running, configure
+from otel_obs.assembly.setup import Running, configure, leave_service, settings_in_force
 from otel_obs.frameworks.beginnings import BEGINNINGS, ServerBeginning
+from otel_obs.host import forks
+from otel_obs.host.endings import at_end
 from otel_obs.host.imports import when_imported
 from otel_obs.host.signals import raise_interruption
 
@@ -15,13 +17,13 @@ _logger = logging.getLogger("otel_obs")
 
 
 class _FollowedServers:
-    """Whether they are followed."""
+    """Whether they are followed, and whether this process has forks."""
 
-    are_followed = False
+    are_followed = has_forked = False
 
     @classmethod
     def end(cls) -> None:
-        cls.are_followed = False
+        cls.are_followed = cls.has_forked = False
 
 
 def watch() -> None:
@@ -30,8 +32,27 @@ def watch() -> None:
         return
     Running.undoing.later(_FollowedServers.end)
     _FollowedServers.are_followed = True
+    Running.undoing.later(forks.after_in_parent(_note_fork))
+    Running.undoing.later(forks.after_in_child(_forget_forks))
+    Running.undoing.later(at_end(_tidy_up))
     for server in BEGINNINGS:
         Running.undoing.later(when_imported(server.module, partial(_follow, server)))
+
+
+def _note_fork() -> None:
+    _FollowedServers.has_forked = True
+
+
+def _forget_forks() -> None:
+    _FollowedServers.has_forked = False
+
+
+def _tidy_up() -> None:
+    """Remove what forks that could not have left, as the root of a service that was not set up itself."""
+    if _FollowedServers.has_forked and Running.service is None and not Running.is_over:
+        settings = settings_in_force()
+        if settings is not None:
+            leave_service(settings)
 
 
 def _follow(server: ServerBeginning, module: Any) -> None:

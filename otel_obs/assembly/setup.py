@@ -313,6 +313,12 @@ def shutdown() -> None:
                 Running.undoing = Undoing()
 
 
+def leave_service(settings: Settings) -> None:
+    """Find this process's service, and leave it: as its root that has recorded nothing, but has forks."""
+    if _join(settings) is not None:
+        _leave()
+
+
 def _leave() -> None:
     """Leave the service."""
     if Running.service is not None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from otel_obs.host import forks
 from otel_obs.host.changes import Replacements
+from otel_obs.host.endings import watch_default
 
 OnceServing = Callable[[], object]
 TakeBack = Callable[[], object]
@@ -75,6 +76,21 @@ def _descendants(kind: type[Any]) -> Iterator[type[Any]]:
         yield from _descendants(each)
 
 
+def _in_python(*owners: str, name: str) -> Callable[[Any, OnceServing], TakeBack]:
+    """Follow a method that is the server's loop, in Python, and does not handle SIGTERM."""
+
+    def follow(module: Any, begin: OnceServing) -> TakeBack:
+        def begins() -> None:
+            begin()
+            watch_default()
+
+        for owner in owners:
+            _changes.make(getattr(module, owner), name, lambda original: _before(original, begins))
+        return _changes.undo
+
+    return follow
+
+
 def _method(owner: str, name: str) -> Callable[[Any, OnceServing], TakeBack]:
     """Follow a coroutine method."""
 
@@ -118,6 +134,8 @@ BEGINNINGS = (
     ServerBeginning("hypercorn.asyncio.lifespan", _method("Lifespan", "wait_for_startup")),
     ServerBeginning("hypercorn.trio.lifespan", _method("Lifespan", "wait_for_startup")),
     ServerBeginning("granian.server.mp", _granian),
+    ServerBeginning("waitress.server", _in_python("BaseWSGIServer", "MultiSocketServer", name="run")),
+    ServerBeginning("werkzeug.serving", _in_python("BaseWSGIServer", name="serve_forever")),
     ServerBeginning("celery.signals", _celery),
     ServerBeginning("uwsgi", _uwsgi),
     ServerBeginning("uwsgidecorators", _uwsgi_again),

@@ -142,6 +142,18 @@ def watch() -> None:
         _handle("end", present)
 
 
+def watch_default() -> None:
+    """Handle SIGTERM where a server on this thread leaves it to the system, which ends the process at once.
+
+    Only for a server whose loop is in Python: in one of C no handler would run, and the signal would be lost.
+    The first process of a container does not end by it.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    is_ended = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and os.getpid() != 1
+    if is_main and is_ended and _waiting and not _undo:
+        _handle("end", signal.SIG_DFL)
+
+
 def _handle(moment: str, present: Any) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         try:

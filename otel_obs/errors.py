@@ -274,6 +274,14 @@ def program_not_found(name: str, package: str) -> str:
     return f"{name!r} is no command that can be executed; check PATH"
 
 
+def exporter_not_installed(path: str, key: str, remedy: str) -> str:
+    """A configuration file names an exporter of metrics that is not there."""
+    return (
+        f"OTEL_CONFIG_FILE={path!r}: {key} names an exporter that is not installed; {remedy}; "
+        "metrics are not pushed there, all else goes on"
+    )
+
+
 def key_not_supported(path: str, key: str) -> str:
     """A key of a configuration file has no effect."""
     return f"OTEL_CONFIG_FILE={path!r}: {key} is not supported, and has no effect"

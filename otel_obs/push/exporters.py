@@ -112,13 +112,13 @@ def _find(signal: str, name: str, protocol: str) -> Make:
     try:
         make: Make = found[0].load()
     except (IndexError, ImportError):  # its package, or one that it needs, is not there
-        remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else _hint(signal, name)
+        remedy = "pip install 'otel-obs[otlp]'" if name.startswith("otlp") else hint(signal, name)
         variable = f"OTEL_{signal.upper()}_EXPORTER"
         raise SettingError(variable, name, f"names an exporter that is not installed; {remedy}") from None
     return make
 
 
-def _hint(signal: str, name: str) -> str:
+def hint(signal: str, name: str) -> str:
     """The remedy for the name of an exporter that is not installed."""
     group = f"opentelemetry_{signal}_exporter"
     known = {"console", "none", "otlp", *(entry.name for entry in entry_points(group=group))}

@@ -226,7 +226,12 @@ PROFILE = _one_of("classic", "semconv")
 OTLP_PROTOCOL = _one_of("grpc", "http/protobuf")
 TEMPORALITY = _one_of("cumulative", "delta", "lowmemory")
 HISTOGRAMS = _one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram")
-INTERVAL = _whole(1, inf, "an interval; expected a whole number of milliseconds, 1 or more")
+LONGEST_INTERVAL_MS = 365 * 24 * 60 * 60 * 1000
+INTERVAL = _whole(
+    1,
+    LONGEST_INTERVAL_MS,
+    "an interval; expected a whole number of milliseconds from 1 to 31536000000, a year",
+)
 CALLBACK_AGE = _whole(0, 5_000, "an age; expected whole milliseconds from 0 to 5000")
 HTTP = _one_of("on", "off", "upstream")
 LABEL_ORDER = _one_of("name", "declared")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ meter_provider:
 tracer_provider:
   processors:
     - batch: {exporter: {console: }}
+"""
+
+
+EVERY = """
+file_format: "1.0"
+meter_provider: {readers: [{periodic: {interval: MS, exporter: {console: }}}]}
 """
 
 
@@ -119,6 +126,20 @@ def test_a_file_that_is_silent_of_metrics_leaves_them_to_the_variables(tmp_path:
             ),
             ["'often' is not of type", "meter_provider -> readers -> 0 -> periodic -> interval"],
         ),
+        *(
+            (
+                EVERY.replace("MS", str(interval)),
+                [f"readers[0].periodic.interval={interval} is not an interval", "31536000000, a year"],
+            )
+            for interval in (0, 10**30)
+        ),
+        (
+            (
+                'file_format: "1.0"\n'
+                "resource: {attributes: [{name: a, value: b}, {name: price, value: dear, type: double}]}\n"
+            ),
+            ["resource.attributes: 'price': could not convert string to float: 'dear'"],
+        ),
         (
             'file_format: "1.0"\nmeter_provider: {readers: 5}\n',
             ["5 is not of type", "meter_provider -> readers"],
@@ -149,11 +170,79 @@ meter_provider:
 """
 
 
-def test_what_the_schema_lets_pass_and_nobody_reads_is_named(tmp_path: Path) -> None:
-    done = program(tmp_path / "otel.yaml", STRANGE)
+TWO_PAGES = """
+file_format: "1.0"
+log_level: debug
+distribution: {otel_obs: {}}
+meter_provider:
+  readers:
+    - periodic: {exporter: {console: }}
+    - pull: {exporter: {prometheus/development: {}}}
+    - pull: {exporter: {prometheus/development: {port: 9465}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (STRANGE, ("metre_provider", "meter_provider.readers[0].pull.exporter.prometheus")),
+        (TWO_PAGES, ("distribution", "log_level", "meter_provider.readers[2].pull")),
+    ],
+)
+def test_what_the_schema_lets_pass_and_nobody_reads_is_named(
+    text: str, keys: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = program(tmp_path / "otel.yaml", text)
     assert [line for line in done.log.splitlines() if "not supported" in line] == [
         f"OTEL_CONFIG_FILE='{tmp_path / 'otel.yaml'}': {key} is not supported, and has no effect"
-        for key in ("metre_provider", "meter_provider.readers[0].pull.exporter.prometheus")
+        for key in keys
+    ]
+
+
+@pytest.mark.parametrize(
+    ("exporter", "remedy"),
+    [
+        ("consol", "did you mean console?"),
+        ("statsd", "install its package"),
+        ("otlp_file/development", "pip install opentelemetry-exporter-otlp-json-file"),
+    ],
+)
+def test_an_exporter_that_is_not_installed_is_said_at_once_and_the_page_is_served(
+    exporter: str, remedy: str, tmp_path: Path
+) -> None:
+    text = (
+        'file_format: "1.0"\nmeter_provider: {readers: [{pull: {exporter: {prometheus/development: }}}, '
+        f"{{periodic: {{exporter: {{{exporter}: {{}}}}}}}}]}}\n"
+    )
+    done = program(tmp_path / "otel.yaml", text)
+    key = f"meter_provider.readers[1].periodic.exporter.{exporter.replace('/', '_')}"
+    assert done.log.splitlines() == [
+        (
+            f"OTEL_CONFIG_FILE='{tmp_path / 'otel.yaml'}': {key} names an exporter that is not installed; "
+            f"{remedy}; metrics are not pushed there, all else goes on"
+        )
+    ]
+    assert json.loads(done.lines[1])[0] is True
+
+
+def test_what_the_package_says_of_the_resource_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "otel.yaml"
+    done = program(path, 'file_format: "1.0"\nresource: {attributes: [{name: n, value: null}]}\n')
+    assert done.log.splitlines() == [
+        f"OTEL_CONFIG_FILE='{path}': Ignoring resource attribute 'n' with empty value"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["a directory", "no regular file"])
+def test_what_is_no_file_is_not_opened(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "otel.yaml"
+    path.mkdir() if kind == "a directory" else os.mkfifo(path)  # nobody writes to the pipe
+    done = run(PROGRAM, env={"OTEL_CONFIG_FILE": str(path)}, timeout_s=240)
+    assert done.log.splitlines() == [
+        (
+            f"OTEL_CONFIG_FILE='{path}' cannot be used: it is {kind}; name a file of YAML or JSON; "
+            "this process runs without metrics"
+        )
     ]
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, NamedTuple
 
 from otel_obs.settings import SETTINGS, process_environment
 
-VERSION = 3
+VERSION = 4
 """The version of the C source. A compiled module with another one was built from an older source."""
 
 
@@ -78,9 +79,18 @@ def begin(variable: Any, context: type, bound: type) -> None:
     _choices.clear()
     if recording is not None:
         try:
-            recording.look_at(variable, context, bound)
+            recording.look_at(variable, context, bound, _is_empty_by_default(variable, context))
         except TypeError as error:
             recording, reason = None, f"the compiled module cannot be used: {error}"
+
+
+def _is_empty_by_default(variable: Any, context: type) -> bool:
+    """Whether code that has never set a context variable is in an empty context."""
+    try:
+        default = Context().run(variable.get)
+    except (AttributeError, LookupError):
+        return False
+    return type(default) is context and not default
 
 
 def offer(owner: type, compiled: str, *names: str) -> None:

@@ -33,7 +33,7 @@
 
 #define MOST_ATTRIBUTES 32
 #define NONE (-1)
-#define OTEL_OBS_VERSION 3
+#define OTEL_OBS_VERSION 4
 
 /* ---- The OpenTelemetry context ---- */
 
@@ -41,10 +41,19 @@
 
 static PyObject *context_variable = NULL;
 static PyTypeObject *context_type = NULL;
+static int is_empty_by_default; /* whether a thread that has never set a context variable is in an empty context */
 
-static int
+static inline int
 is_in_context(void)
 {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyThreadState *thread = PyThreadState_GetUnchecked();
+#else
+    PyThreadState *thread = PyThreadState_Get();
+#endif
+    if (is_empty_by_default && thread->context == NULL) {
+        return 0; /* and nothing that all threads share was touched */
+    }
     PyObject *context = NULL;
     if (PyContextVar_Get(context_variable, NULL, &context) < 0 || context == NULL) {
         PyErr_Clear();
@@ -398,14 +407,15 @@ cells_of(PyObject *object, Cells *cells)
         return 0;
     }
     cells->at = (double *)buffer->buf;
-    cells->length = buffer->len / (Py_ssize_t)sizeof(double);
+    cells->length = (Py_ssize_t)((size_t)buffer->len / sizeof(double));
     return 1;
 }
 
 static inline int
 has_cells(const Cells *cells, Py_ssize_t offset, Py_ssize_t count)
 {
-    return offset >= 0 && count <= cells->length && offset <= cells->length - count;
+    /* a negative offset is a large one without its sign */
+    return count <= cells->length && (size_t)offset <= (size_t)(cells->length - count);
 }
 
 /* The offset of a cell; NONE where the object is not an exact int that is >= 0. */
@@ -1836,7 +1846,9 @@ look_at(PyObject *module, PyObject *args)
 {
     PyObject *variable;
     PyTypeObject *type, *bound;
-    if (!PyArg_ParseTuple(args, "O!O!O!", &PyContextVar_Type, &variable, &PyType_Type, &type, &PyType_Type, &bound)) {
+    int is_empty;
+    if (!PyArg_ParseTuple(args, "O!O!O!p", &PyContextVar_Type, &variable, &PyType_Type, &type, &PyType_Type, &bound,
+                          &is_empty)) {
         return NULL;
     }
     if (!PyType_IsSubtype(type, &PyDict_Type)) {
@@ -1852,6 +1864,7 @@ look_at(PyObject *module, PyObject *args)
         return NULL;
     }
     bound_layout = fresh;
+    is_empty_by_default = is_empty;
     memset(&instrument_layout, 0, sizeof(instrument_layout));
     Py_INCREF(variable);
     Py_INCREF(type);
@@ -1869,7 +1882,7 @@ nothing(PyObject *module, PyObject *amount)
 }
 
 static PyMethodDef functions[] = {
-    {"look_at", look_at, METH_VARARGS, "look_at(variable, type, bound): the context's variable and type, and the class of handles."},
+    {"look_at", look_at, METH_VARARGS, "look_at(variable, type, bound, is_empty): the context's variable and type, the class of handles, and whether the default context is empty."},
     {"make_method", make_method, METH_VARARGS, "make_method(class, name, function): a method that does the plain cases itself."},
     {"nothing", nothing, METH_O, "Nothing: what a call of C costs."},
     {NULL},

@@ -204,6 +204,7 @@ class Life:
     def stop(self) -> None:
         """Have it end as its operator would, and wait for that, and until nothing is left."""
         master = self.master
+        self._let_all_serve()
         os.kill(master.pid, signal.SIGTERM)
         until(lambda: not is_running(master), f"the end of {self.cell.name}", CALM_S)
         if self.cell.is_tidied_later:
@@ -215,6 +216,18 @@ class Life:
             )
             run(NEIGHBOUR, env={"OTEL_OBS_RUN_DIR": str(self._base)})
         until(lambda: not list(self._base.iterdir()), f"{self.cell.name} leaves nothing", GONE_S)
+
+    def _let_all_serve(self) -> None:
+        """Wait until every worker has answered: granian never ends where SIGTERM finds one that begins."""
+        answered: set[str] = set()
+
+        def all_have() -> bool:
+            answered.add(self._get(self._ports[0], "/health"))
+            return len(answered) >= len(self.workers())
+
+        if self.cell.server.needs == "granian":
+            with contextlib.suppress(TimeoutError):  # one of them may get all the connections
+                until(all_have, "an answer of every worker", READY_S / 5)
 
 
 def is_running(process: psutil.Process) -> bool:

@@ -44,13 +44,12 @@ HANGS_AFTER_S = 120
 PACKAGES = ("cells", "exposition", "http", "settings")
 
 LEFT_OUT = {
-    "cells": ("mutations",),
     "exposition": ("growth", "lag", "openmetrics2_scraped", "prometheus"),
     "http": ("oracles", "oracles_beyond", "servers"),
 }
 """Of each package the tests that need a server or minutes."""
 
-LAST = {"http": ("bounded", "generated")}
+LAST = {"cells": ("mutations",), "http": ("bounded", "generated")}
 """Tests that take long for what they notice: tried where the others notice nothing."""
 
 
@@ -117,7 +116,7 @@ def test_command(module: Path) -> str:
         runs = [[f"tests/test_{package}.py"]]
     else:
         last = [f"{folder}/test_{name}.py" for name in LAST.get(package, ())]
-        skipped = [*last, *(f"{folder}/test_{name}.py" for name in LEFT_OUT[package])]
+        skipped = [*last, *(f"{folder}/test_{name}.py" for name in LEFT_OUT.get(package, ()))]
         runs = [[str(folder), *(f"--ignore={name}" for name in skipped)], *([last] if last else [])]
         mirror = folder / f"test_{module.name}"
         runs[:0] = [[str(mirror)]] if (ROOT / mirror).exists() else []

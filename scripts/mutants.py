@@ -144,8 +144,10 @@ def _unread(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
     elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         yield node.test
         yield from node.body if ast.unparse(node.test) == "TYPE_CHECKING" else ()
-    elif isinstance(node, ast.Call) and ast.unparse(node.func).partition(".")[0] in LOGGERS:
-        yield from node.args
+    elif isinstance(node, ast.Call):
+        called = ast.unparse(node.func).partition(".")[0]
+        yield from node.args if called in LOGGERS else ()
+        yield from (each.value for each in node.keywords if called in ("ParamSpec", "TypeVar"))
 
 
 def copy_tree() -> None:

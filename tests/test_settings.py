@@ -24,6 +24,12 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert settings.is_on
 
 
+def test_what_is_on_by_default() -> None:
+    """What serves a page at a second place, or to more clients, is chosen."""
+    on = {row.field for row in SETTINGS if row.default is True}
+    assert on == {"client", "compiled", "enabled", "runtime_metrics"}
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.from_env({"OTEL_OBS_PROFILE": " ", "OTEL_EXPORTER_PROMETHEUS_PORT": ""}) == Settings()
 
@@ -234,6 +240,11 @@ def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
         SettingError, match="holds no token; expected visible ASCII characters without spaces"
     ):
         settings.read_metrics_token()
+    for wrong in ("two words", "g\u00e9heim"):
+        file.write_text(wrong, encoding="utf-8")
+        with pytest.raises(SettingError, match="holds no token") as caught:
+            settings.read_metrics_token()
+        assert wrong not in str(caught.value)
     file.write_text("s3cret\n")
     assert settings.read_metrics_token() == "s3cret"
     assert Settings().read_metrics_token() == ""

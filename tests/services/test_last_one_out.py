@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.life import places
-from tests.services.table import GRANIAN, UWSGI
+from tests.services.table import ASGI, GRANIAN, UVICORN, UWSGI
 from tests.support.processes import Service, tool
 from tests.support.programs import ROOT
 from tests.support.waiting import until
@@ -60,3 +60,19 @@ def test_nothing_is_left_when_the_last_worker_is_killed_as_the_service_ends(
                 os.kill(service.pid, signal.SIGTERM)
                 until(lambda: service.process.poll() is not None, "the end of the server", 150)
             until(lambda: not list(base.iterdir()), "nothing to be left", 90)
+
+
+def test_a_server_that_raises_its_sigterm_again_leaves_nothing(tmp_path: Path) -> None:
+    """Uvicorn stops in order and raises the signal again, whose default action runs no exit handlers."""
+    with places() as (base, _):
+        env = {"PYTHONPATH": str(ROOT), "OTEL_OBS_RUN_DIR": str(base), "MATRIX_WAY": "one line"}
+        with Service(*UVICORN, ASGI, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
+
+            def is_in() -> bool:
+                assert service.get("/hit").status == 200
+                return len(list(base.rglob("*.cells"))) == 1
+
+            until(is_in, "the worker's file", 150)
+            os.kill(service.pid, signal.SIGTERM)
+            until(lambda: service.process.poll() is not None, "the end of the server", 150)
+        until(lambda: not list(base.iterdir()), "nothing to be left", 90)

@@ -82,10 +82,9 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
 
 def test_the_series_are_those_of_one_collector(road: Road) -> None:
     arrived_ms = [sample.timestamp_ms for sample in road.cloud.samples("up", job="shop") if sample.value]
-    number = min(len(arrived_ms), len(road.tap.scrapes)) - 1
 
-    sent = without_families(exposed(road.tap.scrapes[number].text), "target_info")
-    arrived = without_families(road.cloud.at(arrived_ms[number], job="shop"), *OF_THE_SCRAPE)
+    sent = without_families(exposed(road.tap.answer_at(arrived_ms[-1]).text), "target_info")
+    arrived = without_families(road.cloud.at(arrived_ms[-1], job="shop"), *OF_THE_SCRAPE)
 
     added = {"job": "shop", "instance": road.tap.target, "deployment_environment_name": "production"}
     assert len(sent) > 100

@@ -51,10 +51,9 @@ class Road(NamedTuple):
         }
 
     def last_scrape(self) -> tuple[str, int]:
-        """The text and the time, in milliseconds, of the last scrape that has arrived."""
-        arrived = [sample.timestamp_ms for sample in self.cloud.samples("up", job="shop")]
-        number = min(len(arrived), len(self.tap.scrapes)) - 1
-        return self.tap.scrapes[number].text, arrived[number]
+        """The text and the time, in milliseconds, of the last scrape that succeeded and has arrived."""
+        arrived_ms = [each.timestamp_ms for each in self.cloud.samples("up", job="shop") if each.value == 1]
+        return self.tap.answer_at(arrived_ms[-1]).text, arrived_ms[-1]
 
 
 @pytest.fixture(scope="module")

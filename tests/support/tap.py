@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from tests.support.web import request
 class Scrape(NamedTuple):
     """One answer of the service."""
 
+    asked_ms: float
     accept: str
     content_type: str
     text: str
@@ -41,9 +43,14 @@ class Tap:
         self._thread.join()
         self._server.server_close()
 
+    def answer_at(self, timestamp_ms: float) -> Scrape:
+        """The answer to the scrape of that time. Counting does not find it: a scrape may fail on its way."""
+        return min(self.scrapes, key=lambda scrape: abs(scrape.asked_ms - timestamp_ms))
+
     def _handler(tap) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                asked_ms = time.time() * 1e3
                 accept = self.headers.get("Accept", "")
                 try:
                     answer = request(tap.url + self.path, headers={"Accept": accept})
@@ -56,7 +63,7 @@ class Tap:
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
                 self.wfile.write(answer.body)
-                tap.scrapes.append(Scrape(accept, content_type, answer.text))
+                tap.scrapes.append(Scrape(asked_ms, accept, content_type, answer.text))
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

@@ -144,7 +144,10 @@ def test_real_receivers_have_the_same(road: Road) -> None:
     _, timestamp_ms = road.last_scrape()
     arrived = road.cloud.at(timestamp_ms, job="shop")
     for version, server in road.behind.items():
-        assert stored(server, '{job="shop"}', timestamp_ms) == arrived, version
+        found = stored(server, '{job="shop"}', timestamp_ms)
+        # A scrape that failed before the service listened has left a target without its resource.
+        assert found.items() >= arrived.items(), version
+        assert without_families(found, "target_info") == without_families(arrived, "target_info"), version
 
 
 def test_exemplars_lead_from_a_bucket_to_a_trace(road: Road) -> None:

@@ -67,8 +67,8 @@ def _without_lock(method: Callable[..., Any]) -> Callable[..., Any]:
         # Python 3.10 has no count, and always a GIL.
         if not hasattr(lock, "_recursion_count") or lock._recursion_count() != 1:
             return method(self, *arguments)
-        lock.release()
-        try:
+        try:  # before the release: a signal handler may raise right after it
+            lock.release()
             return method(self, *arguments)
         finally:
             if gil.lock is not lock:  # a child's: a thread that is not here may hold the parent's

@@ -10,6 +10,7 @@ from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr
 
 from otel_obs.assembly import applications, setup
 from otel_obs.frameworks.known import INSTRUMENTORS
+from otel_obs.host.signals import raise_interruption
 
 _logger = logging.getLogger("otel_obs")
 
@@ -61,7 +62,8 @@ class Configurator:
         try:
             if setup.prepare():
                 applications.instrument_all()
-        except Exception:
+        except Exception as error:
+            raise_interruption(error)
             _logger.exception("otel_obs could not be set up; this process runs without metrics")
 
 

@@ -15,6 +15,8 @@ from typing import Any, TextIO
 
 from opentelemetry import trace
 
+from otel_obs.host.signals import raise_interruption
+
 Fields = dict[str, Any]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -99,7 +101,8 @@ def message_of(record: logging.LogRecord) -> str:
     """A record's text; if its arguments do not fit the template, both as they are."""
     try:
         return record.getMessage()
-    except Exception:
+    except Exception as error:
+        raise_interruption(error)
         return f"{as_text(record.msg)} {as_text(record.args)}"
 
 
@@ -145,7 +148,8 @@ def _copied(values: Any) -> list[Any]:
     """Copy a collection, which another thread may change; empty if it cannot be read."""
     try:
         return list(values)
-    except Exception:
+    except Exception as error:
+        raise_interruption(error)
         return []
 
 
@@ -153,7 +157,8 @@ def as_text(value: Any) -> str:
     """A value's text; a placeholder if its `__str__` raises."""
     try:
         return str(value)
-    except Exception:
+    except Exception as error:
+        raise_interruption(error)
         return f"<{type(value).__name__} without a text>"
 
 

@@ -25,6 +25,7 @@ from otel_obs.frameworks.known import (
 from otel_obs.frameworks.servers import SERVERS
 from otel_obs.frameworks.servers import restore as restore_servers
 from otel_obs.host.imports import ImportAction, when_imported
+from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import Notes, WeakObjects
 from otel_obs.http.callables import Either, ServerProtocol, protocol_of
 
@@ -318,7 +319,8 @@ def _serve(app: Any) -> Any:
         _watch_websockets()
         _watch_frameworks()
         return _wrap(app, protocol, shared_observer())
-    except Exception:
+    except Exception as error:
+        raise_interruption(error)
         _logger.exception("%r could not be measured; it is served all the same", app)
         return app
 

@@ -19,6 +19,7 @@ from otel_obs.cells.worker import Worker
 from otel_obs.errors import SettingError
 from otel_obs.frameworks.known import RIVAL_SCOPES
 from otel_obs.host.imports import when_imported
+from otel_obs.host.signals import raise_interruption
 from otel_obs.rundir.identity import Identity, is_first
 from otel_obs.sdk import MeterProvider
 from otel_obs.sdk.refresh import Refresher
@@ -141,6 +142,7 @@ def _with_declared(wanted: Wanted, service: Service) -> Wanted:
     try:
         declared.hand_over()
     except Exception as error:
+        raise_interruption(error)
         _logger.error("OTEL_CONFIG_FILE: what is not of metrics could not be set up: %s", error)
     return wanted._replace(
         readers=[*wanted.readers, *declared.make_readers()],

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, lock
 
@@ -15,22 +16,17 @@ NEW = ".new"
 """The ending of a file that is not complete."""
 
 
-def open_regular(run_dir: RunDir, name: str, flags: int) -> int:
+def open_regular(run_dir: RunDir, name: str, flags: int) -> Descriptor:
     """Open a file that may be something else: a pipe waits for ever, a device may do anything.
 
     Raises:
         OSError: It cannot be opened, or is no regular file.
     """
-    descriptor = run_dir.open(name, flags | os.O_NONBLOCK)
-    try:
-        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if not is_regular:
-        os.close(descriptor)
+    opened = run_dir.open(name, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(opened.opened.st_mode):
+        opened.close()
         raise OSError(errno.EINVAL, "it is no regular file", name)
-    return descriptor
+    return opened
 
 
 class ForeignFile:
@@ -43,43 +39,39 @@ class ForeignFile:
     """
 
     def __init__(self, run_dir: RunDir, name: str) -> None:
-        self._descriptor = -1
         self.run_dir = run_dir
         self.name = name
-        self._descriptor = open_regular(run_dir, name, os.O_RDONLY)
-        status = os.fstat(self._descriptor)
+        self._opened: Descriptor | None = open_regular(run_dir, name, os.O_RDONLY)
+        status = self._opened.opened
         self._identity = status.st_dev, status.st_ino
         self.size_bytes = status.st_size
         """The size at opening, in bytes: a worker's file has its full size before it has its name."""
 
-    def __del__(self) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the descriptor; a later read opens another one."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
     @property
     def is_open(self) -> bool:
         """Whether it has a descriptor, by which it can be read even if its name was removed."""
-        return self._descriptor >= 0
+        return self._opened is not None
 
     @property
     def descriptor(self) -> int:
-        """An open descriptor.
+        """The number of an open descriptor.
 
         Raises:
             OSError: It is closed and cannot be opened; `FileNotFoundError` where it was removed or replaced.
         """
-        if self._descriptor < 0:
-            descriptor = open_regular(self.run_dir, self.name, os.O_RDONLY)
-            if not self._is(os.fstat(descriptor)):
-                os.close(descriptor)
+        if self._opened is None:
+            opened = open_regular(self.run_dir, self.name, os.O_RDONLY)
+            if not self._is(opened.opened):
+                opened.close()
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name)
-            self._descriptor = descriptor
-        return self._descriptor
+            self._opened = opened
+        return self._opened.number
 
     def read(self, start: int, length: int) -> bytes:
         """Up to *length* bytes, from byte *start* on."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from otel_obs.cells.layout import Header
 from otel_obs.cells.store import Store, StoreFullError
-from otel_obs.host.descriptors import standard_taken
+from otel_obs.host.descriptors import Descriptor, standard_taken
 from otel_obs.host.signals import raise_interruption
 
 INDEX_BYTES = 24 << 20
@@ -54,20 +54,20 @@ def _largest(make: Callable[[Header], Store], started_s: float, worker: bytes, f
 
 
 def file_store(
-    descriptor: int,
+    opened: Descriptor,
     started_s: float,
     worker: bytes,
     index_bytes: int = 0,
     cells_bytes: int = 0,
     factor: int = 1,
 ) -> Store:
-    """A store in the new, empty file that *descriptor* is open on; the store owns the descriptor.
+    """A store in the new, empty file *opened*, which the store owns.
 
     The whole reservation is sparse and mapped once; `posix_fallocate` backs each part before it is
     touched, so that a full file system raises an error there instead of a SIGBUS at a later write.
 
     Args:
-        descriptor: Open for reading and writing.
+        opened: Open for reading and writing.
         started_s: Unix seconds.
         worker: The id of the worker that owns the store.
         index_bytes: The size of the index; 0 chooses the sizes of the index and the cells.
@@ -81,10 +81,10 @@ def file_store(
 
     def make(header: Header) -> Store:
         size = header.cells_at + header.cells_bytes
-        os.ftruncate(descriptor, size)
+        os.ftruncate(opened.number, size)
         with standard_taken():  # a map keeps a descriptor of its own
-            memory = mmap.mmap(descriptor, size)
-        return Store(memory, header, lambda start, length: os.posix_fallocate(descriptor, start, length))
+            memory = mmap.mmap(opened.number, size)
+        return Store(memory, header, lambda start, length: os.posix_fallocate(opened.number, start, length))
 
     try:
         if index_bytes:
@@ -93,7 +93,7 @@ def file_store(
             store = _largest(make, started_s, worker, factor)
     except BaseException:
         # There is no store yet that owns it.
-        os.close(descriptor)
+        opened.close()
         raise
-    store.own(descriptor)
+    store.own(opened)
     return store

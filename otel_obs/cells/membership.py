@@ -126,7 +126,6 @@ class Service(Sharing):
             if opened is None:
                 return None
             if not self._replace(present, opened):
-                opened.close()
                 return self._run_dir
             self._note_roots(opened)
         if present is None:
@@ -195,12 +194,12 @@ class Service(Sharing):
     def _replace(self, before: RunDir | None, opened: RunDir) -> bool:
         """Make *opened* the directory, unless a signal handler of this thread has set one (see `RLock`)."""
         if self._run_dir is not before:
+            opened.close()
             return False
         self._run_dir = opened
         # Needed until this process was a member itself; each generation of forks would keep one more.
-        inherited, self._inherited = self._inherited, []
-        for run_dir in inherited:
-            run_dir.close()
+        while self._inherited:
+            self._inherited.pop().close()
         return True
 
     def has_other_users(self) -> bool:
@@ -238,8 +237,6 @@ class Service(Sharing):
                 opened = open_run_dir(self._bases, self._known_name())
                 if self._replace(None, opened):
                     self._note_roots(opened)
-                else:
-                    opened.close()
 
     def _after_fork_in_child(self) -> None:
         """Keep the parent's membership open until this process joins, at its first use."""

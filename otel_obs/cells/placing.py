@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from otel_obs.cells.foreign_file import SUFFIX
 from otel_obs.host import proc
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.signals import raise_interruption, tolerate
-from otel_obs.rundir.apart import Apart, registered, slot_of, workers_apart
+from otel_obs.rundir.apart import Apart, register, registered, slot_of, workers_apart
 from otel_obs.rundir.directory import RunDir, UnusableDirectoryError, open_run_dir, user_path_of
 from otel_obs.rundir.search import is_there
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 
 RETRY_S = 1.0
 """The least time between two attempts."""
+
+
+class _Seat(NamedTuple):
+    """The lock by which readers know that a worker has a file in a directory."""
+
+    run_dir: RunDir
+    worker: bytes
+    lock: Descriptor
 
 
 class Placing:
@@ -40,6 +49,7 @@ class Placing:
         self._further: dict[str, RunDir] = {}
         self._file: tuple[RunDir, str, os.stat_result] | None = None
         self._mark: Apart | None = None
+        self._seat: _Seat | None = None
         self._reason = ""
         self.failure = ""
         """Why there was no directory the last time."""
@@ -53,6 +63,7 @@ class Placing:
     def start_over(self) -> list[RunDir]:
         """Begin anew in a child; return the directories that the parent had opened."""
         further = list(self._further.values())
+        self._leave_seat()
         self._reset()
         return further
 
@@ -60,6 +71,7 @@ class Placing:
         """Remove the mark of this worker; return the directories under other bases."""
         if self._mark is not None:
             self._mark.end()
+        self._leave_seat()
         return list(self._further.values())
 
     def open(
@@ -88,7 +100,7 @@ class Placing:
                 raise_interruption(error)
                 failure = error
                 continue
-            self._settle_in(run_dir, worker.hex() + SUFFIX)
+            self._settle_in(run_dir, worker)
             return store
         self._next_s = time.monotonic() + RETRY_S
         raise failure
@@ -110,8 +122,10 @@ class Placing:
             run_dir = self._further[base] = open_run_dir([base], nonce)
         return run_dir
 
-    def _settle_in(self, run_dir: RunDir, name: str) -> None:
-        before = self._file
+    def _settle_in(self, run_dir: RunDir, worker: bytes) -> None:
+        # Now that the file is there: readers expect one of every registered worker.
+        self._take_seat(run_dir, worker)
+        name, before = worker.hex() + SUFFIX, self._file
         self._file = run_dir, name, os.stat(name, dir_fd=run_dir.descriptor)
         # The new file holds the same numbers; one in the same directory was replaced by the rename.
         if before is not None and before[0] is not run_dir and not before[0].is_removed():
@@ -122,6 +136,21 @@ class Placing:
         mark, self._mark = self._mark, None
         if mark is not None:
             mark.end()
+
+    def _take_seat(self, run_dir: RunDir, worker: bytes) -> None:
+        """Register the worker, unless it is: two locks of one worker on its byte would exclude each other."""
+        held = self._seat
+        if held is not None and held[:2] == (run_dir, worker) and held.lock.is_intact():
+            return
+        taken = register(run_dir, worker)
+        self._seat = None if taken is None else _Seat(run_dir, worker, taken)
+        if held is not None:
+            held.lock.close()
+
+    def _leave_seat(self) -> None:
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            seat.lock.close()
 
     def may_join(self) -> bool:
         """Whether it is time to look for the directory again."""

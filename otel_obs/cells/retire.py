@@ -27,6 +27,7 @@ from otel_obs.cells.store import StoreFullError
 from otel_obs.cells.stream import Kind, Stream
 from otel_obs.cells.summation import split
 from otel_obs.cells.validity import InvalidError
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.pace import breathe, pieces
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, lock
@@ -74,21 +75,17 @@ def fold(
     every = list(names)
     flaws = {} if flaws is None else flaws
     try:
-        descriptor = open_regular(run_dir, _FOLD_LOCK, os.O_CREAT | os.O_RDWR)
+        opened = open_regular(run_dir, _FOLD_LOCK, os.O_CREAT | os.O_RDWR)
     except OSError as error:
         raise_interruption(error)
         remove(run_dir, _FOLD_LOCK)  # it is no regular file, so that no process holds its lock
         return
-    try:
+    with tolerate(OSError, StoreFullError), opened as descriptor:
         # One fold at a time over all processes; the lock ends with the process that holds it.
         if lock(descriptor, exclusive=True):
             for piece in pieces(len(every), _FILES_AT_ONCE):
                 _fold_locked(run_dir, every[piece], clock(), flaws)
             _remove_unfinished(run_dir)
-    except (OSError, StoreFullError) as error:
-        raise_interruption(error)
-    finally:
-        os.close(descriptor)
 
 
 def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, flaws: RecordFlaws) -> None:
@@ -138,8 +135,8 @@ def _write(
         # A fold that was killed may have left one; the fold lock keeps others from writing it now.
         run_dir.unlink(_NEW_RETIRED)
         try:
-            descriptor = run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR)
-            _fill(descriptor, _Sum(sources, share, has_exemplars, flaws), folded)
+            opened = run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+            _fill(opened, _Sum(sources, share, has_exemplars, flaws), folded)
             _put_in_place(run_dir)
             return
         except StoreFullError as error:
@@ -167,9 +164,9 @@ def _put_in_place(run_dir: RunDir) -> None:
         run_dir.rename(_NEW_RETIRED, RETIRED)
 
 
-def _fill(descriptor: int, total: _Sum, folded: dict[bytes, float]) -> None:
+def _fill(opened: Descriptor, total: _Sum, folded: dict[bytes, float]) -> None:
     index_bytes, cells_bytes = total.sizes(len(folded))
-    store = file_store(descriptor, time.time(), RETIRED_WORKER, index_bytes, cells_bytes)
+    store = file_store(opened, time.time(), RETIRED_WORKER, index_bytes, cells_bytes)
     try:
         for stream, attributes, each in total:
             cells = _retired_cells(stream, each)
@@ -191,14 +188,12 @@ def _remove_unfinished(run_dir: RunDir) -> None:
     for name in run_dir.names():
         if name.endswith(NEW) and name != _NEW_RETIRED:
             with tolerate(OSError):
-                descriptor = open_regular(run_dir, name, os.O_RDONLY)
-                try:
-                    age_s = time.time() - os.fstat(descriptor).st_mtime
+                opened = open_regular(run_dir, name, os.O_RDONLY)
+                with opened as descriptor:
+                    age_s = time.time() - opened.opened.st_mtime
                     # A live worker that is so slow finds its file gone, and makes another one.
                     if age_s > _UNFINISHED_S and lock(descriptor, exclusive=True):
                         run_dir.unlink(name)
-                finally:
-                    os.close(descriptor)
 
 
 class _RetiredTotal(NamedTuple):

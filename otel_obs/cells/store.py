@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +28,7 @@ from otel_obs.cells.layout import (
     pack_record,
 )
 from otel_obs.cells.removals import Removal, newest
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.signals import raise_interruption
 
 QUARANTINE_S = 60.0
@@ -100,7 +100,7 @@ class Store:
         self._next_cell = 0
         self._released: dict[int, deque[tuple[float, int]]] = {}
         self._exemplars: dict[int, int] = {}
-        self._descriptors: list[int] = []
+        self._descriptors: list[Descriptor] = []
         self._index.ensure(HEADER_BYTES)
         self._cells.ensure(1)
         view = memoryview(memory)
@@ -261,14 +261,19 @@ class Store:
         """Tell readers that have this file open that its worker has moved to another store."""
         self._commit[0] = MOVED
 
-    def own(self, *descriptors: int) -> None:
+    def own(self, *descriptors: Descriptor) -> None:
         """Keep *descriptors* open as long as the store is in use."""
         self._descriptors.extend(descriptors)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it has a file, which was not given up."""
+        return bool(self._descriptors)
 
     def discard(self) -> None:
         """Close the store's descriptors. A child may: a lock ends with the last copy of its descriptor."""
         while self._descriptors:
-            os.close(self._descriptors.pop())
+            self._descriptors.pop().close()
 
     def _allocate(self, cells: int) -> int:
         released = self._released.get(cells)

@@ -7,36 +7,20 @@ import os
 import time
 from _thread import RLock
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from otel_obs.cells.admission import Admission
 from otel_obs.cells.mapped import INDEX_BYTES, heap_store
-from otel_obs.cells.source import OwnSource
-from otel_obs.cells.store import Store, StoreFullError
+from otel_obs.cells.moving import CellsHandle, Move
+from otel_obs.cells.store import Store
 from otel_obs.host import forks, gil
-from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import WeakObjects
 from otel_obs.rundir.directory import RunDir
 
 _logger = logging.getLogger("otel_obs")
 
 _MOST_FACTOR = 4
-_SETTLED_S = 0.02
-"""How long a move waits for recording threads: four times the default switch interval of the GIL."""
-
-
-class CellsHandle(Protocol):
-    """What records into cells: an instrument, or an attribute set bound to one."""
-
-    def detach(self) -> None:
-        """Forget cells and offsets: they belong to a parent process, or to a series that was removed."""
-
-    def pause(self) -> None:
-        """Stop recording to known cells: the next measurement looks them up under the worker's lock."""
-
-    def relocate(self, old: Store, store: Store, moved: Mapping[int, int]) -> None:
-        """Continue the series of *old* in *store*; *moved* maps each old offset to the new one."""
 
 
 class Home(Protocol):
@@ -124,12 +108,14 @@ class Worker:
     def store(self) -> Store:
         """The store of this process, opened at the first use after a start or a fork."""
         if self._store is None:
-            self._store = self._open_store(self.id)
+            store = self._open_store(self.id)
             self._look_at_retired()
             # Queued, as this runs under the lock: `_catch_up` calls them when it is released.
             self._announcements.extend(self.on_open)
             if self._home is not None:
                 self._announcements.append(self._home.say)
+            # Last: where a signal handler raises before, all is done again.
+            self._store = store
         return self._store
 
     def spare(self, reason: str) -> Store:
@@ -139,12 +125,13 @@ class Worker:
             reason: Why there is no room; it is logged the first time.
         """
         if self._spare is None:
-            self._spare = heap_store(time.time(), os.urandom(16))
+            spare = heap_store(time.time(), os.urandom(16))
             if self._home is not None:
                 self._home.note_apart(self.id, reason)
                 self._announcements.append(self._home.say)
             else:
                 self._announcements.append(lambda: _say_full(reason))
+            self._spare = spare  # last, as in `store`
         return self._spare
 
     def elsewhere(self) -> Sequence[RunDir]:
@@ -180,36 +167,20 @@ class Worker:
     def _move(self, old: Store) -> None:
         if self._store is not old:  # another thread was first
             return
-        handles = self._handles.living()
-        for handle in handles:
-            handle.pause()
-        # A thread that lost the GIL while it recorded to the old cells has to finish before they are copied.
-        time.sleep(_SETTLED_S)
         spare = self._spare
-        every = [old] if spare is None else [old, spare]
-        moved: dict[Store, dict[int, int]] = {}
-
-        def fill(store: Store) -> None:
-            for each in every:
-                source = OwnSource(each)
-                source.refresh()
-                moved[each] = _copy(each, source, store)
-
         # A spare store means that the shared one was full: the next one is larger.
         factor = max(old.header.index_bytes // INDEX_BYTES, 1)
-        try:
-            new = self._reopen(self.id, fill, factor if spare is None else min(2 * factor, _MOST_FACTOR))
-        except (OSError, StoreFullError) as error:
-            raise_interruption(error)
-            return  # stay in the old store: the paused handles find their cells there again
-        self._store, self._spare = new, None
-        for handle in handles:
-            for each in every:
-                handle.relocate(each, new, moved[each])
-        # Last: readers leave the old file when they see this, and all series are in the new one by now.
-        for each in every:
-            each.abandon()
-            each.discard()
+        factor = factor if spare is None else min(2 * factor, _MOST_FACTOR)
+        stores = [old] if spare is None else [old, spare]
+        Move(
+            stores,
+            self._handles.living(),
+            lambda fill: self._reopen(self.id, fill, factor),
+            self._settle,
+        ).complete()
+
+    def _settle(self, store: Store) -> None:
+        self._store, self._spare = store, None
 
     def _reopen(self, worker: bytes, fill: Callable[[Store], None], factor: int) -> Store:
         if self._home is not None:
@@ -286,11 +257,6 @@ class Worker:
     def _detach_handles(self) -> None:
         for handle in self._handles.living():
             handle.detach()
-
-
-def _copy(old: Store, source: OwnSource, new: Store) -> dict[int, int]:
-    new.note_newest(source.ends)
-    return old.copy_to(new, source.series())
 
 
 def _say_full(reason: str) -> None:

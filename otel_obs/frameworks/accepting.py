@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from otel_obs.host.signals import raise_interruption
+
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Signals that gunicorn and uvicorn handle in a method of the object that has the sockets."""
 
@@ -36,7 +38,8 @@ def _descriptors(sockets: Sequence[Any]) -> Iterator[int]:
     for socket in sockets:
         try:
             descriptor = socket.fileno()
-        except (AttributeError, OSError, ValueError):
+        except (AttributeError, OSError, ValueError) as error:
+            raise_interruption(error)
             continue
         if isinstance(descriptor, int) and descriptor >= 0:
             yield descriptor

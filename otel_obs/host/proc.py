@@ -12,7 +12,8 @@ import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from otel_obs.host.signals import raise_interruption
+from otel_obs.host.descriptors import Descriptor
+from otel_obs.host.signals import raise_interruption, tolerate
 
 try:
     # As `random` does: `hashlib` loads OpenSSL, for which a process may have no other use.
@@ -75,18 +76,13 @@ def hidden_process(pid: int) -> Process:
     """A process that exists, but that /proc does not show; the kernel's own inode of it tells it apart."""
     start, has_ended = "", False
     if hasattr(os, "pidfd_open"):
-        try:
-            descriptor = os.pidfd_open(pid)
-        except OSError as error:
-            raise_interruption(error)
-        else:
+        with tolerate(OSError), Descriptor(os.pidfd_open, pid) as descriptor:
             # Before Linux 6.9 all have one inode, which then says nothing, and does no harm.
             start = f"i{os.fstat(descriptor).st_ino}"
             # The descriptor becomes readable when the process ends, even before its parent has reaped it.
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
             has_ended = bool(poll.poll(0))
-            os.close(descriptor)
     return Process(pid, session=session_of(pid), start=start, has_ended=has_ended)
 
 
@@ -263,19 +259,12 @@ def listening_sockets() -> Mapping[int, tuple[int, str]]:
 def _listening_address(descriptor: int) -> str:
     import socket
 
-    try:
-        view = socket.socket(fileno=descriptor)
-    except OSError as error:
-        raise_interruption(error)
-        return ""
-    try:
+    from otel_obs.host.borrowed import borrowed_socket
+
+    with tolerate(OSError), borrowed_socket(descriptor) as view:
         is_listening = view.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         return repr(view.getsockname()) if is_listening else ""
-    except OSError as error:
-        raise_interruption(error)
-        return ""
-    finally:
-        view.detach()
+    return ""
 
 
 def _parse(text: str) -> Process | None:

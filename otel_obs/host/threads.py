@@ -11,7 +11,7 @@ from types import FrameType
 
 from otel_obs.host import forks
 from otel_obs.host.once import LogOnce
-from otel_obs.host.signals import raise_interruption
+from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.host.weak import WeakObjects
 
 Work = Callable[[threading.Event], object]
@@ -59,11 +59,13 @@ class BackgroundThread:
         # A new event: a former thread that has not ended yet still has to.
         self._stop = threading.Event()
         thread = threading.Thread(target=self._run, args=(self._stop,), name=self.name, daemon=True)
+        # Known before it runs: a signal handler may raise in the middle of its start.
+        self._thread = thread
         try:
             thread.start()
-        except RuntimeError:  # the interpreter is shutting down, or the system has no more threads
-            return
-        self._thread = thread
+        except RuntimeError as error:  # the interpreter is shutting down, or the system has no more threads
+            raise_interruption(error)
+            self._thread = None
 
     @property
     def has_begun(self) -> bool:
@@ -85,10 +87,11 @@ class BackgroundThread:
         """Stop the thread, and wait for it; whether it has ended. Does not wait on the thread itself."""
         self.stop()
         thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
+        if thread is None or thread is threading.current_thread():
+            return True
+        with tolerate(RuntimeError):  # its start was interrupted before it ran
             thread.join(timeout_s)
-            return not thread.is_alive()
-        return True
+        return not thread.is_alive()
 
     def _run(self, stop: threading.Event) -> None:
         try:

@@ -135,7 +135,7 @@ class AsgiMiddleware:
         if scrape is None or path not in scrape.paths or scrape.is_inside:
             return False
         raw: bytes = scope.get("raw_path") or b""
-        return scrape.is_exact(raw.decode("latin-1"))
+        return scrape.is_exact(raw.decode("latin-1"), scope.get("root_path") or "")
 
     def _excludes(self, scope: AsgiScope) -> bool:
         return self._has_exclusions and self._exclude.covers(scope, scope["path"], lambda: _url(scope))

@@ -8,6 +8,9 @@ from typing import Any
 
 REMEMBERED = 1024
 
+MAX_CHARACTERS = 2048
+"""How much of a path or URL is searched: `.*/health`, and many other expressions, take quadratic time."""
+
 Carrier = Mapping[str, Any]
 """A WSGI environ or an ASGI scope."""
 
@@ -16,7 +19,8 @@ class Exclusion:
     """Regular expressions that are searched in a request's path, and a function that is given the request.
 
     An expression that contains `://` is searched in the whole URL, as OpenTelemetry's instrumentations do
-    with every expression. Results for up to `REMEMBERED` paths are cached.
+    with every expression. They are searched in its first `MAX_CHARACTERS` characters. Results for up to
+    `REMEMBERED` paths are cached.
 
     Args:
         patterns: As in `OTEL_PYTHON_EXCLUDED_URLS`, already split at the commas.
@@ -50,6 +54,7 @@ class Exclusion:
         return self._matches is not None and bool(self._matches(carrier))
 
     def _covers_path(self, path: str) -> bool:
+        path = path[:MAX_CHARACTERS]
         verdict = self._verdicts.get(path)
         if verdict is None:
             if len(self._verdicts) >= REMEMBERED:
@@ -64,4 +69,4 @@ def _compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
 
 
 def _is_found(patterns: tuple[re.Pattern[str], ...], text: str) -> bool:
-    return any(pattern.search(text) for pattern in patterns)
+    return any(pattern.search(text, 0, MAX_CHARACTERS) for pattern in patterns)

@@ -9,9 +9,11 @@ import _socket
 import socket
 import sys
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from enum import Enum
 from typing import Any
+
+from otel_obs.host.borrowed import borrowed_socket
+from otel_obs.host.signals import raise_interruption, tolerate
 
 PATIENCE_S = 0.05
 """Only requests that take longer are checked: a check costs system calls, and few clients leave sooner."""
@@ -69,7 +71,7 @@ def asgi_has_left(receive: Any, waiting: list[MutableMapping[str, Any]]) -> bool
     take = getattr(owner, "get_nowait", None) or getattr(owner, "receive_nowait", None)
     if take is None:
         return None
-    with suppress(Exception):  # each library has its own exception for an empty queue
+    with tolerate(Exception):  # each library has its own exception for an empty queue
         while True:
             waiting.append(take())
     return any(message["type"] in _DISCONNECTS for message in waiting)
@@ -83,9 +85,15 @@ def _look(connection: Any, is_answered: bool) -> Peer:
     if _PEEK == socket.MSG_PEEK:
         return Peer.UNSEEN
     try:
-        view = _socket.socket(fileno=connection.fileno())
-    except (OSError, ValueError, AttributeError):
+        # The descriptor is the server's.
+        with borrowed_socket(connection.fileno()) as view:
+            return _seen(view, is_answered)
+    except (OSError, ValueError, AttributeError) as error:
+        raise_interruption(error)
         return Peer.UNSEEN
+
+
+def _seen(view: _socket.socket, is_answered: bool) -> Peer:
     try:
         if view.recv(1, _PEEK):
             return Peer.THERE
@@ -96,12 +104,9 @@ def _look(connection: Any, is_answered: bool) -> Peer:
         return Peer.GONE if _has_unacknowledged(view) else Peer.THERE
     except BlockingIOError:
         return Peer.THERE
-    except ConnectionError:
+    except ConnectionError as error:
+        raise_interruption(error)
         return Peer.GONE
-    except OSError:
-        return Peer.UNSEEN
-    finally:
-        view.detach()  # the descriptor is the server's
 
 
 def _is_reset(view: _socket.socket) -> bool:
@@ -110,7 +115,8 @@ def _is_reset(view: _socket.socket) -> bool:
         view.send(b"", _QUIETLY)
     except BlockingIOError:
         return False
-    except OSError:
+    except OSError as error:
+        raise_interruption(error)
         return True
     return False
 

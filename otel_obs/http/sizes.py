@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from otel_obs.host.signals import raise_interruption
+
 
 def declared_bytes(headers: Iterable[tuple[str, str]]) -> int | None:
     """The Content-Length of a WSGI response; None where there is none or it is no number."""
@@ -46,7 +48,8 @@ def body_bytes(message: Mapping[str, Any], declared: int | None) -> int:
         offset = message.get("offset")
         size = os.fstat(file.fileno()).st_size - (file.tell() if offset is None else offset)
         return size
-    except (OSError, KeyError, AttributeError, TypeError, ValueError):
+    except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
+        raise_interruption(error)
         return 0
 
 

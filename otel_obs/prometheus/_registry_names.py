@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -84,12 +85,10 @@ def name_of(registry: Any) -> str:
 
 def _take(name: str, registry: Any) -> bool:
     """Give *registry* a name, atomically, for as long as it lives; false if another has the name."""
-
-    def give_back(reference: weakref.ref[Any]) -> None:
-        if _taken.get(name) is reference:
-            del _taken[name]
-
-    reference = weakref.ref(registry, give_back)
+    # No Python code runs where the registry dies: see `WeakObjects`.
+    pop: Callable[..., object] = _taken.pop
+    # A reference that is not taken is gone before the registry, and calls nothing.
+    reference = weakref.ref(registry, partial(pop, name))
     return _taken.setdefault(name, reference) is reference
 
 

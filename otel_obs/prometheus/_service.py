@@ -13,6 +13,7 @@ from otel_obs.cells.snapshot import Snapshot
 from otel_obs.cells.view import MergedView
 from otel_obs.exposition.plan import Options
 from otel_obs.host import forks
+from otel_obs.host.signals import raise_interruption
 from otel_obs.sdk import MeterProvider
 
 _logger = logging.getLogger("otel_obs")
@@ -88,7 +89,8 @@ def _configured() -> ClientService | None:
         return None
     try:
         service: ClientService | None = root.configure()
-    except Exception:
+    except Exception as error:
+        raise_interruption(error)
         _logger.exception("otel_obs could not be configured; metrics are those of this process alone")
         return None
     return service

@@ -15,6 +15,7 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, set_span
 
 from otel_obs import logs
 from otel_obs.host import forks
+from otel_obs.host.signals import raise_interruption
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -115,6 +116,7 @@ def _take_records(emit: Callable[[logging.LogRecord], None]) -> Callable[[], Non
             try:
                 each(record)
             except Exception as error:
+                raise_interruption(error)
                 if not told[0]:
                     told[0] = True
                     before(_logger, _trouble(error))

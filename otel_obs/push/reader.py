@@ -14,6 +14,7 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from otel_obs.host import forks
 from otel_obs.host.imports import finish_imports_of
 from otel_obs.host.once import LogOnce
+from otel_obs.host.signals import raise_interruption
 from otel_obs.host.threads import BackgroundThread
 from otel_obs.host.weak import WeakObjects
 
@@ -86,6 +87,7 @@ class PushReader(MetricReader):
             self.collect()
             self._once.forget("failed")
         except Exception as error:
+            raise_interruption(error)
             # Exporters log failures of the endpoint themselves. After any other error, the next push follows.
             self._once.warning("failed", "metrics could not be pushed: %r", error)
 

@@ -16,6 +16,7 @@ from otel_obs.frameworks.known import FRAMEWORKS, Tracer, framework_of
 from otel_obs.host import forks
 from otel_obs.host.endings import hand_on, is_free
 from otel_obs.host.imports import when_imported
+from otel_obs.host.signals import raise_interruption
 from otel_obs.push.exporters import MayLog, log_exporters, span_exporters
 from otel_obs.push.reader import EXIT_MS, begin_last_pushes
 from otel_obs.sdk import MeterProvider
@@ -93,6 +94,7 @@ class Sending:
                 try:
                     load(meter_provider=NoOpMeterProvider())
                 except Exception as error:
+                    raise_interruption(error)
                     _logger.warning("requests that are sent with %s are not traced: %r", module, error)
         finally:  # a signal handler may raise in the middle
             self._is_loading = False

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 from otel_obs.host import proc
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import tolerate
 from otel_obs.rundir.apart import sweep_marks
@@ -97,12 +98,9 @@ def leave_behind(run_dir: RunDir, shared: Shared, left: WhoLeft = "by the last")
         # Before the lock: the aftercare process looks for these names once more after it has unlocked.
         if left != "by the first":
             run_dir.note([own_file_name(LEAVING)])
-        descriptor = run_dir.open(_LOCK, os.O_CREAT | os.O_RDWR)
-        try:
+        with run_dir.open(_LOCK, os.O_CREAT | os.O_RDWR) as descriptor:
             if lock(descriptor, exclusive=True):
-                _start(run_dir.path, shared, descriptor, left)
-        finally:
-            os.close(descriptor)  # the started process has inherited its lock
+                _start(run_dir.path, shared, descriptor, left)  # it inherits the lock
 
 
 def _start(path: str, shared: Shared, descriptor: int, left: WhoLeft) -> None:
@@ -151,7 +149,8 @@ class _Aftercare:
 
     def __init__(self, path: str, left: str, shared: Shared) -> None:
         self._path, self._left, self._shared = path, left, shared
-        self._directory = os.open(path, DIRECTORY_FLAGS)
+        self._opened = Descriptor(os.open, path, DIRECTORY_FLAGS)
+        self._directory = self._opened.number
         self._leaving: frozenset[str] = frozenset()
         self._news_s = self._alone_s = self._looked_s = time.monotonic()
 
@@ -198,9 +197,8 @@ class _Aftercare:
         with _membership_lock(self._directory) as is_free:
             if is_free:
                 user, name = os.path.split(self._path)
-                parent = os.open(user, DIRECTORY_FLAGS)
-                remove_tree(parent, name)
-                os.close(parent)
+                with Descriptor(os.open, user, DIRECTORY_FLAGS) as parent:
+                    remove_tree(parent, name)
                 sweep_marks(user)
                 with contextlib.suppress(OSError):
                     os.rmdir(user)  # refused where the user has another service
@@ -210,11 +208,9 @@ class _Aftercare:
 @contextlib.contextmanager
 def _membership_lock(directory: int) -> Iterator[bool]:
     """Keep others from joining meanwhile; yields whether there are no members."""
-    members = os.open(MEMBERS, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    with Descriptor(os.open, MEMBERS, flags, dir_fd=directory) as members:
         yield lock(members, exclusive=True)
-    finally:
-        os.close(members)
 
 
 def shared_sockets(roots: Collection[Process]) -> dict[int, frozenset[int]]:

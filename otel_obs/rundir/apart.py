@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from otel_obs.host import proc
-from otel_obs.host.descriptors import above_standard
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir, fcntl, user_path_of
@@ -98,28 +98,31 @@ def slot_of(worker: bytes) -> int:
     return int.from_bytes(worker[:8], "little") % _SPACE
 
 
-def register(run_dir: RunDir, worker: bytes) -> int | None:
-    """Lock the byte of *worker*: it has a file in *run_dir* as long as the returned descriptor is open.
+def register(run_dir: RunDir, worker: bytes) -> Descriptor | None:
+    """Lock the byte of *worker*: it has a file in *run_dir* as long as what is returned is open.
 
     Returns:
-        A descriptor; None where the platform has no such locks, or no descriptor is left.
+        The lock; None where the platform has no such locks, or no descriptor is left.
     """
     if not hasattr(fcntl, "F_OFD_SETLK"):
         return None
-    descriptor = -1
+    opened: Descriptor | None = None
     try:
         # Opened anew: such a lock belongs to the open file, and ends with its last descriptor. That of
         # `run_dir.members` stays open in forks.
-        opened = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDWR | os.O_CLOEXEC)
-        descriptor = above_standard(opened)
+        opened = Descriptor(os.open, f"/proc/self/fd/{run_dir.members}", os.O_RDWR | os.O_CLOEXEC)
+        opened.above_standard()
         seat = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot_of(worker), 1, 0)
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, seat)
-    except OSError as error:
-        if descriptor >= 0:
-            os.close(descriptor)
+        fcntl.fcntl(opened.number, fcntl.F_OFD_SETLK, seat)
+    except BaseException as error:
+        # Not left to whoever keeps the traceback: while it is open, the worker cannot lock its byte again.
+        if opened is not None:
+            opened.close()
         raise_interruption(error)
+        if not isinstance(error, OSError):
+            raise
         return None
-    return descriptor
+    return opened
 
 
 def registered(run_dir: RunDir) -> set[int]:

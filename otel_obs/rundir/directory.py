@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from otel_obs.host.descriptors import above_standard
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.signals import raise_interruption, tolerate
 
 try:
@@ -78,16 +78,24 @@ class RunDir:
     (a daemon, a worker that outlives its master), and is not by programs that are executed.
     """
 
-    def __init__(self, path: str, descriptor: int, members: int) -> None:
+    def __init__(self, path: str, directory: Descriptor, members: Descriptor) -> None:
         self.path = path
-        self.descriptor = descriptor
-        self.members = members
-        self._opened = [os.fstat(descriptor), os.fstat(members)]
+        self._directory, self._members = directory, members
 
-    def open(self, name: str, flags: int) -> int:
+    @property
+    def descriptor(self) -> int:
+        """The number of the open directory; an `OSError` where it is closed."""
+        return self._directory.number
+
+    @property
+    def members(self) -> int:
+        """The number of the open file `members`; an `OSError` where this process has left."""
+        return self._members.number
+
+    def open(self, name: str, flags: int) -> Descriptor:
         """Open a file in here, following no symbolic link, and waiting for no pipe."""
         flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        return above_standard(os.open(name, flags, 0o600, dir_fd=self.descriptor))
+        return Descriptor(os.open, name, flags, 0o600, dir_fd=self.descriptor).above_standard()
 
     def rename(self, old: str, new: str) -> None:
         """Rename a file in here."""
@@ -101,7 +109,7 @@ class RunDir:
     def claim(self, name: str) -> bool:
         """Make an empty file, unless another process has done so before."""
         try:
-            os.close(self.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            self.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY).close()
         except OSError as error:
             raise_interruption(error)
             return False
@@ -119,27 +127,23 @@ class RunDir:
     def is_removed(self) -> bool:
         """Whether the directory was removed, or another one has its name."""
         try:
-            return not os.path.samestat(os.stat(self.path, follow_symlinks=False), self._opened[0])
+            return not os.path.samestat(os.stat(self.path, follow_symlinks=False), self._directory.opened)
         except OSError as error:
             raise_interruption(error)
             return error.errno in (errno.ENOENT, errno.ENOTDIR)
 
     def has_descriptors(self) -> bool:
         """Whether its descriptors are still open: a daemon may close them, and the numbers are reused."""
-        try:
-            now = [os.fstat(self.descriptor), os.fstat(self.members)]
-        except OSError as error:
-            raise_interruption(error)
-            return False
-        return all(map(os.path.samestat, now, self._opened))
+        return self._directory.is_intact() and self._members.is_intact()
+
+    def leave(self) -> None:
+        """Give up membership, and keep the directory open."""
+        self._members.close()
 
     def close(self) -> None:
         """Give up membership; the directory stays."""
-        # Only what is still ours: a daemon may have closed a descriptor, and the number may be reused.
-        for descriptor, opened in zip((self.descriptor, self.members), self._opened, strict=True):
-            with tolerate(OSError):
-                if os.path.samestat(os.fstat(descriptor), opened):
-                    os.close(descriptor)
+        self._members.close()
+        self._directory.close()
 
 
 def open_run_dir(bases: Sequence[str], nonce: str) -> RunDir:
@@ -166,12 +170,8 @@ def find_run_dirs(bases: Sequence[str], nonce: str) -> list[RunDir]:
     """Join the service's directory where workers have made it; make none."""
     found = []
     for base in bases:
-        with tolerate(OSError, UnusableDirectoryError):
-            user = open_private(user_path_of(base), None)
-            try:
-                joined = _join(user, user_path_of(base), nonce)
-            finally:
-                os.close(user)
+        with tolerate(OSError, UnusableDirectoryError), open_private(user_path_of(base), None) as user:
+            joined = _join(user, user_path_of(base), nonce)
             if joined is not None:
                 found.append(joined)
     return found
@@ -200,59 +200,70 @@ def _open_under(base: str, nonce: str) -> RunDir:
     user_path = user_path_of(base)
     with contextlib.suppress(FileExistsError):
         os.mkdir(user_path, 0o700)
-    user = open_private(user_path, None)
-    try:
-        for _ in range(_ATTEMPTS):
-            joined = _join(user, user_path, nonce)
-            if joined is not None:
-                return joined
-            if not _make(user, nonce):
-                time.sleep(_PAUSE_S)  # another process is making it, or removing one without members
-    finally:
-        os.close(user)
+    with open_private(user_path, None) as user:
+        return _join_or_make(user, user_path, nonce)
+
+
+def _join_or_make(user: int, user_path: str, nonce: str) -> RunDir:
+    for _ in range(_ATTEMPTS):
+        joined = _join(user, user_path, nonce)
+        if joined is not None:
+            return joined
+        if not _make(user, nonce):
+            time.sleep(_PAUSE_S)  # another process is making it, or removing one without members
     raise UnusableDirectoryError(f"{user_path}/{nonce} keeps vanishing")
 
 
-def open_private(path: str, parent: int | None) -> int:
+def open_private(path: str, parent: int | None) -> Descriptor:
     """Open a directory that must be ours alone; a planted one, or a symbolic link, is refused."""
-    descriptor = above_standard(os.open(path, DIRECTORY_FLAGS, dir_fd=parent))
-    status = os.fstat(descriptor)
+    opened = Descriptor(os.open, path, DIRECTORY_FLAGS, dir_fd=parent).above_standard()
+    status = opened.opened
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        os.close(descriptor)
+        opened.close()
         raise UnusableDirectoryError(f"{path} does not belong to this user alone")
-    return descriptor
+    return opened
 
 
 def _join(user: int, user_path: str, nonce: str) -> RunDir | None:
     """Become a member; None where the directory is not there, or is being removed at this moment."""
     try:
-        descriptor = open_private(nonce, user)
+        directory = open_private(nonce, user)
     except FileNotFoundError:
         return None
-    members = -1
+    members: Descriptor | None = None
+    run_dir: RunDir | None = None
     try:
-        members = _open_members(user, nonce, descriptor)
+        members = _open_members(user, nonce, directory.number)
         # Looked at after the lock: a process that removes the directory locks it and then moves it aside.
-        if lock(members, exclusive=False) and is_same(user, nonce, descriptor):
-            return RunDir(os.path.join(user_path, nonce), descriptor, members)
+        if lock(members.number, exclusive=False) and is_same(user, nonce, directory.number):
+            run_dir = RunDir(os.path.join(user_path, nonce), directory, members)
     except FileNotFoundError:
         pass
-    if members >= 0:
-        os.close(members)
-    os.close(descriptor)
-    return None
+    except BaseException:
+        # Not left to `close_lost`: somebody may keep the traceback, and with it what is open here.
+        _close_both(directory, members)
+        raise
+    if run_dir is None:
+        _close_both(directory, members)
+    return run_dir
 
 
-def _open_members(user: int, nonce: str, directory: int) -> int:
+def _close_both(directory: Descriptor, members: Descriptor | None) -> None:
+    directory.close()
+    if members is not None:
+        members.close()
+
+
+def _open_members(user: int, nonce: str, directory: int) -> Descriptor:
     """Open the members' file, which is made anew where only the file was removed."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        return above_standard(os.open(MEMBERS, flags, dir_fd=directory))
+        return Descriptor(os.open, MEMBERS, flags, dir_fd=directory).above_standard()
     except FileNotFoundError:
         # Our own removal moves the directory aside first.
         if not is_same(user, nonce, directory):
             raise
-        return above_standard(os.open(MEMBERS, flags | os.O_CREAT, 0o600, dir_fd=directory))
+        return Descriptor(os.open, MEMBERS, flags | os.O_CREAT, 0o600, dir_fd=directory).above_standard()
 
 
 def is_same(parent: int, name: str, descriptor: int) -> bool:
@@ -272,14 +283,12 @@ def _make(user: int, nonce: str) -> bool:
     temporary = f".{nonce}-{os.urandom(4).hex()}"
     os.mkdir(temporary, 0o700, dir_fd=user)
     try:
-        descriptor = os.open(temporary, DIRECTORY_FLAGS, dir_fd=user)
-        try:
-            members = os.open(MEMBERS, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600, dir_fd=descriptor)
+        with (
+            Descriptor(os.open, temporary, DIRECTORY_FLAGS, dir_fd=user) as made,
+            Descriptor(os.open, MEMBERS, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600, dir_fd=made) as members,
+        ):
             # Readable through /proc/self/fd by a worker that has dropped its privileges since.
             os.fchmod(members, 0o644)
-            os.close(members)
-        finally:
-            os.close(descriptor)
         # Fails where another process was first: its directory has a members' file, and so is not empty.
         os.rename(temporary, nonce, src_dir_fd=user, dst_dir_fd=user)
     except FileNotFoundError:
@@ -298,12 +307,9 @@ def remove_tree(parent: int, name: str) -> None:
     with tolerate(OSError):
         os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
         # By its descriptor: a path could be made to lead elsewhere in the meantime.
-        descriptor = os.open(aside, DIRECTORY_FLAGS, dir_fd=parent)
-        try:
+        with Descriptor(os.open, aside, DIRECTORY_FLAGS, dir_fd=parent) as descriptor:
             for file in os.listdir(descriptor):
                 os.unlink(file, dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
         os.rmdir(aside, dir_fd=parent)
         if "." in name[1:]:  # the name of a service id, which has a mark
             # The mark of the directory's owner: root also removes directories of its workers' users.

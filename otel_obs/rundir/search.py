@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.signals import tolerate
 from otel_obs.rundir.directory import (
     DIRECTORY_FLAGS,
@@ -22,24 +23,16 @@ from otel_obs.rundir.directory import (
 def find_noted(bases: Sequence[str], names: set[str]) -> str:
     """This user's run directory that has a file of one of *names*; empty where there is none."""
     for base in bases:
-        with tolerate(OSError, UnusableDirectoryError):
-            user = open_private(user_path_of(base), None)
-            try:
-                for directory in os.listdir(user):
-                    if not directory.startswith(".") and names & set(_listed(user, directory)):
-                        return directory
-            finally:
-                os.close(user)
+        with tolerate(OSError, UnusableDirectoryError), open_private(user_path_of(base), None) as user:
+            for directory in os.listdir(user):
+                if not directory.startswith(".") and names & set(_listed(user, directory)):
+                    return directory
     return ""
 
 
 def _listed(parent: int, name: str) -> list[str]:
-    with tolerate(OSError):
-        descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
-        try:
-            return os.listdir(descriptor)
-        finally:
-            os.close(descriptor)
+    with tolerate(OSError), Descriptor(os.open, name, DIRECTORY_FLAGS, dir_fd=parent) as directory:
+        return os.listdir(directory)
     return []
 
 
@@ -50,27 +43,21 @@ def find_signed(bases: Sequence[str], name: str, first_word: str) -> tuple[int, 
         The pid and the directory; None where there is no such process.
     """
     for base in bases:
-        with tolerate(OSError, UnusableDirectoryError):
-            user = open_private(user_path_of(base), None)
-            try:
-                for directory in os.listdir(user):
-                    pid = _signature(user, os.path.join(directory, name), first_word)
-                    if pid:
-                        return pid, os.path.join(user_path_of(base), directory)
-            finally:
-                os.close(user)
+        with tolerate(OSError, UnusableDirectoryError), open_private(user_path_of(base), None) as user:
+            for directory in os.listdir(user):
+                pid = _signature(user, os.path.join(directory, name), first_word)
+                if pid:
+                    return pid, os.path.join(user_path_of(base), directory)
     return None
 
 
 def _signature(user: int, path: str, first_word: str) -> int:
     with tolerate(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=user)
-        try:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+        with Descriptor(os.open, path, flags, dir_fd=user) as descriptor:
             words = os.pread(descriptor, 400, 0).decode(errors="replace").split()
             if words[:1] == [first_word] and words[-1].isdecimal() and not lock(descriptor, exclusive=True):
                 return int(words[-1])
-        finally:
-            os.close(descriptor)
     return 0
 
 
@@ -78,14 +65,10 @@ def other_versions(bases: Sequence[str], service_id: str, nonce: str) -> list[st
     """The names of this user's run directories that have the service id and are not *nonce*."""
     found = set()
     for base in bases:
-        with tolerate(OSError, UnusableDirectoryError):
-            user = open_private(user_path_of(base), None)
-            try:
-                # An id may have dots: a name that only begins like this one is another service's.
-                named = (each for each in os.listdir(user) if each.rpartition(".")[0] == service_id)
-                found |= {each for each in named if each != nonce}
-            finally:
-                os.close(user)
+        with tolerate(OSError, UnusableDirectoryError), open_private(user_path_of(base), None) as user:
+            # An id may have dots: a name that only begins like this one is another service's.
+            named = (each for each in os.listdir(user) if each.rpartition(".")[0] == service_id)
+            found |= {each for each in named if each != nonce}
     return sorted(found)
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from otel_obs.host.descriptors import Descriptor, close_lost
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.apart import sweep_marks
@@ -43,6 +44,8 @@ DOUBT = "doubt"
 DOUBTFUL_S = 3600.0
 """How long a directory without members stays where nothing shows whether its roots are alive."""
 
+_MEMBERS_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+
 IsOver = Callable[[RecordedRoot], bool]
 
 
@@ -73,6 +76,8 @@ def leave(
     Returns:
         The directories that are left to others.
     """
+    # A membership that nobody knows of would count as another worker's.
+    close_lost()
     left = []
     is_root = any(head.pid == os.getpid() for head in heads)
     ending = own_file_name(LEAVING) if is_root else ""
@@ -81,16 +86,16 @@ def leave(
             if ending:
                 with tolerate(OSError):
                     run_dir.note([ending])
-            fresh = _last_lock(run_dir)
-            if fresh < 0:
+            opened = _open_afresh(run_dir)
+            if opened is None:
                 left.append(Left(run_dir, True))
                 continue
-            try:
-                if not _is_removed(run_dir, is_over):
+            # Held while the directory is removed: no process joins meanwhile.
+            with opened as fresh:
+                if not _is_last(run_dir, fresh):
+                    left.append(Left(run_dir, True))
+                elif not _is_removed(run_dir, is_over):
                     left.append(Left(run_dir, False))
-            finally:
-                # Held until here: no process joins while the directory is removed.
-                os.close(fresh)
     return left
 
 
@@ -127,56 +132,44 @@ def _needs_no_root(names: Sequence[str], is_over: IsOver) -> bool:
 def _remove(run_dir: RunDir) -> None:
     parent_path, name = os.path.split(run_dir.path)
     with tolerate(OSError):
-        parent = os.open(parent_path, DIRECTORY_FLAGS)
-        try:
+        with Descriptor(os.open, parent_path, DIRECTORY_FLAGS) as parent:
             # Another directory may have the name by now.
             if is_same(parent, name, run_dir.descriptor):
                 remove_tree(parent, name)
-        finally:
-            os.close(parent)
         sweep_marks(parent_path)
         os.rmdir(parent_path)  # refused where the user has another service
 
 
-def _last_lock(run_dir: RunDir) -> int:
-    """Close our share of the lock, then see on a fresh open of the file whether anybody else has one.
-
-    Returns:
-        A descriptor that keeps others from joining; -1 where there are others.
-    """
+def _open_afresh(run_dir: RunDir) -> Descriptor | None:
+    """The members' file, opened once more and not locked; None where that is impossible."""
     # Through /proc first: that is the same file even where its name is gone or leads to another one.
     try:
-        fresh = os.open(f"/proc/self/fd/{run_dir.members}", os.O_RDONLY | os.O_CLOEXEC)
+        return Descriptor(os.open, f"/proc/self/fd/{run_dir.members}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise_interruption(error)
-        try:
-            fresh = os.open(
-                MEMBERS, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=run_dir.descriptor
-            )
-        except OSError as again:
-            raise_interruption(again)
-            return -1
     try:
-        os.close(run_dir.members)
-        if lock(fresh, exclusive=True):
-            return fresh
-    except BaseException:
-        os.close(fresh)
-        raise
-    os.close(fresh)
-    return -1
+        return Descriptor(os.open, MEMBERS, _MEMBERS_FLAGS, dir_fd=run_dir.descriptor)
+    except OSError as error:
+        raise_interruption(error)
+        return None
+
+
+def _is_last(run_dir: RunDir, fresh: int) -> bool:
+    """Close our share of the lock, then see on a *fresh* open of the file whether anybody else has one.
+
+    Where nobody has, *fresh* keeps others from joining from now on.
+    """
+    run_dir.leave()
+    return lock(fresh, exclusive=True)
 
 
 def sweep(bases: Sequence[str]) -> None:
     """Remove this user's run directories that have no member left, and whose roots are known to be dead."""
     for base in bases:
         with tolerate(OSError, UnusableDirectoryError):
-            user = open_private(user_path_of(base), None)
-            try:
+            with open_private(user_path_of(base), None) as user:
                 for name in os.listdir(user):
                     sweep_one(user, name)
-            finally:
-                os.close(user)
             sweep_marks(user_path_of(base))
 
 
@@ -190,11 +183,8 @@ def sweep_other_users(bases: Sequence[str], nonce: str) -> None:
             for name in os.listdir(base):
                 if name.startswith(PREFIX) and name != own:
                     with tolerate(OSError):
-                        user = os.open(os.path.join(base, name), DIRECTORY_FLAGS)
-                        try:
+                        with Descriptor(os.open, os.path.join(base, name), DIRECTORY_FLAGS) as user:
                             sweep_one(user, nonce, _is_dead_or_this)
-                        finally:
-                            os.close(user)
                         os.rmdir(os.path.join(base, name))  # refused where there is another service
 
 
@@ -207,31 +197,23 @@ def sweep_one(user: int, name: str, is_over: IsOver = is_dead) -> None:
     if name.startswith(ASIDE):
         remove_tree(user, name)
         return
-    with tolerate(OSError):
-        directory = os.open(name, DIRECTORY_FLAGS, dir_fd=user)
-        try:
-            _sweep_open(user, name, directory, is_over)
-        finally:
-            os.close(directory)
+    with tolerate(OSError), Descriptor(os.open, name, DIRECTORY_FLAGS, dir_fd=user) as directory:
+        _sweep_open(user, name, directory, is_over)
 
 
 def _sweep_open(user: int, name: str, directory: int, is_over: IsOver) -> None:
     try:
-        members = os.open(
-            MEMBERS, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
-        )
+        opened = Descriptor(os.open, MEMBERS, _MEMBERS_FLAGS, dir_fd=directory)
     except FileNotFoundError:
         # The process that makes it died before it made the members' file, or is about to, and begins again.
         if not os.listdir(directory):
             remove_tree(user, name)
         return
-    try:
+    with opened as members:
         # Checked before the lock too: a worker that joins while it is held has to wait, and most services are
         # alive. Checked again under it: another root may have been recorded in between.
         if _is_over(directory, is_over) and lock(members, exclusive=True) and _is_over(directory, is_over):
             remove_tree(user, name)
-    finally:
-        os.close(members)
 
 
 def _is_over(directory: int, is_over: IsOver) -> bool:
@@ -244,8 +226,7 @@ def _is_long_doubted(directory: int, names: Sequence[str]) -> bool:
     if any(is_alive(each) for each in recorded_roots(names, ROOT, STARTER)):
         return False
     if DOUBT not in names:
-        os.close(
-            os.open(DOUBT, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600, dir_fd=directory)
-        )
+        flags = os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+        Descriptor(os.open, DOUBT, flags, 0o600, dir_fd=directory).close()
         return False
     return time.time() - os.stat(DOUBT, dir_fd=directory).st_mtime > DOUBTFUL_S

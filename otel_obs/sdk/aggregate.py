@@ -272,8 +272,11 @@ class Aggregator:
         """Point the series in *old* to their copies in *store*; *moved* maps old offsets to new ones."""
         for series in self.series.values():
             if series.cells is old.cells and series.offset in moved:
-                series.offset, series.cells, series.is_shared = moved[series.offset], store.cells, True
-                series.exemplars_at = store.exemplars_at(series.offset)
+                at = moved[series.offset]
+                exemplars_at = store.exemplars_at(at)
+                # No call in between: what a signal handler raises comes before all of it or after.
+                series.offset, series.cells, series.is_shared = at, store.cells, True
+                series.exemplars_at = exemplars_at
         self._by_offset.clear()
 
     def forget(self) -> None:

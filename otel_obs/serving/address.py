@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import os
 import socket
@@ -10,6 +11,8 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from otel_obs.errors import UnusableSocketError
+from otel_obs.host.borrowed import borrowed_socket
+from otel_obs.host.signals import raise_interruption, tolerate
 
 SCHEME = "unix:"
 
@@ -200,38 +203,37 @@ def _ports_first(sockets: Sequence[OpenSocket]) -> Sequence[OpenSocket]:
 def _listening_sockets(of_parent: Collection[int]) -> list[OpenSocket]:
     try:
         descriptors = os.listdir("/proc/self/fd")
-    except OSError:
+    except OSError as error:
+        raise_interruption(error)
         return []
     found = []
     for descriptor in map(int, descriptors):
-        with contextlib.suppress(OSError, ValueError):
+        with tolerate(OSError, ValueError):
             # Look at the descriptor itself, not at a `dup`: a duplicate inherited by a fork in between would
             # keep a file open, and with it a lock of the run directory.
             status = os.fstat(descriptor)
             if not stat.S_ISSOCK(status.st_mode):
                 continue
-            view = socket.socket(fileno=descriptor)
-            try:
+            with borrowed_socket(descriptor) as view:
                 if _accepts(view) or (status.st_ino in of_parent and _is_going_to(view)):
                     name = view.getsockname()
                     is_port = view.family in (socket.AF_INET, socket.AF_INET6)
                     address = PortAddress(*name[:2]) if is_port else SocketFile(os.fsdecode(name))
                     found.append(OpenSocket(descriptor, status.st_ino, address))
-            finally:
-                view.detach()  # the descriptor is not ours to close
     return found
 
 
-def _accepts(view: socket.socket) -> bool:
+def _accepts(view: _socket.socket) -> bool:
     return bool(view.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
-def _is_going_to(view: socket.socket) -> bool:
+def _is_going_to(view: _socket.socket) -> bool:
     """Whether a socket is bound and not connected: a parent binds it, its worker listens later."""
     if view.type != socket.SOCK_STREAM or view.family not in (socket.AF_INET, socket.AF_INET6):
         return False
     try:
         view.getpeername()
-    except OSError:
+    except OSError as error:
+        raise_interruption(error)
         return bool(view.getsockname()[1])
     return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from contextlib import suppress
 
 from otel_obs.serving.polite import run_politely
 from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, ScrapeSteps, run_steps
@@ -25,8 +26,9 @@ async def answer_aside(scrape: Scrape, request: ScrapeRequest) -> PartedAnswer:
     def work() -> None:
         answer = run_politely(steps, lambda: not done.cancelled())
         if answer is not None:
-            # A future belongs to its loop's thread; only this call may be made from another one.
-            loop.call_soon_threadsafe(_resolve, done, answer)
+            with suppress(RuntimeError):  # the loop is closed: the server has ended meanwhile
+                # A future belongs to its loop's thread; only this call may be made from another one.
+                loop.call_soon_threadsafe(_resolve, done, answer)
 
     threading.Thread(target=work, name="otel-obs-scrape", daemon=True).start()
     return await done

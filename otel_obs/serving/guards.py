@@ -52,7 +52,8 @@ class Watched(Generic[T]):
         """Inode, modification time and size of each file; None where one cannot be read."""
         try:
             found = [os.stat(path) for path in self._paths]
-        except OSError:
+        except OSError as error:
+            raise_interruption(error)
             return None
         return tuple((status.st_ino, status.st_mtime_ns, status.st_size) for status in found)
 

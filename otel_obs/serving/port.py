@@ -18,6 +18,7 @@ from otel_obs.serving.address import PortAddress, SocketFile
 from otel_obs.serving.guards import wrapped
 from otel_obs.serving.polite import run_politely
 from otel_obs.serving.scrape import Scrape, ScrapeRequest
+from otel_obs.serving.target import split_target
 
 _logger = logging.getLogger("otel_obs")
 
@@ -223,24 +224,27 @@ class _Handler(BaseHTTPRequestHandler):
         has_body = self._has_body()
         if has_body:
             self.close_connection = True  # the next bytes are the body, which is not read
+        # Not `self.path`, in which the base class has made one slash of several at the start.
+        target = self.requestline.split()[1]
         try:
-            parts = urlsplit(self.path)
+            urlsplit(target)
         except ValueError:
             self.send_error(400, explain="the request's target cannot be read")
             return
+        path, query = split_target(target)
         scrape = self.server.scrape
-        if parts.path not in scrape.paths:
+        if path not in scrape.paths:
             self.send_error(404, explain=f"see {scrape.path}")
         elif has_body and self.command in ("GET", "HEAD"):
             self.send_error(400, explain="a scrape has no body")
         else:
-            self._scrape(scrape, parts.query)
+            self._scrape(scrape, path, query)
 
     def _has_body(self) -> bool:
         lengths = self.headers.get_all("Content-Length", [])
         return "Transfer-Encoding" in self.headers or any(length.strip() != "0" for length in lengths)
 
-    def _scrape(self, scrape: Scrape, query: str) -> None:
+    def _scrape(self, scrape: Scrape, path: str, query: str) -> None:
         header = self.headers.get
         steps = scrape.steps(
             ScrapeRequest(
@@ -250,7 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
                 ", ".join(self.headers.get_all("Accept-Encoding", [])),
                 header("Authorization", ""),
                 header("X-Prometheus-Scrape-Timeout-Seconds", ""),
-                urlsplit(self.path).path,
+                path,
             )
         )
         answer = run_politely(steps)  # the application may run an event loop in this process

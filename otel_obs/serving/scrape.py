@@ -10,8 +10,10 @@ from urllib.parse import parse_qsl, quote
 
 from otel_obs.errors import NotSharedError
 from otel_obs.host.once import LogOnce
+from otel_obs.host.signals import raise_interruption
 from otel_obs.serving.body import Body, BodyParts
 from otel_obs.serving.crowd import BUSY, Crowd, ScrapeTurn
+from otel_obs.serving.target import is_spelt
 
 MAX_CHARACTERS = 4096
 """How much of a header is parsed."""
@@ -118,13 +120,14 @@ class Scrape:
         """Whether a request must send a token."""
         return bool(self._token())
 
-    def is_exact(self, target: str | None) -> bool:
-        """Whether a request for one of `paths` spelled it literally, not percent-encoded as `/%6detrics`.
+    def is_exact(self, target: str | None, prefix: str = "") -> bool:
+        """Whether a request for one of `paths` spelt it literally, not as `/%6detrics` or `//metrics`.
 
         Args:
             target: The undecoded request target; None where the server does not give it.
+            prefix: The prefix that the server has put before the path.
         """
-        return not target or target.partition("?")[0].endswith(self._raw_paths)
+        return not target or is_spelt(target, self._raw_paths, prefix)
 
     def refusal(self, request: ScrapeRequest) -> PartedAnswer | None:
         """Return the answer to a request that must not be served; None where it may be."""
@@ -159,6 +162,7 @@ class Scrape:
         except NotSharedError as error:
             return _text(503, f"{error}\n")
         except Exception as error:
+            raise_interruption(error)
             _once.error("failed", "a scrape failed", error=error)
             return _text(500, "collecting failed; the service's log says why\n")
 

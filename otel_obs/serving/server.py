@@ -16,6 +16,7 @@ from collections.abc import Callable
 from otel_obs.cells.membership import Service
 from otel_obs.errors import UnusableSocketError, port_of_own_service
 from otel_obs.host import forks
+from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.endings import at_end
 from otel_obs.host.threads import BackgroundThread
 from otel_obs.host.weak import weakly
@@ -64,7 +65,7 @@ class MetricsServer:
         self._has_told = False
         # Weakly: the exit handler must not keep the server alive.
         self._forget_end = at_end(weakly(self._end))
-        self._lock = -1
+        self._lock: Descriptor | None = None
         forks.after_in_child(self._start_over)
 
     def start(self) -> None:
@@ -161,26 +162,26 @@ class MetricsServer:
         if run_dir is None:
             return True  # this process is alone: no other one could bind
         try:
-            descriptor = run_dir.open(LOCK_NAME, os.O_CREAT | os.O_RDWR)
+            opened = run_dir.open(LOCK_NAME, os.O_CREAT | os.O_RDWR)
         except OSError:
             return False
-        if not lock(descriptor, exclusive=True):
-            os.close(descriptor)
+        if not lock(opened.number, exclusive=True):
+            opened.close()
             return False
-        self._lock = descriptor
+        self._lock = opened
         return True
 
     def _sign(self) -> None:
         """Write address and process id into the lock file, for other services that find the port taken."""
-        if self._lock >= 0:
+        if self._lock is not None:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._lock, 0)
-                os.pwrite(self._lock, f"{self._address.mark} {os.getpid()}".encode(), 0)
+                os.ftruncate(self._lock.number, 0)
+                os.pwrite(self._lock.number, f"{self._address.mark} {os.getpid()}".encode(), 0)
 
     def _give_lock(self) -> None:
-        descriptor, self._lock = self._lock, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        held, self._lock = self._lock, None
+        if held is not None:
+            held.close()
 
     def _say(self, error: OSError) -> None:
         if not self._has_said:

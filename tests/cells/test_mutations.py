@@ -151,10 +151,10 @@ def test_mutated_files_cost_nobody_elses_numbers(is_alive: bool, true_fleet: Fle
     for number in range(MUTATIONS // 2):
         worker = (1000 + number).to_bytes(16, "big")
         name = f"{worker.hex()}.cells"
-        descriptor = true_fleet.run_dir.open(f"{name}.made", os.O_CREAT | os.O_RDWR)
-        os.write(descriptor, mutator.file(worker))
+        made = true_fleet.run_dir.open(f"{name}.made", os.O_CREAT | os.O_RDWR)
+        os.write(made.number, mutator.file(worker))
         if is_alive:
-            lock(descriptor, exclusive=True)
+            lock(made.number, exclusive=True)
         true_fleet.run_dir.rename(f"{name}.made", name)
         begun_s = time.monotonic()
         try:
@@ -175,7 +175,7 @@ def test_mutated_files_cost_nobody_elses_numbers(is_alive: bool, true_fleet: Fle
         except Exception as error:
             bad.append((number, repr(error)))
         slowest_s = max(slowest_s, time.monotonic() - begun_s)
-        os.close(descriptor)
+        made.close()
         true_fleet.run_dir.unlink(name)
     assert bad == []
     assert slowest_s < 0.1 * (time.monotonic() - started_s) + 1.0

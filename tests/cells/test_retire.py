@@ -98,21 +98,19 @@ def test_only_one_folds_at_a_time(fleet: Fleet) -> None:
     store = fleet.worker()
     record(store, COUNTER, [5.0])
     fleet.die(store)
-    descriptor = fleet.run_dir.open("fold.lock", os.O_CREAT | os.O_RDWR)
-    assert lock(descriptor, exclusive=True)
-    assert fleet.values() == {"c": {NONE: 5.0}}
-    assert RETIRED not in fleet.run_dir.names()
-    os.close(descriptor)
+    with fleet.run_dir.open("fold.lock", os.O_CREAT | os.O_RDWR) as descriptor:
+        assert lock(descriptor, exclusive=True)
+        assert fleet.values() == {"c": {NONE: 5.0}}
+        assert RETIRED not in fleet.run_dir.names()
     assert fleet.values() == {"c": {NONE: 5.0}}
     assert RETIRED in fleet.run_dir.names()
 
 
 @pytest.mark.parametrize("age_s", [0.0, 3600.0])
 def test_what_a_worker_left_unfinished_is_removed_when_it_is_old(age_s: float, fleet: Fleet) -> None:
-    descriptor = fleet.run_dir.open("dead.new", os.O_CREAT | os.O_RDWR)
-    status = os.fstat(descriptor)
-    os.utime(descriptor, (status.st_mtime - age_s, status.st_mtime - age_s))
-    os.close(descriptor)
+    with fleet.run_dir.open("dead.new", os.O_CREAT | os.O_RDWR) as descriptor:
+        status = os.fstat(descriptor)
+        os.utime(descriptor, (status.st_mtime - age_s, status.st_mtime - age_s))
     store = fleet.worker()
     record(store, COUNTER, [5.0])
     fleet.die(store)
@@ -121,15 +119,14 @@ def test_what_a_worker_left_unfinished_is_removed_when_it_is_old(age_s: float, f
 
 
 def test_an_unfinished_file_that_is_locked_has_a_maker(fleet: Fleet) -> None:
-    descriptor = fleet.run_dir.open("slow.new", os.O_CREAT | os.O_RDWR)
-    lock(descriptor, exclusive=True)
-    os.utime(descriptor, (0, 0))
-    store = fleet.worker()
-    record(store, COUNTER, [5.0])
-    fleet.die(store)
-    fleet.values()
-    assert "slow.new" in fleet.run_dir.names()
-    os.close(descriptor)
+    with fleet.run_dir.open("slow.new", os.O_CREAT | os.O_RDWR) as descriptor:
+        lock(descriptor, exclusive=True)
+        os.utime(descriptor, (0, 0))
+        store = fleet.worker()
+        record(store, COUNTER, [5.0])
+        fleet.die(store)
+        fleet.values()
+        assert "slow.new" in fleet.run_dir.names()
 
 
 @pytest.mark.parametrize("stream", [COUNTER, HISTOGRAM, EXPONENTIAL], ids=lambda stream: stream.kind.name)

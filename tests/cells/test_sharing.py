@@ -269,11 +269,31 @@ def test_seats_are_found_wherever_they_are_and_go_with_their_worker(pair: tuple[
     assert registered(run_dir) == expected
     for seat in seats[:100]:
         assert seat is not None
-        os.close(seat)
+        seat.close()
     assert registered(run_dir) == expected - {slot_of(worker) for worker in workers[:100]}
     for seat in seats[100:]:
         assert seat is not None
-        os.close(seat)
+        seat.close()
+
+
+def test_a_worker_that_has_moved_is_still_missed_when_its_file_is_taken_away(
+    pair: tuple[Member, Member],
+) -> None:
+    left, right = pair
+    left.orders.add(1)
+    right.orders.add(2)
+    worker, run_dir = left.worker, left.service.run_dir()
+    assert run_dir is not None
+    for _ in range(2):
+        # As to a larger file, when there is no room left.
+        store = worker.store()
+        worker.exclusively(lambda store=store: worker._move(store))  # type: ignore[misc]
+        assert slot_of(worker.id) in registered(run_dir)
+        assert right.total() == 3
+    os.unlink(left.path)
+    right.view.close()  # which has the file open
+    with pytest.raises(NotSharedError):
+        right.total()
 
 
 def test_alone_a_process_shows_what_it_has_without_any_directory(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from otel_obs.host.descriptors import above_standard, standard_taken
+import pytest
+
+from otel_obs.host.descriptors import Descriptor, close_lost, standard_taken
 from tests.support.processes import clean_env
 from tests.support.programs import ROOT
 
@@ -55,11 +57,62 @@ def test_a_process_without_standard_streams_keeps_its_numbers(tmp_path: Path) ->
     ]
 
 
+def opened() -> Descriptor:
+    return Descriptor(os.open, os.devnull, os.O_RDONLY)
+
+
+def is_open(number: int) -> bool:
+    return os.path.exists(f"/proc/self/fd/{number}")
+
+
 def test_numbers_above_stay() -> None:
-    descriptor = os.open(os.devnull, os.O_RDONLY)
+    descriptor = opened()
     before = set(os.listdir("/proc/self/fd"))
-    assert above_standard(descriptor) == descriptor
+    number = descriptor.number
+    assert descriptor.above_standard().number == number
     with standard_taken():
         pass
     assert set(os.listdir("/proc/self/fd")) == before
-    os.close(descriptor)
+    descriptor.close()
+
+
+def test_what_is_closed_has_no_number() -> None:
+    descriptor = opened()
+    with descriptor as number:
+        assert is_open(number)
+    assert not is_open(number)
+    descriptor.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        _ = descriptor.number
+
+
+def test_what_nobody_has_any_more_is_closed_later_and_by_no_finaliser() -> None:
+    numbers = [opened().number, opened().number]  # the second one closes the first
+    assert [is_open(number) for number in numbers[1:]] == [True]
+    close_lost()
+    assert not any(map(is_open, numbers))
+    assert not hasattr(Descriptor, "__del__")
+
+
+def test_a_number_that_is_another_files_by_now_stays_open() -> None:
+    lost, kept = opened(), opened()
+    taken = []
+    for descriptor in (lost, kept):
+        os.close(descriptor.number)
+        taken.append(os.open("/proc/self/status", os.O_RDONLY))
+    assert taken == [lost.number, kept.number]
+    assert not kept.is_intact()
+    kept.close()
+    del lost, descriptor
+    close_lost()
+    for number in taken:
+        os.close(number)  # which fails where it was closed before
+
+
+def test_what_cannot_be_opened_leaves_nothing(tmp_path: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError):
+            Descriptor(os.open, tmp_path / "missing", os.O_RDONLY)
+    close_lost()
+    assert set(os.listdir("/proc/self/fd")) == before

@@ -177,17 +177,15 @@ def test_who_leaves_as_the_one_that_tidies_up_is_about_to_go_is_not_forgotten(
         looks.append(self)
         if len(looks) == 1:
             run_dir.note([name_of(os.getpid(), LEAVING)])
-            leaver = run_dir.open("aftercare.lock", os.O_RDWR)
-            assert not lock(leaver, exclusive=True)
-            os.close(leaver)
+            with run_dir.open("aftercare.lock", os.O_RDWR) as leaver:
+                assert not lock(leaver, exclusive=True)
         return False
 
     monkeypatch.setattr("otel_obs.rundir.aftercare._Aftercare._goes_on", goes_on)
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    descriptor = run_dir.open("aftercare.lock", os.O_CREAT | os.O_RDWR)
-    assert lock(descriptor, exclusive=True)
-    main([run_dir.path, str(descriptor), "by the last"])
-    os.close(descriptor)
+    with run_dir.open("aftercare.lock", os.O_CREAT | os.O_RDWR) as descriptor:
+        assert lock(descriptor, exclusive=True)
+        main([run_dir.path, str(descriptor), "by the last"])
     assert len(looks) == 2
 
 

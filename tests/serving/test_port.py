@@ -53,6 +53,17 @@ def said(address: Any, data: bytes, wait_s: float = 5.0) -> bytes:
         (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"401"),
         (b"GET /metrics/ HTTP/1.1\r\nHost: x\r\n" + TOKEN + b"\r\n", b"404"),
         (b"GET /metrics%2f HTTP/1.1\r\nHost: x\r\n" + TOKEN + b"\r\n", b"404"),
+        *(
+            (b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n" + TOKEN + b"\r\n", b"404")
+            for target in (
+                b"//metrics",
+                b"/x/../metrics",
+                b"\x01/metrics",
+                b"/metrics#x",
+                b"x:/metrics",
+                b"http:/metrics",
+            )
+        ),
         (b"POST /metrics HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(INNER) + INNER, b"405"),
         (b"GET /other HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(INNER) + INNER, b"404"),
         (b"GET /metrics HTTP/1.1\r\n" + TOKEN + b"Content-Length: x\r\n\r\n" + INNER, b"400"),

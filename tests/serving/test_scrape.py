@@ -316,6 +316,38 @@ def test_only_the_exact_path_is_answered(target: str) -> None:
     assert drive.asgi(app_too, "/metrics", raw_path=b"/metrics").body == b"a 1\n"
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//metrics",
+        "/./metrics",
+        "/x/../metrics",
+        "/%2e/metrics",
+        "/x%2f/metrics",
+        "/metrics#/metrics",
+        "/x#/metrics",
+        "x:/metrics",
+        "http:///metrics",
+    ],
+)
+def test_what_a_server_makes_that_path_of_is_not_answered(target: str) -> None:
+    recorded, scrape = Recorded(), Scrape(Parts(b"a 1\n"))
+    app = wsgi.WsgiMiddleware(missing, recorded.observer, scrape)
+    app_too = asgi.AsgiMiddleware(missing_too, recorded.observer, scrape)
+    assert drive.wsgi(app, "/metrics", RAW_URI=target).body == b"app"
+    assert drive.asgi(app_too, "/metrics", raw_path=target.encode()).body == b"app"
+
+
+def test_a_prefix_may_stand_before_the_path() -> None:
+    recorded, scrape = Recorded(), Scrape(Parts(b"a 1\n"))
+    app = wsgi.WsgiMiddleware(missing, recorded.observer, scrape)
+    app_too = asgi.AsgiMiddleware(missing_too, recorded.observer, scrape)
+    for target in ("/shop/metrics", "/a%20b/metrics", "https://shop.example/shop/metrics?x=//metrics"):
+        assert drive.wsgi(app, "/metrics", RAW_URI=target).body == b"a 1\n"
+    prefixed = drive.asgi(app_too, "/api//metrics", root_path="/api/", raw_path=b"/api//metrics")
+    assert prefixed.body == b"a 1\n"
+
+
 def test_a_slash_at_the_end_is_answered_where_that_is_set() -> None:
     app = wsgi.WsgiMiddleware(missing, Recorded().observer, Scrape(Parts(b"a 1\n"), has_slash=True))
     assert drive.wsgi(app, "/metrics/", RAW_URI="/metrics/").body == b"a 1\n"

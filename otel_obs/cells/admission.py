@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 from otel_obs.cells.foreign_file import RETIRED
 from otel_obs.cells.source import open_file
@@ -37,8 +38,8 @@ class Admission:
             with tolerate(OSError):
                 source = open_file(run_dir, RETIRED)
                 if source is not None:
-                    source.refresh()
-                    source.close()
+                    with closing(source):
+                        source.refresh()
                     for stream, series in source.streams.items():
                         if len(series.offsets) >= _WORTH * source.limits[stream]:
                             taken[stream] = taken.get(stream, frozenset()) | series.offsets.keys()

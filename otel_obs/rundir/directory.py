@@ -281,8 +281,8 @@ def _make(user: int, nonce: str) -> bool:
         Whether it is in place; False where another process was first, or swept it.
     """
     temporary = f".{nonce}-{os.urandom(4).hex()}"
-    os.mkdir(temporary, 0o700, dir_fd=user)
     try:
+        os.mkdir(temporary, 0o700, dir_fd=user)
         with (
             Descriptor(os.open, temporary, DIRECTORY_FLAGS, dir_fd=user) as made,
             Descriptor(os.open, MEMBERS, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600, dir_fd=made) as members,
@@ -291,21 +291,29 @@ def _make(user: int, nonce: str) -> bool:
             os.fchmod(members, 0o644)
         # Fails where another process was first: its directory has a members' file, and so is not empty.
         os.rename(temporary, nonce, src_dir_fd=user, dst_dir_fd=user)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
+    except BaseException as error:
         remove_tree(user, temporary)
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        return False
+        raise_interruption(error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
     return True
 
 
 def remove_tree(parent: int, name: str) -> None:
     """Move a directory aside, so that nobody joins it any more, and remove it with its files."""
     aside = f"{ASIDE}{os.urandom(4).hex()}"
+    try:
+        with tolerate(OSError):
+            os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
+            _remove_aside(parent, name, aside)
+    except BaseException:
+        _remove_aside(parent, name, aside)  # an exception of a signal handler: nobody else does the rest
+        raise
+
+
+def _remove_aside(parent: int, name: str, aside: str) -> None:
     with tolerate(OSError):
-        os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
         # By its descriptor: a path could be made to lead elsewhere in the meantime.
         with Descriptor(os.open, aside, DIRECTORY_FLAGS, dir_fd=parent) as descriptor:
             for file in os.listdir(descriptor):

@@ -20,6 +20,7 @@ from otel_obs.cells.merge import MergedStream
 from otel_obs.cells.shelf import Shelf
 from otel_obs.cells.snapshot import ExponentialValue
 from otel_obs.cells.source import FileSource
+from otel_obs.host.descriptors import close_lost
 from tests.cells.conftest import Fleet, record
 
 COUNTER = Stream(Kind.COUNTER, "c")
@@ -46,6 +47,7 @@ PLACES = [
 
 def open_descriptors() -> int:
     gc.collect()
+    close_lost()
     return len(os.listdir("/proc/self/fd"))
 
 

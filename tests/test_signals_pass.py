@@ -31,7 +31,6 @@ ON_OTHER_THREADS = {
 RAISING = {
     "host/forks.py": "the interpreter swallows what a hook of a fork raises; the mark is made at the import",
     "push/declared.py": "becomes the error of a setting, while the process starts",
-    "rundir/directory.py": "raises all but two errors of the file system",
     "sdk/context_managers.py": "thrown into the generator that the application wrote",
     "settings/parsers.py": "while the process starts",
     "settings/values.py": "becomes the error of a setting",

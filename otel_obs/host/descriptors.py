@@ -30,7 +30,7 @@ except ImportError:  # Windows
 _HIGHEST_STANDARD = 2
 
 
-class _Held(weakref.ref["Descriptor"]):
+class _OpenNumbers(weakref.ref["Descriptor"]):
     """What a `Descriptor` has open, which is known also when it is gone."""
 
     __slots__ = ("numbers", "opened")
@@ -38,10 +38,10 @@ class _Held(weakref.ref["Descriptor"]):
     opened: os.stat_result | None
 
 
-_every: dict[int, _Held] = {}
+_every: dict[int, _OpenNumbers] = {}
 """By their `id`. They have to outlive the descriptors, or nobody would be told of the end of these."""
 
-_lost: deque[_Held] = deque()
+_lost: deque[_OpenNumbers] = deque()
 
 
 class Descriptor:
@@ -62,7 +62,7 @@ class Descriptor:
 
     def __init__(self, opening: Callable[..., int], *args: Any, **kwargs: Any) -> None:
         close_lost()
-        held = self._held = _Held(self, _lost.append)
+        held = self._held = _OpenNumbers(self, _lost.append)
         held.numbers, held.opened = [], None
         _every[id(held)] = held
         # `extend` runs the call and stores its result; no bytecode lies between.
@@ -134,7 +134,7 @@ def close_lost() -> None:
             _lost.remove(held)
 
 
-def _close(held: _Held) -> None:
+def _close(held: _OpenNumbers) -> None:
     while held.numbers:
         with tolerate(OSError, IndexError):  # a signal handler, or another thread, was first
             if _is_intact(held):
@@ -149,7 +149,7 @@ def _close_last(numbers: list[int]) -> None:
     next(map(os.close, iter(numbers.pop, None)))
 
 
-def _is_intact(held: _Held) -> bool:
+def _is_intact(held: _OpenNumbers) -> bool:
     if held.opened is None:  # opened a moment ago
         return bool(held.numbers)
     try:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import get_ident
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from otel_obs.host import forks
 from otel_obs.host.weak import WeakObjects
@@ -37,7 +38,8 @@ STALE_S = 30.0
 """The same, where clients hold at least `HELD` large bodies already: memory matters more than age."""
 
 
-class _HeldAnswer(NamedTuple, Generic[T]):
+@dataclass(frozen=True)  # Python 3.10 has no generic named tuples
+class _HeldAnswer(Generic[T]):
     """A large answer whose body clients may still hold; weakly, so that only they keep it in memory."""
 
     at_s: float

@@ -77,7 +77,7 @@ WORKERS = Section(
             "workers-live",
             "timeseries",
             "short",
-            Caption("Live workers", "Workers of each instance that have recorded something."),
+            Caption("Live workers", "Workers of each instance that have joined the service."),
             Caption("살아 있는 워커", "인스턴스별 워커 수입니다."),
             (Curve("sum by (instance) (otel_obs_workers)", "{{instance}}"),),
             decimals=0,

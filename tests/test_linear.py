@@ -109,6 +109,9 @@ TEXTS: dict[str, Callable[[str], object]] = {
     "an id of a key": looks_secret,
     "a statement": operation_of,
     "a path that may be excluded": lambda text: Exclusion(["^/health$", "live"]).covers({}, text, str),
+    "a path and an expression that begins anywhere": lambda text: Exclusion([".*/health", "(a|b)*c$"]).covers(
+        {}, text, str
+    ),
     "a label's value": lambda text: canonical({"key": text}),
     "a label's length": lambda text: has_too_long({"key": text}),
     "a label's value as it is written": lambda text: to_utf8(escape_value(text)),

@@ -89,6 +89,7 @@ def is_of_ours(value):
 
 def check_first(prepare, live):
     prepare()
+    otel_obs.shutdown()  # takes back what importing `otel_obs.prometheus` has begun: servers are followed
     patched = attributes()
     live()
     otel_obs.shutdown()

@@ -24,7 +24,15 @@ from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.proc import Process
 from otel_obs.host.signals import tolerate
 from otel_obs.rundir.apart import sweep_marks
-from otel_obs.rundir.directory import DIRECTORY_FLAGS, MEMBERS, RunDir, lock, remove_tree, unlock
+from otel_obs.rundir.directory import (
+    DIRECTORY_FLAGS,
+    MEMBERS,
+    MEMBERS_FLAGS,
+    RunDir,
+    lock,
+    remove_tree,
+    unlock,
+)
 from otel_obs.rundir.roots import (
     LEAVING,
     ROOT,
@@ -208,8 +216,7 @@ class _Aftercare:
 @contextlib.contextmanager
 def _membership_lock(directory: int) -> Iterator[bool]:
     """Keep others from joining meanwhile; yields whether there are no members."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-    with Descriptor(os.open, MEMBERS, flags, dir_fd=directory) as members:
+    with Descriptor(os.open, MEMBERS, MEMBERS_FLAGS, dir_fd=directory) as members:
         yield lock(members, exclusive=True)
 
 

@@ -26,7 +26,15 @@ except ImportError:  # Windows
     fcntl = None
 
 MEMBERS = "members"
-DIRECTORY_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def _reading(*flags: str) -> int:
+    """The flags of that name, of those that this system has: the modules are imported on every one."""
+    return os.O_RDONLY | sum(getattr(os, flag, 0) for flag in flags)
+
+
+DIRECTORY_FLAGS = _reading("O_DIRECTORY", "O_NOFOLLOW")
+MEMBERS_FLAGS = _reading("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC")
 _ATTEMPTS = 100
 _PAUSE_S = 0.005
 PREFIX = "otel-obs-"

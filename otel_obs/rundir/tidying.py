@@ -18,6 +18,7 @@ from otel_obs.rundir.directory import (
     ASIDE,
     DIRECTORY_FLAGS,
     MEMBERS,
+    MEMBERS_FLAGS,
     PREFIX,
     RunDir,
     UnusableDirectoryError,
@@ -44,7 +45,6 @@ DOUBT = "doubt"
 DOUBTFUL_S = 3600.0
 """How long a directory without members stays where nothing shows whether its roots are alive."""
 
-_MEMBERS_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 IsOver = Callable[[RecordedRoot], bool]
 
@@ -148,7 +148,7 @@ def _open_afresh(run_dir: RunDir) -> Descriptor | None:
     except OSError as error:
         raise_interruption(error)
     try:
-        return Descriptor(os.open, MEMBERS, _MEMBERS_FLAGS, dir_fd=run_dir.descriptor)
+        return Descriptor(os.open, MEMBERS, MEMBERS_FLAGS, dir_fd=run_dir.descriptor)
     except OSError as error:
         raise_interruption(error)
         return None
@@ -203,7 +203,7 @@ def sweep_one(user: int, name: str, is_over: IsOver = is_dead) -> None:
 
 def _sweep_open(user: int, name: str, directory: int, is_over: IsOver) -> None:
     try:
-        opened = Descriptor(os.open, MEMBERS, _MEMBERS_FLAGS, dir_fd=directory)
+        opened = Descriptor(os.open, MEMBERS, MEMBERS_FLAGS, dir_fd=directory)
     except FileNotFoundError:
         # The process that makes it died before it made the members' file, or is about to, and begins again.
         if not os.listdir(directory):

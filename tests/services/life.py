@@ -215,7 +215,12 @@ class Life:
                 CALM_S,
             )
             run(NEIGHBOUR, env={"OTEL_OBS_RUN_DIR": str(self._base)})
-        until(lambda: not list(self._base.iterdir()), f"{self.cell.name} leaves nothing", GONE_S)
+        until(self._has_left_nothing, f"{self.cell.name} leaves nothing", GONE_S)
+
+    def _has_left_nothing(self) -> bool:
+        left = [str(path.relative_to(self._base)) for path in self._base.rglob("*")]
+        assert not left, left
+        return True
 
     def _let_all_serve(self) -> None:
         """Wait until every worker has answered: granian never ends where SIGTERM finds one that begins."""

@@ -22,7 +22,7 @@ from tests.support.samples import parse_samples
 from tests.support.waiting import until
 from tests.support.web import request
 
-READY_S, CALM_S, GONE_S = 150.0, 150.0, 90.0
+READY_S, CALM_S, GONE_S = 150.0, 150.0, 170.0
 """How long to wait for a start, for the end of an event, and until nothing is left, on a busy machine."""
 
 BURST, SCRAPES = 12, 5

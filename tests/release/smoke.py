@@ -71,7 +71,7 @@ def ask(url: str, server: subprocess.Popen[bytes]) -> float:
     deadline_s = time.monotonic() + WAIT_S
     while time.monotonic() < deadline_s and server.poll() is None:
         with contextlib.suppress(OSError):
-            get(f"{url}/nothing-here-yet")
+            get(f"{url}/metrics")
             break
         time.sleep(0.2)
     for number in range(SENT):

@@ -12,14 +12,10 @@ import timeit
 from collections.abc import Callable
 from typing import Any
 
-import prometheus_client
-
+from benchmarks._twins import ours, theirs
 from benchmarks.prometheus_api import _Shared
-from benchmarks.recording import BOUNDS, THREE, TWO, _memory_backed
+from benchmarks.recording import THREE, TWO, _memory_backed
 from otel_obs import compiled, prometheus
-from otel_obs.cells.membership import Service
-from otel_obs.cells.worker import Worker
-from otel_obs.sdk import MeterProvider
 
 Result = tuple[str, float, float]
 ROUNDS, CALLS = 250, 500
@@ -66,14 +62,9 @@ def nanoseconds(each: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 def calls(base: str) -> dict[str, Callable[[], object]]:
     """Ours in shared memory and theirs, the same calls."""
-    registry = prometheus_client.CollectorRegistry()
-    their_counter = prometheus_client.Counter("c", "c", list(THREE), registry=registry)
-    their_histogram = prometheus_client.Histogram("h", "h", list(TWO), buckets=BOUNDS, registry=registry)
-    their_gauge = prometheus_client.Gauge("g", "g", registry=registry)
+    their_counter, their_histogram, their_gauge = theirs()
     their_bound, their_bucket = their_counter.labels(*THREE.values()), their_histogram.labels(*TWO.values())
-    meter: Any = MeterProvider(worker=Worker(Service([base], "0" * 16).open_store)).get_meter("bench")
-    counter, gauge = meter.create_counter("c"), meter.create_gauge("g")
-    histogram = meter.create_histogram("h", explicit_bucket_boundaries_advisory=BOUNDS)
+    counter, histogram, gauge = ours(base)
     bound, bucket, level = counter.bind(THREE), histogram.bind(TWO), gauge.bind({})
     prometheus.install(_Shared(base))
     shared: Any = prometheus.CollectorRegistry()

@@ -10,7 +10,7 @@ import logging
 
 from otel_obs.cells.foreign_file import SUFFIX, ForeignFile
 from otel_obs.cells.shelf import Shelf
-from otel_obs.host.signals import raise_interruption, tolerate
+from otel_obs.host.signals import raise_interruption
 from otel_obs.rundir.directory import RunDir
 
 _logger = logging.getLogger("otel_obs")
@@ -20,17 +20,26 @@ MOST_LEFT = 64
 
 
 def fold_piled(run_dir: RunDir) -> None:
-    """Fold the files of ended workers into the retired store, where there are many."""
-    with tolerate(OSError):
-        names = [name for name in run_dir.names() if name.endswith(SUFFIX)]
-        if len(names) <= MOST_LEFT:
-            return
-        dead = [name for name in names if _is_left(run_dir, name)]
-        if len(dead) > MOST_LEFT // 2:
-            shelf = Shelf(run_dir, {})
-            shelf.fold(dead)
-            for name, reason in shelf.unsaid:
-                _logger.warning("skipped what cannot be read of worker file %s: %s", name, reason)
+    """Fold the files of ended workers into the retired store, where there are many; never raises.
+
+    It runs in the middle of an application's first record.
+    """
+    try:
+        _fold(run_dir)
+    except Exception as error:
+        raise_interruption(error)
+        if not isinstance(error, OSError):
+            _logger.warning("files of ended workers in %s are not folded", run_dir.path, exc_info=error)
+
+
+def _fold(run_dir: RunDir) -> None:
+    names = [name for name in run_dir.names() if name.endswith(SUFFIX)]
+    if len(names) <= MOST_LEFT:
+        return
+    dead = [name for name in names if _is_left(run_dir, name)]
+    if len(dead) > MOST_LEFT // 2:
+        # What cannot be read stays, and a scrape names it.
+        Shelf(run_dir, {}).fold(dead)
 
 
 def _is_left(run_dir: RunDir, name: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from otel_obs.cells.foreign_file import RETIRED, SUFFIX
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.piling import MOST_LEFT, fold_piled
@@ -40,6 +42,19 @@ def test_few_files_wait_for_a_scrape_and_living_workers_are_left_alone(fleet: Fl
     assert files_of(fleet) == MOST_LEFT + 5
     assert RETIRED not in fleet.run_dir.names()
     assert fleet.values() == {"c": {NONE: MOST_LEFT + 5.0}}
+
+
+def test_what_goes_wrong_does_not_reach_the_application(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fold(*_: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr("otel_obs.cells.shelf.Shelf.fold", fold)
+    for _ in range(MOST_LEFT + 5):
+        fleet.die(fleet.worker())
+    fold_piled(fleet.run_dir)
+    assert "are not folded" in caplog.text
 
 
 JOBS = """

@@ -4,7 +4,8 @@ Usage: python scripts/site.py
 
 Pages come from docs/. The changelog and the like are pages of the site too; what else they link to in the
 repository (an example, a configuration) becomes a link to it. A page that no menu names is an error; a
-folder in the menu of zensical.toml stands for all of its pages.
+folder in the menu of zensical.toml stands for all of its pages. Pages in another language are built with the
+theme in that language, and say which it is: screen readers, fonts and translators go by it.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS, PAGES, SITE = ROOT / "docs", ROOT / "build" / "pages", ROOT / "build" / "site"
-CONFIG = ROOT / "build" / "zensical.toml"
+CONFIG, TRANSLATED = ROOT / "build" / "zensical.toml", ROOT / "build" / "translated"
 ADDED = {
     ROOT / "SECURITY.md": "about/security.md",
     ROOT / "CHANGELOG.md": "about/changelog.md",
     ROOT / "CONTRIBUTING.md": "about/contributing.md",
     ROOT / "README.md": "index.md",
 }
+LANGUAGES = {"ko": "ko", "zh": "zh-Hans"}
+"""How HTML names the language of each directory; the theme has it by the name of the directory."""
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]*)(#[^)\s]*)?(\))")
 
 
@@ -47,15 +50,12 @@ def main() -> int:
     except SiteError as error:
         print(error, file=sys.stderr)
         return 1
-    shutil.rmtree(SITE, ignore_errors=True)
-    CONFIG.write_text(expanded((ROOT / "zensical.toml").read_text()))
     programs = Path(sys.executable).parent
-    built = subprocess.run([programs / "zensical", "build", "--clean", "--strict", "--config-file", CONFIG])
-    if built.returncode != 0:
-        return built.returncode
-    shown = SITE / "index.html"
-    if not shown.exists():
-        print(f"{shown} was not written", file=sys.stderr)
+    try:
+        build(programs, expanded((ROOT / "zensical.toml").read_text()))
+        check_languages(SITE)
+    except SiteError as error:
+        print(error, file=sys.stderr)
         return 1
     checked = subprocess.run(
         [
@@ -73,6 +73,40 @@ def main() -> int:
         ]
     )
     return checked.returncode
+
+
+def build(programs: Path, config: str) -> None:
+    """Build the site, with each language's pages out of a build in that language.
+
+    Raises:
+        SiteError: The builder failed, or wrote nothing.
+    """
+    for language in (*LANGUAGES, "en"):
+        shutil.rmtree(SITE, ignore_errors=True)
+        CONFIG.write_text(config.replace('\nlanguage = "en"\n', f'\nlanguage = "{language}"\n'))
+        command = [programs / "zensical", "build", "--clean", "--strict", "--config-file", CONFIG]
+        if subprocess.run(command).returncode != 0 or not (SITE / "index.html").exists():
+            raise SiteError(f"zensical did not build the site in {language!r}")
+        if language != "en":
+            shutil.rmtree(TRANSLATED / language, ignore_errors=True)
+            shutil.copytree(SITE / language, TRANSLATED / language)
+    for language, name in LANGUAGES.items():
+        shutil.copytree(TRANSLATED / language, SITE / language, dirs_exist_ok=True)
+        for page in (SITE / language).rglob("*.html"):
+            page.write_text(page.read_text().replace(f'<html lang="{language}"', f'<html lang="{name}"', 1))
+
+
+def check_languages(site: Path) -> None:
+    """Have every page say the language that it is in.
+
+    Raises:
+        SiteError: One says another, or none.
+    """
+    for page in site.rglob("*.html"):
+        place = page.relative_to(site)
+        wanted = LANGUAGES.get(place.parts[0], "en")
+        if f'<html lang="{wanted}"' not in page.read_text():
+            raise SiteError(f'{place} is no page with <html lang="{wanted}">')
 
 
 def write_pages(repository: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,12 @@ they then get, with what is added to the API.""",
 
 def api_page() -> str:
     """The whole page."""
-    package = griffe.load("otel_obs", search_paths=[ROOT], docstring_parser="google")
+    package = griffe.load(
+        "otel_obs",
+        search_paths=[ROOT],
+        docstring_parser="google",
+        docstring_options={"returns_multiple_items": False, "returns_named_value": False},
+    )
     parts = [HEAD]
     for heading, about, names in SECTIONS:
         parts.append(f"## {heading}\n\n{about}\n\n")
@@ -165,6 +171,9 @@ def _docstring(member: griffe.Object | griffe.Alias) -> str:
 
 def _named(entry: object) -> str:
     name = getattr(entry, "name", "") or getattr(entry, "annotation", "") or ""
+    if "|" in (name := str(name)):
+        # A sign between two columns, even in code, for some readers of Markdown.
+        return f"<code>{html.escape(name).replace('|', '&#124;')}</code>"
     return f"`{name}`" if name else ""
 
 

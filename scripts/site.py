@@ -36,6 +36,9 @@ LANGUAGES = {"ko": "ko", "zh": "zh-Hans"}
 """How HTML names the language of each directory; the theme has it by the name of the directory."""
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]*)(#[^)\s]*)?(\))")
 
+CELL = re.compile(r"<td[ >].*?</td>", re.DOTALL)
+CODE = re.compile(r"(?<=<code>)[^<]{12,}(?=</code>)")
+
 
 class SiteError(Exception):
     """The site is not whole; the message says which page, and why."""
@@ -94,6 +97,13 @@ def build(programs: Path, config: str) -> None:
         shutil.copytree(TRANSLATED / language, SITE / language, dirs_exist_ok=True)
         for page in (SITE / language).rglob("*.html"):
             page.write_text(page.read_text().replace(f'<html lang="{language}"', f'<html lang="{name}"', 1))
+    for page in SITE.rglob("*.html"):
+        page.write_text(CELL.sub(breakable, page.read_text()))
+
+
+def breakable(cell: re.Match[str]) -> str:
+    """A cell of a table whose long names may end a line behind a sign between their words, and nowhere else."""
+    return CODE.sub(lambda code: re.sub(r"(?<=[^\W_][_./,=])(?=[^\W_])", "<wbr>", code[0]), cell[0])
 
 
 def check_languages(site: Path) -> None:

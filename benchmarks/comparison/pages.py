@@ -92,21 +92,38 @@ def figures(found: Mapping[str, Any]) -> Figures:
     return {(row[0], row[1]): row for group in found["groups"].values() for row in group}
 
 
-def amount(row: Sequence[Any] | None) -> str:
-    """A figure as one reads it."""
-    if row is None:
-        return "-"
-    value, unit = row[3], row[2]
+def scaled(row: Sequence[Any]) -> tuple[float, str]:
+    """By what a row's figures are divided so that one reads its median, and the unit that they then have."""
+    divisor, unit = 1.0, row[2]
     for larger, factor, name in (
         ("ns", 1000, "µs"),
         ("µs", 1000, "ms"),
         ("ms", 1000, "s"),
         ("bytes", 1000, "KB"),
     ):
-        if unit == larger and abs(value) >= factor:
-            value, unit = value / factor, name
-    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return digits if unit == "requests" else f"{digits} {unit}"
+        if unit == larger and abs(row[3]) / divisor >= factor:
+            divisor, unit = divisor * factor, name
+    return divisor, unit
+
+
+def digits(value: float) -> str:
+    """A number as one reads it."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def amount(row: Sequence[Any] | None) -> str:
+    """A figure as one reads it."""
+    if row is None:
+        return "-"
+    divisor, unit = scaled(row)
+    shown = digits(row[3] / divisor)
+    return shown if unit == "requests" else f"{shown} {unit}"
+
+
+def spread(row: Sequence[Any]) -> str:
+    """The range that half of the runs lie in, in the unit of the median."""
+    divisor, unit = scaled(row)
+    return f"{digits(row[4] / divisor)} to {digits(row[5] / divisor)} {unit}"
 
 
 def readme_table(words: Mapping[str, str] = NO_WORDS) -> str:
@@ -146,7 +163,7 @@ def page() -> str:
                 parts.append(f"![{title}](../images/benchmarks/{group}.svg)\n\n")
             parts.append("| what | who | median | half of the runs | runs |\n|---|---|---|---|---|\n")
             parts += [
-                f"| {row[0]} | {row[1]} | {amount(row)} | {row[4]:,.4g} to {row[5]:,.4g} {row[2]} | {row[6]} |\n"
+                f"| {row[0]} | {row[1]} | {amount(row)} | {spread(row)} | {row[6]} |\n"
                 for row in rows
             ]
     return "".join(parts)

@@ -15,7 +15,7 @@ def get_metrics(accept: str | None = None) -> tuple[bytes, str]:
         accept: The request's Accept header; None is text 0.0.4.
 
     Returns:
-        The body, and its content type without a charset: Flask's `mimetype=` and Starlette's
+        The body, and its content type. That has no charset, as Flask's `mimetype=` and Starlette's
         `media_type=` add that themselves.
     """
     pipeline = configure()

@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from benchmarks.comparison import CLIENT, OURS, STOCK, figure
-from benchmarks.comparison.pages import PEERS, PUBLISHED, ROWS, amount, figures, page, readme_table, results
+from benchmarks.comparison.pages import (
+    PEERS,
+    PUBLISHED,
+    ROWS,
+    amount,
+    figures,
+    page,
+    readme_table,
+    results,
+    spread,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,3 +86,8 @@ def test_a_figure_is_the_median_between_its_quartiles() -> None:
 )
 def test_an_amount_reads_well(value: float, unit: str, shown: str) -> None:
     assert amount(["what", "who", unit, value, value, value, 1]) == shown
+
+
+def test_a_range_has_the_unit_of_its_median() -> None:
+    assert spread(["what", "who", "ns", 14_300, 8_998, 14_950, 9]) == "9 to 14.9 µs"
+    assert spread(["what", "who", "µs", 52.3, -80.61, 274.2, 9]) == "-80.6 to 274 µs"

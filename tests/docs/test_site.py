@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.site import SiteError, check_languages
+from scripts.site import CELL, SiteError, breakable, check_languages
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    for place, language in (("index.html", "en"), ("ko/index.html", "ko"), ("zh/alerts/index.html", "zh-Hans")):
+    for place, language in (
+        ("index.html", "en"),
+        ("ko/index.html", "ko"),
+        ("zh/alerts/index.html", "zh-Hans"),
+    ):
         page = tmp_path / place
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(f'<!doctype html>\n<html lang="{language}" class="no-js">\n')
@@ -39,3 +43,26 @@ def test_a_page_that_says_another_language_than_its_own_is_named(
         check_languages(site)
 
     assert str(raised.value) == f'{place} is no page with <html lang="{wanted}">'
+
+
+@pytest.mark.parametrize(
+    ("html", "shown"),
+    [
+        (
+            "<td><code>OTEL_METRIC_EXPORT_INTERVAL</code></td>",
+            "<td><code>OTEL_<wbr>METRIC_<wbr>EXPORT_<wbr>INTERVAL</code></td>",
+        ),
+        (
+            '<td style="x"><code>/etc/shop/shop.yaml</code></td>',
+            '<td style="x"><code>/etc/<wbr>shop/<wbr>shop.<wbr>yaml</code></td>',
+        ),
+        ("<td><code>__unmatched__</code></td>", "<td><code>__unmatched__</code></td>"),
+        ("<td><code>a_b</code> and c_d_e_f_g_h_i_j</td>", "<td><code>a_b</code> and c_d_e_f_g_h_i_j</td>"),
+        (
+            "<p><code>OTEL_METRIC_EXPORT_INTERVAL</code></p>",
+            "<p><code>OTEL_METRIC_EXPORT_INTERVAL</code></p>",
+        ),
+    ],
+)
+def test_long_names_in_tables_end_lines_between_their_words(html: str, shown: str) -> None:
+    assert CELL.sub(breakable, html) == shown

@@ -102,7 +102,7 @@ def build(programs: Path, config: str) -> None:
 
 
 def breakable(cell: re.Match[str]) -> str:
-    """A cell of a table whose long names may end a line behind a sign between their words, and nowhere else."""
+    """A cell of a table whose long names may end a line between their words, and nowhere else."""
     return CODE.sub(lambda code: re.sub(r"(?<=[^\W_][_./,=])(?=[^\W_])", "<wbr>", code[0]), cell[0])
 
 

@@ -162,10 +162,7 @@ def page() -> str:
             if group in PICTURED and any(row[2] != "requests" for row in rows):
                 parts.append(f"![{title}](../images/benchmarks/{group}.svg)\n\n")
             parts.append("| what | who | median | half of the runs | runs |\n|---|---|---|---|---|\n")
-            parts += [
-                f"| {row[0]} | {row[1]} | {amount(row)} | {spread(row)} | {row[6]} |\n"
-                for row in rows
-            ]
+            parts += [f"| {row[0]} | {row[1]} | {amount(row)} | {spread(row)} | {row[6]} |\n" for row in rows]
     return "".join(parts)
 
 

@@ -87,8 +87,10 @@ def build(programs: Path, config: str) -> None:
     for language in (*LANGUAGES, "en"):
         shutil.rmtree(SITE, ignore_errors=True)
         CONFIG.write_text(config.replace('\nlanguage = "en"\n', f'\nlanguage = "{language}"\n'))
-        command = [programs / "zensical", "build", "--clean", "--strict", "--config-file", CONFIG]
-        if subprocess.run(command).returncode != 0 or not (SITE / "index.html").exists():
+        built = subprocess.run(
+            [programs / "zensical", "build", "--clean", "--strict", "--config-file", CONFIG]
+        )
+        if built.returncode != 0 or not (SITE / "index.html").exists():
             raise SiteError(f"zensical did not build the site in {language!r}")
         if language != "en":
             shutil.rmtree(TRANSLATED / language, ignore_errors=True)

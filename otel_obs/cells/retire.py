@@ -3,6 +3,9 @@
 A dead worker's gauges and updowncounters vanish with it. The fold survives a crash at any step: the
 new store is written whole and renamed into place, and it names the workers that it contains. A reader
 reads the workers' files first and then the store, and leaves out the workers that the store names.
+
+Of a stream with more series than its limit, those become one that no page has shown. What a page has shown
+by itself stays so: in another series, `increase()` would count it a second time.
 """
 
 from __future__ import annotations
@@ -60,6 +63,7 @@ def fold(
     names: Iterable[str],
     clock: Callable[[], float] = time.monotonic,
     flaws: RecordFlaws | None = None,
+    told_s: float | None = None,
 ) -> None:
     """Add the dead workers' files *names* to the retired store and remove them.
 
@@ -71,6 +75,7 @@ def fold(
         names: Files whose workers are dead.
         clock: Monotonic seconds, the same in all workers.
         flaws: Filled with what was left out, and why.
+        told_s: What began by then was shown, in seconds since 1970; None asks the directory.
     """
     every = list(names)
     flaws = {} if flaws is None else flaws
@@ -84,11 +89,12 @@ def fold(
         # One fold at a time over all processes; the lock ends with the process that holds it.
         if lock(descriptor, exclusive=True):
             for piece in pieces(len(every), _FILES_AT_ONCE):
-                _fold_locked(run_dir, every[piece], clock(), flaws)
+                shown_s = run_dir.told_s() if told_s is None else told_s
+                _fold_locked(run_dir, every[piece], clock(), shown_s, flaws)
             _remove_unfinished(run_dir)
 
 
-def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, flaws: RecordFlaws) -> None:
+def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, told_s: float, flaws: RecordFlaws) -> None:
     with contextlib.ExitStack() as opened:
         retired = _open(run_dir, RETIRED, opened)
         folded = dict(retired.folded) if retired else {}
@@ -103,7 +109,8 @@ def _fold_locked(run_dir: RunDir, names: list[str], now_s: float, flaws: RecordF
             # The file of a folded worker is still here if the folding process died before removing it.
             kept.update((each.worker, now_s) for each in present.values() if each and not each.is_abandoned)
             # The old store comes first: if there are too many series, those that it has are kept.
-            _write(run_dir, [retired, *new] if retired else new, kept, flaws)
+            total = _Sum([retired, *new] if retired else new, told_s, flaws)
+            _write(run_dir, total, kept)
         # Only now that the new store is in place: a crash before this leaves files that the store names.
         for name, source in present.items():
             if source is not None:
@@ -122,21 +129,18 @@ def _open(run_dir: RunDir, name: str, opened: contextlib.ExitStack) -> FileSourc
     return source
 
 
-def _write(
-    run_dir: RunDir, sources: list[FileSource], folded: dict[bytes, float], flaws: RecordFlaws
-) -> None:
-    """Write the sum of *sources* as the new retired store, whole, and put it in place.
+def _write(run_dir: RunDir, total: _Sum, folded: dict[bytes, float]) -> None:
+    """Write *total* as the new retired store, whole, and put it in place.
 
     Where there is no room for all of it, it is written without exemplars; where not even a file of the
     greatest size has room, with fewer series of each stream.
     """
-    share, has_exemplars = 1.0, True
     while True:
         # A fold that was killed may have left one; the fold lock keeps others from writing it now.
         run_dir.unlink(_NEW_RETIRED)
         try:
             opened = run_dir.open(_NEW_RETIRED, os.O_CREAT | os.O_EXCL | os.O_RDWR)
-            _fill(opened, _Sum(sources, share, has_exemplars, flaws), folded)
+            _fill(opened, total, folded)
             _put_in_place(run_dir)
             return
         except StoreFullError as error:
@@ -144,9 +148,9 @@ def _write(
             run_dir.unlink(_NEW_RETIRED)
             # A failed `posix_fallocate` is the cause; without one the largest file is too small.
             is_disk_full = error.__cause__ is not None
-            if not has_exemplars and (is_disk_full or share < _LEAST_SHARE):
+            if not total.has_exemplars and (is_disk_full or total.share < _LEAST_SHARE):
                 raise
-            share, has_exemplars = share if is_disk_full else share / 2, False
+            total.share, total.has_exemplars = total.share if is_disk_full else total.share / 2, False
         except OSError:
             run_dir.unlink(_NEW_RETIRED)
             raise
@@ -208,20 +212,21 @@ class _RetiredTotal(NamedTuple):
 class _Sum:
     """Yields each lasting series, summed over all sources; a list would be work for the garbage collector.
 
-    A stream keeps as many series as its limit allows; the rest are added to its overflow series.
+    A stream keeps as many series as its limit allows, and those that a page has shown; the rest are added to
+    its overflow series.
 
     Args:
         sources: The stores to sum; where there are too many series, those of the first ones are kept.
-        share: The part of its series that a stream may keep.
-        has_exemplars: Whether there is room for exemplars.
+        told_s: What began by then was shown, in seconds since 1970.
         flaws: Filled with what is left out.
     """
 
-    def __init__(
-        self, sources: list[FileSource], share: float, has_exemplars: bool, flaws: RecordFlaws
-    ) -> None:
-        self.sources, self.has_exemplars = sources, has_exemplars
-        self._share, self._flaws = share, flaws
+    def __init__(self, sources: list[FileSource], told_s: float, flaws: RecordFlaws) -> None:
+        self.sources = sources
+        self.share, self.has_exemplars = 1.0, True
+        """The part of its limit that a stream may keep, and whether exemplars are kept; less where there is
+        no room."""
+        self._told_s, self._flaws = told_s, flaws
         self.limits: dict[Stream, int] = {}
         for source in sources:
             for stream, limit in source.limits.items():
@@ -249,19 +254,29 @@ class _Sum:
         holders = [(source, source.streams[stream]) for source in self.sources if stream in source.streams]
         keys = list(dict.fromkeys(key for _, series in holders for key in series.offsets if key != OVERFLOW))
         # One series of the limit is the overflow series.
-        room = max(int(self.limits[stream] * self._share) - 1, 0)
-        for piece in pieces(min(len(keys), room), _AT_ONCE):
-            for key in keys[piece]:
+        room = max(int(self.limits[stream] * self.share) - 1, 0)
+        kept, rest = keys[:room], keys[room:]
+        if self.share == 1.0:
+            told = [key for key in rest if self._is_told(holders, key)]
+            kept, rest = kept + told, [key for key in rest if not self._is_told(holders, key)]
+        for piece in pieces(len(kept), _AT_ONCE):
+            for key in kept[piece]:
                 total = self._added(stream, holders, key, None)
                 if total is not None:
                     yield stream, key, total
         overflow: _RetiredTotal | None = self._added(stream, holders, OVERFLOW, None)
-        for number, key in enumerate(keys[room:]):
+        for number, key in enumerate(rest):
             overflow = self._added(stream, holders, key, overflow)
             if number % _AT_ONCE == 0:
                 breathe()
         if overflow is not None:
             yield stream, OVERFLOW, overflow
+
+    def _is_told(self, holders: list[tuple[FileSource, Series]], key: bytes) -> bool:
+        return any(
+            key in series.offsets and (source.is_retired or series.created_s[key] <= self._told_s)
+            for source, series in holders
+        )
 
     def _added(
         self,

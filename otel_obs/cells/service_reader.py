@@ -27,6 +27,8 @@ _ATTEMPTS = 4
 """Reads of all files before a missing worker fails the scrape: it may be moving to another file."""
 
 _PAUSE_S = 0.005
+_AHEAD_S = 5.0
+"""How long a page may take to be made."""
 _SPARE_DECODED = 1000
 _FAULTS = (InvalidError, ValueError, ArithmeticError, LookupError, TypeError)
 """Errors that bad data of a stream can cause. Any other one fails the scrape, and the next reads anew."""
@@ -73,21 +75,30 @@ class ServiceReader:
         Raises:
             NotSharedError: A worker exists, and its file cannot be found.
         """
-        for _ in range(_ATTEMPTS):
-            kept, missing = self._read_all()
-            if not missing:
-                break
-            time.sleep(_PAUSE_S)  # a worker may be moving to another file
-        else:
-            raise NotSharedError(f"files of {missing} workers were taken away; they will make others")
-        columns = self._merge(kept)
-        # After the merge, which reads exemplars from the files that a fold removes.
         for shelf in self._shelves:
-            shelf.fold_dead()
+            # Ahead of time: another worker may fold what is read here before this page is complete.
+            shelf.begin_page(time.time() + _AHEAD_S)
+        kept = self._read_whole()
+        # Before the merge: what a fold makes one series, no page should have shown by itself.
+        has_folded = [shelf.fold_dead() for shelf in self._shelves]
+        if any(has_folded):
+            kept = self._read_whole()
+        columns = self._merge(kept)
+        for shelf in self._shelves:
+            shelf.end_page(time.time())
         # This worker's spare store is a second source of the same worker.
         spare = self._worker.spare_opened
         workers = sum(not source.is_dead for source in kept) - (spare is not None)
         return Snapshot(columns, workers, sum(shelf.skipped for shelf in self._shelves))
+
+    def _read_whole(self) -> list[Source]:
+        """The sources to merge, none of which is missing."""
+        for _ in range(_ATTEMPTS):
+            kept, missing = self._read_all()
+            if not missing:
+                return kept
+            time.sleep(_PAUSE_S)  # a worker may be moving to another file
+        raise NotSharedError(f"files of {missing} workers were taken away; they will make others")
 
     def _read_all(self) -> tuple[list[Source], int]:
         """The sources to merge, and how many registered workers have none."""

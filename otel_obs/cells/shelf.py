@@ -11,7 +11,7 @@ from otel_obs.cells.retire import RecordFlaws, fold
 from otel_obs.cells.source import FileSource, open_file
 from otel_obs.errors import NotSharedError
 from otel_obs.host.pace import breathe
-from otel_obs.host.signals import raise_interruption
+from otel_obs.host.signals import raise_interruption, tolerate
 from otel_obs.rundir.directory import RunDir
 
 _SKIPPED = ".skipped"
@@ -43,6 +43,8 @@ class Shelf:
         self._files: dict[str, FileSource] = {}
         self._retired: FileSource | None = None
         self._marks: set[str] = set()
+        self._told_s: float | None = None
+        """What began by then was on an earlier page, in seconds since 1970."""
 
     @property
     def skipped(self) -> int:
@@ -177,14 +179,28 @@ class Shelf:
             self.skip(RETIRED, self._retired.complaint)
         return self._retired
 
-    def fold_dead(self) -> None:
-        """Fold the files of dead workers into the retired store."""
-        self.fold([name for name, source in self._files.items() if source.is_dead])
+    def begin_page(self, until_s: float) -> None:
+        """Note that a page is made, of what workers may have begun by *until_s* (seconds since 1970)."""
+        self._told_s = None
+        with tolerate(OSError):  # the directory is another user's, or this process has left it
+            self._told_s = self.run_dir.told_s()
+            self.run_dir.note_told(until_s)
+
+    def end_page(self, unix_s: float) -> None:
+        """Note that the page is complete, of what workers have begun by now."""
+        with tolerate(OSError):
+            self.run_dir.note_told(unix_s)
+
+    def fold_dead(self) -> bool:
+        """Fold the files of dead workers into the retired store; tells whether there were any."""
+        dead = [name for name, source in self._files.items() if source.is_dead]
+        self.fold(dead)
+        return bool(dead)
 
     def fold(self, dead: Sequence[str]) -> None:
         """Fold these files, whose workers are dead."""
         if dead:
             flaws: RecordFlaws = {}
-            fold(self.run_dir, dead, flaws=flaws)
+            fold(self.run_dir, dead, flaws=flaws, told_s=self._told_s)
             for name, reason in flaws.items():
                 self.skip(name, reason)

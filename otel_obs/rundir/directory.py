@@ -144,6 +144,14 @@ class RunDir:
         """Whether its descriptors are still open: a daemon may close them, and the numbers are reused."""
         return self._directory.is_intact() and self._members.is_intact()
 
+    def note_told(self, unix_s: float) -> None:
+        """Note that a page tells what workers have begun by then, in seconds since 1970."""
+        os.utime(self.members, (unix_s, unix_s))
+
+    def told_s(self) -> float:
+        """The time by which what workers had begun was on a page, in seconds since 1970."""
+        return os.fstat(self.members).st_mtime
+
     def leave(self) -> None:
         """Give up membership, and keep the directory open."""
         self._members.close()

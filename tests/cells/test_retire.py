@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from otel_obs.cells.retire import KEEP_IDS_S, fold
 from otel_obs.cells.shelf import Shelf
 from otel_obs.cells.snapshot import ExponentialValue
 from otel_obs.cells.source import FileSource, open_file
+from otel_obs.cells.store import Store
 from otel_obs.rundir.directory import lock
 from tests.cells.conftest import Fleet, record
 
@@ -156,15 +158,14 @@ def test_what_is_beyond_the_limit_is_in_the_overflow_series_and_nowhere_else(
     for life in range(3):
         for half in range(2):
             store = fleet.worker()
+            began_s = time.time()  # after what any page has shown
             for number in range(70):
                 key = encode_attributes(canonical({"a": f"{life} {half} {number}"}))
-                store.add_series(COUNTER, key, 1.0, [1.0], limit)
-                store.add_series(HISTOGRAM, key, 1.0, [1.0, 0.0, 0.5], limit)
-                store.add_series(
-                    EXPONENTIAL, key, 1.0, encode_cells(ExponentialValue(0, 0, 2.0, 0, [1], 0, []), 4), limit
-                )
+                store.add_series(COUNTER, key, began_s, [1.0], limit)
+                store.add_series(HISTOGRAM, key, began_s, [1.0, 0.0, 0.5], limit)
+                cells = encode_cells(ExponentialValue(0, 0, 2.0, 0, [1], 0, []), 4)
+                store.add_series(EXPONENTIAL, key, began_s, cells, limit)
             fleet.die(store)
-        fleet.values()  # this folds them
         values = fleet.values()
         recorded = 140 * (life + 1)
         counters: list[Any] = list(values["c"].values())
@@ -175,3 +176,48 @@ def test_what_is_beyond_the_limit_is_in_the_overflow_series_and_nowhere_else(
         assert [sum(cells) for cells in zip(*histograms, strict=True)] == [recorded, 0, recorded / 2]
         exponential: list[Any] = list(values["e"].values())
         assert sum(sum(value.positive) for value in exponential) == recorded
+
+
+def test_what_a_page_has_shown_by_itself_stays_so_beyond_the_limit_too(fleet: Fleet) -> None:
+    """In the overflow series, `increase()` would count it a second time."""
+
+    def live(life: int) -> Store:
+        store = fleet.worker()
+        for number in range(40):
+            key = encode_attributes(canonical({"a": f"{life} {number}"}))
+            store.add_series(COUNTER, key, time.time(), [1.0], 50)
+        return store
+
+    living = [live(life) for life in range(3)]
+    shown = fleet.values()
+    assert len(shown["c"]) == 120
+    for store in living:
+        fleet.die(store)
+        assert fleet.values() == shown
+    fleet.die(live(3))  # no page has shown it: what it has recorded is in one series, from the first on
+    with_overflow = fleet.values()
+    assert with_overflow["c"] == {**shown["c"], (("otel.metric.overflow", True),): 40.0}
+    assert fleet.values() == with_overflow
+
+
+def test_a_page_that_is_being_made_keeps_what_it_reads_from_another_process_that_folds(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fleet.worker()
+    for number in range(40):
+        key = encode_attributes(canonical({"a": str(number)}))
+        store.add_series(COUNTER, key, time.time(), [1.0], 20)
+    name = f"{store.header.worker.hex()}.cells"
+    read = Shelf.read_retired
+
+    def slowly(shelf: Shelf) -> FileSource | None:
+        monkeypatch.undo()
+        store.discard()
+        found = read(shelf)
+        fold(fleet.run_dir, [name])
+        return found
+
+    monkeypatch.setattr(Shelf, "read_retired", slowly)
+    shown = fleet.values()
+    assert len(shown["c"]) == 40
+    assert fleet.values() == shown

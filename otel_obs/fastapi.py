@@ -15,7 +15,7 @@ from otel_obs.http.asgi import AsgiMiddleware, answer_to
 from otel_obs.http.asgi_inside import begin_inside
 from otel_obs.http.asgi_types import AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.nesting import MARK, Outer
+from otel_obs.http.nesting import MARK, SETTLED, Outer
 from otel_obs.http.observe import Observer
 from otel_obs.http.routes import ALONE, declares, mounted_applications
 from otel_obs.serving.scrape import Scrape
@@ -237,13 +237,17 @@ def _measured(call: _AsgiCall) -> _AsgiCall:
         elif exchange is measuring:
             await measuring.serve(scope, send)
         else:
+            # What `asgi.carry` does, without its further call.
             try:
                 await call(self, scope, exchange.receive, exchange.send)
             except BaseException as error:
                 exchange.fail(error)
                 raise
-            if not exchange.is_done:
-                exchange.returned()
+            else:
+                if not exchange.is_done:
+                    exchange.returned()
+            finally:
+                scope[MARK] = SETTLED
 
     return measured_call
 

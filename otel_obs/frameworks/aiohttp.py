@@ -14,6 +14,7 @@ from typing import Any
 from otel_obs.host.changes import Replacements
 from otel_obs.http.asgi_types import AsgiMessage, AsgiScope
 from otel_obs.http.faces import AsgiFace, Faces
+from otel_obs.http.nesting import MARK, SETTLED
 
 _TALK = "otel_obs.talk"
 """The key under which a request keeps its `AiohttpTalk`."""
@@ -61,7 +62,10 @@ class AiohttpFace(AsgiFace):
             if exchange is measuring:
                 await measuring.serve(talk.scope, talk.send)
                 return talk.answer()
-            return await talk.measure(exchange, lambda: call(app, request))
+            try:
+                return await talk.measure(exchange, lambda: call(app, request))
+            finally:
+                talk.let_go()
 
         return measured_call
 
@@ -72,6 +76,7 @@ class AiohttpTalk:
     def __init__(self, request: Any) -> None:
         self._request = request
         self._sent: list[AsgiMessage] = []
+        self._exchange: Any = None
         self._has_begun = False
         self._has_accepted = False
         self._code: int | None = None
@@ -138,6 +143,12 @@ class AiohttpTalk:
             raise
         await self._end(response)
         return response
+
+    def let_go(self) -> None:
+        """Break the cycle of the request, this talk, the exchange and the scope: each refers to the next."""
+        self._request._state.pop(_TALK, None)
+        self._exchange = None
+        self.scope[MARK] = SETTLED
 
     async def begin(self, response: Any) -> None:
         """Report the start of the response; a websocket is open from then on."""

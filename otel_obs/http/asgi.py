@@ -10,7 +10,7 @@ from otel_obs.http.asgi_exchange import AsgiExchange
 from otel_obs.http.asgi_inside import ENVIRON, inside_wsgi
 from otel_obs.http.asgi_types import AsgiReceive, AsgiScope, AsgiSend
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.nesting import MARK, Skipped
+from otel_obs.http.nesting import MARK, SETTLED
 from otel_obs.http.observe import Observer
 from otel_obs.http.outside import say_where
 from otel_obs.http.websocket import WebSocket
@@ -21,8 +21,6 @@ AsgiApplication = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 SEND_BYTES = 256 * 1024
 """The largest piece of an exposition in one message."""
-
-_SKIPPED = Skipped()
 
 
 class AsgiMiddleware:
@@ -70,21 +68,14 @@ class AsgiMiddleware:
         elif exchange is self:
             await self.serve(scope, send)
         else:
-            try:
-                await self.app(scope, exchange.receive, exchange.send)
-            except BaseException as error:
-                exchange.fail(error)
-                raise
-            if not exchange.is_done:
-                exchange.returned()
+            await carry(self.app, exchange, scope)
 
     def begin(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> Any:
         """Begin to measure.
 
         Returns:
             None where nothing is measured here; the middleware itself where it is to `serve` a scrape;
-            otherwise an exchange: call the application with its `receive` and `send`. Then call `fail` if the
-            application raised, or else `returned` unless the exchange `is_done`.
+            otherwise an exchange, to which `carry` has the application answer.
         """
         try:
             # The usual request, without a further call: nothing encloses, excludes or prefixes it.
@@ -121,7 +112,7 @@ class AsgiMiddleware:
             if not is_own and self._is_scrape(scope, path):
                 return self
         if is_own or self._excludes(scope):
-            scope[MARK] = _SKIPPED
+            scope[MARK] = SETTLED
             return None
         if kind == "websocket":
             return WebSocket(self.observer, scope, receive, send)
@@ -154,6 +145,20 @@ class AsgiMiddleware:
                 piece = part[start : start + SEND_BYTES]
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+async def carry(app: AsgiApplication, exchange: Any, scope: AsgiScope) -> None:
+    """Have an application answer to *exchange*, which `begin` returned for *scope*."""
+    try:
+        await app(scope, exchange.receive, exchange.send)
+    except BaseException as error:
+        exchange.fail(error)
+        raise
+    else:
+        if not exchange.is_done:
+            exchange.returned()
+    finally:
+        scope[MARK] = SETTLED
 
 
 async def answer_to(scrape: Scrape, scope: AsgiScope) -> PartedAnswer:

@@ -23,8 +23,7 @@ from otel_obs.http.sizes import body_bytes, declared_bytes_raw
 
 _NOT_STARTED: AsgiMessage = {"status": 0}
 _GONE: AsgiScope = {}
-"""Replaces the scope when a request is over. The scope refers to the exchange (`MARK`): without breaking the
-cycle, only the garbage collector could free both."""
+"""Replaces the scope when a request is over."""
 
 
 class AsgiExchange:
@@ -181,8 +180,9 @@ class AsgiExchange:
 
     def note_error(self, error: BaseException) -> None:
         """Note an exception, to be counted when the request ends."""
-        self._error = error
-        self.is_special = True
+        if not self.is_done:  # an exception refers to the exchange, by its traceback
+            self._error = error
+            self.is_special = True
 
     def enter(self, environ: Mapping[str, Any]) -> None:
         """Note that a WSGI application serves the rest of the path."""
@@ -273,7 +273,7 @@ class AsgiExchange:
             self._observer.failed("the end", error)
         finally:
             self._scope = self._routed = _GONE
-            self.environ = None
+            self.environ = self._error = None
             if token is not None:
                 detach(token)
 

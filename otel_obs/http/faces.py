@@ -121,13 +121,7 @@ class AsgiFace(Face):
             elif exchange is measuring:
                 await measuring.serve(scope, send)
             else:
-                try:
-                    await call(app, scope, exchange.receive, exchange.send)
-                except BaseException as error:
-                    exchange.fail(error)
-                    raise
-                if not exchange.is_done:
-                    exchange.returned()
+                await asgi.carry(partial(call, app), exchange, scope)
 
         return measured_call
 

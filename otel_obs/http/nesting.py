@@ -47,8 +47,8 @@ class AsgiOuter(Outer, Protocol):
         """The path of the scope."""
 
 
-class Skipped:
-    """Marks a request that is not measured, so that no inner middleware measures it either."""
+class Settled:
+    """Marks a request that is not measured, or is over, so that no inner middleware measures it either."""
 
     is_done = True
     environ: Any = None
@@ -71,6 +71,13 @@ class Skipped:
     def note_span(self, span: Span) -> None:
         """Do nothing."""
 
+
+SETTLED = Settled()
+"""What takes the place of an exchange as soon as its request is over.
+
+The server's objects have the environ or scope, and the exchange has the server's functions: where the mark
+stayed, each request would be a cycle of references, with all that it holds, for the garbage collector.
+"""
 
 CURRENT: ContextVar[AsgiOuter | None] = ContextVar("otel_obs_exchange", default=None)
 """The ASGI request that this thread or task serves."""

@@ -23,6 +23,9 @@ def watch_simple_websocket(module: Any) -> None:
         module: `simple_websocket.ws`.
     """
     _changes.make(module.Server, "__init__", _accepting)
+    _changes.make(module.Base, "send", _sending_simply)
+    _changes.make(module.Base, "receive", _receiving_simply)
+    _changes.make(module.Base, "close", _closing_simply)
 
 
 def watch_gevent_websocket(module: Any) -> None:
@@ -64,65 +67,83 @@ def _accepting(init: Callable[..., None]) -> Callable[..., None]:
             ending = _SimpleEnding(self)
             talk = exchange.accept(ending)
             if talk is not None:
-                self.send = _counting(self.send, talk, ending)
-                self.receive = _counting_received(self.receive, talk)
-                self.close = ending.closing(self.close)
+                ending.talk = talk
+                setattr(self, _SIMPLE_ENDING, ending)
 
     return accepting
+
+
+_SIMPLE_ENDING = "_otel_obs_ending"
+"""The attribute of a connection of simple-websocket that has its `_SimpleEnding`."""
 
 
 class _SimpleEnding:
     """Finds out how a connection of simple-websocket ends."""
 
+    talk: Talk
+    """Counts its messages."""
+
     def __init__(self, server: Any) -> None:
         self._server = server
-        self._ours = ""
+        self.ours = ""
+        """The code with which the application has closed, if it has."""
         self.is_broken = False
         """Whether a message could not be sent."""
-
-    def closing(self, close: Callable[..., None]) -> Callable[..., None]:
-        def closing(reason: Any = None, message: Any = None) -> None:
-            close(reason, message)  # raises if the client has closed first; then its code counts
-            self._ours = self._ours or str(int(reason or 1000))
-
-        return closing
 
     def is_over(self) -> bool:
         return self.is_broken or not self._server.connected
 
     def close_code(self) -> str:
         server = self._server
-        if self._ours:
-            return self._ours
+        if self.ours:
+            return self.ours
         # Only a close frame changes the protocol's state; a connection that broke leaves it open.
         state = getattr(getattr(server.ws, "state", None), "name", "")
         if state == "OPEN":
             return str(ABNORMAL)
-        # The application did not close (`_ours`); the package itself does so only after too long a message.
+        # The application did not close (`ours`); the package itself does so only after too long a message.
         return str(TOO_BIG) if state == "LOCAL_CLOSING" else client_code(int(server.close_reason))
 
+    def let_go(self) -> None:
+        self._server = None
 
-def _counting(send: Callable[..., Any], talk: Talk, ending: _SimpleEnding) -> Callable[..., Any]:
-    def counting(data: Any) -> Any:
+
+def _sending_simply(send: Callable[..., Any]) -> Callable[..., Any]:
+    def sending(self: Any, *args: Any, **options: Any) -> Any:
+        ending: _SimpleEnding | None = getattr(self, _SIMPLE_ENDING, None)
         try:
-            result = send(data)
+            result = send(self, *args, **options)
         except OSError:
-            ending.is_broken = True
+            if ending is not None:
+                ending.is_broken = True
             raise
-        talk.sent(1)
+        if ending is not None:
+            ending.talk.sent(1)
         return result
 
-    return counting
+    return sending
 
 
-def _counting_received(receive: Callable[..., Any], talk: Talk) -> Callable[..., Any]:
-    def counting(*args: Any, **options: Any) -> Any:
-        data = receive(*args, **options)
-        if data is not None:
-            talk.received(1)
+def _receiving_simply(receive: Callable[..., Any]) -> Callable[..., Any]:
+    def receiving(self: Any, *args: Any, **options: Any) -> Any:
+        ending: _SimpleEnding | None = getattr(self, _SIMPLE_ENDING, None)
+        data = receive(self, *args, **options)
+        if data is not None and ending is not None:
+            ending.talk.received(1)
         return data
 
-    return counting
+    return receiving
+
+
+def _closing_simply(close: Callable[..., Any]) -> Callable[..., Any]:
+    def closing(self: Any, reason: Any = None, message: Any = None) -> Any:
+        result = close(self, reason, message)  # raises if the client has closed first; then its code counts
+        ending: _SimpleEnding | None = getattr(self, _SIMPLE_ENDING, None)
+        if ending is not None:
+            ending.ours = ending.ours or str(int(reason or 1000))
+        return result
+
+    return closing
 
 
 class _GeventEnding:
@@ -146,6 +167,9 @@ class _GeventEnding:
     def close_code(self) -> str:
         # The server closes a connection that is still open, with the code 1000.
         return self._code or str(ABNORMAL if self.is_over() else 1000)
+
+    def let_go(self) -> None:
+        self._connection = None
 
 
 def _used(connection: Any) -> tuple[_GeventEnding | None, Talk | None]:

@@ -23,6 +23,8 @@ from otel_obs.sdk.fused import RecordAmount
 NO_STATUS, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1005, 1006, 1009, 1011
 REJECTED = 403
 """The status with which a server answers a handshake that the application closes."""
+_GONE: MutableMapping[str, Any] = {}
+"""Replaces the scope when a connection is over."""
 
 
 class Talk:
@@ -32,13 +34,12 @@ class Talk:
 
     Args:
         observer: Records it.
-        close_code: Returns the code at the end; "" where it is unknown.
     """
 
-    __slots__ = ("_accepted_s", "_close_code", "_observer", "_open", "received", "sent")
+    __slots__ = ("_accepted_s", "_observer", "_open", "received", "sent")
 
-    def __init__(self, observer: Observer, close_code: Callable[[], str]) -> None:
-        self._observer, self._close_code = observer, close_code
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
         self._accepted_s = 0.0
         self._open: RecordAmount = nothing
         self.received: RecordAmount = nothing
@@ -63,20 +64,19 @@ class Talk:
             self._observer.failed("the begin of a websocket", error)
         self._accepted_s = perf_counter()
 
-    def end(self, connection: Callable[[str], Connection], code: str = "") -> None:
+    def end(self, connection: Callable[[str], Connection], code: str) -> None:
         """Record that the connection has ended, or was refused.
 
         Args:
             connection: Describes it, given the close code.
-            code: The close code, if it differs from the one that was sent.
+            code: The close code; "" where it is unknown.
         """
         try:
             if self._accepted_s:
                 self._open(-1)
                 duration = self._observer.websocket("websocket_duration", connection(""))
                 duration(perf_counter() - self._accepted_s)
-            code = code or self._close_code() or str(NO_STATUS)
-            self._observer.websocket("websocket_connections", connection(code))(1)
+            self._observer.websocket("websocket_connections", connection(code or str(NO_STATUS)))(1)
         except Exception as error:
             self._observer.failed("the end of a websocket", error)
 
@@ -113,7 +113,7 @@ class WebSocket:
     ) -> None:
         self._observer, self._receive, self._send = observer, receive, send
         self._scope = self._routed = scope
-        self._talk = Talk(observer, lambda: self._code)
+        self._talk = Talk(observer)
         self._code = ""
         self._rule: str | None = None
         self._error: BaseException | None = None
@@ -150,8 +150,8 @@ class WebSocket:
 
     def returned(self) -> None:
         """Record that the application has returned; the server closes a connection that is still open."""
-        self._end("1000" if self._talk.is_open else str(REJECTED))
         error = self._error
+        self._end("1000" if self._talk.is_open else str(REJECTED))
         if error is not None and not (comes_of_leaving(error) and self._has_left):
             self._observer.count_error(error)
 
@@ -175,12 +175,14 @@ class WebSocket:
     def _end(self, code: str) -> None:
         self.is_done = True
         self._code = self._code or code
-        self._talk.end(self._connection)
-        self._routed = self._scope
+        self._talk.end(self._connection, self._code)
+        self._scope = self._routed = _GONE
+        self._error = None
 
     def note_error(self, error: BaseException) -> None:
         """Note an unhandled exception that the framework caught, before it closes the connection."""
-        self._error = error
+        if not self.is_done:
+            self._error = error
 
     def enter(self, environ: Mapping[str, Any]) -> None:
         """Do nothing: no WSGI application serves a websocket of ASGI."""
@@ -194,7 +196,8 @@ class WebSocket:
 
     def route_in(self, scope: Any) -> None:
         """Note the scope, possibly a copy, in which a router inside matches."""
-        self._routed = scope
+        if not self.is_done:
+            self._routed = scope
 
     def note_span(self, span: Span) -> None:
         """Do nothing: a connection's span is still current when the connection is recorded."""

@@ -8,7 +8,7 @@ from wsgiref.util import request_uri
 
 from otel_obs.host.forks import check as check_fork
 from otel_obs.http.exclusion import Exclusion
-from otel_obs.http.nesting import MARK, Outer, Skipped, enclosing
+from otel_obs.http.nesting import MARK, SETTLED, Outer, enclosing
 from otel_obs.http.observe import Observer
 from otel_obs.http.outside import say_where
 from otel_obs.http.upgrades import note_acceptance
@@ -18,7 +18,6 @@ from otel_obs.serving.scrape import PartedAnswer, Scrape, ScrapeRequest, run_ste
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_SKIPPED = Skipped()
 _REASONS = {
     200: "OK",
     307: "Temporary Redirect",
@@ -156,7 +155,7 @@ class WsgiMiddleware:
                 note_acceptance(exchange, environ)
             return exchange
         except Exception as error:
-            environ[MARK] = _SKIPPED
+            environ[MARK] = SETTLED
             self.observer.failed("the begin", error)
             return None
 
@@ -178,18 +177,18 @@ class WsgiMiddleware:
         return serve_inside(outer, environ, start_response, app)
 
     def _outer(self, environ: WSGIEnvironment, path: str) -> Outer | None:
-        """The outer request that measures this one, or `_SKIPPED` if it is not measured; else None."""
+        """The outer request that measures this one, or `SETTLED` if it is not measured; else None."""
         outer = enclosing(environ) if self.observer.has_asgi else None
         if outer is not None:
             return outer
         if path in self._scrape_paths and self._owns is not None and self._owns(path):
-            return _SKIPPED
+            return SETTLED
         if self._is_scrape(environ, path):
             return None
         if self._has_exclusions and self._exclude.covers(
             environ, path, lambda: request_uri(environ, include_query=False)
         ):
-            return _SKIPPED
+            return SETTLED
         return None
 
     def _is_scrape(self, environ: WSGIEnvironment, path: str) -> bool:

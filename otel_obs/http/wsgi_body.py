@@ -52,6 +52,8 @@ def ended_with(file: Any, end: Callable[[BaseException | None], None]) -> bool:
         False where the object's `close` cannot be replaced.
     """
     close = getattr(file, "close", None)
+    attributes = getattr(file, "__dict__", {})
+    had_its_own = "close" in attributes
 
     def close_and_end() -> None:
         failure = sys.exc_info()[1]
@@ -59,6 +61,11 @@ def ended_with(file: Any, end: Callable[[BaseException | None], None]) -> bool:
             if close is not None:
                 close()
         finally:
+            # What is there refers to the file, and the file to it.
+            if had_its_own:
+                attributes["close"] = close
+            else:
+                attributes.pop("close", None)
             end(failure)
 
     try:

@@ -13,7 +13,7 @@ from opentelemetry.trace import Span, set_span_in_context
 from otel_obs.http import wsgi_body as body
 from otel_obs.http.bound_instruments import OutcomeHandles
 from otel_obs.http.departure import comes_of_leaving
-from otel_obs.http.nesting import MARK
+from otel_obs.http.nesting import MARK, SETTLED
 from otel_obs.http.observe import CLIENT_CLOSED_REQUEST, REDIRECTION, SERVER_ERROR, Observer, type_name
 from otel_obs.http.peer import PATIENCE_S, Peer, peer_of
 from otel_obs.http.prefixes import wsgi_prefix
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _GONE: WSGIEnvironment = {}
-"""Replaces the environ when a request is over. The environ refers to the exchange (`MARK`): without breaking
-the cycle, only the garbage collector could free both."""
+"""Replaces the environ when a request is over."""
 _WITHOUT_BODY = frozenset({204, 304})
 
 
@@ -49,6 +48,8 @@ class WsgiExchange:
     _status = _sent_bytes = 0
     _first_byte_s = 0.0
     _input: CountingInput | None = None
+    _outermost: WSGIEnvironment | None = None
+    """The environ with the mark, where middleware inside was called with another."""
     _result: Iterable[bytes] = ()
 
     def begin(self, observer: Observer, environ: WSGIEnvironment, start_response: StartResponse) -> None:
@@ -108,9 +109,9 @@ class WsgiExchange:
         self.look()
         self.is_special = True
         self._active(-1.0)
-        talk = self.talk = WsgiTalk(self._observer, ending, self._connection)
+        talk = self.talk = WsgiTalk(self._observer, ending)
         if self.upgraded is None or self._status < REDIRECTION:
-            talk.open(talk.connection)
+            talk.open(self._connection)
         return talk
 
     def _connection(self, code: str = "") -> Connection:
@@ -121,12 +122,13 @@ class WsgiExchange:
         """Note an exception, to be counted at the end; ASGI applications raise it after their 500."""
         if self.is_done and self._status >= SERVER_ERROR:
             self._observer.count_error(error)
-        self._error = error
-        self.is_special = True
+        elif not self.is_done:
+            self._error, self.is_special = error, True
 
     def enter(self, environ: Any) -> None:
         """Note the environ, possibly a copy, with which a middleware inside was called."""
         if not self.is_done:
+            self._outermost = self._outermost or self.environ
             self.environ = environ
 
     def look(self) -> None:
@@ -172,6 +174,7 @@ class WsgiExchange:
         except (AttributeError, LookupError):
             return False
         self.is_done = True
+        (self._outermost or self.environ)[MARK] = SETTLED
         self.environ = _GONE
         handles.end(elapsed_s, self._span)
         return True
@@ -249,6 +252,7 @@ class WsgiExchange:
             if close is not None:
                 close()
         finally:
+            self._result = ()
             if self._is_whole and self._is_silent:
                 self._end_answered(sys.exc_info()[1])
             else:
@@ -291,8 +295,8 @@ class WsgiExchange:
             self.accept(self.upgraded)
         self.is_done = True
         if self.talk is not None:
-            self.talk.finish(self.environ, self._error, self._status)
-            self.environ = _GONE
+            self.talk.finish(self._connection, self.environ, self._error, self._status)
+            self._settle()
             return
         elapsed_s = perf_counter() - self._started_s
         self._active(-1.0)
@@ -317,9 +321,14 @@ class WsgiExchange:
         except Exception as error:
             self._observer.failed("the end", error)
         finally:
-            self.environ = _GONE
+            self._settle()
             if token is not None:
                 detach(token)
+
+    def _settle(self) -> None:
+        """Let go of the environ and the exception, which both refer to the exchange."""
+        (self._outermost or self.environ)[MARK] = SETTLED
+        self.environ, self._outermost, self._error = _GONE, None, None
 
     def _end_as(self, status: int, error_type: str, route: str | None, elapsed_s: float) -> OutcomeHandles:
         observer, entry = self._observer, self._entry

@@ -21,6 +21,9 @@ class ConnectionEnd(Protocol):
     def is_over(self) -> bool:
         """Whether either side has closed the connection, or it broke."""
 
+    def let_go(self) -> None:
+        """Forget the connection, which refers to this: nothing more is asked."""
+
 
 class _Unseen:
     """The ending for an unknown package."""
@@ -33,6 +36,9 @@ class _Unseen:
         """Return true: an exception probably means that the connection is lost."""
         return True
 
+    def let_go(self) -> None:
+        """Do nothing."""
+
 
 UNSEEN: ConnectionEnd = _Unseen()
 
@@ -43,21 +49,25 @@ class WsgiTalk(Talk):
     Args:
         observer: Records it.
         ending: Finds out how it ends.
-        connection: Describes it, given the close code.
     """
 
-    __slots__ = ("_ending", "connection")
+    __slots__ = ("_ending",)
 
-    def __init__(
-        self, observer: Observer, ending: ConnectionEnd, connection: Callable[..., Connection]
+    def __init__(self, observer: Observer, ending: ConnectionEnd) -> None:
+        super().__init__(observer)
+        self._ending = ending
+
+    def finish(
+        self,
+        connection: Callable[..., Connection],
+        environ: Mapping[str, Any],
+        error: BaseException | None,
+        status: int,
     ) -> None:
-        super().__init__(observer, ending.close_code)
-        self._ending, self.connection = ending, connection
-
-    def finish(self, environ: Mapping[str, Any], error: BaseException | None, status: int) -> None:
         """Record the end, when the application has returned or raised.
 
         Args:
+            connection: Describes it, given the close code.
             environ: The environ of the request.
             error: The exception that the application raised, if any.
             status: The status that the application set. It is not sent; for a connection that was never used,
@@ -66,16 +76,19 @@ class WsgiTalk(Talk):
         try:
             code = ""
             if error is not None and self._comes_of_leaving(environ, error):
-                error, code = None, self._close_code() or str(ABNORMAL)
+                error, code = None, self._ending.close_code() or str(ABNORMAL)
             elif error is not None:
                 code = str(INTERNAL_ERROR if self.is_open else SERVER_ERROR)
             elif not self.is_open and status >= REDIRECTION:
                 code = str(status)
-            self.end(self.connection, code)
+            self.end(connection, code or self._ending.close_code())
             if error is not None:
                 self._observer.count_error(error)
         except Exception as failure:
             self._observer.failed("the end of a websocket", failure)
+        finally:
+            self._ending.let_go()
+            self._ending = UNSEEN
 
     def _comes_of_leaving(self, environ: Mapping[str, Any], error: BaseException) -> bool:
         if not comes_of_leaving(error):

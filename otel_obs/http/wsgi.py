@@ -195,7 +195,9 @@ class WsgiMiddleware:
         scrape = self.scrape
         if scrape is None or path not in scrape.paths or scrape.is_inside:
             return False
-        return scrape.is_exact(environ.get("RAW_URI") or environ.get("REQUEST_URI"))
+        prefix = environ.get("SCRIPT_NAME") or ""
+        known = prefix.encode("latin-1", "replace").decode("utf-8", "replace")
+        return scrape.is_exact(_raw_target(environ), known)
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert self.scrape is not None
@@ -204,3 +206,13 @@ class WsgiMiddleware:
         reason = _REASONS.get(answer.status, "Internal Server Error")
         start_response(f"{answer.status} {reason}", answer.headers)
         return answer.parts
+
+
+def _raw_target(environ: WSGIEnvironment) -> str | None:
+    """The undecoded target of a request, by the names that servers and bridges have for it."""
+    for name in ("RAW_URI", "REQUEST_URI", "RAW_PATH_INFO"):
+        target: str | None = environ.get(name)
+        if target:
+            return target
+    raw: bytes = (environ.get("asgi.scope") or {}).get("raw_path") or b""
+    return raw.decode("latin-1")

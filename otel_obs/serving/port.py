@@ -224,9 +224,13 @@ class _Handler(BaseHTTPRequestHandler):
         has_body = self._has_body()
         if has_body:
             self.close_connection = True  # the next bytes are the body, which is not read
-        # Not `self.path`, in which the base class has made one slash of several at the start.
-        target = self.requestline.split()[1]
+        # Not `self.path`, in which the base class has made one slash of several at the start. It also splits
+        # the line at tabs and at all that Unicode calls a blank.
+        _, _, rest = self.requestline.partition(" ")
+        target, _, version = rest.partition(" ")
         try:
+            if version != self.request_version or target != target.strip():
+                raise ValueError
             urlsplit(target)
         except ValueError:
             self.send_error(400, explain="the request's target cannot be read")

@@ -125,7 +125,7 @@ class Scrape:
 
         Args:
             target: The undecoded request target; None where the server does not give it.
-            prefix: The prefix that the server has put before the path.
+            prefix: The prefix that the server has put before the path, decoded.
         """
         return not target or is_spelt(target, self._raw_paths, prefix)
 

@@ -7,7 +7,7 @@ server takes for the same path would pass by it: `//metrics`, `/%6detrics`, `/x/
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import unquote
+from urllib.parse import quote
 
 _SCHEMES = ("http", "https")
 
@@ -33,17 +33,17 @@ def is_spelt(target: str, paths: Iterable[str], prefix: str = "") -> bool:
     Args:
         target: The target, not decoded.
         paths: The paths, as they are spelt in a target.
-        prefix: The prefix that the server knows. Another one must have nothing to be tidied.
+        prefix: The prefix that the server knows, decoded. It, or its end, may stand before the path; another
+            prefix, which something has taken away, must have nothing to be tidied or decoded.
     """
     given, _ = split_target(target)
-    return any(
-        given.endswith(path) and (given == prefix + path or _is_tidy(given.removesuffix(path)))
-        for path in paths
-    )
+    return any(given.endswith(path) and _is_literal(given.removesuffix(path), prefix) for path in paths)
 
 
-def _is_tidy(prefix: str) -> bool:
-    if not prefix:
+def _is_literal(given: str, known: str) -> bool:
+    if not given:
         return True
-    start, *segments = unquote(prefix).split("/")
-    return not start and "#" not in prefix and not {"", ".", ".."}.intersection(segments)
+    start, *segments = given.split("/")
+    if start or known.endswith(given) or quote(known).endswith(given):
+        return not start
+    return not {"#", "%"}.intersection(given) and not {"", ".", ".."}.intersection(segments)

@@ -75,6 +75,18 @@ def said(address: Any, data: bytes, wait_s: float = 5.0) -> bytes:
             b"405",
         ),
         (b"POST /metrics HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n", b"405"),
+        *(
+            (b"GET " + line + b"HTTP/1.1\r\nHost: x\r\n" + TOKEN + b"\r\n", b"400")
+            for line in (
+                b"/metrics\t",
+                b"/metrics\t ",
+                b"/metrics\x0b ",
+                b"/metrics\xa0 ",
+                b" /metrics ",
+                b"/metrics  ",
+            )
+        ),
+        (b"GET\t/metrics HTTP/1.1\r\nHost: x\r\n" + TOKEN + b"\r\n", b"400"),
         (b"GET http://[::1/metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
         (b"TRACE /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"405"),
         (b"BREW /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"501"),

@@ -342,10 +342,35 @@ def test_a_prefix_may_stand_before_the_path() -> None:
     recorded, scrape = Recorded(), Scrape(Parts(b"a 1\n"))
     app = wsgi.WsgiMiddleware(missing, recorded.observer, scrape)
     app_too = asgi.AsgiMiddleware(missing_too, recorded.observer, scrape)
-    for target in ("/shop/metrics", "/a%20b/metrics", "https://shop.example/shop/metrics?x=//metrics"):
-        assert drive.wsgi(app, "/metrics", RAW_URI=target).body == b"a 1\n"
+    for target in ("/shop/metrics", "/metrics", "https://shop.example/shop/metrics?x=//metrics"):
+        for script_name in ("", "/shop", "/api/shop", "/other"):
+            assert drive.wsgi(app, "/metrics", SCRIPT_NAME=script_name, RAW_URI=target).body == b"a 1\n"
+    for target in ("/a%20b/caf%C3%A9/metrics", "/caf%C3%A9/metrics"):
+        script_name = "/a b/café".encode().decode("latin-1")
+        assert drive.wsgi(app, "/metrics", SCRIPT_NAME=script_name, RAW_URI=target).body == b"a 1\n"
     prefixed = drive.asgi(app_too, "/api//metrics", root_path="/api/", raw_path=b"/api//metrics")
     assert prefixed.body == b"a 1\n"
+
+
+def test_a_prefix_is_spelt_out_too() -> None:
+    """A proxy's rule for `/shop/metrics` lets the others pass."""
+    recorded, scrape = Recorded(), Scrape(Parts(b"a 1\n"))
+    app = wsgi.WsgiMiddleware(missing, recorded.observer, scrape)
+    app_too = asgi.AsgiMiddleware(missing_too, recorded.observer, scrape)
+    for target in (
+        "/%73hop/metrics",
+        "/sho%70/metrics",
+        "/shop//metrics",
+        "//shop/metrics",
+        "/shop/./metrics",
+    ):
+        for name in ("RAW_URI", "REQUEST_URI", "RAW_PATH_INFO"):
+            environ = {name: target, "SCRIPT_NAME": "/shop"}
+            assert drive.wsgi(app, "/metrics", **environ).body == b"app"  # type: ignore[arg-type]
+        bridged = {"SCRIPT_NAME": "/shop", "asgi.scope": {"raw_path": target.encode()}}
+        assert drive.wsgi(app, "/metrics", **bridged).body == b"app"  # type: ignore[arg-type]
+        asked = drive.asgi(app_too, "/shop/metrics", root_path="/shop", raw_path=target.encode())
+        assert asked.body == b"app"
 
 
 def test_a_slash_at_the_end_is_answered_where_that_is_set() -> None:

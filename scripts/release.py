@@ -4,7 +4,7 @@ Usage: python scripts/release.py [--rehearse]
   --rehearse  also from a tree that is not ready: without its heading in the changelog, or with changes
 
 Builds the source distribution, from it a wheel for every platform, and, where Docker or Podman is, wheels
-with the compiled paths for Linux. Installs them in clean environments with and without each extra, by the
+with the compiled paths for Linux. Checks their metadata as the index's uploader does. Installs them in clean environments with and without each extra, by the
 pip that this Python brings and by the newest, and tries what each extra promises; runs a service of four
 workers; and writes to dist/: checksums, an SBOM in CycloneDX's format, and the constraints that were tested.
 """
@@ -32,7 +32,7 @@ PUBLISHED = re.compile(r"-(any|(?:manylinux|musllinux|macosx)[\w.]+)\.whl$")
 REST = """
 Left for a person, in this order:
   git tag --sign v{version} && git push origin v{version}
-  python -m twine upload dist/*.whl dist/*.tar.gz
+  python -m pip install twine && python -m twine upload dist/*.whl dist/*.tar.gz
   make a release of the tag with SHA256SUMS, constraints.txt and the SBOM from dist/
 """
 UNCOMPILED = """
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
             check_tree(version)
         built = build()
         check_names(built)
+        check_metadata(built)
         try_out(built)
         describe(built, version)
     except (ReleaseError, subprocess.CalledProcessError) as error:
@@ -130,6 +131,19 @@ def check_names(built: Sequence[Path]) -> None:
     for kind in (".tar.gz", "-none-any.whl"):
         if not any(file.name.endswith(kind) for file in built):
             raise ReleaseError(f"dist/ has no file that ends with {kind}")
+
+
+def check_metadata(built: Sequence[Path]) -> None:
+    """Have the index's own uploader find nothing wrong with what the packages say of themselves.
+
+    Raises:
+        ReleaseError: It finds something.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        run(sys.executable, "-m", "venv", directory)
+        python = str(Path(directory, "bin", "python"))
+        run(python, "-m", "pip", "install", "--quiet", "twine>=6.1,<7")
+        run(python, "-m", "twine", "check", "--strict", *map(str, built))
 
 
 def extras_of(wheel: Path) -> list[str]:

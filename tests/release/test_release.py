@@ -44,6 +44,20 @@ def test_a_clean_environment_counts_every_request(built: Path, tmp_path: Path) -
     assert (done.returncode, done.stdout) == (0, "60 of 60 requests of 4 workers are counted\n"), done.stderr
 
 
+def test_metadata_is_of_a_version_that_uploaders_know(built: Path) -> None:
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        name = next(name for name in wheel.namelist() if name.endswith("METADATA"))
+        of_wheel = wheel.read(name).decode()
+    with tarfile.open(next(built.glob("*.tar.gz"))) as source:
+        name = next(name for name in source.getnames() if name.count("/") == 1 and name.endswith("PKG-INFO"))
+        file = source.extractfile(name)
+        assert file is not None
+        of_source = file.read().decode()
+
+    assert of_wheel.startswith("Metadata-Version: 2.4\n")
+    assert of_source.startswith("Metadata-Version: 2.4\n")
+
+
 def test_links_of_the_package_indexs_page_are_absolute_and_lead_to_files(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         name = next(name for name in wheel.namelist() if name.endswith("METADATA"))

@@ -37,6 +37,27 @@ _last: list[Any] = []
 """Our SIGTERM handlers after which the process ends."""
 
 
+def at_exit(act: Act) -> Act:
+    """Have *act* called by the interpreter's exit handlers.
+
+    Returns:
+        A function that takes the registration back, also while exit handlers run: Python 3.14 calls each that
+        was registered when the first one began.
+    """
+    waiting = [act]
+
+    def run() -> None:
+        for each in waiting:
+            each()
+
+    def forget() -> None:
+        waiting.clear()
+        atexit.unregister(run)
+
+    atexit.register(run)
+    return forget
+
+
 def at_end(act: Act) -> Act:
     """Have *act* called last when this process ends in order; it may be called twice.
 
@@ -44,13 +65,13 @@ def at_end(act: Act) -> Act:
         A function that takes the registration back.
     """
     act = _in_this_process(act)
-    atexit.register(act)
+    forget_handler = at_exit(act)
     forget_task_worker = _at_end_of_task_worker(act)
     process: Any = sys.modules.get("multiprocessing.process")
     if process is None or process.parent_process() is None:
 
         def forget_both() -> None:
-            atexit.unregister(act)
+            forget_handler()
             forget_task_worker()
 
         return forget_both
@@ -60,7 +81,7 @@ def at_end(act: Act) -> Act:
     finalizer = Finalize(None, act, exitpriority=0)
 
     def forget() -> None:
-        atexit.unregister(act)
+        forget_handler()
         forget_task_worker()
         finalizer.cancel()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import signal
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 from otel_obs.errors import MissingPackageError
 from otel_obs.frameworks.known import FRAMEWORKS, Tracer, framework_of
 from otel_obs.host import forks
-from otel_obs.host.endings import hand_on, is_free
+from otel_obs.host.endings import at_exit, hand_on, is_free
 from otel_obs.host.imports import when_imported
 from otel_obs.host.signals import raise_interruption
 from otel_obs.push.exporters import MayLog, log_exporters, span_exporters
@@ -59,7 +58,7 @@ class Sending:
         self._clients: list[tuple[str, Callable[..., None]]] = []
         self._is_loading = False
         undo_later(self._shut_down)
-        atexit.register(self._end)
+        self._forget_exit = at_exit(self._end)
         undo_later(flush_at_sigterm(self._end))
 
     def trace_frameworks(self) -> None:
@@ -125,7 +124,7 @@ class Sending:
 
     def _shut_down(self) -> None:
         """Send the remaining spans and log records; the provider's own undoing pushes the metrics."""
-        atexit.unregister(self._end)
+        self._forget_exit()
         self._end_batches()
 
     def _end_batches(self) -> None:

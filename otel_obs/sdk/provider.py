@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import time
 from _thread import RLock
@@ -16,6 +15,7 @@ from otel_obs.cells.attributes import canonical
 from otel_obs.cells.layout import Scope
 from otel_obs.cells.worker import Worker
 from otel_obs.errors import DeclarationError
+from otel_obs.host.endings import at_exit
 from otel_obs.host.once import LogOnce
 from otel_obs.host.signals import raise_interruption
 from otel_obs.host.weak import weakly
@@ -96,10 +96,9 @@ class MeterProvider(metrics.MeterProvider):
             self._register(reader)
         if measures_itself:
             self._count_losses()
-        self._at_exit: Callable[[], None] | None = None
+        self._forget_exit: Callable[[], None] | None = None
         if shutdown_on_exit:
-            self._at_exit = weakly(self.shutdown)
-            atexit.register(self._at_exit)
+            self._forget_exit = at_exit(weakly(self.shutdown))
 
     @property
     def resource(self) -> Any:
@@ -299,8 +298,8 @@ class MeterProvider(metrics.MeterProvider):
             _logger.warning("shutdown can only be called once")
             return
         self.is_shut_down = True
-        if self._at_exit is not None:
-            atexit.unregister(self._at_exit)
+        if self._forget_exit is not None:
+            self._forget_exit()
         self._each_reader("shutdown", timeout_millis)
 
     def _each_reader(self, action: str, timeout_millis: float) -> None:

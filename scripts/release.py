@@ -4,9 +4,10 @@ Usage: python scripts/release.py [--rehearse]
   --rehearse  also from a tree that is not ready: without its heading in the changelog, or with changes
 
 Builds the source distribution, from it a wheel for every platform, and, where Docker or Podman is, wheels
-with the compiled paths for Linux. Checks their metadata as the index's uploader does. Installs them in clean environments with and without each extra, by the
-pip that this Python brings and by the newest, and tries what each extra promises; runs a service of four
-workers; and writes to dist/: checksums, an SBOM in CycloneDX's format, and the constraints that were tested.
+with the compiled paths for Linux. Checks their metadata as the index's uploader does. Installs them in clean
+environments with and without each extra, by the pip that this Python brings and by the newest, and tries what
+each extra promises; runs a service of four workers; and writes to dist/: checksums, an SBOM in CycloneDX's
+format, and the constraints that were tested.
 """
 
 from __future__ import annotations

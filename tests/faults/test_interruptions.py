@@ -199,20 +199,22 @@ def test_an_error_that_a_signal_handler_raises_in_the_start_of_a_thread_is_not_h
     # `Thread.start` fails to clean up then, with a KeyError.
     code = """
 from tests.support.waiting import until
-really_start = threading._start_new_thread
-def interrupted(function, arguments):
-    ident = really_start(function, arguments)
-    until(lambda: ident in threading._active, "the thread")
+name = "_start_joinable_thread" if sys.version_info >= (3, 13) else "_start_new_thread"
+really_start = getattr(threading, name)
+def interrupted(*args, **kwargs):
+    before = set(threading._active)
+    started = really_start(*args, **kwargs)
+    until(lambda: set(threading._active) - before, "the thread")
     os.kill(os.getpid(), signal.SIGALRM)
-    return ident
+    return started
 signal.signal(signal.SIGALRM, plain)
-threading._start_new_thread = interrupted
+setattr(threading, name, interrupted)
 try:
     hit(1)
     say("swallowed")
 except Late:
     say([raised, pipeline.provider.dropped])
-threading._start_new_thread = really_start
+setattr(threading, name, really_start)
 hit(2)
 say(total())
 """

@@ -145,6 +145,7 @@ servers:
 	@scripts/install-server chromium
 	@scripts/install-server nginx
 	@scripts/install-server logrotate
+	@scripts/install-server tini
 	@scripts/install-server postgresql postgres
 
 .PHONY: wrk
@@ -166,6 +167,7 @@ uwsgi: $(STAMP) ## uWSGI, which tests of the faults want: pip compiles it, where
 
 .PHONY: matrix
 matrix: $(STAMP) uwsgi ## Every server, way in and situation of a first process, through all that happens to a service
+	@scripts/install-server tini
 	MATRIX=all $(BIN)/python -m pytest tests/services $(ARGS)
 
 .PHONY: applications

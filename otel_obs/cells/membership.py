@@ -80,7 +80,7 @@ class Service(Sharing):
         self._lock = RLock()
         self._has_left = self._is_leaving = False
         self._identity = identity or decide(this_candidate({}, sys.orig_argv))
-        self._may_have_another_name = identity is not None and identity.rule == "kernel"
+        self._may_have_another_name = identity is not None and identity.rule in ("kernel", "socket")
         self._listening: dict[int, frozenset[int]] = {}
         self._is_root_ours = self._identity.rule == "environment" or not self._others()
         if not is_supported():
@@ -335,13 +335,10 @@ class Service(Sharing):
             return
         from otel_obs.rundir.aftercare import leave_behind
 
-        if not left.has_members:
-            leave_behind(left.run_dir, self._listening)
-        elif self._may_be_over(left.run_dir):
-            leave_behind(left.run_dir, self._listening, "beside others")
-
-    def _may_be_over(self, run_dir: RunDir) -> bool:
-        """Whether the service may be about to end; true too where that cannot be seen from its roots."""
-        roots = recorded_roots(run_dir.names(), ROOT)
+        roots = recorded_roots(left.run_dir.names(), ROOT)
         is_told = self._listening and not any(ends_without_handlers(each.pid) for each in roots)
-        return not is_told or any(map(self._is_over, roots))
+        if not left.has_members and is_told:
+            leave_behind(left.run_dir, self._listening)
+        elif not is_told or any(map(self._is_over, roots)):
+            # Also by the last one: where the end cannot be seen coming, another may join, and be killed.
+            leave_behind(left.run_dir, self._listening, "beside others")

@@ -34,7 +34,7 @@ class _Waiting(NamedTuple):
 _waiting: list[_Waiting] = []
 _undo: list[Act] = []
 _last: list[Any] = []
-"""Our SIGTERM handlers after which the process ends."""
+"""Our handlers of SIGTERM after which the process ends."""
 
 
 def at_exit(act: Act) -> Act:
@@ -158,9 +158,22 @@ def watch() -> None:
     module = getattr(present, "__module__", None) or ""
     # uvicorn sets its handler before or after it loads the application, depending on how it is started.
     if callable(present) and module == _UVICORN:
-        _handle("prepare", present)
+        _handle("prepare", signal.SIGTERM, present)
+        _watch_first_interrupt()
     elif _UVICORN in sys.modules and (present is signal.SIG_DFL or module.startswith("otel_obs.")):
-        _handle("end", present)
+        _handle("end", signal.SIGTERM, present)
+
+
+def _watch_first_interrupt() -> None:
+    """Take Ctrl-C for the begin of the end too, in a worker: its supervisor gets it too, and sends SIGTERM.
+
+    By then uvicorn may have put the system's action back, which runs no exit handlers.
+    """
+    process: Any = sys.modules.get("multiprocessing.process")
+    present: Any = signal.getsignal(signal.SIGINT)
+    is_worker = process is not None and process.parent_process() is not None
+    if is_worker and getattr(present, "__module__", None) == _UVICORN:
+        _handle("prepare", signal.SIGINT, present)
 
 
 def watch_default() -> None:
@@ -172,10 +185,10 @@ def watch_default() -> None:
     is_main = threading.current_thread() is threading.main_thread()
     is_ended = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and os.getpid() != 1
     if is_main and is_ended and _waiting and not _undo:
-        _handle("end", signal.SIG_DFL)
+        _handle("end", signal.SIGTERM, signal.SIG_DFL)
 
 
-def _handle(moment: str, present: Any) -> None:
+def _handle(moment: str, watched: signal.Signals, present: Any) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         try:
             for waiting in _waiting:
@@ -185,13 +198,13 @@ def _handle(moment: str, present: Any) -> None:
 
     def undo() -> None:
         is_main = threading.current_thread() is threading.main_thread()
-        if is_main and signal.getsignal(signal.SIGTERM) is handle:
-            signal.signal(signal.SIGTERM, present)
+        if is_main and signal.getsignal(watched) is handle:
+            signal.signal(watched, present)
 
     _undo.append(undo)
     if moment == "end":
         _last.append(handle)
-    signal.signal(signal.SIGTERM, handle)
+    signal.signal(watched, handle)
 
 
 def hand_on(number: int, frame: FrameType | None, present: Any) -> None:

@@ -172,7 +172,7 @@ class _Batch:
         self.is_done = threading.Event()
         # An errand sees the context variables of the caller, as it would on the caller's thread.
         self._context = contextvars.copy_context()
-        self._thread = BackgroundThread(self._work, "otel_obs_callbacks")
+        self._thread = BackgroundThread(self._work, "otel_obs_callbacks", gets_signals=True)
 
     def begin(self) -> bool:
         """Start the thread; false where that is impossible."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -31,6 +32,9 @@ _PID, _STATE, _PARENT, _SESSION, _FLAGS, _START = (
 )  # fields of /proc/<pid>/stat; proc(5) counts from 1
 _IMAGE_FIELDS = slice(26, 29)  # startcode, endcode, startstack
 _FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of the kernel's sched.h, which any user may see
+_LOOKS, _LOOK_S = 20, 0.001
+"""How often to look for a process's namespace, and the pause between, in seconds."""
+
 _FIRST_NAMESPACE = "pid4026531836"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
 _ENDED = ("Z", "X")
 
@@ -185,10 +189,19 @@ def is_namespace_empty(namespace: str) -> bool:
         return False
     # The namespace of a zombie cannot be read.
     living = [each for name in processes if (each := look_up(int(name))) is not None and not each.has_ended]
-    for each in living:
-        found = _namespace_of(str(each.pid))
-        if found == namespace or (not found and look_up(each.pid) is not None):
+    return not any(_may_be_in(namespace, each.pid) for each in living)
+
+
+def _may_be_in(namespace: str, pid: int) -> bool:
+    """Whether a process is in a pid namespace, or hides that; one that ends has none a moment before."""
+    for _ in range(_LOOKS):
+        found = _namespace_of(str(pid))
+        if found:
+            return found == namespace
+        now = look_up(pid)
+        if now is None or now.has_ended:
             return False
+        time.sleep(_LOOK_S)
     return True
 
 

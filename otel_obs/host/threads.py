@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
+import inspect
 import os
+import signal
 import sys
 import threading
 import time
@@ -22,6 +25,13 @@ PAUSE_S = 0.2
 IMPORT_S = 5.0
 """How long a fork waits for imports that otel_obs has begun on other threads."""
 
+_OWN_SIGNALS = frozenset(
+    getattr(signal, name)
+    for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGPROF")
+    if hasattr(signal, name)
+)
+"""What a thread gets for what it has done itself, and from profilers."""
+
 _IMPORTLIB = "<frozen importlib._bootstrap>"
 _OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
@@ -38,10 +48,19 @@ class BackgroundThread:
         work: Gets an event, and has to end soon after that is set.
         name: The thread's name.
         on_pause: Called after the event was set: wakes work that waits for something else.
+        gets_signals: Whether signals may reach it. Work of the application needs that: a process that it
+            starts would inherit that they do not.
     """
 
-    def __init__(self, work: Work, name: str, on_pause: Callable[[], object] = lambda: None) -> None:
-        self._work, self.name, self._on_pause = work, name, on_pause
+    def __init__(
+        self,
+        work: Work,
+        name: str,
+        on_pause: Callable[[], object] = lambda: None,
+        *,
+        gets_signals: bool = False,
+    ) -> None:
+        self._work, self.name, self._on_pause, self._gets_signals = work, name, on_pause, gets_signals
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_paused = False
@@ -58,7 +77,8 @@ class BackgroundThread:
             return
         # A new event: a former thread that has not ended yet still has to.
         self._stop = threading.Event()
-        thread = threading.Thread(target=self._run, args=(self._stop,), name=self.name, daemon=True)
+        before = _here.kept_off if self._gets_signals else None
+        thread = threading.Thread(target=self._run, args=(self._stop, before), name=self.name, daemon=True)
         # Known before it runs: a signal handler may raise in the middle of its start.
         self._thread = thread
         try:
@@ -93,7 +113,11 @@ class BackgroundThread:
             thread.join(timeout_s)
         return not thread.is_alive()
 
-    def _run(self, stop: threading.Event) -> None:
+    def _run(self, stop: threading.Event, kept_off: set[signal.Signals] | None) -> None:
+        if kept_off is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, kept_off)
+        elif not self._gets_signals:
+            get_no_signals()
         try:
             self._work(stop)
         except Exception as error:
@@ -113,6 +137,26 @@ class BackgroundThread:
     def _forget(self) -> None:
         """In a child: only the parent has the thread."""
         self._thread, self._is_paused = None, False
+
+
+class _Here(threading.local):
+    """What the system kept off this thread before it was to get no signals; None where it gets them."""
+
+    kept_off: set[signal.Signals] | None = None
+
+
+_here = _Here()
+
+
+def get_no_signals() -> None:
+    """Have this thread, which is not the main one, get no signals.
+
+    A server in C handles a signal on the thread that gets it: uWSGI exits there, and its exit waits for the
+    main thread, which goes on. The kernel prefers the main thread, unless that has one to handle already.
+    """
+    # Threads of gevent or eventlet are no threads of the system's.
+    if hasattr(signal, "pthread_sigmask") and inspect.isbuiltin(_thread.start_new_thread):
+        _here.kept_off = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OWN_SIGNALS)
 
 
 _threads: WeakObjects[BackgroundThread] = WeakObjects()

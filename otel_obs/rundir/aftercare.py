@@ -198,7 +198,12 @@ class _Aftercare:
             with _membership_lock(self._directory) as is_free:
                 if not is_free:
                     return False
-        return now_s - max(self._news_s, self._alone_s) < _FOR_MASTER_S[self._left]
+        if now_s - max(self._news_s, self._alone_s) < _FOR_MASTER_S[self._left]:
+            return True
+        if proc.this_process() is None:
+            # Without /proc a root is only a process that has started the workers, and may live for ever.
+            self._remove()
+        return False
 
     def _remove(self) -> bool:
         """Remove the directory, unless it has members."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import zlib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from otel_obs.host import proc
 from otel_obs.host.proc import Process, digest
@@ -16,6 +17,7 @@ from otel_obs.rundir.lineage import (
     is_multiprocessing_child,
     is_tracker,
     may_be_given_sockets,
+    predecessor,
     program,
     trace,
 )
@@ -165,7 +167,11 @@ def _by_environment(candidate: Candidate, lineage: Lineage, version: int) -> Ide
         reason = f"process {first_pid} has named it, of which the root of this one is a fork"
     else:
         return None
-    return Identity(nonce, True, "environment", reason, root, lineage.executed, None, lineage.steps)
+    heads = lineage.executed
+    if is_child and root is None:  # /proc shows nothing
+        root = proc.hidden_process(candidate.parent)
+        heads = (root,)
+    return Identity(nonce, True, "environment", reason, root, heads, None, lineage.steps)
 
 
 def _by_root(candidate: Candidate, lineage: Lineage, version: int) -> Identity:
@@ -203,18 +209,36 @@ def _by_socket(candidate: Candidate, lineage: Lineage, version: int) -> Identity
 def _unseen(candidate: Candidate, version: int) -> Identity:
     """Identify a process that /proc does not show, by what other system calls tell of it."""
     parent = proc.hidden_process(candidate.parent)
-    if is_multiprocessing_child(candidate.command):
+    if is_multiprocessing_child(candidate.command) or _is_fork_by_its_own_word(candidate):
         name = digest((parent.pid, parent.start, "", *_machine(), version))
         reason = f"process {parent.pid} has started it by multiprocessing; /proc shows neither"
         return Identity(name, False, "kernel", reason, parent, (parent,))
     held = sorted(candidate.sockets().values())
     if held:
-        name = digest(("held", held, parent.pid, parent.start, program(candidate.command), version))
+        # The parent is taken for the root: a server's master, whose workers may all be replaced at once. The
+        # service is named after the master that this one takes over from, as long as that is there.
+        before = predecessor(candidate.environ)
+        heads = (parent, proc.hidden_process(before)) if before and proc.exists(before) else (parent,)
+        first = heads[-1]
+        name = digest(("held", held, first.pid, first.start, program(candidate.command), version))
         addresses = ", ".join(address for _, address in held)
         reason = f"it shares a listening socket ({addresses}) with other children of process {parent.pid}"
-        return Identity(name, True, "socket", reason, None, (), parent)
+        return Identity(name, True, "socket", reason, parent, heads, parent)
     reason = "/proc does not show this process, so that nobody can tell whose worker it is"
     return Identity(os.urandom(8).hex(), False, "unknown", reason, remedy=_REMEDY)
+
+
+def _is_fork_by_its_own_word(candidate: Candidate) -> bool:
+    """Whether multiprocessing, or Celery's edition of it, says in this process that its parent forked it."""
+    if candidate.pid != os.getpid():
+        return False
+    process: Any = sys.modules.get("multiprocessing.process")
+    parent = process.parent_process() if process is not None else None
+    celerys: Any = sys.modules.get("billiard.process")
+    known = {parent.pid if parent is not None else None}
+    if celerys is not None:
+        known.add(celerys.current_process()._parent_pid)
+    return candidate.parent in known
 
 
 def _starter(candidate: Candidate) -> Process | None:

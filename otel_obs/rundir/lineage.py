@@ -156,11 +156,17 @@ def _has_same_command(process: Process, parent: Process) -> bool:
     return proc.command_of(process.pid) == proc.command_of(parent.pid) != []
 
 
+def predecessor(environ: Mapping[str, str]) -> int:
+    """The master that this process, or its own master, takes over from; 0 where none is named."""
+    named = environ.get(_REEXECUTED_BY, "")
+    return int(named) if named.isdecimal() else 0
+
+
 def _reexecution_of(
     process: Process, command: Sequence[str], parent: Process, environ: Mapping[str, str], listening: Inodes
 ) -> tuple[bool, str]:
     """Whether a program was executed by its parent to take over from it, as at gunicorn's USR2."""
-    if environ.get(_REEXECUTED_BY) == str(parent.pid):
+    if predecessor(environ) == parent.pid:
         return True, f"takes over from it ({_REEXECUTED_BY}={parent.pid})"
     if command[1:] and list(command[1:]) == proc.command_of(parent.pid)[1:]:
         shared = [proc.sockets_of(each.pid) or frozenset() for each in (process, parent)]

@@ -54,6 +54,8 @@ def is_alive(process: RecordedRoot) -> bool | None:
     if process.place != _place():
         # Processes of another boot are dead; those of another pid namespace cannot be looked up one by one.
         namespace, _, boot = process.place.rpartition(".")
+        if not boot or not _boot():
+            return None  # there was no /proc then, or is none now
         return False if boot != _boot() or proc.is_namespace_empty(namespace) else None
     now = proc.look_up(process.pid)
     if now is None:

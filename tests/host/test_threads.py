@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 from pathlib import Path
 from textwrap import dedent
@@ -67,6 +68,27 @@ def test_none_is_alive_while_the_process_forks() -> None:
     print(thread.end(10))
     """
     assert run(code).lines == ["True"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs masks of signals")
+def test_a_server_in_c_handles_no_signal_on_it_and_what_the_application_starts_gets_them() -> None:
+    masks: dict[str, set[int]] = {}
+
+    def look(name: str) -> None:
+        masks[name] = set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    def work(stop: threading.Event) -> None:
+        look("ours")
+        BackgroundThread(lambda stop: look("the application's"), "theirs", gets_signals=True).start()
+        BackgroundThread(lambda stop: look("of ours"), "ours, of ours").start()
+
+    look("before")
+    BackgroundThread(work, "ours").start()
+    until(lambda: len(masks) == 4, "three threads")
+    assert masks["the application's"] == masks["before"]
+    assert masks["ours"] == masks["of ours"]
+    assert {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1} <= masks["ours"]
+    assert masks["ours"].isdisjoint({signal.SIGSEGV, signal.SIGBUS, signal.SIGPROF})
 
 
 IMPORTING = """

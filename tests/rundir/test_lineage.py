@@ -10,7 +10,7 @@ import pytest
 from otel_obs.host import proc
 from otel_obs.host.proc import Process
 from otel_obs.rundir import lineage
-from otel_obs.rundir.identity import Candidate, decide
+from otel_obs.rundir.identity import Candidate, Identity, decide
 
 EXECUTED, FORKED = 0x400000, 0x400040
 SPAWNED = ["python", "-c", "from multiprocessing.spawn import spawn_main", "--multiprocessing-fork"]
@@ -231,6 +231,29 @@ def test_sockets_that_systemd_gives(kernel: Kernel) -> None:
     for pid, rule in (("11", "socket"), ("12", "kernel")):
         environ = {"LISTEN_PID": pid, "LISTEN_FDS": "3"}
         assert decide(candidate(kernel, 11, command, environ)).rule == rule
+
+
+class TestWithoutProc:
+    """What is left is a parent's number, and the descriptors of this process."""
+
+    @staticmethod
+    def worker_of(master: int, environ: Mapping[str, str] | None = None) -> Identity:
+        held: Any = lambda: {5: (77, "('127.0.0.1', 80)")}  # noqa: E731
+        return decide(Candidate(21, None, master, GUNICORN, environ or {}, held))
+
+    def test_the_master_of_a_held_socket_is_the_root(self, kernel: Kernel) -> None:
+        found = self.worker_of(10)
+        assert (found.rule, found.heads) == ("socket", (Process(10, start="i10"),))
+
+    def test_a_master_that_takes_over_is_of_the_same_service(
+        self, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(proc, "exists", lambda pid: pid == 10)
+        found = self.worker_of(20, {"GUNICORN_PID": "10"})
+        assert found.nonce == self.worker_of(10).nonce
+        # Which the directory names as a root: workers that begin when the first is gone find it.
+        assert [each.pid for each in found.heads] == [20, 10]
+        assert self.worker_of(20, {"GUNICORN_PID": "9"}).nonce != found.nonce
 
 
 def test_the_users_word_comes_first(kernel: Kernel) -> None:

@@ -76,6 +76,21 @@ def test_of_another_boot_nobody_lives(tmp_path: Path, monkeypatch: pytest.Monkey
     assert is_swept(tmp_path, run_dir)
 
 
+@pytest.mark.parametrize("hidden_from", ["who has recorded it", "who sweeps"])
+def test_of_a_service_without_proc_nobody_knows(
+    hidden_from: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = name_of(os.getpid())
+    with monkeypatch.context() as patch:
+        patch.setattr(proc, "boot", lambda: "")
+        patch.setattr(proc, "pid_namespace", lambda: "")
+        names = [file_name(proc.hidden_process(os.getpid()), ROOT), own]
+        run_dir = left_to(tmp_path, names[hidden_from == "who sweeps"])
+        if hidden_from == "who sweeps":
+            assert not is_swept(tmp_path, run_dir)
+    assert not is_swept(tmp_path, run_dir)
+
+
 def test_of_another_namespace_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proc, "pid_namespace", lambda: "pid1")
     run_dir = left_to(tmp_path, name_of(os.getpid()))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.services import opened
 from tests.services.table import FRONTS, SITUATIONS, Cell
 from tests.support import leftovers
 from tests.support.processes import Service, free_port, tool
@@ -31,6 +32,7 @@ from otel_obs import prometheus
 prometheus.Counter("neighbour", "Of another service").inc()
 assert prometheus.generate_latest().decode().count("neighbour_total 1.0") == 1
 """
+AS_NOBODY = "import os, pwd; os.setuid(pwd.getpwnam('nobody').pw_uid)"
 CIRCUS = """\
 [circus]
 endpoint = ipc://{dir}/control
@@ -86,7 +88,8 @@ class Life:
             self._write_circus(wrapper)
         elif "{wrapper}" not in self.cell.server.command:
             command = [*wrapper, *command]
-        return [*SITUATIONS[self.cell.situation], *command]
+        shown = opened.front() if self.cell.server.family == "another user" else []
+        return [*SITUATIONS[self.cell.situation], *shown, *command]
 
     def _write_circus(self, wrapper: list[str]) -> None:
         """As bentoml has it: the arbiter has the socket, and executes each worker as a command of its own."""
@@ -201,6 +204,12 @@ class Life:
         for number in numbers:
             os.kill(self.master.pid, number)
 
+    def run_neighbour(self) -> None:
+        """Have another service of the same user begin, sweep and end."""
+        is_another = self.cell.server.family == "another user"
+        code = f"{AS_NOBODY}{NEIGHBOUR}" if is_another else NEIGHBOUR
+        run(code, env={"OTEL_OBS_RUN_DIR": str(self._base)}, front=opened.front() if is_another else ())
+
     def stop(self) -> None:
         """Have it end as its operator would, and wait for that, and until nothing is left."""
         master = self.master
@@ -214,7 +223,7 @@ class Life:
                 f"the end of the container of {self.cell.name}",
                 CALM_S,
             )
-            run(NEIGHBOUR, env={"OTEL_OBS_RUN_DIR": str(self._base)})
+            self.run_neighbour()
         until(self._has_left_nothing, f"{self.cell.name} leaves nothing", GONE_S)
 
     def _has_left_nothing(self) -> bool:
@@ -260,7 +269,7 @@ def _kill_all(life: Life) -> None:
     before = life.workers()
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    run(NEIGHBOUR, env={"OTEL_OBS_RUN_DIR": str(life._base)})
+    life.run_neighbour()
     life.wait_for_workers(without=before)
 
 

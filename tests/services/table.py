@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.services import opened
 from tests.support.processes import tool
-from tests.support.programs import ROOT
 
 WSGI, ASGI = "tests.services.apps.counted_wsgi:app", "tests.services.apps.counted_asgi:app"
 GUNICORN = (tool("gunicorn"), "-b", "127.0.0.1:{port}", "--pid", "{dir}/pid", "--no-control-socket")
@@ -159,7 +157,10 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 RARE = ("without /proc",)
-"""Situations that only `make matrix` has."""
+"""Situations that only `make matrix` has, but for the lives in `ALWAYS`."""
+
+ALWAYS = (("gunicorn sync", "one line", "without /proc"),)
+"""Lives that are led in any case, by their server, way and situation."""
 
 FRONTS = ("unshare", "sh", "tini")
 """Programs that only stand before the server."""
@@ -211,20 +212,9 @@ class Cell(NamedTuple):
             return "it does not run without /proc, or nobody can tell there whose it is"
         if self.situation == "without /proc" and needs == "circus":
             return "circus sees no worker without /proc, and starts another every second beside them"
-        if self.server.family == "another user" and not _may_be_read_by_nobody():
-            return "needs root, who may become another user, and a checkout that this one may read"
+        if self.server.family == "another user" and not opened.is_possible():
+            return "needs root, who may become another user, and show this one a checkout and its Python"
         return ""
-
-
-@functools.cache
-def _may_be_read_by_nobody() -> bool:
-    command = [sys.executable, "-c", "import tests.services.table, otel_obs"]
-    if os.geteuid() != 0:
-        return False
-    try:
-        return subprocess.run(command, cwd=ROOT, user="nobody", stderr=subprocess.DEVNULL).returncode == 0
-    except OSError:
-        return False
 
 
 EVERY = tuple(Cell(*each) for each in product(SERVERS, WAYS, SITUATIONS))
@@ -239,7 +229,8 @@ def spanning() -> list[Cell]:
         best = max(cells, key=lambda cell: len(wanted & _pairs(cell)))
         chosen.append(best)
         wanted -= _pairs(best)
-    return chosen
+    always = [cell for cell in EVERY if (cell.server.name, *cell[1:]) in ALWAYS and not cell.impossible]
+    return [*chosen, *always]
 
 
 def _pairs(cell: Cell) -> set[tuple[str, str]]:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.services.life import places
@@ -62,6 +63,31 @@ def test_nothing_is_left_when_the_last_worker_is_killed_as_the_service_ends(
             until(lambda: not list(base.iterdir()), "nothing to be left", 90)
 
 
+def test_nothing_is_left_when_a_worker_joins_after_the_last_one_and_is_killed(tmp_path: Path) -> None:
+    """A worker may miss uWSGI's signal as it loads its application, and is killed in the end."""
+    if not Path(tool("uwsgi")).exists():
+        pytest.skip("uWSGI is not installed beside this Python")
+    command = (*UWSGI[:-1], APP, "--worker-reload-mercy", "8", "--lazy-apps")
+    with places() as (base, _):
+        env = {"PYTHONPATH": str(ROOT), "OTEL_OBS_RUN_DIR": str(base)}
+        env |= {"HANGING_SIGN": str(tmp_path), "HANGING_AS_IT_LOADS": "1"}
+        with Service(*command, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
+            until((tmp_path / "waits").exists, "the worker that loads", 150)
+            # In the middle of a request, uWSGI runs no exit handlers.
+            serving = psutil.Process(int(service.get("/").text))
+            until(lambda: serving.status() == psutil.STATUS_SLEEPING, "a worker at rest")
+            os.kill(service.pid, signal.SIGTERM)
+
+            def has_left() -> bool:
+                return bool(list(base.rglob("*.leaving")) or not list(base.rglob("*.cells")))
+
+            until(has_left, "the end of the worker that serves", 60)
+            (tmp_path / "go").touch()
+            until(lambda: service.process.poll() is not None, "the end of the server", 150)
+            assert (tmp_path / "joined").exists()
+        until(lambda: not list(base.iterdir()), "nothing to be left", 90)
+
+
 def test_a_server_that_raises_its_sigterm_again_leaves_nothing(tmp_path: Path) -> None:
     """Uvicorn stops in order and raises the signal again, whose default action runs no exit handlers."""
     with places() as (base, _):
@@ -74,5 +100,27 @@ def test_a_server_that_raises_its_sigterm_again_leaves_nothing(tmp_path: Path) -
 
             until(is_in, "the worker's file", 150)
             os.kill(service.pid, signal.SIGTERM)
+            until(lambda: service.process.poll() is not None, "the end of the server", 150)
+        until(lambda: not list(base.iterdir()), "nothing to be left", 90)
+
+
+def test_workers_that_a_second_signal_ends_before_their_exit_handlers_leave_nothing(tmp_path: Path) -> None:
+    """Ctrl-C reaches uvicorn and its workers, which it then ends: they may have no handler any more."""
+    with places() as (base, _):
+        env = {"PYTHONPATH": str(ROOT), "OTEL_OBS_RUN_DIR": str(base), "HANGING_AT_END": "1"}
+        env["HANGING_SIGN"] = str(tmp_path / "ends")
+        command = (*UVICORN, "--workers", "2", "tests.services.apps.hanging:asgi")
+        with Service(*command, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
+
+            def are_both_in() -> bool:
+                assert service.get("/").status == 200
+                return len(list(base.rglob("*.cells"))) == 2
+
+            until(are_both_in, "both workers' files", 150)
+            for worker in psutil.Process(service.pid).children():
+                if "resource_tracker" not in " ".join(worker.cmdline()):
+                    worker.send_signal(signal.SIGINT)
+            until(lambda: len(list(tmp_path.glob("ends-*"))) == 2, "the ends of the workers")
+            os.kill(service.pid, signal.SIGINT)
             until(lambda: service.process.poll() is not None, "the end of the server", 150)
         until(lambda: not list(base.iterdir()), "nothing to be left", 90)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, NamedTuple
@@ -32,11 +32,15 @@ class Finished(NamedTuple):
 
 
 def start(
-    code: str, *arguments: str, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()
+    code: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    options: tuple[str, ...] = (),
+    front: Sequence[str] = (),
 ) -> subprocess.Popen[str]:
-    """Start a program, with the tests importable."""
+    """Start a program, with the tests importable; *front* is a command that executes it."""
     return subprocess.Popen(
-        [sys.executable, *options, "-c", dedent(code), *arguments],
+        [*front, sys.executable, *options, "-c", dedent(code), *arguments],
         cwd=ROOT,
         env=clean_env({"PYTHONPATH": str(ROOT), **(env or {})}),
         stdin=subprocess.DEVNULL,
@@ -74,7 +78,11 @@ def _kill_family(program: subprocess.Popen[str]) -> None:
 
 
 def run(
-    code: str, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 240.0
+    code: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 240.0,
+    front: Sequence[str] = (),
 ) -> Finished:
     """Run a program to its end."""
-    return finish(start(code, *arguments, env=env), timeout_s)
+    return finish(start(code, *arguments, env=env, front=front), timeout_s)

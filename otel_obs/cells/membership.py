@@ -288,7 +288,7 @@ class Service(Sharing):
         from otel_obs.rundir.aftercare import is_ending
 
         own = proc.this_process()
-        is_own = own is not None and root.pid == own.pid
+        is_own = root.pid == (os.getpid() if own is None else own.pid)
         return is_own or is_dead(root) or is_ending(root, self._listening)
 
     def _prepare_to_leave(self) -> None:
@@ -337,7 +337,7 @@ class Service(Sharing):
 
         roots = recorded_roots(left.run_dir.names(), ROOT)
         is_told = self._listening and not any(ends_without_handlers(each.pid) for each in roots)
-        if not left.has_members and is_told:
+        if not left.has_members and (is_told or proc.this_process() is None):
             leave_behind(left.run_dir, self._listening)
         elif not is_told or any(map(self._is_over, roots)):
             # Also by the last one: where the end cannot be seen coming, another may join, and be killed.

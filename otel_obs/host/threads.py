@@ -113,7 +113,7 @@ class BackgroundThread:
             thread.join(timeout_s)
         return not thread.is_alive()
 
-    def _run(self, stop: threading.Event, kept_off: set[signal.Signals] | None) -> None:
+    def _run(self, stop: threading.Event, kept_off: set[int | signal.Signals] | None) -> None:
         if kept_off is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, kept_off)
         elif not self._gets_signals:
@@ -142,7 +142,7 @@ class BackgroundThread:
 class _Here(threading.local):
     """What the system kept off this thread before it was to get no signals; None where it gets them."""
 
-    kept_off: set[signal.Signals] | None = None
+    kept_off: set[int | signal.Signals] | None = None
 
 
 _here = _Here()

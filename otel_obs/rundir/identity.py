@@ -213,7 +213,7 @@ def _unseen(candidate: Candidate, version: int) -> Identity:
         name = digest((parent.pid, parent.start, "", *_machine(), version))
         reason = f"process {parent.pid} has started it by multiprocessing; /proc shows neither"
         return Identity(name, False, "kernel", reason, parent, (parent,))
-    held = sorted(candidate.sockets().values())
+    held = sorted(set(candidate.sockets().values()))
     if held:
         # The parent is taken for the root: a server's master, whose workers may all be replaced at once. The
         # service is named after the master that this one takes over from, as long as that is there.

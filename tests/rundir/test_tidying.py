@@ -76,6 +76,32 @@ def test_of_another_boot_nobody_lives(tmp_path: Path, monkeypatch: pytest.Monkey
     assert is_swept(tmp_path, run_dir)
 
 
+@pytest.mark.parametrize(
+    ("ends", "is_empty"), [(True, True), (False, False)], ids=["one that ends", "one that hides"]
+)
+def test_a_process_without_a_namespace_is_looked_at_again(
+    ends: bool, is_empty: bool, monkeypatch: pytest.MonkeyPatch, other: subprocess.Popen[bytes]
+) -> None:
+    """A process that ends has no namespace any more, before it counts as ended."""
+    looks: list[int] = []
+    look_up, namespace_of = proc.look_up, proc._namespace_of
+
+    def look(pid: int) -> proc.Process | None:
+        found = look_up(pid)
+        if pid != other.pid or found is None:
+            return found
+        looks.append(pid)
+        return found._replace(has_ended=ends and len(looks) > 3)
+
+    hidden = str(other.pid)
+    monkeypatch.setattr(proc, "look_up", look)
+    monkeypatch.setattr(proc, "_namespace_of", lambda each: "" if each == hidden else namespace_of(each))
+    monkeypatch.setattr(proc, "_FIRST_NAMESPACE", proc.pid_namespace())
+    if os.geteuid() != 0:
+        pytest.skip("needs root, who sees every namespace")
+    assert proc.is_namespace_empty("pid1") is is_empty
+
+
 @pytest.mark.parametrize("hidden_from", ["who has recorded it", "who sweeps"])
 def test_of_a_service_without_proc_nobody_knows(
     hidden_from: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -159,7 +159,11 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
 RARE = ("without /proc",)
 """Situations that only `make matrix` has, but for the lives in `ALWAYS`."""
 
-ALWAYS = (("gunicorn sync", "one line", "without /proc"),)
+ALWAYS = (
+    ("gunicorn sync", "one line", "without /proc"),
+    ("uvicorn workers", "wrapper", "without /proc"),
+    ("granian wsgi", "prometheus", "without /proc"),
+)
 """Lives that are led in any case, by their server, way and situation."""
 
 FRONTS = ("unshare", "sh", "tini")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from time import process_time
 from typing import Any
 
 import pytest
@@ -30,44 +29,7 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip, run_steps
 from otel_obs.settings import SETTINGS, Settings
 from tests.exposition.build import counter, exemplar, gauge, rendered
-
-SIZE = 1 << 13
-FACTOR = 4
-LEAST_S = 0.004
-"""What reads so much in less time cannot be measured, and need not."""
-
-MOST = 2.2 * FACTOR
-"""What is quadratic takes 16 times as long, and what is linear sometimes 6 times on a busy machine."""
-
-EVIL = {
-    "escaped quotes": lambda n: '"' + '\\"' * (n // 2),
-    "quotes": lambda n: '"' * n,
-    "odd quotes": lambda n: '"' * (n | 1),
-    "backslashes": lambda n: '"' + "\\" * n,
-    "commas": lambda n: "," * n,
-    "semicolons": lambda n: ";" * n,
-    "parameters": lambda n: 'a;q="' * (n // 5),
-    "stars and a digit": lambda n: "*" * n + "3f9a",
-    "letters": lambda n: "a" * n,
-    "letters, then none": lambda n: "a" * n + "!",
-    "digits": lambda n: "9" * n,
-    "digits, then none": lambda n: "9" * n + "!",
-    "dashes and digits": lambda n: "a-1" * (n // 3) + "!",
-    "blanks": lambda n: " " * n + "x",
-    "brackets": lambda n: "(" * n,
-    "braces": lambda n: "{" * n,
-    "comments": lambda n: "/*" * (n // 2),
-    "closed comments": lambda n: "/**/" * (n // 4),
-    "dashed comments": lambda n: "--\n" * (n // 3),
-    "underscores": lambda n: "_" * n,
-    "dots": lambda n: "." * n,
-    "surrogates": lambda n: "\ud800" * n,
-    "percents": lambda n: "%" * n,
-    "pairs": lambda n: "&name[]=x" * (n // 9),
-    "equals": lambda n: "a=b," * (n // 4),
-    "zeros": lambda n: "0." + "0" * n,
-    "control characters": lambda n: "\0\n" * (n // 2),
-}
+from tests.support.linear import SIZE, check, check_text
 
 
 class Nothing:
@@ -194,28 +156,9 @@ SIZES: dict[str, Callable[[int], object]] = {
 }
 
 
-def seconds(work: Callable[[], object]) -> float:
-    started_s = process_time()
-    work()
-    return process_time() - started_s
-
-
-def check(work: Callable[[int], object], size: int, what: str = "") -> None:
-    """Compare the time of an input with that of four times as much."""
-    few, many = (lambda: work(size)), (lambda: work(size * FACTOR))
-    many_s = seconds(many)
-    for _ in range(5):
-        few_s = seconds(few)
-        if many_s < max(LEAST_S, MOST * few_s):
-            return
-        many_s = min(many_s, seconds(many))
-    raise AssertionError(f"{what}: {FACTOR} times {size} takes {many_s / few_s:.1f} times as long")
-
-
 @pytest.mark.parametrize("parser", TEXTS)
 def test_a_text_that_others_wrote_is_read_in_linear_time(parser: str) -> None:
-    for name, make in EVIL.items():
-        check(lambda size, make=make: TEXTS[parser](make(size)), SIZE, name)  # type: ignore[misc]
+    check_text(TEXTS[parser])
 
 
 @pytest.mark.parametrize("work", SIZES)

@@ -19,6 +19,8 @@ _PARAMETERS = re.compile(
     r"[ \t]*(?:[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|\"[^\"]*\")[ \t]*(?:;[ \t]*|$))*"
 )
 MIB = 1024 * 1024
+MAX_CHARACTERS = 1024
+"""How much of a Content-Type is judged: Python's own parser of it takes quadratic time."""
 
 
 def check_status(fetched: Fetched) -> Iterator[Finding]:
@@ -61,6 +63,7 @@ def check_content_types(evidence: PageEvidence) -> Iterator[Finding]:
 
 
 def _content_type(content_type: str) -> Iterator[Finding]:
+    content_type = content_type[:MAX_CHARACTERS]
     media, parameters = _parsed(content_type)
     if not content_type:
         yield Finding("OBS003", "Content-Type", "the answer has no Content-Type")
@@ -76,7 +79,7 @@ def _content_type(content_type: str) -> Iterator[Finding]:
 
 def _parsed(content_type: str) -> tuple[str, list[tuple[str, str]]]:
     message = Message()
-    message["Content-Type"] = content_type
+    message["Content-Type"] = content_type[:MAX_CHARACTERS]
     parameters = message.get_params(failobj=[])
     media = content_type.partition(";")[0].strip().lower()
     return media, [(name.lower(), value) for name, value in parameters[1:] if name]

@@ -53,6 +53,7 @@ class Rates:
         self._last: dict[SeriesKey, float] = {}
         self._last_s: float | None = None
         self._endpoints: dict[str, None] = {}
+        """Those of the last page, and of the last five minutes."""
 
     def add(self, page: ScrapedPage, now_s: float) -> None:
         """Add a page; *now_s* is the time of a monotonic clock, in seconds."""
@@ -62,7 +63,6 @@ class Rates:
         errors: defaultdict[str, float] = defaultdict(float)
         buckets: defaultdict[str, BucketCounts] = defaultdict(dict)
         for endpoint, status, grown in self._grown(counted, values):
-            self._endpoints[endpoint] = None
             requests[endpoint] += grown
             errors[endpoint] += grown if status.startswith("5") else 0.0
         for endpoint, bound, grown in self._durations(timed, values):
@@ -71,6 +71,8 @@ class Rates:
             self._ticks.append(Tick(now_s - self._last_s, requests, errors, buckets))
         self._last, self._last_s = values, now_s
         self._forget()
+        every = (*(tick.requests for tick in self._ticks), requests)
+        self._endpoints = {endpoint: None for each in every for endpoint in each}
 
     def _forget(self) -> None:
         """Drop ticks that are older than the longest window."""

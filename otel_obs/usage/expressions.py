@@ -8,10 +8,15 @@ from typing import Any, NamedTuple
 
 import promql_parser as promql
 
-_VARIABLE = re.compile(r"\$\{\w+(?::[^}]*)?\}|\$\w+|\[\[\w+(?::\w+)?\]\]")
+# Neither a format nor a string reaches over the next start of one, or begins without an end: linear time.
+_VARIABLE = re.compile(r"\$\{\w+(?::[^{}$]*)?\}|\$\w+|\[\[\w+(?::\w+)?\]\]")
 _DURATION = re.compile(r"(\[|:|offset\s+-?|@\s*)(" + _VARIABLE.pattern + ")")
-_STRING = re.compile(r'"(?:\\.|[^"\\])*"' + r"|'(?:\\.|[^'\\])*'|`[^`]*`", re.S)
+_STRING = re.compile(r'"(?:\\.|[^"\\])*"?' + r"|'(?:\\.|[^'\\])*'?|`[^`]*`?", re.S)
+_OPERATION = re.compile(r"[-+*/%^(<>=]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 _PLACEHOLDER = "variable_of_grafana"
+
+MAX_OPERATIONS = 500
+"""The most that are parsed: each may be nested in the one before, which takes the parser quadratic time."""
 
 
 class Selector(NamedTuple):
@@ -42,8 +47,11 @@ def selectors_of(expression: str) -> list[Selector]:
     Raises:
         NotPromqlError: It cannot be parsed.
     """
+    text = _without_variables(expression)
+    if len(_OPERATION.findall(_STRING.sub("", text))) > MAX_OPERATIONS:
+        raise NotPromqlError(f"it has more than {MAX_OPERATIONS} operations; it is not read")
     try:
-        tree = promql.parse(_without_variables(expression))
+        tree = promql.parse(text)
     except ValueError as error:
         raise NotPromqlError(str(error)) from None
     return list(_walk(tree, frozenset()))

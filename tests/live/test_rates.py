@@ -60,6 +60,14 @@ def test_a_counter_that_began_anew_is_no_negative_rate() -> None:
     assert rates.rows()[0].rates[0] == (10 + 5) / 2
 
 
+def test_an_endpoint_that_is_gone_is_shown_for_five_minutes() -> None:
+    rates = Rates()
+    for minute in range(10):
+        rates.add(read_page(page(minute).replace(b"/a", b"/%d" % minute)), 60.0 * minute)
+
+    assert sorted(row.endpoint for row in rates.rows()) == ["/5", "/6", "/7", "/8", "/9"]
+
+
 def test_only_five_minutes_are_kept() -> None:
     rates = Rates()
     for minute in range(20):

@@ -187,6 +187,6 @@ while more:
     if found != [7, 10, 10]:
         wrong.append([*found, where])
     counted = total(kind="moved")
-say([wrong, step > 100])
+say([wrong, step > 40])
 """
     assert each_call(code, clean_base) == [[[], True]]

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import inspect
 import signal
+from collections.abc import Callable
 from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -44,6 +45,19 @@ def raise_interruption(error: BaseException) -> None:
     interruption = interruption_of(error)
     if interruption is not None:
         raise interruption
+
+
+def complete(change: Callable[[], object]) -> None:
+    """Make a change that must not be left half done, although a signal handler may raise in the middle of it.
+
+    Args:
+        change: Called again then, before the exception goes on; it must not do twice what it has done.
+    """
+    try:
+        change()
+    except BaseException:
+        change()
+        raise
 
 
 class tolerate(contextlib.suppress):

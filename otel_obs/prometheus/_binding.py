@@ -94,6 +94,8 @@ class Definition:
         self.registry = registry
         self.asked: WeakObjects[AskedGauge] = WeakObjects()
         """The functions of series on which `set_function` was called."""
+        self.takes_place_of: Definition | None = None
+        """The definition of its name before it, until that has given way."""
         self._once = LogOnce()
         self._owner = weakref.ref(owner)
         self._provider: MeterProvider | None = None

@@ -22,7 +22,7 @@ from otel_obs.prometheus._borrowed_names import named_as
 from otel_obs.prometheus._fast_paths import quicken
 from otel_obs.prometheus._metric import RecordedMetric
 from otel_obs.prometheus._numbers import added
-from otel_obs.prometheus._value import number_at
+from otel_obs.prometheus._value import HeldNumber, number_at
 from otel_obs.prometheus.context_managers import InprogressTracker, Timer
 from otel_obs.sdk import instruments
 
@@ -191,11 +191,11 @@ class RecordedGauge(RecordedMetric, prometheus_client.Gauge):
         _value = number_at(lambda metric: 0)
 
     def take_numbers(self) -> list[Any]:
-        asked = self.__dict__.pop("_child_samples", None)
+        asked = self.__dict__.get("_child_samples")
         if asked is not None:  # the client's `set_function` has stored it on the instance
             samples = asked.__func__
             self._asked = AskedGauge(self, lambda: next(iter(samples(None))).value)
-        return [(self.__dict__.pop("_value"), 0)]
+        return [HeldNumber(self.__dict__["_value"], 0)]
 
     def take_up(self, numbers: list[Any]) -> None:
         super().take_up(numbers)

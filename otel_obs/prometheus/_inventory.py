@@ -59,11 +59,16 @@ def define(definition: Definition, owner: ClientOwner) -> None:
     """
     remove_collected()
     with _All.lock:
-        displaced = _All.definitions.get(_place(definition))
+        before = _All.definitions.get(_place(definition))
+        if before is not definition:
+            definition.takes_place_of = (
+                before  # stored first: an exception may interrupt, and all is done again
+            )
         _All.definitions[_place(definition)] = definition
     # Outside the lock: this takes the worker's lock, and listeners are foreign code.
-    if displaced is not None:
-        displaced.displace()
+    if definition.takes_place_of is not None:
+        definition.takes_place_of.displace()
+        definition.takes_place_of = None
     if not definition.registry:
         for listener in list(_All.listeners):
             listener(definition.declaration.exposed_name)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import prometheus_client
 from prometheus_client import metrics as their_metrics
 
+from otel_obs.host.signals import complete
+from otel_obs.prometheus._arriving import Arrival
 from otel_obs.prometheus._gauge import RecordedGauge
 from otel_obs.prometheus._metric import RecordedMetric
 from otel_obs.prometheus._numbers import RecordedCounter, RecordedHistogram, RecordedSummary
@@ -159,11 +161,18 @@ def move_in(metric: Any, registry: str) -> None:
     kind = recorded_class(type(metric))
     if kind is None:
         return
-    # Under the metric's own lock, so that no `labels()` of the client makes a series in between. The children
-    # go first: `_metrics` is a property of the new class.
+    # Under the metric's own lock, so that no `labels()` of the client makes a series in between.
     with metric.__dict__.get("_lock") or nullcontext():
-        children = metric.__dict__.pop("_metrics", {})
-        metric.__class__ = kind
-        if issubclass(kind, RecordedGauge):
-            metric._has_chosen_mode = metric._multiprocess_mode != "all"
-        metric.move_in(registry, children)
+        children = metric.__dict__.get("_metrics", {})
+        complete(partial(_go_in, metric, kind, registry, children, Arrival()))
+
+
+def _go_in(
+    metric: Any, kind: type[RecordedMetric], registry: str, children: dict[Any, Any], arrival: Arrival
+) -> None:
+    # The children go first: `_metrics` is a property of the new class.
+    metric.__dict__.pop("_metrics", None)
+    metric.__class__ = kind
+    if issubclass(kind, RecordedGauge):
+        metric._has_chosen_mode = metric._multiprocess_mode != "all"
+    metric.move_in(registry, children, arrival)

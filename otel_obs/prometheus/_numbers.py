@@ -15,7 +15,7 @@ from otel_obs.prometheus._binding import ClientDeclaration
 from otel_obs.prometheus._borrowed_names import named_as
 from otel_obs.prometheus._fast_paths import quicken
 from otel_obs.prometheus._metric import RecordedMetric
-from otel_obs.prometheus._value import Value, be_a_series, number_at
+from otel_obs.prometheus._value import HeldNumber, Value, be_a_series, number_at
 from otel_obs.prometheus.context_managers import ExceptionCounter, Timer
 from otel_obs.sdk import instruments
 from otel_obs.sdk.aggregate import note_extremes
@@ -74,7 +74,7 @@ class RecordedCounter(RecordedMetric, prometheus_client.Counter):
         _value = number_at(lambda metric: 0)
 
     def take_numbers(self) -> list[Any]:
-        return [(self.__dict__.pop("_value"), 0)]
+        return [HeldNumber(self.__dict__["_value"], 0)]
 
     def _declare(self) -> ClientDeclaration:
         return self._declaration(instruments.Counter, self._name)
@@ -112,7 +112,7 @@ class RecordedSummary(RecordedMetric, prometheus_client.Summary):
         _sum = number_at(lambda metric: 1)
 
     def take_numbers(self) -> list[Any]:
-        return [(self.__dict__.pop("_count"), 0), (self.__dict__.pop("_sum"), 1)]
+        return [HeldNumber(self.__dict__["_count"], 0), HeldNumber(self.__dict__["_sum"], 1)]
 
     def _declare(self) -> ClientDeclaration:
         return self._declaration(instruments.Histogram, self._name, bounds=())
@@ -164,9 +164,9 @@ class RecordedHistogram(RecordedMetric, prometheus_client.Histogram):
 
     def take_numbers(self) -> list[Any]:
         bounds = self._finite_bounds()
-        buckets = zip(self.__dict__.pop("_buckets"), self._upper_bounds, strict=False)
-        held = [(value, bisect_left(bounds, bound)) for value, bound in buckets]
-        return [*held, (self.__dict__.pop("_sum"), len(bounds) + 1)]
+        buckets = zip(self.__dict__["_buckets"], self._upper_bounds, strict=False)
+        held = [HeldNumber(value, bisect_left(bounds, bound)) for value, bound in buckets]
+        return [*held, HeldNumber(self.__dict__["_sum"], len(bounds) + 1)]
 
     def _finite_bounds(self) -> tuple[float, ...]:
         """The finite bounds, each once, as OpenTelemetry and Prometheus require."""

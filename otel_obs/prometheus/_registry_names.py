@@ -89,7 +89,8 @@ def _take(name: str, registry: Any) -> bool:
     pop: Callable[..., object] = _taken.pop
     # A reference that is not taken is gone before the registry, and calls nothing.
     reference = weakref.ref(registry, partial(pop, name))
-    return _taken.setdefault(name, reference) is reference
+    holder = _taken.setdefault(name, reference)
+    return holder is reference or holder() is registry
 
 
 def _variable_of(registry: Any) -> str:

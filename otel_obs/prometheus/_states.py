@@ -145,12 +145,14 @@ class RecordedInfo(_StatedMetric, prometheus_client.Info):
                 self._state(facts)
 
     def take_numbers(self) -> list[Any]:
-        facts = self.__dict__.pop("_value", None)
+        facts = self.__dict__.get("_value")
         return [facts] if facts else []
 
     def take_up(self, numbers: list[Any]) -> None:
         for facts in numbers:
             self._state(facts)
+            if self._cells is None and not self._is_removed and self._is_seen():
+                self.make_series()  # an exception has interrupted this when the facts were stated already
 
     def _declare(self) -> ClientDeclaration:
         return self._declaration(Gauge, f"{self._name}_info", merge="max")
@@ -209,7 +211,7 @@ class RecordedEnum(_StatedMetric, prometheus_client.Enum):
                 self._be_in(chosen)
 
     def take_numbers(self) -> list[Any]:
-        return [self.__dict__.pop("_value", 0)]
+        return [self.__dict__.get("_value", 0)]
 
     def take_up(self, numbers: list[Any]) -> None:
         for chosen in numbers:

@@ -111,25 +111,34 @@ def number_at(place: Callable[[Any], int]) -> property:
     return property(get, put)
 
 
-def hand_over(value: Any, series: Located, at: int) -> tuple[float, Any]:
-    """Turn a value of `prometheus_client` into a `Value` at a place of *series*.
+class HeldNumber:
+    """What a value of `prometheus_client` has counted, on its way to a place of a series' cells."""
 
-    Under the value's lock: a thread that is adding to it is waited for, so that nothing is lost.
+    def __init__(self, value: Any, at: int) -> None:
+        self.value, self.at = value, at
+        self.amount: float | None = None
+        """What is not in the cells yet; None as long as the value holds it itself."""
+        self.exemplar: Any = None
 
-    Returns:
-        The number that it held, and its exemplar.
-    """
-    if value._multiprocess:
-        amount: float = value.get()
-        value.set(_without_effect(value._params))
-        # The client lists such values, and in a child process has each open the child's file anew.
-        value.__dict__[_OPEN_ANEW] = lambda: None
-        _become(value, series, at)
-        return amount, None
-    with getattr(value, "_lock", None) or nullcontext():
-        amount, exemplar = value._value, value._exemplar
-        _become(value, series, at)
-    return amount, exemplar
+    def hand_over(self, series: Located) -> None:
+        """Turn the value into a `Value` of *series*, and take what it has counted; once, if called again.
+
+        Under the value's lock: a thread that is adding to it is waited for, so that nothing is lost.
+        """
+        value = self.value
+        if isinstance(value, Value):
+            return
+        if value._multiprocess:
+            if self.amount is None:
+                self.amount = value.get()
+            value.set(_without_effect(value._params))
+            # The client lists such values, and in a child process has each open the child's file anew.
+            value.__dict__[_OPEN_ANEW] = lambda: None
+            _become(value, series, self.at)
+            return
+        with getattr(value, "_lock", None) or nullcontext():
+            self.amount, self.exemplar = value._value, value._exemplar
+            _become(value, series, self.at)
 
 
 def _become(value: Any, series: Located, at: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from _thread import RLock
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import prometheus_client
@@ -15,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 from otel_obs.cells.snapshot import Column
 from otel_obs.exposition.from_client import IS_OURS
 from otel_obs.host import forks
+from otel_obs.host.signals import complete
 from otel_obs.host.weak import WeakObjects
 from otel_obs.prometheus import _families, _service
 from otel_obs.prometheus._binding import REGISTRY_KEY
@@ -50,9 +52,14 @@ class SharedRegistry(their_registry.CollectorRegistry):
         token = _names.set(known)
         try:
             super().register(collector)
+        except BaseException:
+            # A signal handler's, which came when the collector was in already.
+            if collector in self._collector_to_names:
+                self.take_in(collector)
+            raise
         finally:
             _names.reset(token)
-        self.take_in(collector)
+        complete(lambda: self.take_in(collector))
 
     def take_in(self, collector: Any) -> None:
         """Make a member of this registry shared: a metric records to cells, a registry is merged too."""
@@ -111,13 +118,16 @@ def share(registry: RegistryT, name: str = "") -> RegistryT:
     Returns:
         The registry.
     """
-    is_new = shared_name(registry) is None
+    complete(partial(_share, registry, name, shared_name(registry) is None))
+    return registry
+
+
+def _share(registry: their_registry.CollectorRegistry, name: str, is_new: bool) -> None:
     # A registry that got its name by default may be renamed as long as it is empty.
     if is_new or (name and not registry._collector_to_names):
         setattr(registry, NAME, name or name_of(registry))
     if is_new:
         _turn(registry)
-    return registry
 
 
 named_as(SharedRegistry, their_registry.CollectorRegistry)
@@ -133,8 +143,13 @@ def _turn(registry: Any) -> None:
             _classes[kind] = known_as(type(kind.__name__, bases, {"__doc__": kind.__doc__}), kind)
         registry.__class__ = _classes[kind]
     # Re-entrant, unlike a `threading.Lock`: a signal handler may use the registry on this thread.
-    registry._lock = RLock()
+    if not isinstance(registry._lock, RLock):
+        registry._lock = RLock()
     _registries.add(registry)
+    _take_all_in(registry)
+
+
+def _take_all_in(registry: Any) -> None:
     for collector in list(registry._collector_to_names):
         registry.take_in(collector)
 
@@ -142,8 +157,7 @@ def _turn(registry: Any) -> None:
 def move_all_in() -> None:
     """Make every metric of the merged registries record to cells."""
     for registry in _registries.living():
-        for collector in list(registry._collector_to_names):
-            registry.take_in(collector)  # type: ignore[attr-defined]
+        complete(partial(_take_all_in, registry))
 
 
 ByRegistry = dict[str, list[Column]]

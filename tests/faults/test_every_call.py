@@ -190,3 +190,107 @@ while more:
 say([wrong, step > 40])
 """
     assert each_call(code, clean_base) == [[[], True]]
+
+
+def test_while_metrics_of_prometheus_client_begin_to_record_to_cells(clean_base: Path) -> None:
+    code = """
+from tests.faults.worker import *
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
+from prometheus_client import generate_latest
+from otel_obs.prometheus import share
+from tests.support.samples import parse_samples
+NAMES = ("plain_total", "labelled_total", "waits_count", "waits_sum", "took_count", "took_sum", "level")
+def work():
+    registry = CollectorRegistry()
+    counter = Counter("plain", "h", registry=registry)
+    labelled = Counter("labelled", "h", ["a"], registry=registry)
+    waits = Histogram("waits", "h", ["a"], registry=registry)
+    took = Summary("took", "h", registry=registry)
+    level = Gauge("level", "h", ["a"], registry=registry, multiprocess_mode="sum")
+    facts = Info("facts", "h", registry=registry)
+    mood = Enum("mood", "h", states=["good", "bad"], registry=registry)
+    def record():
+        counter.inc(3)
+        for label in "xy":
+            labelled.labels(label).inc(5)
+            waits.labels(label).observe(0.5)
+            level.labels(label).inc(7)
+        took.observe(0.25)
+    record()
+    facts.info({"a": "b"})
+    mood.state("bad")
+    with interrupted(step, *within) as it:
+        share(registry, "moved")
+    record()
+    share(registry, "moved")
+    record()
+    samples = parse_samples(generate_latest(registry).decode())
+    stated = [samples.total("facts_info", a="b"), samples.total("mood", mood="bad")]
+    found = [samples.total(name) for name in NAMES]
+    os.write(pipe, json.dumps([found, stated, it.steps >= step, it.where]).encode())
+within = ["prometheus/"]
+hit(1)
+more = True
+number = 0
+while more:
+    step += EVERY
+    number += 1
+    reading, pipe = os.pipe()
+    code = forked(work)
+    os.close(pipe)
+    with open(reading) as file:
+        text = file.read()
+    if not text:
+        wrong.append([step, code])
+        break
+    found, stated, more, where = json.loads(text)
+    lasting = [3 * number * each for each in (3, 10, 2, 1.0, 1, 0.25)]
+    if found != [*lasting, 42.0] or stated != [1.0, 1.0]:
+        wrong.append([where, found, lasting, stated])
+        break
+say([wrong, step > 150])
+"""
+    assert each_call(code, clean_base) == [[[], True]]
+
+
+def test_while_a_metric_of_prometheus_client_comes_back_to_its_registry(clean_base: Path) -> None:
+    code = """
+from tests.faults.worker import *
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from otel_obs.prometheus import share
+from tests.support.samples import parse_samples
+def work():
+    registry = share(CollectorRegistry(), "back")
+    first = Counter("orders", "h", ["a"], registry=registry)
+    first.labels("x").inc(1)
+    registry.unregister(first)
+    other = Counter("orders", "h", ["a"], registry=registry)
+    other.labels("x").inc(10)
+    first.labels("x").inc(100)
+    first.labels("y").inc(100)
+    registry.unregister(other)
+    with interrupted(step, "prometheus/") as it:
+        registry.register(first)
+    if first not in registry._collector_to_names:
+        registry.register(first)
+    first.labels("x").inc(1000)
+    found = parse_samples(generate_latest(registry).decode())
+    os.write(pipe, json.dumps([found.total("orders_total"), it.steps >= step, it.where]).encode())
+hit(1)
+before = 0
+more = True
+while more:
+    reading, pipe = os.pipe()
+    assert forked(work) == 0
+    os.close(pipe)
+    with open(reading) as file:
+        found, more, where = json.load(file)
+    if not step:
+        usual, more = found, True  # without an interruption
+    elif found - before != usual:
+        wrong.append([where, found - before, usual])
+    before = found
+    step += 3
+say([wrong, usual >= 1200, step > 50])
+"""
+    assert each_call(code, clean_base) == [[[], True, True]]

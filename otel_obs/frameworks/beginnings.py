@@ -7,14 +7,19 @@ can only follow one that is called after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any, NamedTuple
 
 from otel_obs.host import forks
 from otel_obs.host.changes import Replacements
 from otel_obs.host.endings import watch_default
+from otel_obs.host.threads import BackgroundThread
 
 OnceServing = Callable[[], object]
 TakeBack = Callable[[], object]
+
+_LOOK_S = 0.1
+"""The pause between two looks at whether an application is loaded, in seconds."""
 
 _changes = Replacements()
 
@@ -101,6 +106,16 @@ def _method(owner: str, name: str) -> Callable[[Any, OnceServing], TakeBack]:
     return follow
 
 
+def _function(owner: str, name: str) -> Callable[[Any, OnceServing], TakeBack]:
+    """Follow a method that is not a coroutine."""
+
+    def follow(module: Any, begin: OnceServing) -> TakeBack:
+        _changes.make(getattr(module, owner), name, lambda original: _before(original, begin))
+        return _changes.undo
+
+    return follow
+
+
 def _granian(module: Any, begin: OnceServing) -> TakeBack:
     for name in ("ASGIWorker", "RSGIWorker", "WSGIWorker"):
         _changes.make(module, name, lambda original: _before(original, begin))
@@ -120,7 +135,30 @@ def _uwsgi(module: Any, begin: OnceServing) -> TakeBack:
         if module.worker_id():  # neither a mule nor a spooler
             begin()
 
-    return forks.after_fork_of_uwsgi(begins)
+    forget = forks.after_fork_of_uwsgi(begins)
+    if not module.worker_id():
+        return forget
+    waiting = _begin_once_loaded(module, begin)
+
+    def forget_both() -> None:
+        forget()
+        waiting.leave()
+
+    return forget_both
+
+
+def _begin_once_loaded(module: Any, begin: OnceServing) -> BackgroundThread:
+    """In a worker of uWSGI that loads its application itself, after the fork: nothing is called then."""
+
+    def wait(stop: Event) -> None:
+        while not module.workers()[module.worker_id() - 1]["apps"]:
+            if stop.wait(_LOOK_S):
+                return
+        begin()
+
+    thread = BackgroundThread(wait, "otel_obs_begin")
+    thread.start()
+    return thread
 
 
 def _uwsgi_again(module: Any, begin: OnceServing) -> TakeBack:
@@ -136,6 +174,8 @@ BEGINNINGS = (
     ServerBeginning("granian.server.mp", _granian),
     ServerBeginning("waitress.server", _in_python("BaseWSGIServer", "MultiSocketServer", name="run")),
     ServerBeginning("werkzeug.serving", _in_python("BaseWSGIServer", name="serve_forever")),
+    ServerBeginning("daphne.server", _function("Server", "run")),
+    ServerBeginning("dramatiq.worker", _function("Worker", "start")),
     ServerBeginning("celery.signals", _celery),
     ServerBeginning("uwsgi", _uwsgi),
     ServerBeginning("uwsgidecorators", _uwsgi_again),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NamedTuple
 
-from otel_obs.host import forks
+from otel_obs.host import forks, proc
 
 Act = Callable[[], None]
 
@@ -118,9 +118,16 @@ def ends_without_handlers(pid: int) -> bool:
 
 
 def runs_no_handlers() -> bool:
-    """Whether this process is known to run no exit handlers: it is uWSGI with one of the options above."""
+    """Whether this process is known to run no exit handlers.
+
+    It is uWSGI with one of the options above, or a process that RQ has forked for one job, and that ends by
+    `os._exit`.
+    """
     uwsgi: Any = sys.modules.get("uwsgi")
-    return uwsgi is not None and not _HANDLERS_ARE_SKIPPED.isdisjoint(uwsgi.opt)
+    if uwsgi is not None and not _HANDLERS_ARE_SKIPPED.isdisjoint(uwsgi.opt):
+        return True
+    this = proc.this_process() if "rq.worker" in sys.modules else None
+    return this is not None and this.is_fork
 
 
 def at_sigterm(end: Act, prepare: Act) -> Act:

@@ -272,13 +272,20 @@ def _is_name(text: str) -> bool:
 
 
 def siblings_alike(candidate: Candidate) -> list[int]:
-    """Other processes that run the same program for the same parent, and may be workers of one service."""
+    """Other processes that run the same program for the same parent, and may be workers of one service.
+
+    The parents may be forks of one process, as honcho has one for each.
+    """
     process = candidate.process
     if process is None:
         return []
     what = program(candidate.command)
+    parent = proc.look_up(process.parent)
+    forks = proc.children_of(parent.parent) if parent is not None and parent.is_fork else []
+    parents = {process.parent, *(each.pid for each in forks if parent and each.image == parent.image != "")}
     return [
         each.pid
-        for each in proc.children_of(process.parent)
+        for number in sorted(parents)
+        for each in proc.children_of(number)
         if each.pid != process.pid and what and program(proc.command_of(each.pid)) == what
     ]

@@ -10,7 +10,7 @@ import pytest
 from otel_obs.host import proc
 from otel_obs.host.proc import Process
 from otel_obs.rundir import lineage
-from otel_obs.rundir.identity import Candidate, Identity, decide
+from otel_obs.rundir.identity import Candidate, Identity, decide, siblings_alike
 
 EXECUTED, FORKED = 0x400000, 0x400040
 SPAWNED = ["python", "-c", "from multiprocessing.spawn import spawn_main", "--multiprocessing-fork"]
@@ -254,6 +254,23 @@ class TestWithoutProc:
         # Which the directory names as a root: workers that begin when the first is gone find it.
         assert [each.pid for each in found.heads] == [20, 10]
         assert self.worker_of(20, {"GUNICORN_PID": "9"}).nonce != found.nonce
+
+
+@pytest.mark.parametrize("between", [False, True], ids=["children", "children of forks"])
+def test_the_same_program_beside_it_may_be_meant_as_another_worker(
+    between: bool, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def children_of(pid: int) -> list[Process]:
+        return [each for each in kernel.processes.values() if each.parent == pid]
+
+    monkeypatch.setattr(proc, "children_of", children_of)
+    kernel.add(10, 1, ["python", "honcho"])
+    parents = [kernel.fork(11, 10), kernel.fork(12, 10), kernel.fork(13, 10)] if between else [10] * 3
+    words = ["python", "uvicorn", "--port", "1", "app:app"]
+    for pid, parent in zip((21, 22), parents, strict=False):
+        kernel.add(pid, parent, words)
+    kernel.add(23, parents[-1], ["python", "worker.py"])
+    assert siblings_alike(candidate(kernel, 21, words)) == [22]
 
 
 def test_the_users_word_comes_first(kernel: Kernel) -> None:

@@ -19,7 +19,7 @@ from tests.support.waiting import until
 from tests.support.web import request
 
 WAIT_S = 150.0
-LATE = ("uwsgi lazy", "multiprocessing fork", "multiprocessing spawn", "multiprocessing forkserver")
+LATE = ("multiprocessing fork", "multiprocessing spawn", "multiprocessing forkserver")
 """Where nothing tells that a worker begins to serve, it joins at its first record or scrape."""
 
 KNOWN = [each for each in SERVERS if each.workers and each.name not in LATE and each.family != "another user"]
@@ -123,6 +123,18 @@ def is_dead(pid: int) -> bool:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+def test_an_idle_process_of_dramatiq_is_counted(tmp_path: Path) -> None:
+    pytest.importorskip("dramatiq")
+    (tmp_path / "run").mkdir()
+    env = {"OTEL_OBS_RUN_DIR": str(tmp_path / "run")}
+    command = (tool("dramatiq"), "tests.services.apps.counted_dramatiq", "--processes", "2", "--threads", "1")
+    with Service(*command, cwd=ROOT, env=env, log_file=tmp_path / "log", ready_path=None) as service:
+        wait_for_files(tmp_path, 2)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(WAIT_S) == 0
+    until(lambda: not list((tmp_path / "run").iterdir()), "nothing left", WAIT_S)
 
 
 def test_an_idle_sibling_with_an_id_is_counted(tmp_path: Path) -> None:

@@ -60,6 +60,26 @@ def test_forks_that_run_no_exit_handlers_beneath_a_process_that_has_recorded_not
     assert list(tmp_path.iterdir()) == []
 
 
+FORKS_FOR_EACH_JOB = """
+import os, sys, types
+sys.modules["rq.worker"] = types.ModuleType("rq.worker")
+for _ in range(2):
+    child = os.fork()
+    if child == 0:
+        from otel_obs import prometheus
+        prometheus.Counter("jobs", "By forks").inc()
+        os._exit(0)
+    os.waitpid(child, 0)
+base = os.environ["OTEL_OBS_RUN_DIR"]
+print(len([name for _, _, names in os.walk(base) for name in names if name.endswith(".cells")]))
+"""
+
+
+def test_forks_of_rq_beneath_a_process_that_never_loads_us(tmp_path: Path) -> None:
+    assert run(FORKS_FOR_EACH_JOB, env={"OTEL_OBS_RUN_DIR": str(tmp_path)}).lines == ["2"]
+    until(is_empty(tmp_path), "nothing left", 90)
+
+
 NEVER_FORKS = """
 import sys
 from otel_obs import prometheus

@@ -168,6 +168,7 @@ uwsgi: $(STAMP) ## uWSGI, which tests of the faults want: pip compiles it, where
 .PHONY: matrix
 matrix: $(STAMP) uwsgi ## Every server, way in and situation of a first process, through all that happens to a service
 	@scripts/install-server tini
+	@scripts/install-server dumb-init
 	MATRIX=all $(BIN)/python -m pytest tests/services $(ARGS)
 
 .PHONY: applications

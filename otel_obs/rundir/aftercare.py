@@ -196,7 +196,9 @@ class _Aftercare:
             # Not at every look: a worker that joins during this check has to wait.
             self._looked_s = now_s
             with _membership_lock(self._directory) as is_free:
-                if not is_free:
+                # A worker that has joined has removed the records of those that have ended. Where they are
+                # there, a process that counts as ended has threads that hold its files a while longer.
+                if not is_free and not self._leaving:
                     return False
         if now_s - max(self._news_s, self._alone_s) < _FOR_MASTER_S[self._left]:
             return True

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -228,6 +229,32 @@ def test_who_leaves_as_the_one_that_tidies_up_is_about_to_go_is_not_forgotten(
         assert lock(descriptor, exclusive=True)
         main([run_dir.path, str(descriptor), "by the last"])
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("has_joined", [False, True], ids=["its threads end", "another has joined"])
+def test_a_member_that_counts_as_ended_is_none_that_has_joined(
+    has_joined: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: subprocess.Popen[bytes]
+) -> None:
+    """The first thread of a process may have ended before the last one that holds its files."""
+    ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    member = open_run_dir([str(tmp_path)], NONCE)
+    member.note([name_of(other.pid), name_of(ended.pid, LEAVING)])
+    if has_joined:
+        forget_leaving(member)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with member.open("aftercare.lock", os.O_CREAT | os.O_RDWR) as descriptor:
+        assert lock(descriptor, exclusive=True)
+        aftercare = Thread(target=main, args=([member.path, str(descriptor), "by the last"],))
+        aftercare.start()
+        aftercare.join(60.0 if has_joined else 4.0)
+        assert aftercare.is_alive() is not has_joined
+        member.close()
+        other.kill()
+        other.wait()
+        aftercare.join(60.0)
+    ended.wait()
+    assert os.path.exists(member.path) is has_joined
 
 
 @pytest.mark.parametrize("name", ["x.root", "1-2-3.root", "a-1-2-3.root", "members", "1-2-3-4.leaving"])

@@ -145,6 +145,7 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
     "process 1": IN_A_NAMESPACE,
     "sh as process 1": (*IN_A_NAMESPACE, "/bin/sh", "-c", '"$@"; true', "sh"),
     "tini as process 1": (*IN_A_NAMESPACE, "tini", "--"),
+    "dumb-init as process 1": (*IN_A_NAMESPACE, "dumb-init", "--"),
     "other titles": (),
     "without /proc": ("unshare", "--mount", "/bin/sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"),
     "hidden ancestors": (
@@ -156,7 +157,7 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
         "sh",
     ),
 }
-RARE = ("without /proc",)
+RARE = ("without /proc", "dumb-init as process 1")
 """Situations that only `make matrix` has, but for the lives in `ALWAYS`."""
 
 ALWAYS = (
@@ -166,7 +167,7 @@ ALWAYS = (
 )
 """Lives that are led in any case, by their server, way and situation."""
 
-FRONTS = ("unshare", "sh", "tini")
+FRONTS = ("unshare", "sh", "tini", "dumb-init")
 """Programs that only stand before the server."""
 
 
@@ -206,8 +207,9 @@ class Cell(NamedTuple):
             return f"{needs} is not installed"
         if "unshare" in SITUATIONS[self.situation] and (os.geteuid() != 0 or not shutil.which("unshare")):
             return "needs root and unshare"
-        if "tini" in SITUATIONS[self.situation] and not shutil.which("tini"):
-            return "needs tini"
+        for init in ("tini", "dumb-init"):
+            if init in SITUATIONS[self.situation] and not shutil.which(init):
+                return f"needs {init}"
         if self.situation == "without /proc" and self.server.family in (
             "another user",
             "forks in C",

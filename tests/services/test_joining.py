@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ from tests.services.life import Life, places
 from tests.services.table import ASGI, GUNICORN, SERVERS, WSGI, Cell, Server
 from tests.support.processes import Service, free_port, tool
 from tests.support.programs import ROOT
-from tests.support.samples import parse_samples
+from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 from tests.support.web import request
 
@@ -59,12 +60,17 @@ def test_a_worker_that_is_killed_before_any_record_was_started(tmp_path: Path) -
             if count < 5:
                 os.kill(psutil.Process(service.pid).children()[0].pid, signal.SIGKILL)
         until(lambda: service.scrape().value("otel_obs_workers") == 2, "a scrape of two workers", WAIT_S)
-        assert service.scrape().value("otel_obs_workers_started_total") == 5
+        wait_for_starts(service.scrape, 5)
 
 
 def wait_for_files(base: Path, count: int) -> None:
     """Wait for that many; one of a dead worker stays until a scrape."""
     until(lambda: len(files_of(base)) == count, f"files of {count} workers", WAIT_S)
+
+
+def wait_for_starts(scrape: Callable[[], Samples], count: int) -> None:
+    """Wait until that many have begun: a worker records it a moment after it has its file."""
+    until(lambda: scrape().value("otel_obs_workers_started_total") == count, f"{count} starts", WAIT_S)
 
 
 SCRAPES_FIRST = """
@@ -93,9 +99,14 @@ def test_a_master_that_is_scraped_before_it_forks_is_no_worker(tmp_path: Path, w
     with Service(*command, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
         assert service.get("/hit").status == 200
         wait_for_files(tmp_path, 2)
-        samples = parse_samples(request(f"http://127.0.0.1:{own}/metrics", timeout_s=60).text)
+
+        def scrape() -> Samples:
+            return parse_samples(request(f"http://127.0.0.1:{own}/metrics", timeout_s=60).text)
+
+        wait_for_starts(scrape, 2)
+        samples = scrape()
         assert said.read_text() == "otel_obs_workers 0.0"
-        assert samples.value("otel_obs_workers") == samples.value("otel_obs_workers_started_total") == 2
+        assert samples.value("otel_obs_workers") == 2
         assert samples.total("http_requests_total", endpoint="/hit") == 1
 
 
@@ -110,8 +121,8 @@ def test_the_master_that_takes_over_is_no_worker(tmp_path: Path) -> None:
         wait_for_files(tmp_path, 2)
         os.kill(service.pid, signal.SIGUSR2)
         wait_for_files(tmp_path, 4)
-        samples = service.scrape()
-        assert samples.value("otel_obs_workers") == samples.value("otel_obs_workers_started_total") == 4
+        wait_for_starts(service.scrape, 4)
+        assert service.scrape().value("otel_obs_workers") == 4
         new = int(Path(f"{pid_file}.2").read_text())
         os.kill(new, signal.SIGTERM)
         until(lambda: not psutil.pid_exists(new) or is_dead(new), "the end of the new master", WAIT_S)

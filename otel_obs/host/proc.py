@@ -173,12 +173,20 @@ def pid_namespace() -> str:
     return own if has_own_numbers() or not own else f"{own}outside"
 
 
-def _namespace_of(process: str) -> str:
-    return "".join(filter(str.isalnum, _read_link(f"/proc/{process}/ns/pid")))
+def _namespace_of(process: str, kind: str = "pid") -> str:
+    return "".join(filter(str.isalnum, _read_link(f"/proc/{process}/ns/{kind}")))
 
 
-def is_namespace_empty(namespace: str) -> bool:
-    """Whether a pid namespace is known to have no process; only the machine's first one sees them all."""
+def is_gone_from(namespace: str, start: str) -> bool:
+    """Whether a pid namespace is known to have no process that started then.
+
+    Only the machine's first namespace sees all others. The kernel gives the number of one that has ended to
+    the next, so that another container's may have it now.
+
+    Args:
+        namespace: As `pid_namespace` gives it.
+        start: As in `Process.start`.
+    """
     if pid_namespace() != _FIRST_NAMESPACE:
         return False
     try:
@@ -189,7 +197,13 @@ def is_namespace_empty(namespace: str) -> bool:
         return False
     # The namespace of a zombie cannot be read.
     living = [each for name in processes if (each := look_up(int(name))) is not None and not each.has_ended]
-    return not any(_may_be_in(namespace, each.pid) for each in living)
+    return not any(_may_be_in(namespace, each.pid) and _may_have_started(each, start) for each in living)
+
+
+def _may_have_started(process: Process, start: str) -> bool:
+    """Whether it started then, or that cannot be compared: a container may have a clock of its own."""
+    clocks = {_namespace_of(which, "time") for which in (str(process.pid), "self")}
+    return process.start == start or not start.isdecimal() or len(clocks) > 1
 
 
 def _may_be_in(namespace: str, pid: int) -> bool:

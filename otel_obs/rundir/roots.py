@@ -56,7 +56,7 @@ def is_alive(process: RecordedRoot) -> bool | None:
         namespace, _, boot = process.place.rpartition(".")
         if not boot or not _boot():
             return None  # there was no /proc then, or is none now
-        return False if boot != _boot() or proc.is_namespace_empty(namespace) else None
+        return False if boot != _boot() or proc.is_gone_from(namespace, process.start) else None
     now = proc.look_up(process.pid)
     if now is None:
         return _is_alive_unseen(process)

@@ -96,11 +96,33 @@ def test_a_process_without_a_namespace_is_looked_at_again(
 
     hidden = str(other.pid)
     monkeypatch.setattr(proc, "look_up", look)
-    monkeypatch.setattr(proc, "_namespace_of", lambda each: "" if each == hidden else namespace_of(each))
+    monkeypatch.setattr(
+        proc, "_namespace_of", lambda each, *of: "" if each == hidden else namespace_of(each, *of)
+    )
     monkeypatch.setattr(proc, "_FIRST_NAMESPACE", proc.pid_namespace())
     if os.geteuid() != 0:
         pytest.skip("needs root, who sees every namespace")
-    assert proc.is_namespace_empty("pid1") is is_empty
+    found = look_up(other.pid)
+    assert found is not None
+    assert proc.is_gone_from("pid1", found.start) is is_empty
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who sees every namespace")
+def test_the_number_of_a_namespace_is_given_again(
+    monkeypatch: pytest.MonkeyPatch, other: subprocess.Popen[bytes]
+) -> None:
+    namespace_of, found = proc._namespace_of, proc.look_up(other.pid)
+    assert found is not None
+    inside = str(other.pid)
+
+    def one_of_them(each: str, kind: str = "pid") -> str:
+        return "pid1" if (each, kind) == (inside, "pid") else namespace_of(each, kind)
+
+    monkeypatch.setattr(proc, "_namespace_of", one_of_them)
+    monkeypatch.setattr(proc, "_FIRST_NAMESPACE", proc.pid_namespace())
+    assert not proc.is_gone_from("pid1", found.start)
+    assert proc.is_gone_from("pid1", str(int(found.start) + 1))
+    assert not proc.is_gone_from("pid1", "i7")  # where only the kernel's inode of it was known
 
 
 @pytest.mark.parametrize("hidden_from", ["who has recorded it", "who sweeps"])

@@ -165,12 +165,13 @@ class Placing:
 
     def wants_another(self) -> bool:
         """Whether the store has to move to another file, and it is time to try."""
-        if time.monotonic() < self._next_s or not (self._reason or self._is_file_gone()):
+        if time.monotonic() < self._next_s or not (self._reason or self.is_file_gone()):
             return False
         self._next_s = time.monotonic() + RETRY_S
         return True
 
-    def _is_file_gone(self) -> bool:
+    def is_file_gone(self) -> bool:
+        """Whether the worker has a file that was taken away, or replaced."""
         if self._file is None:
             return False
         run_dir, name, opened = self._file

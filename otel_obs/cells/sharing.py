@@ -78,9 +78,18 @@ class Sharing(ABC):
             OSError: There is no directory, or no file can be made in it.
             StoreFullError: There is no room for it.
         """
+        from otel_obs.cells.store import StoreFullError
+
         if self._is_alone or self._has_left:
             raise OSError("this process has no part in a service")
-        store = self._placing.open(self._find(), self._nonce, worker, fill, factor)
+        try:
+            store = self._placing.open(self._find(), self._nonce, worker, fill, factor)
+        except (OSError, StoreFullError) as error:
+            raise_interruption(error)
+            # The worker stays in its file, which nobody finds where it was taken away.
+            if self._placing.is_file_gone():
+                self._placing.note_apart(self._nonce, worker, self._placing.failure or str(error))
+            raise
         # A later failure is logged again.
         self._said.clear()
         return store

@@ -229,6 +229,46 @@ say([before, apart, now, total()])
     assert faulty(APART + code, base).results == [[8, True, 8, 8]]
 
 
+@pytest.mark.parametrize("planted", ["a file", "a link"])
+def test_something_is_put_where_the_directory_was(planted: str, base: Path) -> None:
+    # A worker that finds no place for another file is in one that nobody finds.
+    code = f"""
+import glob, shutil
+read, write = os.pipe()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    hit(5)
+    os.write(write, b"1")
+    while True:
+        pipeline.provider.worker.settle()
+        time.sleep(0.01)
+os.read(read, 1)
+hit(3)
+before = total()
+(user,) = os.listdir(os.environ["OTEL_OBS_RUN_DIR"])
+(path,) = glob.glob(os.path.join(os.environ["OTEL_OBS_RUN_DIR"], user, "*"))
+shutil.rmtree(path)
+if {planted!r} == "a file":
+    open(path, "w").close()
+else:
+    os.symlink("/tmp", path)
+apart = set()
+ends_s = time.monotonic() + 3.0
+while time.monotonic() < ends_s:
+    apart.add(is_refused())
+    time.sleep(0.05)
+os.unlink(path)
+while is_refused():
+    time.sleep(0.05)
+now = total()
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+say([before, sorted(apart), now, total()])
+"""
+    assert faulty(APART + code, base).results == [[8, [True], 8, 8]]
+
+
 def test_the_run_directory_is_moved_away(base: Path) -> None:
     code = """
 hit(3)
@@ -271,12 +311,13 @@ open(os.path.join(base, user), "w").close()
 results = []
 for _ in range(3):
     hit(1)
-    results.append(total())
+    results.append(is_refused())
 os.kill(child, signal.SIGKILL)
-say(results)
+os.waitpid(child, 0)
+say([*results, total()])
 """
-    done = faulty(code, base)
-    assert done.results == [[4, 5, 6]]
+    done = faulty(APART + code, base)
+    assert done.results == [[True, True, True, 6]]
     lines = done.log.splitlines()
     assert len(lines) <= 2, "more than once a process"
     assert {"is not a writable directory" in line for line in lines} == {True}

@@ -18,11 +18,6 @@ Act = Callable[[], None]
 _UVICORN = "uvicorn.server"
 """uvicorn stops in order, then raises the signal again: that ends the process without exit handlers."""
 
-_HANDLERS_ARE_SKIPPED = frozenset(
-    ("async", "asyncio", "gevent", "greenlet", "skip-atexit", "skip-atexit-teardown", "tornado", "ugreen")
-)
-"""The uWSGI options with which it runs no exit handlers; in the middle of a request it never runs them."""
-
 
 class _Waiting(NamedTuple):
     """What runs at SIGTERM: `end` just before the signal ends the process, or `prepare` as it arrives."""
@@ -118,13 +113,12 @@ def ends_without_handlers(pid: int) -> bool:
 
 
 def runs_no_handlers() -> bool:
-    """Whether this process is known to run no exit handlers.
+    """Whether this process may end in order without exit handlers.
 
-    It is uWSGI with one of the options above, or a process that RQ has forked for one job, and that ends by
-    `os._exit`.
+    uWSGI runs none in the middle of a request, nor with some of its options; RQ ends the process that it has
+    forked for a job by `os._exit`.
     """
-    uwsgi: Any = sys.modules.get("uwsgi")
-    if uwsgi is not None and not _HANDLERS_ARE_SKIPPED.isdisjoint(uwsgi.opt):
+    if "uwsgi" in sys.modules:
         return True
     this = proc.this_process() if "rq.worker" in sys.modules else None
     return this is not None and this.is_fork

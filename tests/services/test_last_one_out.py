@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -60,6 +61,26 @@ def test_nothing_is_left_when_the_last_worker_is_killed_as_the_service_ends(
                 until(sign.exists, "a worker that hangs")
                 os.kill(service.pid, signal.SIGTERM)
                 until(lambda: service.process.poll() is not None, "the end of the server", 150)
+            until(lambda: not list(base.iterdir()), "nothing to be left", 90)
+
+
+@pytest.mark.parametrize("options", [(), ("--lazy-apps",)], ids=["uwsgi", "uwsgi lazy"])
+def test_nothing_is_left_when_uwsgi_ends_every_worker_in_the_middle_of_a_request(
+    options: Sequence[str], tmp_path: Path
+) -> None:
+    if not Path(tool("uwsgi")).exists():
+        pytest.skip("uWSGI is not installed beside this Python")
+    with places() as (base, _), contextlib.ExitStack() as clients:
+        sign = tmp_path / "hangs"
+        env = {"PYTHONPATH": str(ROOT), "OTEL_OBS_RUN_DIR": str(base), "HANGING_SIGN": str(sign)}
+        with Service(*HANGING_UWSGI, *options, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
+            for _ in range(2):
+                client = clients.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+                client.sendall(b"GET /hang HTTP/1.1\r\nHost: test\r\n\r\n")
+                until(sign.exists, "a worker that hangs", 150)
+                sign.unlink()
+            os.kill(service.pid, signal.SIGTERM)
+            until(lambda: service.process.poll() is not None, "the end of the server", 150)
             until(lambda: not list(base.iterdir()), "nothing to be left", 90)
 
 

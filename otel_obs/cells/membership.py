@@ -314,15 +314,17 @@ class Service(Sharing):
 
     def _do_leave(self) -> None:
         present = self._run_dir
+        # Without /proc a root knows none, and others know it by its number.
+        heads = self._identity.heads or (proc.hidden_process(os.getpid()),)
         if present is not None and self._listening:
             from otel_obs.rundir.aftercare import note_successors
 
             with tolerate(OSError):
                 note_successors(present, self._listening)
         if present is None or present.is_removed():
-            leave(find_run_dirs(self._bases, self._nonce), self._is_over, self._identity.heads)
+            leave(find_run_dirs(self._bases, self._nonce), self._is_over, heads)
         every = [each for each in (present, *self._inherited, *self._placing.end()) if each is not None]
-        left = leave(every, self._is_over, self._identity.heads)
+        left = leave(every, self._is_over, heads)
         # One directory may be here twice, inherited and joined: the last result holds.
         for each in {each.run_dir.path: each for each in left}.values():
             self._see_to(each)

@@ -11,10 +11,12 @@ from threading import Thread
 
 import pytest
 
+from otel_obs.cells.membership import Service
 from otel_obs.host import proc
 from otel_obs.rundir.aftercare import main
 from otel_obs.rundir.apart import Apart, workers_apart
 from otel_obs.rundir.directory import RunDir, id_mark, lock, open_run_dir, remove_tree, user_path_of
+from otel_obs.rundir.identity import Identity
 from otel_obs.rundir.roots import LEAVING, ROOT, STARTER, file_name, is_alive, recorded_roots
 from otel_obs.rundir.tidying import DOUBT, DOUBTFUL_S, Left, forget_leaving, leave, sweep
 
@@ -169,6 +171,17 @@ def test_who_outlives_a_root_does_not_wait_for_the_kernel_to_forget_it(tmp_path:
     # The root still runs: it is this process.
     assert leave([outliving]) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_knows_no_root_says_that_it_leaves(tmp_path: Path) -> None:
+    """Without /proc its children know it as theirs."""
+    service = Service([str(tmp_path)], NONCE, identity=Identity(NONCE, False, "unknown"))
+    assert service.run_dir() is not None
+    with_it = open_run_dir([str(tmp_path)], NONCE)
+    with_it.note([name_of(os.getpid())])
+    service.close()
+    assert [each.pid for each in recorded_roots(with_it.names(), LEAVING)] == [os.getpid()]
+    assert leave([with_it]) == []
 
 
 def test_a_root_that_joins_again_is_waited_for_again(tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ def parts(family: Family, naming: Spelling, coder: LabelCoder[T]) -> list[Part[T
 
 
 def _key(member: Member, family: Family, naming: Spelling, coder: LabelCoder[T]) -> tuple[Any, ...]:
-    return coder, naming, member.extra, "le" if family.type == "histogram" else "", family.label_order
+    # By the kind of the stream: a histogram may be written as a family of unknown type, with buckets too.
+    has_buckets = member.column.table.stream.kind in (Kind.HISTOGRAM, Kind.EXPONENTIAL)
+    return coder, naming, member.extra, "le" if has_buckets else "", family.label_order
 
 
 class _LabelTexts:

@@ -246,6 +246,17 @@ def test_a_histogram_whose_start_another_metric_is_called_is_unknown() -> None:
     list(parse(text))  # type: ignore[no-untyped-call]
 
 
+def test_a_histogram_of_unknown_type_renames_a_label_le_of_its_own_as_any_other() -> None:
+    columns = [histogram("jobs", (1,), [({"le": "b"}, [1.0, 1.0, 2.5])]), gauge("jobs_created", [({}, 7.0)])]
+    for accepted in (OPENMETRICS, Format("openmetrics2", "2.0.0")):
+        text = rendered(columns, accepted).decode()
+        assert 'exported_le="b"' in text
+        assert '{le="b"' not in text
+    text = rendered(columns, OPENMETRICS).decode()
+    assert 'jobs_bucket{exported_le="b",le="1.0"} 1.0\n' in text
+    list(parse(text))  # type: ignore[no-untyped-call]
+
+
 def test_an_updown_counter_has_neither_start_nor_exemplar() -> None:
     u = column(Kind.UPDOWN, "u", [({}, -1.0)], exemplars={0: [exemplar(0, 1.0, 1.0)]})
     assert lines(u) == ["u -1.0"]

@@ -160,10 +160,13 @@ class Definition:
     def locate(self, handle: Any) -> tuple[Any, int]:
         """The cells and the offset of a series whose handle does not know them.
 
-        That is a series outside the shared cells, one without a fast path, or one that a view has dropped:
-        for that one these are cells that are never read.
+        That is a series outside the shared cells, one without a fast path, or one that a view has dropped, or
+        has given other cells: for these it is cells that are never read.
         """
+        plain = self.plain_stream()
         for aggregator in self._aggregators():
+            if (aggregator.stream.kind, aggregator.stream.bounds) != (plain.kind, plain.bounds):
+                continue
             series = aggregator.series.get(aggregator.identify(handle.attributes))
             if series is not None:
                 return series.cells, series.offset

@@ -98,7 +98,7 @@ def is_ours(stream: Stream) -> bool:
 
 def type_of(stream: Stream) -> str:
     """The metric type, as `prometheus_client` names it."""
-    return str(dict(stream.scope.attributes).get(TYPE_KEY) or _TYPES[stream.kind])
+    return str(dict(stream.scope.attributes).get(TYPE_KEY) or _TYPES.get(stream.kind, "histogram"))
 
 
 def family_of(stream: Stream) -> Metric:

@@ -319,6 +319,8 @@ def note_extremes(cells: Any, sum_at: int, value: float) -> None:
 
 
 def _apply_exponential(plan: AggregationPlan, cells: Any, offset: int, value: float) -> None:
+    if value - value != 0.0:  # not finite: there is no bucket for it
+        return
     exponential.record(cells, offset, int(plan.stream.bounds[0]), value)
     if plan.has_extremes:
         note_extremes(cells, offset + plan.stream.cells - 3, value)

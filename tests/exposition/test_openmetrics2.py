@@ -10,7 +10,7 @@ from math import inf, isnan, nan
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Metric, Summary
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_1
@@ -447,6 +447,7 @@ FOREIGN_SAMPLES = st.lists(
     FOREIGN_SAMPLES,
     st.text(max_size=3),
 )
+@example("info", [("m", {}, 0.0, None), ("m_info", {}, 0.0, None)], "")
 def test_no_collector_makes_a_page_unparseable(kind: str, samples: list[Any], unit: str) -> None:
     metric = Metric("m", "Help", kind)
     metric.unit = unit
@@ -456,7 +457,9 @@ def test_no_collector_makes_a_page_unparseable(kind: str, samples: list[Any], un
     values = {normal(*key): value for key, value in page.values.items()}
     oracle = samples_of(parse_1(rendered([], OPENMETRICS, others=[metric]).decode()))  # type: ignore[no-untyped-call]
     for key, (value, _) in oracle.items():
-        assert key[0].endswith("_created") or same(values[key], value), key
+        # In 1.0 another sample named `m` makes an info unknown, and it keeps its value; in 2.0 it is 1.
+        is_info = kind == "info" and key[0] == "m_info"
+        assert key[0].endswith("_created") or same(values[key], 1.0 if is_info else value), key
 
 
 MANY = 3000

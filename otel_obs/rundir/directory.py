@@ -332,9 +332,18 @@ def _remove_aside(parent: int, name: str, aside: str) -> None:
     with tolerate(OSError):
         # By its descriptor: a path could be made to lead elsewhere in the meantime.
         with Descriptor(os.open, aside, DIRECTORY_FLAGS, dir_fd=parent) as descriptor:
-            for file in os.listdir(descriptor):
-                os.unlink(file, dir_fd=descriptor)
-        os.rmdir(aside, dir_fd=parent)
+            # Again, while a process that has it open, and is about to end, still makes a file there.
+            for _ in range(_ATTEMPTS):
+                for file in os.listdir(descriptor):
+                    os.unlink(file, dir_fd=descriptor)
+                try:
+                    os.rmdir(aside, dir_fd=parent)
+                except OSError as error:
+                    raise_interruption(error)
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                else:
+                    break
         if "." in name[1:]:  # the name of a service id, which has a mark
             # The mark of the directory's owner: root also removes directories of its workers' users.
             user = str(os.fstat(parent).st_uid)

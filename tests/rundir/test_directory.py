@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -230,3 +231,22 @@ print(*(line for line in os.read(read, 65536).decode().splitlines() if line.star
     done = run(code, env={"OTEL_OBS_RUN_DIR": "."})
     assert done.lines == ["orders_total 3.0"], done.log
     assert not done.log
+
+
+def test_a_file_that_is_made_in_a_directory_as_it_is_removed_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = open_run_dir([str(tmp_path)], "0123456789abcdef")
+    listdir = os.listdir
+    made: list[bool] = []
+
+    def list_first(path: Any) -> list[str]:
+        found: list[str] = listdir(path)
+        if not made:
+            made.append(run_dir.claim("late"))
+        return found
+
+    monkeypatch.setattr(os, "listdir", list_first)
+    leave([run_dir])
+    assert made == [True]
+    assert list(tmp_path.iterdir()) == []

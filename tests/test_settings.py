@@ -125,6 +125,11 @@ def test_a_variable_sets_its_field(variable: str, text: str, field: str, value: 
             "/health,(",
             "is not a list of regular expressions; expected e.g. /health,/internal/.*",
         ),
+        (  # for which Python warns, and the tests run with `-W error`
+            "OTEL_OBS_EXCLUDED_URLS",
+            "/[[a]",
+            "is not a list of regular expressions; expected e.g. /health,/internal/.*",
+        ),
         (
             "OTEL_OBS_LABELS",
             "status_code",

@@ -106,6 +106,16 @@ def _method(owner: str, name: str) -> Callable[[Any, OnceServing], TakeBack]:
     return follow
 
 
+def _lifespan(module: Any, begin: OnceServing) -> TakeBack:
+    """For hypercorn, whose workers, where there are several, leave SIGTERM to the system."""
+
+    def begins() -> None:
+        begin()
+        watch_default()
+
+    return _method("Lifespan", "wait_for_startup")(module, begins)
+
+
 def _function(owner: str, name: str) -> Callable[[Any, OnceServing], TakeBack]:
     """Follow a method that is not a coroutine."""
 
@@ -169,8 +179,8 @@ def _uwsgi_again(module: Any, begin: OnceServing) -> TakeBack:
 BEGINNINGS = (
     ServerBeginning("gunicorn.workers.base", _gunicorn),
     ServerBeginning("uvicorn.server", _method("Server", "startup")),
-    ServerBeginning("hypercorn.asyncio.lifespan", _method("Lifespan", "wait_for_startup")),
-    ServerBeginning("hypercorn.trio.lifespan", _method("Lifespan", "wait_for_startup")),
+    ServerBeginning("hypercorn.asyncio.lifespan", _lifespan),
+    ServerBeginning("hypercorn.trio.lifespan", _lifespan),
     ServerBeginning("granian.server.mp", _granian),
     ServerBeginning("waitress.server", _in_python("BaseWSGIServer", "MultiSocketServer", name="run")),
     ServerBeginning("werkzeug.serving", _in_python("BaseWSGIServer", name="serve_forever")),

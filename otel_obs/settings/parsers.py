@@ -85,7 +85,7 @@ def _patterns(text: str) -> tuple[str, ...]:
     try:
         for pattern in patterns:
             re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:  # `-W error` raises the last
         raise ValueError(text) from error
     return patterns
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector.roads import shop, use
+from tests.collector.roads import WORKERS, shop, use
 from tests.support.otlp import OtlpReceiver
 from tests.support.processes import Service, clean_env, free_port, tool
 from tests.support.samples import parse_samples
@@ -138,8 +138,8 @@ def test_gunicorn_pushes_every_worker_when_it_is_stopped(
     receiver: OtlpReceiver, tmp_path: Path, protocol: str
 ) -> None:
     with shop(tmp_path, sending(receiver, protocol)) as service:
+        workers = service.wait_for_workers(WORKERS)
         use(service, 40)
-        workers = service.workers()
         assert service.stop() == 0
     assert receiver.latest().value("predictions", **PREDICTED) == 40
     assert receiver.latest().total("http_requests", endpoint="/predict/<name>") == 40

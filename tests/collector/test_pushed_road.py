@@ -118,7 +118,7 @@ def test_what_is_counted_comes_to_the_same(road: Road) -> None:
 
 
 def test_every_worker_is_an_instance_under_the_name_that_was_given(road: Road) -> None:
-    expected = {f"pod-1/{pid}" for pid in road.service.workers()}
+    expected = {f"pod-1/{pid}" for pid in road.service.wait_for_workers(WORKERS)}
     until(lambda: road.instances() == expected, "an instance of every worker")
 
 

@@ -145,3 +145,29 @@ def test_workers_that_a_second_signal_ends_before_their_exit_handlers_leave_noth
             os.kill(service.pid, signal.SIGINT)
             until(lambda: service.process.poll() is not None, "the end of the server", 150)
         until(lambda: not list(base.iterdir()), "nothing to be left", 90)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio", "uvloop"])
+def test_workers_of_hypercorn_that_sigterm_ends_leave_nothing(kind: str, tmp_path: Path) -> None:
+    """Several have no handler of it, be it that all get it, or that hypercorn ends all when one has ended."""
+    with places() as (base, _):
+        env = {"PYTHONPATH": str(ROOT), "OTEL_OBS_RUN_DIR": str(base)}
+        command = (tool("hypercorn"), "--bind", "127.0.0.1:{port}", "--workers", "2", "-k", kind)
+        app = "tests.services.apps.hanging:asgi"
+        with Service(*command, app, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
+
+            def are_both_in() -> bool:
+                assert service.get("/").status == 200
+                return len(list(base.rglob("*.cells"))) == 2
+
+            until(are_both_in, "both workers' files", 150)
+            workers = [
+                child
+                for child in psutil.Process(service.pid).children()
+                if "tracker" not in child.cmdline()[-1]
+            ]
+            for worker in workers:
+                worker.terminate()
+            os.kill(service.pid, signal.SIGTERM)
+            until(lambda: service.process.poll() is not None, "the end of the server", 150)
+        until(lambda: not list(base.iterdir()), "nothing to be left", 90)

@@ -27,8 +27,11 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
 
 async def asgi(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
     """The same as ASGI, without `/hang`."""
-    if scope["type"] != "http":
-        return
+    while scope["type"] == "lifespan":
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
     hits.inc()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})

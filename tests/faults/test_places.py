@@ -297,6 +297,7 @@ def test_nothing_can_be_put_where_the_directory_was(base: Path) -> None:
     code = """
 import shutil
 hit(3)
+read, write = os.pipe()
 child = os.fork()
 base = os.environ["OTEL_OBS_RUN_DIR"]
 (user,) = os.listdir(base)
@@ -305,9 +306,11 @@ if child == 0:
     while not os.path.isfile(os.path.join(base, user)):
         time.sleep(0.01)
     hit(5)
+    os.write(write, b"1")
     time.sleep(30)
 shutil.rmtree(os.path.join(base, user))
 open(os.path.join(base, user), "w").close()
+os.read(read, 1)  # before, the child has recorded nothing that a page could lack
 results = []
 for _ in range(3):
     hit(1)

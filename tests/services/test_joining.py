@@ -74,9 +74,17 @@ def wait_for_starts(scrape: Callable[[], Samples], count: int) -> None:
 
 
 SCRAPES_FIRST = """
+import time
 from urllib.request import urlopen
 def when_ready(server):
-    page = urlopen("http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
+    page, ends_s = None, time.monotonic() + 60
+    while page is None:  # the port is opened on a thread
+        try:
+            page = urlopen("http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
+        except OSError:
+            if time.monotonic() > ends_s:
+                raise
+            time.sleep(0.02)
     (line,) = [line for line in page.splitlines() if line.startswith("otel_obs_workers ")]
     with open("{said}", "w") as said:
         said.write(line)

@@ -257,8 +257,9 @@ class _Sum:
         room = max(int(self.limits[stream] * self.share) - 1, 0)
         kept, rest = keys[:room], keys[room:]
         if self.share == 1.0:
-            told = [key for key in rest if self._is_told(holders, key)]
-            kept, rest = kept + told, [key for key in rest if not self._is_told(holders, key)]
+            told = {key: self._is_told(holders, key) for key in rest}
+            kept += [key for key in rest if told[key]]
+            rest = [key for key in rest if not told[key]]
         for piece in pieces(len(kept), _AT_ONCE):
             for key in kept[piece]:
                 total = self._added(stream, holders, key, None)

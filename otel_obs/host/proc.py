@@ -197,13 +197,16 @@ def is_gone_from(namespace: str, start: str) -> bool:
         return False
     # The namespace of a zombie cannot be read.
     living = [each for name in processes if (each := look_up(int(name))) is not None and not each.has_ended]
-    return not any(_may_be_in(namespace, each.pid) and _may_have_started(each, start) for each in living)
+    # By its start first: a process that hides its namespace is looked at again and again.
+    return not any(_may_have_started(each, start) and _may_be_in(namespace, each.pid) for each in living)
 
 
 def _may_have_started(process: Process, start: str) -> bool:
     """Whether it started then, or that cannot be compared: a container may have a clock of its own."""
+    if process.start == start or not start.isdecimal():
+        return True
     clocks = {_namespace_of(which, "time") for which in (str(process.pid), "self")}
-    return process.start == start or not start.isdecimal() or len(clocks) > 1
+    return len(clocks) > 1
 
 
 def _may_be_in(namespace: str, pid: int) -> bool:

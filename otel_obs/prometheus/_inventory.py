@@ -61,9 +61,8 @@ def define(definition: Definition, owner: ClientOwner) -> None:
     with _All.lock:
         before = _All.definitions.get(_place(definition))
         if before is not definition:
-            definition.takes_place_of = (
-                before  # stored first: an exception may interrupt, and all is done again
-            )
+            # First: an exception may interrupt this, and all is done again.
+            definition.takes_place_of = before
         _All.definitions[_place(definition)] = definition
     # Outside the lock: this takes the worker's lock, and listeners are foreign code.
     if definition.takes_place_of is not None:

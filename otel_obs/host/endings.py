@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -30,6 +31,8 @@ _waiting: list[_Waiting] = []
 _undo: list[Act] = []
 _last: list[Any] = []
 """Our handlers of SIGTERM after which the process ends."""
+_acts_of: list[int] = []
+"""The process, once for each act that is running."""
 
 
 def at_exit(act: Act) -> Act:
@@ -101,9 +104,19 @@ def _in_this_process(act: Act) -> Act:
 
     def checked() -> None:
         forks.check()
-        act()
+        with _acting():
+            act()
 
     return checked
+
+
+@contextmanager
+def _acting() -> Iterator[None]:
+    _acts_of.append(os.getpid())
+    try:
+        yield
+    finally:
+        _acts_of.pop()
 
 
 def ends_without_handlers(pid: int) -> bool:
@@ -191,9 +204,12 @@ def watch_default() -> None:
 
 def _handle(moment: str, watched: signal.Signals, present: Any) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
+        if moment == "end" and os.getpid() in _acts_of:
+            return  # what the first signal, or the end, has begun is completed, and the process ends after it
         try:
-            for waiting in _waiting:
-                getattr(waiting, moment)()
+            with _acting():
+                for waiting in _waiting:
+                    getattr(waiting, moment)()
         finally:
             hand_on(number, frame, present)
 

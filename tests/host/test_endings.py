@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import signal
 from collections.abc import Callable
 
 import pytest
 
 from otel_obs.host.endings import at_exit
+from tests.support.programs import start
 
 
 def test_what_is_taken_back_while_exit_handlers_run_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +26,27 @@ def test_what_is_taken_back_while_exit_handlers_run_is_not_called(monkeypatch: p
         each()
 
     assert called == ["kept"]
+
+
+TWO_SIGNALS = """
+import os, signal, sys
+from otel_obs.host.endings import at_end, at_sigterm, watch_default
+
+def leave():
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(100):  # where a handler may run
+        pass
+    print("has left", flush=True)
+
+at_sigterm(leave, leave)
+watch_default()
+"""
+
+
+@pytest.mark.parametrize("begins", ["os.kill(os.getpid(), signal.SIGTERM)", "at_end(leave)"])
+def test_a_second_sigterm_does_not_end_a_process_that_is_leaving(begins: str) -> None:
+    """Hypercorn ends all workers when one has ended, be it that a signal to all has reached them before."""
+    program = start(TWO_SIGNALS + begins)
+    said, _ = program.communicate(timeout=60)
+    assert said == "has left\n"
+    assert program.returncode == (-signal.SIGTERM if "kill" in begins else 0)

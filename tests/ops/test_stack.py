@@ -98,7 +98,8 @@ def test_a_stack_is_started_seen_and_ended(tmp_path: Path) -> None:
             down = otel_obs("stack", "down", cwd=tmp_path)
     assert "ended alertmanager" in down.stdout
     assert otel_obs("stack", "down", cwd=tmp_path).stdout == "nothing was running\n"
-    assert not any(state.pid and psutil.pid_exists(state.pid) for state in before)
+    # What has ended is there until its parent, process 1, has asked for its end.
+    until(lambda: not any(state.pid and psutil.pid_exists(state.pid) for state in before), "both are gone")
 
 
 @needs_programs

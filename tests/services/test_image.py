@@ -89,8 +89,7 @@ def test_the_server_is_process_1(server: str, image: BuiltImage, tmp_path: Path)
         until(lambda: request(f"{url}/health").status == 200, f"{server} as process 1", 120)
         (first,) = psutil.Process(runtime.pid).children()
         assert first.uids().effective == int(image.user.partition(":")[0])
-        workers = [each for each in first.children() if "resource_tracker" not in " ".join(each.cmdline())]
-        assert len(workers) == 3
+        workers = until(lambda: three_workers(first), "three workers")
         compare(url, SENT)
         for worker in workers:
             worker.send_signal(signal.SIGKILL)
@@ -103,6 +102,13 @@ def test_the_server_is_process_1(server: str, image: BuiltImage, tmp_path: Path)
         runtime.wait()
         print(log.read_text())
     assert "merged" not in log.read_text()
+
+
+def three_workers(first: psutil.Process) -> list[psutil.Process]:
+    """The workers, when there are three."""
+    workers = [each for each in first.children() if "resource_tracker" not in " ".join(each.cmdline())]
+    assert len(workers) == 3, workers
+    return workers
 
 
 def compare(url: str, total: int) -> None:

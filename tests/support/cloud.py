@@ -166,13 +166,14 @@ class Cloud:
                     problems += self._add(series)
                 self.metadata.update(write.metadata)
             self.problems += problems
-        if problems:
-            return 400, "; ".join(problems)
-        for url in self._behind:
-            answer = request(url, method="POST", body=body, headers=headers)
-            if answer.status >= 300:
-                self.problems.append(f"the receiver behind: {answer.status} {answer.text}")
-                return answer.status, answer.text
+            if problems:
+                return 400, "; ".join(problems)
+            # Under the lock too: what is seen here is behind.
+            for url in self._behind:
+                answer = request(url, method="POST", body=body, headers=headers)
+                if answer.status >= 300:
+                    self.problems.append(f"the receiver behind: {answer.status} {answer.text}")
+                    return answer.status, answer.text
         return 204, ""
 
     def _add(self, series: remote_write.Series) -> Iterator[str]:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
+
 T = TypeVar("T")
 
 POLL_S = 0.02
@@ -14,7 +16,7 @@ POLL_S = 0.02
 def until(check: Callable[[], T], what: str, timeout_s: float = 150.0) -> T:
     """Call *check* again and again until it returns something true, and return that.
 
-    An `OSError` or an `AssertionError` of *check* counts as "not yet".
+    An `OSError` or an `AssertionError` of *check* counts as "not yet", as does a process that ends meanwhile.
 
     Args:
         check: Called every 20 ms.
@@ -32,7 +34,7 @@ def until(check: Callable[[], T], what: str, timeout_s: float = 150.0) -> T:
             if result:
                 return result
             last = result
-        except (OSError, AssertionError) as error:
+        except (OSError, AssertionError, psutil.Error) as error:
             last = error
         if time.monotonic() > deadline_s:
             raise TimeoutError(f"{what}: not within {timeout_s:g} s; last seen: {last!r}")

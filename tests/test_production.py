@@ -6,7 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from tests.support.processes import Service, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, tool
 from tests.support.samples import parse_samples
 from tests.support.waiting import until
 from tests.support.web import request

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Service, clean_env, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, clean_env, tool
 from tests.support.programs import ROOT, run
 from tests.support.waiting import until
 

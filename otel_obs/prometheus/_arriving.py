@@ -79,6 +79,7 @@ class Arriving(LabelledMetric):
         for held in numbers:
             held.hand_over(self)
             if held.amount:
+                self._definition.note_left_behind()
                 self._add_held(held)
             if held.exemplar is not None:
                 self.keep(held.exemplar)

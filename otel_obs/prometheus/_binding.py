@@ -163,14 +163,30 @@ class Definition:
         That is a series outside the shared cells, one without a fast path, or one that a view has dropped, or
         has given other cells: for these it is cells that are never read.
         """
-        plain = self.plain_stream()
         for aggregator in self._aggregators():
-            if (aggregator.stream.kind, aggregator.stream.bounds) != (plain.kind, plain.bounds):
+            if not self.has_own_cells(aggregator.stream):
                 continue
             series = aggregator.series.get(aggregator.identify(handle.attributes))
             if series is not None:
                 return series.cells, series.offset
         return self.blank(), 0
+
+    def has_own_cells(self, stream: Stream) -> bool:
+        """Whether a series of *stream* has the cells that the metric knows; a view may give it others."""
+        plain = self.plain_stream()
+        return (stream.kind, stream.bounds) == (plain.kind, plain.bounds)
+
+    def note_left_behind(self) -> None:
+        """Say once that a view leaves out what was counted before: buckets cannot be divided anew."""
+        streams = self.streams()
+        if streams and not any(map(self.has_own_cells, streams)):
+            name = self.declaration.name
+            self._once.warning(
+                name,
+                "a view gives %r another aggregation, to which what it had counted before cannot be carried:"
+                " that is left out; call configure() with the view before the metric counts",
+                name,
+            )
 
     def store(self, handle: Any, value: float) -> None:
         """Set a gauge's series."""
@@ -179,10 +195,15 @@ class Definition:
             instrument.make(handle, value)
         instrument.store(handle, value)
 
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """The bounds of the buckets as declared; none for what is no histogram."""
+        return self.declaration.bounds or ()
+
     def plain_stream(self) -> Stream:
         """The stream of the metric as declared, without views."""
         declared = self.declaration
-        return Stream(declared.kind._kind, declared.name, "", declared.help, bounds=declared.bounds or ())
+        return Stream(declared.kind._kind, declared.name, "", declared.help, bounds=self.bounds)
 
     def blank(self) -> Any:
         """Cells that belong to no series: what is written to them is never read."""

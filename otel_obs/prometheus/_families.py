@@ -98,7 +98,10 @@ def is_ours(stream: Stream) -> bool:
 
 def type_of(stream: Stream) -> str:
     """The metric type, as `prometheus_client` names it."""
-    return str(dict(stream.scope.attributes).get(TYPE_KEY) or _TYPES.get(stream.kind, "histogram"))
+    declared = str(dict(stream.scope.attributes).get(TYPE_KEY, ""))
+    # A view may have given it another kind.
+    is_fitting = stream.kind is (Kind.HISTOGRAM if declared == "summary" else Kind.GAUGE)
+    return declared if declared and is_fitting else _TYPES.get(stream.kind, "histogram")
 
 
 def family_of(stream: Stream) -> Metric:

@@ -98,6 +98,7 @@ class RecordedMetric(Arriving):
         self.attributes = dict(zip(self._labelnames, self._labelvalues, strict=True))
         self._created = time.time()
         if self._is_displaced:
+            self._bounds = self._definition.bounds
             self._cells, self._offset, self._is_removed = self._definition.blank(), 0, True
 
     def number(self, at: int) -> float:
@@ -216,13 +217,14 @@ class RecordedMetric(Arriving):
         copy = self._definition.blank()
         with gil.alone():
             known, offset = self._cells, self._offset
-            if known is not None:
+            if known is not None and self._bounds == self._definition.bounds:
                 copy[:] = known[offset : offset + len(copy)]
             # In this order: a thread that records meanwhile must not combine the old cells with the new
             # offset. With `_cells` None, it takes the slow path.
             self._cells = None
             self._is_removed = True
             self._offset = 0
+            self._bounds = self._definition.bounds
             self._cells = copy
         for handle in self._own_handles():
             self._definition.unmake(handle)
@@ -249,7 +251,8 @@ class RecordedMetric(Arriving):
         if self._cells is None:
             self.make_series()
         cells, offset = self._cells, self._offset
-        return (cells, offset) if cells is not None else self._definition.locate(self)
+        is_own = cells is not None and self._bounds == self._definition.bounds  # else a view has changed them
+        return (cells, offset) if is_own else self._definition.locate(self)
 
     def streams(self) -> list[Stream]:
         """The exported streams; none if an old version's constructor has registered the metric and failed."""
@@ -271,8 +274,9 @@ class RecordedMetric(Arriving):
         others: list[Metric] = []
         for stream in self._collected_streams():
             column = columns.get(stream)
-            if column is None:
-                column = self._own_column(stream)
+            if column is None and stream.kind is Kind.EXPONENTIAL:
+                continue  # of a view, and nothing is recorded to it yet
+            column = column or self._own_column(stream)
             column = _families.without_worker(column)
             if self._is_as_declared(stream):
                 _families.add_samples(family, column, has_created, self._labelnames)

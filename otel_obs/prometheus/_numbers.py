@@ -91,7 +91,8 @@ class RecordedSummary(RecordedMetric, prometheus_client.Summary):
         """
         try:
             value = amount * 1.0
-            if type(value) is float and not current_context():
+            # A view may give it buckets.
+            if type(value) is float and not self._bounds and not current_context():
                 cells, offset = self._cells, self._offset
                 cells[offset] += 1.0
                 cells[offset + 1] += value

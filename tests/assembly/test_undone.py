@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.programs import run
 
 # What a process is made of, and which functions and methods of others have been replaced.

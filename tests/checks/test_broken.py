@@ -12,7 +12,7 @@ from otel_obs.reading.fetch import Fetched, Fetching
 from otel_obs.reading.text import read_page
 from tests.checks.broken import BROKEN, GOOD, by_format, family, openmetrics_elsewhere
 from tests.support.endpoints import Endpoint
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 TIGHT = Limits(scrape_s=0.2, page_bytes=10_000, uncompressed_bytes=8_000, series=100, label_values=50)
 ROOMY = Limits(scrape_s=60)

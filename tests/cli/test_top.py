@@ -15,7 +15,8 @@ import time
 from tests.cli.test_command import otel_obs
 from tests.live.test_rates import page
 from tests.support.endpoints import Endpoint, Reply
-from tests.support.processes import clean_env, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import clean_env, tool
 
 
 def growing(accept: str, before: int) -> Reply:

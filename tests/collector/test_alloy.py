@@ -28,7 +28,8 @@ from tests.collector.roads import (
 from tests.support.cloud import Cloud
 from tests.support.collector import DIRECTORY, variables
 from tests.support.otlp import OtlpReceiver
-from tests.support.processes import Service, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Service
 from tests.support.prometheus import PrometheusServer
 from tests.support.samples import Samples
 from tests.support.tap import Tap

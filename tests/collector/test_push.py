@@ -14,7 +14,8 @@ import pytest
 
 from tests.collector.roads import WORKERS, shop, use
 from tests.support.otlp import OtlpReceiver
-from tests.support.processes import Service, clean_env, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, clean_env, tool
 from tests.support.samples import parse_samples
 from tests.support.waiting import until
 

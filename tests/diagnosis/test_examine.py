@@ -13,7 +13,8 @@ import pytest
 from otel_obs.diagnosis.examine import examine, examine_process
 from otel_obs.diagnosis.report import Diagnosis, Fact
 from otel_obs.errors import UnreadableError
-from tests.support.processes import Service, clean_env, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, clean_env, tool
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]

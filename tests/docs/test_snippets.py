@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.story import DOCUMENTS, ROOT, Snippet, Story, broken_links, is_like, read_snippets
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 
 def name_of(document: Path) -> str:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.faults.ledger import ASGI, GUNICORN, UVICORN, WRAPPER, WSGI, assert_exact, hurt
 from tests.faults.test_servers import send
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.programs import ROOT
 from tests.support.samples import parse_samples
 from tests.support.waiting import until

@@ -6,6 +6,7 @@ from textwrap import dedent
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.programs import Finished, run
 
 # Hidden after the standard library has found what it needs itself, and before anything of ours is imported.
@@ -106,13 +107,12 @@ def test_an_application_is_served(module: str) -> None:
 
 
 def test_the_metrics_server_of_its_own() -> None:
-    done = windows("""
+    port = free_port()
+    done = windows(f"""
         import os
-        from tests.support.processes import free_port
         from tests.support.waiting import until
         from tests.support.web import request
-        port = free_port()
-        os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"] = str(port)
+        os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"] = "{port}"
         os.environ["OTEL_EXPORTER_PROMETHEUS_HOST"] = "127.0.0.1"
         from tests.faults.worker import *
         hit(4)

@@ -14,7 +14,8 @@ import pytest
 
 from tests.faults.ledger import ASGI, GUNICORN, UVICORN, WRAPPER, WSGI, assert_exact, hurt
 from tests.support.otlp import OtlpReceiver
-from tests.support.processes import Service, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, tool
 from tests.support.samples import parse_samples
 from tests.support.waiting import until
 from tests.support.web import Response, request

@@ -15,7 +15,7 @@ from otel_obs.live.served_files import ASSETS
 from otel_obs.reading.fetch import Fetching
 from tests.support.endpoints import OPENMETRICS, Endpoint, Reply, always
 from tests.support.live_server import served
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.web import request
 
 DIRECTORY = Path(otel_obs.live.__file__).parent / "assets"

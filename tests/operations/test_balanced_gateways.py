@@ -18,7 +18,8 @@ from tests.operations.test_scale_out import DIRECTORY, asked, store
 from tests.support.collector import Collector, variables
 from tests.support.collector import find as find_collector
 from tests.support.otlp import OtlpReceiver
-from tests.support.processes import Service, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Service
 from tests.support.programs import ROOT
 from tests.support.tap import Tap
 from tests.support.waiting import until

@@ -13,7 +13,8 @@ from otel_obs.ops.compose import LOGS_PATH
 from otel_obs.ops.yaml_text import yaml_text
 from tests.ops.promtools import found
 from tests.support.otlp import OtlpReceiver
-from tests.support.processes import Service, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, tool
 from tests.support.waiting import until
 from tests.support.web import request
 from tests.test_logs import FLASK

@@ -15,7 +15,8 @@ import pytest
 from otel_obs.ops.stack.processes import stack_state
 from otel_obs.ops.stack.programs import MORE_PORTS, PARTS, part_program
 from tests.ops.promtools import found
-from tests.support.processes import Service, clean_env, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, clean_env, tool
 from tests.support.waiting import until
 from tests.support.web import request
 from tests.test_logs import FLASK

@@ -16,7 +16,8 @@ from otel_obs.ops.clouds import KEPT
 from otel_obs.ops.promql import row_of
 from tests.collector.roads import shop, use
 from tests.ops.promtools import found
-from tests.support.processes import Service, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Service
 from tests.support.programs import ROOT
 from tests.support.waiting import until
 

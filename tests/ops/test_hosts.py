@@ -16,7 +16,8 @@ import pytest
 from otel_obs.ops.hosts import SERVERS, HostedService, logrotate, nginx, traefik, unit
 from otel_obs.ops.yaml_text import yaml_text
 from tests.ops.promtools import found
-from tests.support.processes import Service, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, tool
 from tests.support.waiting import until
 
 SYSTEMD, NGINX = shutil.which("systemd-analyze"), shutil.which("nginx")

@@ -12,7 +12,7 @@ from otel_obs.errors import OperationsError, UnreadableError
 from otel_obs.ops.service_facts import MonitoredService, fetch_page
 from otel_obs.settings import Settings
 from tests.support.classifier import classifier, image, settings
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 
 def page(*families: str) -> str:

@@ -27,7 +27,8 @@ from otel_obs.ops.stack.download import Release, fetch_release, this_system
 from otel_obs.ops.stack.processes import stack_state
 from otel_obs.ops.stack.programs import PARTS, part_program
 from tests.support.classifier import classifier, image
-from tests.support.processes import clean_env, free_port
+from tests.support.ports import free_port
+from tests.support.processes import clean_env
 from tests.support.waiting import until
 from tests.support.web import request
 

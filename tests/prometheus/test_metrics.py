@@ -28,7 +28,6 @@ from otel_obs.prometheus import (
 from otel_obs.prometheus._inventory import _All, remove_collected
 from tests.prometheus.conftest import Alone
 from tests.support.calls import python_calls
-from tests.support.programs import run
 
 KINDS = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Summary"]
 
@@ -340,19 +339,3 @@ def test_a_whole_scrape_is_of_one_moment(registry: CollectorRegistry, service: A
     for _ in range(3):
         values = {family.name: family.samples[0].value for family in registry.collect()}
         assert values["first"] == values["second"]
-
-
-def test_a_view_may_make_an_exponential_histogram_of_a_histogram_of_the_client() -> None:
-    code = """
-import otel_obs
-from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
-from otel_obs.prometheus import Histogram
-view = View(instrument_name="waits", aggregation=ExponentialBucketHistogramAggregation())
-otel_obs.configure(views=[view], runtime_metrics=False)
-waits = Histogram("waits", "Help", ["a"]).labels("x")
-for value in (1.0, 3.0, float("inf"), float("nan"), -2.0):
-    waits.observe(value)
-page = otel_obs.get_metrics()[0].decode()
-print(json.dumps([line for line in page.splitlines() if line.startswith(("waits_count", "waits_sum"))]))
-"""
-    assert run("import json\n" + code).results == [['waits_count{a="x"} 3.0', 'waits_sum{a="x"} 2.0']]

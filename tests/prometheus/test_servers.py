@@ -24,7 +24,7 @@ from otel_obs.prometheus import (
 )
 from otel_obs.prometheus.asgi import LONG_S
 from tests.prometheus.programs import IS_OLD
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.web import request
 
 

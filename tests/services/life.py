@@ -18,7 +18,8 @@ from otel_obs.rundir.tidying import DOUBT
 from tests.services import opened
 from tests.services.table import FRONTS, SITUATIONS, Cell
 from tests.support import leftovers
-from tests.support.processes import Service, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, tool
 from tests.support.programs import ROOT, run
 from tests.support.samples import parse_samples
 from tests.support.waiting import until

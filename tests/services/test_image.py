@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import leftovers
 from tests.support.containers import BuiltImage, built, output_of, run_container
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.programs import ROOT
 from tests.support.samples import parse_samples
 from tests.support.waiting import until

@@ -13,7 +13,8 @@ import pytest
 from otel_obs.cells.foreign_file import SUFFIX
 from tests.services.life import Life, places
 from tests.services.table import ASGI, GUNICORN, SERVERS, WSGI, Cell, Server
-from tests.support.processes import Service, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, tool
 from tests.support.programs import ROOT
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until

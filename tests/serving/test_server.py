@@ -20,7 +20,8 @@ from otel_obs.serving import server
 from otel_obs.serving.address import PortAddress
 from otel_obs.serving.scrape import Scrape
 from tests.serving.test_port import Page
-from tests.support.processes import Service, free_port, tool
+from tests.support.ports import free_port
+from tests.support.processes import Service, tool
 from tests.support.programs import run
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until

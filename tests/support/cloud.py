@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from tests.support import remote_write
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.remote_write import Exemplar, Pairs
 from tests.support.samples import Samples
 from tests.support.web import request

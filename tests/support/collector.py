@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.cloud import TOKEN, USER
-from tests.support.processes import Service, clean_env, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Service, clean_env
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / "collector"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -16,6 +16,7 @@ from typing import TypeVar
 import psutil
 
 from tests.support import leftovers
+from tests.support.ports import free_port
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 from tests.support.web import Response, request
@@ -24,14 +25,6 @@ STOP_S = 15.0
 SCRUBBED = ("OTEL_", "PROMETHEUS_", "GUNICORN_", "WEB_CONCURRENCY", "FLASK_")
 
 S = TypeVar("S", bound="Service")
-
-
-def free_port() -> int:
-    """A TCP port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def tool(name: str) -> str:
@@ -43,6 +36,16 @@ def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment without what would configure telemetry or servers, and with *extra*."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(SCRUBBED)}
     return {**kept, "PYTHONUNBUFFERED": "1", **(extra or {})}
+
+
+def named_workers(command: Sequence[str]) -> int:
+    """How many workers a server's command asks for; 0 where they are not to be this command's children."""
+    server = {Path(word).name for word in command[:3]} & {"gunicorn", "uvicorn", "hypercorn", "granian"}
+    options = dict(itertools.pairwise(command))
+    named = options.get("-w") or options.get("--workers") or ""
+    # One worker may be the server's first process itself.
+    is_several = named.isdecimal() and int(named) > 1
+    return int(named) if server and is_several and "--daemon" not in command else 0
 
 
 def _is_alive(process: psutil.Process) -> bool:
@@ -89,6 +92,13 @@ class Service:
         try:
             if self.ready_path is not None:
                 until(self._is_ready, f"{self.command[0]} answering {self.ready_path}", self.ready_s)
+                # The first worker may answer before the last one is forked.
+                named = named_workers(self.command)
+                until(
+                    lambda: len(self.workers()) >= named,
+                    f"{named} workers of {self.command[0]}",
+                    self.ready_s,
+                )
         except BaseException:
             self.stop()
             self._show_log()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.test_command import otel_obs
 from tests.support.endpoints import Endpoint, always
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.prometheus import BINARY, MISSING, prometheus_server
 from tests.support.waiting import until
 

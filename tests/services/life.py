@@ -21,6 +21,7 @@ from tests.support import leftovers
 from tests.support.ports import free_port
 from tests.support.processes import Service, tool
 from tests.support.programs import ROOT, run
+from tests.support.running import is_running
 from tests.support.samples import parse_samples
 from tests.support.waiting import until
 from tests.support.web import request
@@ -249,13 +250,6 @@ class Life:
         if self.cell.server.needs == "granian":
             with contextlib.suppress(TimeoutError):  # one of them may get all the connections
                 until(all_have, "an answer of every worker", READY_S / 5)
-
-
-def is_running(process: psutil.Process) -> bool:
-    """Whether it is there, and not only waited for."""
-    with contextlib.suppress(psutil.Error):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
 
 
 def _hup(life: Life) -> None:

@@ -16,6 +16,7 @@ from tests.services.table import ASGI, GUNICORN, SERVERS, WSGI, Cell, Server
 from tests.support.ports import free_port
 from tests.support.processes import Service, tool
 from tests.support.programs import ROOT
+from tests.support.running import is_running
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 from tests.support.web import request
@@ -134,15 +135,7 @@ def test_the_master_that_takes_over_is_no_worker(tmp_path: Path) -> None:
         assert service.scrape().value("otel_obs_workers") == 4
         new = int(Path(f"{pid_file}.2").read_text())
         os.kill(new, signal.SIGTERM)
-        until(lambda: not psutil.pid_exists(new) or is_dead(new), "the end of the new master", WAIT_S)
-
-
-def is_dead(pid: int) -> bool:
-    """Whether a process is only waited for."""
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
+        until(lambda: not is_running(new), "the end of the new master", WAIT_S)
 
 
 def test_an_idle_process_of_dramatiq_is_counted(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.services.table import PROGRAM, SUPERVISOR
 from tests.support.leftovers import members
 from tests.support.processes import Service, clean_env
 from tests.support.programs import ROOT
+from tests.support.running import is_running
 from tests.support.waiting import until
 
 SLEEPER = "import os, time; os.setsid(); time.sleep(600)"
@@ -37,14 +37,14 @@ def test_a_killed_run_leaves_no_supervisor_and_nothing_that_it_started(tmp_path:
         session = int(run.stdout.readline())
         family = until(three_of(session), "the supervisor's processes")
         run.kill()
-    until(lambda: not any(map(is_there, family)), "the end of all")
+    until(lambda: not any(map(is_running, family)), "the end of all")
 
 
 def test_stopping_a_supervisor_that_hangs_leaves_nothing(tmp_path: Path) -> None:
     with Service(*RESTARTING, cwd=ROOT, log_file=tmp_path / "log", ready_path=None) as service:
         family = until(three_of(service.pid), "the supervisor's processes")
         service.stop(signal.SIGSTOP)
-    assert not any(map(is_there, family))
+    assert not any(map(is_running, family))
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,3 @@ def three_of(session: int) -> Callable[[], set[int]]:
         return found if len(found) == 3 else set()
 
     return look
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process runs."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

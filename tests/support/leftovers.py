@@ -18,6 +18,11 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.running import is_running
+
+ENDED_S = 15.0
+"""How long to wait until what is killed has ended: until then it holds ports and files."""
+
 LOOK_S = 0.5
 """How often the guard looks whether the test run is there."""
 
@@ -80,6 +85,9 @@ def _kill(sessions: Collection[int]) -> None:
         _signal(added, signal.SIGSTOP)
         stopped |= added
     _signal(stopped, signal.SIGKILL)
+    deadline_s = time.monotonic() + ENDED_S
+    while any(map(is_running, stopped)) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
 
 
 def _signal(pids: Collection[int], number: signal.Signals) -> None:

@@ -17,6 +17,7 @@ import psutil
 
 from tests.support import leftovers
 from tests.support.ports import free_port
+from tests.support.running import is_running
 from tests.support.samples import Samples, parse_samples
 from tests.support.waiting import until
 from tests.support.web import Response, request
@@ -46,13 +47,6 @@ def named_workers(command: Sequence[str]) -> int:
     # One worker may be the server's first process itself.
     is_several = named.isdecimal() and int(named) > 1
     return int(named) if server and is_several and "--daemon" not in command else 0
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 class Service:
@@ -132,7 +126,7 @@ class Service:
 
     def workers(self) -> list[int]:
         """The ids of the first process's live children."""
-        return sorted(child.pid for child in psutil.Process(self.pid).children() if _is_alive(child))
+        return sorted(child.pid for child in psutil.Process(self.pid).children() if is_running(child))
 
     def wait_for_workers(self, count: int) -> list[int]:
         """Wait until there are *count* workers and return their ids."""

@@ -79,7 +79,7 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "processors": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "load_before": round(os.getloadavg()[0], 2),
         "packages": {name: version(name) for name in PACKAGES},

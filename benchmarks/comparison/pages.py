@@ -115,8 +115,11 @@ def amount(row: Sequence[Any] | None) -> str:
     """A figure as one reads it."""
     if row is None:
         return "-"
+    _, median, low, high = row[2:6]
+    if low <= 0 < high and median < high:  # what is added, which may be less than what runs differ by
+        return f"< {amount([*row[:3], high, high, high])}"
     divisor, unit = scaled(row)
-    shown = digits(row[3] / divisor)
+    shown = digits(median / divisor)
     return shown if unit == "requests" else f"{shown} {unit}"
 
 

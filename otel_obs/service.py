@@ -10,7 +10,8 @@ from otel_obs.assembly.setup import Running
 from otel_obs.errors import SettingError
 from otel_obs.host import proc
 from otel_obs.rundir import FILES_VERSION
-from otel_obs.rundir.directory import MEMBERS, PREFIX, default_bases, user_path_of
+from otel_obs.rundir.bases import default_bases
+from otel_obs.rundir.directory import MEMBERS, PREFIX, user_path_of
 from otel_obs.rundir.identity import Candidate, Identity, decide, siblings_alike, this_candidate
 from otel_obs.rundir.lineage import Step, is_tracker
 from otel_obs.rundir.search import is_there

@@ -18,7 +18,7 @@ from otel_obs.host.imports import when_imported
 from otel_obs.host.once import LogOnce, share_lines
 from otel_obs.host.undoing import Undoing
 from otel_obs.rundir import FILES_VERSION
-from otel_obs.rundir.directory import default_bases
+from otel_obs.rundir.bases import default_bases
 from otel_obs.rundir.identity import Identity, identify
 from otel_obs.settings import Settings, process_environment
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from otel_obs.diagnosis.report import Diagnosis
 from otel_obs.host import proc
-from otel_obs.rundir.directory import default_bases, is_supported
+from otel_obs.rundir.bases import default_bases
+from otel_obs.rundir.directory import is_supported
 from otel_obs.settings import Settings
 
 SMALL_BYTES = 16 * 1024 * 1024

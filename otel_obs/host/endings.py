@@ -18,6 +18,8 @@ Act = Callable[[], None]
 
 _UVICORN = "uvicorn.server"
 """uvicorn stops in order, then raises the signal again: that ends the process without exit handlers."""
+_GUNICORN = "gunicorn.workers."
+"""A worker of gunicorn that still has a request when its time is up is killed."""
 
 
 class _Waiting(NamedTuple):
@@ -138,7 +140,7 @@ def runs_no_handlers() -> bool:
 
 
 def at_sigterm(end: Act, prepare: Act) -> Act:
-    """Have functions called at SIGTERM where a server ends by it without exit handlers, as uvicorn does.
+    """Have functions called at SIGTERM where a server may end by it without exit handlers, as uvicorn does.
 
     Args:
         end: Called when the process is about to end by the signal.
@@ -174,6 +176,8 @@ def watch() -> None:
     if callable(present) and module == _UVICORN:
         _handle("prepare", signal.SIGTERM, present)
         _watch_first_interrupt()
+    elif callable(present) and module.startswith(_GUNICORN):
+        _handle("prepare", signal.SIGTERM, present)
     elif _UVICORN in sys.modules and (present is signal.SIG_DFL or module.startswith("otel_obs.")):
         _handle("end", signal.SIGTERM, present)
 

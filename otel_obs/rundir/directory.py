@@ -10,9 +10,8 @@ import contextlib
 import errno
 import os
 import stat
-import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from otel_obs.host.descriptors import Descriptor
@@ -49,19 +48,6 @@ class UnusableDirectoryError(Exception):
 def is_supported() -> bool:
     """Whether this platform has what files shared by several workers need."""
     return fcntl is not None and hasattr(os, "posix_fallocate") and hasattr(os, "pread")
-
-
-def _temporary() -> str:
-    """The directory for temporary files; empty where there is none, as in a container that is read-only."""
-    with tolerate(OSError):
-        return tempfile.gettempdir()
-    return ""
-
-
-def default_bases(environ: Mapping[str, str]) -> list[str]:
-    """The directories that may hold run directories, best first."""
-    bases = ["/dev/shm", environ.get("XDG_RUNTIME_DIR", ""), _temporary()]
-    return [base for base in dict.fromkeys(bases) if base and os.access(base, os.W_OK | os.X_OK)]
 
 
 def lock(descriptor: int, *, exclusive: bool) -> bool:
@@ -214,10 +200,15 @@ def user_path_of(base: str) -> str:
 
 def _open_under(base: str, nonce: str) -> RunDir:
     user_path = user_path_of(base)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(user_path, 0o700)
-    with open_private(user_path, None) as user:
-        return _join_or_make(user, user_path, nonce)
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(user_path, 0o700)
+        try:
+            with open_private(user_path, None) as user:
+                return _join_or_make(user, user_path, nonce)
+        except FileNotFoundError:  # who is last to leave removes the user's directory too
+            continue
+    raise UnusableDirectoryError(f"{user_path} keeps vanishing")
 
 
 def _join_or_make(user: int, user_path: str, nonce: str) -> RunDir:
@@ -226,6 +217,8 @@ def _join_or_make(user: int, user_path: str, nonce: str) -> RunDir:
         if joined is not None:
             return joined
         if not _make(user, nonce):
+            if not is_same(None, user_path, user):
+                raise FileNotFoundError(user_path)
             time.sleep(_PAUSE_S)  # another process is making it, or removing one without members
     raise UnusableDirectoryError(f"{user_path}/{nonce} keeps vanishing")
 
@@ -282,7 +275,7 @@ def _open_members(user: int, nonce: str, directory: int) -> Descriptor:
         return Descriptor(os.open, MEMBERS, flags | os.O_CREAT, 0o600, dir_fd=directory).above_standard()
 
 
-def is_same(parent: int, name: str, descriptor: int) -> bool:
+def is_same(parent: int | None, name: str, descriptor: int) -> bool:
     """Whether *name* in *parent* is what *descriptor* is open on."""
     try:
         return os.path.samestat(os.stat(name, dir_fd=parent, follow_symlinks=False), os.fstat(descriptor))

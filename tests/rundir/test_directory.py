@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from otel_obs.rundir import directory as run_directories
+from otel_obs.rundir.bases import default_bases
 from otel_obs.rundir.directory import (
     MEMBERS,
+    RunDir,
     UnusableDirectoryError,
-    default_bases,
     find_run_dirs,
     open_run_dir,
 )
@@ -250,3 +252,23 @@ def test_a_file_that_is_made_in_a_directory_as_it_is_removed_goes_too(
     leave([run_dir])
     assert made == [True]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_users_directory_may_vanish_while_a_worker_joins(
+    times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who leaves another service of the user last removes it, if nothing is in it at that moment."""
+    real = run_directories._join
+    seen: list[int] = []
+
+    def join(user: int, user_path: str, nonce: str) -> RunDir | None:
+        if len(seen) < times:
+            seen.append(user)
+            os.rmdir(user_path)
+        return real(user, user_path, nonce)
+
+    monkeypatch.setattr(run_directories, "_join", join)
+    joined = open_run_dir([str(tmp_path)], "one")
+    assert not joined.is_removed()
+    joined.close()

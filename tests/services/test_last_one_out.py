@@ -37,14 +37,19 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize(("command", "needs"), COMMANDS)
-def test_nothing_is_left_when_the_last_worker_is_killed_as_the_service_ends(
-    command: Sequence[str], needs: str, tmp_path: Path
-) -> None:
+def skip_without(needs: str) -> None:
+    """Skip a test whose server is not installed."""
     if needs == "uwsgi" and not Path(tool("uwsgi")).exists():
         pytest.skip("uWSGI is not installed beside this Python")
     if needs not in ("", "uwsgi") and importlib.util.find_spec(needs) is None:
         pytest.skip(f"{needs} is not installed")
+
+
+@pytest.mark.parametrize(("command", "needs"), COMMANDS)
+def test_nothing_is_left_when_the_last_worker_is_killed_as_the_service_ends(
+    command: Sequence[str], needs: str, tmp_path: Path
+) -> None:
+    skip_without(needs)
     sign = tmp_path / "hangs"
     env = {"PYTHONPATH": str(ROOT), "HANGING_SIGN": str(sign)}
     with places() as (base, _):
@@ -64,22 +69,41 @@ def test_nothing_is_left_when_the_last_worker_is_killed_as_the_service_ends(
             until(lambda: not list(base.iterdir()), "nothing to be left", 90)
 
 
-@pytest.mark.parametrize("options", [(), ("--lazy-apps",)], ids=["uwsgi", "uwsgi lazy"])
-def test_nothing_is_left_when_uwsgi_ends_every_worker_in_the_middle_of_a_request(
-    options: Sequence[str], tmp_path: Path
+IN_A_REQUEST = [
+    pytest.param((*GUNICORN, "-w", "2", APP), "", id="gunicorn"),
+    pytest.param(
+        (*GUNICORN, "-w", "2", "-k", "gthread", "--threads", "1", "--worker-connections", "1", APP),
+        "",
+        id="gunicorn gthread",
+    ),
+    pytest.param(
+        (*GUNICORN, "-w", "2", "-k", "gevent", "--worker-connections", "1", APP),
+        "gevent",
+        id="gunicorn gevent",
+    ),
+    pytest.param(HANGING_UWSGI, "uwsgi", id="uwsgi"),
+    pytest.param((*HANGING_UWSGI, "--lazy-apps"), "uwsgi", id="uwsgi lazy"),
+    pytest.param(tuple(word for word in HANGING_UWSGI if word != "--master"), "uwsgi", id="uwsgi alone"),
+]
+
+
+@pytest.mark.parametrize(("command", "needs"), IN_A_REQUEST)
+def test_nothing_is_left_when_a_server_ends_every_worker_in_the_middle_of_a_request(
+    command: Sequence[str], needs: str, tmp_path: Path
 ) -> None:
-    if not Path(tool("uwsgi")).exists():
-        pytest.skip("uWSGI is not installed beside this Python")
+    skip_without(needs)
     with places() as (base, _), contextlib.ExitStack() as clients:
         sign = tmp_path / "hangs"
         env = {"PYTHONPATH": str(ROOT), "OTEL_OBS_RUN_DIR": str(base), "HANGING_SIGN": str(sign)}
-        with Service(*HANGING_UWSGI, *options, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
+        with Service(*command, cwd=ROOT, env=env, log_file=tmp_path / "log") as service:
             for _ in range(2):
                 client = clients.enter_context(socket.create_connection(("127.0.0.1", service.port)))
                 client.sendall(b"GET /hang HTTP/1.1\r\nHost: test\r\n\r\n")
                 until(sign.exists, "a worker that hangs", 150)
                 sign.unlink()
-            os.kill(service.pid, signal.SIGTERM)
+            # Without a master, nobody ends the others.
+            send = os.killpg if needs == "uwsgi" and "--master" not in command else os.kill
+            send(service.pid, signal.SIGTERM)
             until(lambda: service.process.poll() is not None, "the end of the server", 150)
             until(lambda: not list(base.iterdir()), "nothing to be left", 90)
 

@@ -299,8 +299,9 @@ class Service(Sharing):
 
             # Before it ends its workers, gunicorn closes the sockets; else one of them is replaced.
             tells = self._listening and "gunicorn.arbiter" in sys.modules
-            if not tells or any(map(self._is_over, recorded_roots(present.names(), ROOT))):
-                leave_behind(present, self._listening)
+            with tolerate(OSError):
+                if not tells or any(map(self._is_over, recorded_roots(present.names(), ROOT))):
+                    leave_behind(present, self._listening)
 
     def _leave(self) -> None:
         """Leave the directory, and remove it if this is the last member and no root needs it."""

@@ -20,6 +20,8 @@ _UVICORN = "uvicorn.server"
 """uvicorn stops in order, then raises the signal again: that ends the process without exit handlers."""
 _GUNICORN = "gunicorn.workers."
 """A worker of gunicorn that still has a request when its time is up is killed."""
+_GREENLETS = {"gevent", "eventlet"}
+"""Their loop calls signal handlers, which must not wait there: as little as a start of a process does."""
 
 
 class _Waiting(NamedTuple):
@@ -176,7 +178,7 @@ def watch() -> None:
     if callable(present) and module == _UVICORN:
         _handle("prepare", signal.SIGTERM, present)
         _watch_first_interrupt()
-    elif callable(present) and module.startswith(_GUNICORN):
+    elif callable(present) and module.startswith(_GUNICORN) and not _GREENLETS & sys.modules.keys():
         _handle("prepare", signal.SIGTERM, present)
     elif _UVICORN in sys.modules and (present is signal.SIG_DFL or module.startswith("otel_obs.")):
         _handle("end", signal.SIGTERM, present)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import select
 import stat
+import sys
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from otel_obs.host.descriptors import Descriptor
 from otel_obs.host.signals import raise_interruption, tolerate
@@ -84,10 +85,16 @@ def hidden_process(pid: int) -> Process:
             # Before Linux 6.9 all have one inode, which then says nothing, and does no harm.
             start = f"i{os.fstat(descriptor).st_ino}"
             # The descriptor becomes readable when the process ends, even before its parent has reaped it.
-            poll = select.poll()
+            poll = _own_poll()
             poll.register(descriptor, select.POLLIN)
             has_ended = bool(poll.poll(0))
     return Process(pid, session=session_of(pid), start=start, has_ended=has_ended)
+
+
+def _own_poll() -> Any:
+    """The system's own `select.poll`: gevent's switches greenlets, and may not be used in its loop."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey.get_original("select", "poll")() if monkey is not None else select.poll()
 
 
 def session_of(pid: int) -> int:

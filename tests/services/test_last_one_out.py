@@ -76,11 +76,6 @@ IN_A_REQUEST = [
         "",
         id="gunicorn gthread",
     ),
-    pytest.param(
-        (*GUNICORN, "-w", "2", "-k", "gevent", "--worker-connections", "1", APP),
-        "gevent",
-        id="gunicorn gevent",
-    ),
     pytest.param(HANGING_UWSGI, "uwsgi", id="uwsgi"),
     pytest.param((*HANGING_UWSGI, "--lazy-apps"), "uwsgi", id="uwsgi lazy"),
     pytest.param(tuple(word for word in HANGING_UWSGI if word != "--master"), "uwsgi", id="uwsgi alone"),

@@ -29,6 +29,7 @@ from otel_obs.http.exclusion import Exclusion
 from otel_obs.serving.scrape import Scrape, ScrapeRequest, accepts_gzip, run_steps
 from otel_obs.settings import SETTINGS, Settings
 from tests.exposition.build import counter, exemplar, gauge, rendered
+from tests.support import linear
 from tests.support.linear import SIZE, check, check_text
 
 
@@ -166,9 +167,16 @@ def test_what_others_yield_is_written_in_linear_time(work: str) -> None:
     check(SIZES[work], 2048)
 
 
-def test_the_measure_finds_what_is_quadratic() -> None:
-    def quadratic(size: int) -> object:
-        return [0 for _ in range(size) for _ in range(size // 4)]
+def test_the_measure_finds_what_is_quadratic(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_s = [0.0]
 
-    with pytest.raises(AssertionError, match="4 times"):
-        check(quadratic, SIZE // 8)
+    def takes(power: int) -> Callable[[int], object]:
+        def work(size: int) -> None:
+            clock_s[0] += (size / SIZE) ** power
+
+        return work
+
+    monkeypatch.setattr(linear, "process_time", lambda: clock_s[0])
+    check(takes(1), SIZE)
+    with pytest.raises(AssertionError, match="4 times 8192 takes 16.0 times as long"):
+        check(takes(2), SIZE)

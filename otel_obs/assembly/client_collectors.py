@@ -8,12 +8,10 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from otel_obs.exposition.from_client import IS_OURS
-from otel_obs.exposition.plan import warn_once
-from otel_obs.host.signals import raise_interruption
+from otel_obs.exposition.from_client import IS_OURS, yielded_by
 
 CLIENT_SCOPE = "otel_obs.prometheus"
 """The package that stands in for `prometheus_client`, and the scope of the metrics made with it."""
@@ -48,23 +46,12 @@ class AskedCollector:
         """Collect. The families that it yields before it raises are kept."""
         began_s = time.monotonic()
         # Assigned whole: a scrape that has stopped waiting exposes the earlier list meanwhile.
-        self.families = list(self._yielded())
+        self.families = list(yielded_by(self.collector))
         self.observed_s = began_s
 
     def leave_out(self) -> None:
         """Expose none of its families until its `collect` has returned."""
         self.families = []
-
-    def _yielded(self) -> Iterator[Any]:
-        try:
-            yield from self.collector.collect()
-        except Exception as error:
-            raise_interruption(error)
-            warn_once(
-                f"the collector {self.collector!r} of prometheus_client raised {error!r}; "
-                "what it had not yielded is not exposed",
-                ("collector", id(self.collector)),
-            )
 
 
 class ClientCollectors:

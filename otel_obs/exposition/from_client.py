@@ -116,6 +116,19 @@ _SUFFIXES: dict[FamilyType, tuple[str, ...]] = {
 }
 
 
+def yielded_by(collector: Any) -> Iterator[Any]:
+    """The families that a collector of the application's yields, until it raises, which is logged once."""
+    try:
+        yield from collector.collect()
+    except Exception as error:
+        raise_interruption(error)
+        warn_once(
+            f"the collector {collector!r} of prometheus_client raised {error!r}; "
+            "what it had not yielded is not exposed",
+            ("collector", id(collector)),
+        )
+
+
 def load(metrics: Iterable[ClientMetric], escaping: Escaping) -> list[OtherFamily]:
     """Read what collectors of prometheus_client yield; one that raises ends the list, with a warning.
 

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from otel_obs.host import forks, proc
+from otel_obs.host.signals import tolerate
 
 Act = Callable[[], None]
 
@@ -213,8 +214,9 @@ def _handle(moment: str, watched: signal.Signals, present: Any) -> None:
         if moment == "end" and os.getpid() in _acts_of:
             return  # what the first signal, or the end, has begun is completed, and the process ends after it
         try:
-            with _acting():
-                for waiting in _waiting:
+            for waiting in _waiting:
+                # Ours: the application, which this interrupts, has no part in what fails here.
+                with _acting(), tolerate(Exception):
                     getattr(waiting, moment)()
         finally:
             hand_on(number, frame, present)

@@ -79,10 +79,13 @@ class Arriving(LabelledMetric):
         for held in numbers:
             held.hand_over(self)
             if held.amount:
-                self._definition.note_left_behind()
                 self._add_held(held)
             if held.exemplar is not None:
                 self.keep(held.exemplar)
+
+    @abstractmethod
+    def has_own_cells(self) -> bool:
+        """Whether the fast path's cells are as the metric declares them; a view may give it others."""
 
     @abstractmethod
     def locate(self) -> tuple[Any, int]:
@@ -96,6 +99,8 @@ class Arriving(LabelledMetric):
             # No call between these two: what a signal handler raises comes before both or after both.
             cells[place] += amount
             held.amount = 0.0
+        if not self.has_own_cells():
+            self._definition.note_left_behind()
 
     def move_in(self, registry: str, children: Mapping[tuple[str, ...], Any], arrival: Arrival) -> None:
         """Record to cells, beginning with what the metric and its series have counted so far.

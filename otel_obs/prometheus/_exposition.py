@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from otel_obs.cells.layout import Stream
 from otel_obs.cells.snapshot import Column, Snapshot
+from otel_obs.exposition.from_client import yielded_by
 from otel_obs.exposition.names import Spelling, family_name
 from otel_obs.prometheus import _families
 from otel_obs.prometheus._binding import REGISTRY_KEY
@@ -63,7 +64,7 @@ def split_off(snapshot: Snapshot) -> tuple[Snapshot, list[Metric]]:
     with _families.reading_columns({column.table.stream: column for column in snapshot.columns}):
         for metric in dict.fromkeys(registered.values()):
             if is_metric(metric):
-                families += metric.collect()
+                families += yielded_by(metric)
     return snapshot._replace(columns=columns), families
 
 

@@ -17,6 +17,7 @@ from otel_obs.cells.attributes import Attributes, canonical
 from otel_obs.cells.exemplar import labels_of
 from otel_obs.cells.layout import Kind, Stream
 from otel_obs.cells.snapshot import Column, Exemplar, SeriesTable, Snapshot
+from otel_obs.exposition.from_client import OURS
 from otel_obs.exposition.lexical import number
 from otel_obs.exposition.names import Spelling, join_labels, unit_word
 from otel_obs.exposition.plan import Options
@@ -115,7 +116,10 @@ def families_of(column: Column, has_created: bool) -> list[Metric]:
     """The families of one column; this worker need not have the metric."""
     stream = column.table.stream
     if stream.kind not in _TYPES:  # a view has made it an exponential histogram
-        return list(to_prometheus_client(Snapshot([column], 0, 0), _OPTIONS, has_created))
+        families = list(to_prometheus_client(Snapshot([column], 0, 0), _OPTIONS, has_created))
+        for family in families:
+            vars(family).pop(OURS)  # what the page has from elsewhere; this metric's it has from here alone
+        return families
     family = family_of(stream)
     add_samples(family, column, has_created)
     return [family]
@@ -139,6 +143,15 @@ def add_samples(family: Metric, column: Column, has_created: bool, label_names: 
         samples.extend(samples_of(labels, value, column.exemplars.get(at, ())))
         if created:
             samples.append(Sample(created, labels, table.created_s[at]))
+
+
+def own_value(handle: Any, stream: Stream) -> Any:
+    """What this process has counted of a series, as a column of *stream* holds it."""
+    cells, offset = handle._cells, handle._offset
+    if stream.kind is Kind.HISTOGRAM:
+        width = len(stream.bounds) + 2
+        return [0.0] * width if cells is None else list(cells[offset : offset + width])
+    return handle._first if cells is None else cells[offset]
 
 
 def only_of(labels: Mapping[str, str], families: Iterable[Metric]) -> list[Metric]:

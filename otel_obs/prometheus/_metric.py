@@ -223,8 +223,7 @@ class RecordedMetric(Arriving):
             # offset. With `_cells` None, it takes the slow path.
             self._cells = None
             self._is_removed = True
-            self._offset = 0
-            self._bounds = self._definition.bounds
+            self._offset, self._bounds = 0, self._definition.bounds
             self._cells = copy
         for handle in self._own_handles():
             self._definition.unmake(handle)
@@ -250,17 +249,24 @@ class RecordedMetric(Arriving):
         """The cells of this process's values, and their offset."""
         if self._cells is None:
             self.make_series()
-        cells, offset = self._cells, self._offset
-        is_own = cells is not None and self._bounds == self._definition.bounds  # else a view has changed them
+        cells, offset, bounds = self._cells, self._offset, self._bounds
+        is_own = cells is not None and bounds == self._definition.bounds
         return (cells, offset) if is_own else self._definition.locate(self)
+
+    def has_own_cells(self) -> bool:
+        return self._cells is not None and self._bounds == self._definition.bounds
 
     def streams(self) -> list[Stream]:
         """The exported streams; none if an old version's constructor has registered the metric and failed."""
         return self._definition.streams() if "_definition" in self.__dict__ else []
 
+    def _own_streams(self) -> list[Stream]:
+        """Those whose numbers are as declared: the application's class would misread others, of a view."""
+        return [each for each in self.streams() if self._definition.has_own_cells(each)]
+
     def collect(self) -> Iterable[Metric]:
         """The family, merged over workers; of a series of a metric, its samples without its labels."""
-        if self._makes_samples:
+        if self._makes_samples and (self._is_displaced or self._own_streams()):
             return self._own_samples()
         families = self._families()
         labels = dict(zip(self._labelnames, self._labelvalues, strict=False))
@@ -290,7 +296,9 @@ class RecordedMetric(Arriving):
     def _own_samples(self) -> Iterable[Metric]:
         """The samples that the application's class makes of the numbers, merged over all workers."""
         columns = {} if self._is_displaced else _families.read()
-        over_workers = _families.SeriesNumbers([columns[each] for each in self.streams() if each in columns])
+        over_workers = _families.SeriesNumbers(
+            [columns[each] for each in self._own_streams() if each in columns]
+        )
         if self._is_parent() and self._type != "gauge":
             # The class iterates over the series of this process: add those that only other workers have. Not
             # for a gauge: a new series at 0 would take part in the merge.
@@ -333,18 +341,10 @@ class RecordedMetric(Arriving):
             [canonical(handle.attributes) for handle, _ in found],
             [series._created for _, series in found],
         )
-        return Column(table, [_value_of(handle, stream) for handle, _ in found], {})
+        return Column(table, [_families.own_value(handle, stream) for handle, _ in found], {})
 
 
 for _kind in (LabelledMetric, RecordedMetric):
     named_as(_kind, their_metrics.MetricWrapperBase)
 if not gil.IS_ON:
     step_out(RecordedMetric, "_record", "make_series")
-
-
-def _value_of(handle: Any, stream: Stream) -> Any:
-    cells, offset = handle._cells, handle._offset
-    if stream.kind is Kind.HISTOGRAM:
-        width = len(stream.bounds) + 2
-        return [0.0] * width if cells is None else list(cells[offset : offset + width])
-    return handle._first if cells is None else cells[offset]

@@ -50,3 +50,28 @@ def test_a_second_sigterm_does_not_end_a_process_that_is_leaving(begins: str) ->
     said, _ = program.communicate(timeout=60)
     assert said == "has left\n"
     assert program.returncode == (-signal.SIGTERM if "kill" in begins else 0)
+
+
+FAILING = """
+import os, signal
+from otel_obs.host.endings import at_sigterm, watch_default
+
+def fail():
+    raise AssertionError("not in this loop")
+
+at_sigterm(fail, fail)
+watch_default()
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(100):  # where a handler may run
+        pass
+except AssertionError:
+    print("the application has it", flush=True)
+"""
+
+
+def test_what_fails_as_a_signal_comes_is_not_raised_into_the_application() -> None:
+    program = start(FAILING)
+    said, _ = program.communicate(timeout=60)
+    assert said == ""
+    assert program.returncode == -signal.SIGTERM

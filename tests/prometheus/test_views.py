@@ -131,6 +131,47 @@ print(json.dumps([line for line in page.splitlines() if line.startswith(beginnin
     assert done.log.count(said) == (aggregation != "none")
 
 
+OWN_SAMPLES = """
+from prometheus_client.samples import Sample
+class Waits(prometheus_client.Histogram):
+    def _child_samples(self):
+        return (*super()._child_samples(), Sample("_twice", {}, 2 * self._sum.get(), None, None))
+class Sizes(prometheus_client.Summary):
+    def _child_samples(self):
+        return (Sample("_mean", {}, self._sum.get() / self._count.get(), None, None),)
+waits, sizes = Waits("m_own_waits", "Help", ["a"], buckets=(1, 2, 4)), Sizes("m_own_sizes", "Help", ["a"])
+"""
+
+
+@pytest.mark.parametrize("aggregation", [*AGGREGATIONS, ""])
+def test_a_class_makes_its_own_samples_only_of_the_numbers_that_it_has_declared(aggregation: str) -> None:
+    view = configured(aggregation) if aggregation else "import otel_obs.prometheus\notel_obs.configure()\n"
+    samples = parse_samples(page_of(view + OWN_SAMPLES + USED))
+    names = {name for name, _ in samples if name.startswith("m_own_")}
+    assert ("m_own_waits_twice" in names) == (not aggregation)
+    # One bucket is what a summary has.
+    assert ("m_own_sizes_mean" in names) == (aggregation in ("", "one bucket"))
+    if aggregation in ("", "one bucket"):
+        assert samples.value("m_own_sizes_mean", a="first") == 3.0
+    if not aggregation:
+        assert samples.value("m_own_waits_twice", a="first") == 12.0
+    elif "bucket" in aggregation or aggregation == "exponential":
+        counted = [samples.value(f"m_own_waits_{what}", a="first") for what in ("count", "sum")]
+        assert counted == [2.0, 6.0]
+
+
+def test_a_class_whose_samples_raise_costs_its_own_family_alone() -> None:
+    code = """
+class Broken(prometheus_client.Counter):
+    def _child_samples(self):
+        raise ValueError("broken")
+import otel_obs.prometheus
+broken = Broken("m_broken", "Help")
+broken.inc()
+"""
+    assert "m_broken_total" not in page_of(code + USED)
+
+
 def test_a_view_may_make_an_exponential_histogram_of_a_histogram_of_the_client() -> None:
     code = """
 import otel_obs
